@@ -1,0 +1,166 @@
+"""Consul's HTTP API as coroutines: py-consul's endpoints over our transport."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import consul.base
+import consul.std
+
+from airflow_provider_chefconsul.consul.transport import ConsulSettings, HttpxTransport
+from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader
+
+LONGEST_WAIT = timedelta(seconds=55)  # an abandoned blocking query occupies the server until its wait ends
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key, its value and the index of its last change."""
+
+    key: str
+    value: bytes
+    modify_index: int
+
+
+class ConsulClient(consul.base.Consul):
+    """py-consul's whole API as coroutines, with typed errors, a token on every request and retried reads.
+
+    Use it as an async context manager inside one event loop.
+
+    :param retry_for: how long a read is repeated while Consul is unavailable. Writes are never repeated here: their
+        outcome is unknown when the answer is lost, so whoever planned them must look first.
+    """
+
+    def __init__(self, settings: ConsulSettings, *, retry_for: timedelta = timedelta(seconds=60)) -> None:
+        self.settings = settings
+        self._transport = HttpxTransport(settings, retry_for)
+        super().__init__(host=settings.host, port=settings.port, scheme=settings.scheme, dc=settings.datacenter)
+        # The transport sends the token as a default header, also where py-consul sends none (txn, event.list) or puts
+        # it into the query string (catalog.register); and CONSUL_HTTP_TOKEN must not replace the connection's.
+        self.token = None
+
+    def http_connect(self, *_: Any) -> Any:
+        """The transport that py-consul's endpoints call."""
+        return self._transport
+
+    async def get(self, key: str, *, consistency: str = "default") -> Entry | None:
+        """One key; None when it is missing. A forbidden key raises :class:`AccessDenied`."""
+        _, found = await self.kv.get(key, consistency=consistency)
+        return _entry(found) if found else None
+
+    async def tree(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[Entry]]:
+        """Every entry below a prefix, and Consul's index; with ``index``, as soon as something below it changes."""
+        found_index, found = await self.kv.get(prefix, recurse=True, **_blocking(index, wait))
+        return next_index(index, found_index), [_entry(item) for item in found or ()]
+
+    async def names(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[str]]:
+        """The keys below a prefix without their values, and Consul's index; blocking like :meth:`tree`."""
+        found_index, found = await self.kv.get(prefix, keys=True, **_blocking(index, wait))
+        return next_index(index, found_index), found or []
+
+    async def transact(self, operations: Sequence[Mapping[str, Any]]) -> None:
+        """Apply KV operations all or none.
+
+        :param operations: e.g. ``{"Verb": "cas", "Key": ..., "Value": b"...", "Index": 7}``, at most 64.
+        :raises TransactionConflict: a check failed.
+        :raises RequestTooLarge: more than Consul takes in one transaction.
+        """
+        encoded = [
+            {"KV": {**operation, "Value": base64.b64encode(operation["Value"]).decode()}}
+            if "Value" in operation
+            else {"KV": dict(operation)}
+            for operation in operations
+        ]
+        await self.txn.put(encoded)  # type: ignore[no-untyped-call]
+
+    async def read(self, path: str, params: Mapping[str, str] | None = None, *, index: int = 0) -> tuple[int, Any]:
+        """A GET that py-consul has no endpoint for, or whose index or filter it drops: index and decoded body."""
+        query = dict(params or {})
+        if index:
+            query |= _blocking(index, LONGEST_WAIT)
+        if self.dc:
+            query["dc"] = self.dc
+        found_index, is_filtered, body = await self._transport.get(_decode, path, list(query.items()))
+        if is_filtered:
+            raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only a part of this list")
+        return next_index(index, found_index), body
+
+    async def leader(self) -> str:
+        """The address of the servers' leader.
+
+        :raises NoLeader: there is none.
+        """
+        leader: str = await self.status.leader()  # type: ignore[no-untyped-call]
+        if not leader:
+            raise NoLeader(f"{self.settings.url}: Consul's servers have no leader")
+        return leader
+
+    async def check_token(self) -> None:
+        """Ask Consul whether it knows the connection's token.
+
+        :raises AccessDenied: it does not; a cluster without ACLs, or no token, is fine.
+        """
+        if self.settings.token is None:
+            return
+        try:
+            await self.read("/v1/acl/token/self")
+        except AccessDenied as error:
+            if "ACL support disabled" not in str(error):
+                raise
+
+    async def local_datacenter(self) -> str:
+        """The name of the datacenter that this connection works in."""
+        if self.dc:
+            return str(self.dc)
+        _, names = await self.read("/v1/catalog/datacenters")
+        return str(names[0])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> ConsulClient:
+        """Enter the context."""
+        return self
+
+
+def plain_client(settings: ConsulSettings) -> consul.std.Consul:
+    """py-consul's own synchronous client, for Dag authors' use."""
+    client = consul.std.Consul(
+        host=settings.host,
+        port=settings.port,
+        scheme=settings.scheme,
+        token=settings.token,
+        dc=settings.datacenter,
+        verify=settings.verify,
+        cert=(settings.cert, settings.key) if settings.cert and settings.key else settings.cert,
+    )
+    if settings.token is not None:
+        client.token = settings.token  # CONSUL_HTTP_TOKEN would have replaced it
+    return client
+
+
+def next_index(index: int, found: str | int) -> int:
+    """The index for the next blocking query: 0, which does not block, when Consul's went back (a restored server)."""
+    found = int(found)
+    return 0 if found < index else max(found, 1)
+
+
+def _blocking(index: int, wait: timedelta) -> dict[str, Any]:
+    return {"index": str(index), "wait": f"{wait.total_seconds():.3f}s"} if index else {}
+
+
+def _entry(item: Mapping[str, Any]) -> Entry:
+    return Entry(item["Key"], item["Value"] or b"", item["ModifyIndex"])
+
+
+def _decode(response: consul.base.Response) -> tuple[str, bool, Any]:
+    headers, is_missing = response.headers, response.code == HTTPStatus.NOT_FOUND
+    is_filtered = headers.get("X-Consul-Results-Filtered-By-ACLs") == "true"
+    return headers.get("X-Consul-Index", "0"), is_filtered, None if is_missing else json.loads(response.body)

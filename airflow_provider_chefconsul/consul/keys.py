@@ -1,0 +1,51 @@
+"""The keys of the shared data view (DESIGN section 3); nothing else knows one. Standard library only."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.name import NAME_FORM, check_name
+
+DEFAULT_ROOT = "chefconsul"
+_ROOT = re.compile(rf"{NAME_FORM}(/{NAME_FORM})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys under one root prefix."""
+
+    root: str = DEFAULT_ROOT
+
+    def __post_init__(self) -> None:
+        """Refuse a root that would not survive in a URL.
+
+        :raises InvalidInput: names the root.
+        """
+        if not _ROOT.fullmatch(self.root):
+            raise InvalidInput(f"prefix {self.root!r} is not one or more names with '/' between")
+
+    def environment(self, environment: str) -> str:
+        """What every key of an environment begins with; ends with a slash."""
+        return f"{self.root}/{check_name('environment', environment)}/"
+
+    def tier(self, environment: str, tier: str) -> str:
+        """What every key of a tier begins with, history apart; ends with a slash."""
+        return f"{self.environment(environment)}{check_name('tier', tier)}/"
+
+    def desired(self, environment: str, tier: str) -> str:
+        """The tier's desired state."""
+        return f"{self.tier(environment, tier)}desired"
+
+    def reports(self, environment: str, tier: str) -> str:
+        """What the tier's reports begin with; ends with a slash, the rest is the node's name."""
+        return f"{self.tier(environment, tier)}nodes/"
+
+    def report(self, environment: str, tier: str, node: str) -> str:
+        """One node's report for the tier."""
+        return f"{self.reports(environment, tier)}{check_name('node', node)}"
+
+    def history(self, environment: str, tier: str, generation: int) -> str:
+        """The desired state as it was written at a generation."""
+        return f"{self.environment(environment)}_history/{check_name('tier', tier)}/{generation:012d}"

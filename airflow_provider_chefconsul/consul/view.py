@@ -1,0 +1,218 @@
+"""The shared data view: read a tier, watch it, and write desired states with a check and a history entry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any
+
+from airflow_provider_chefconsul.consul.catalog import await_member_change, read_members
+from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.exceptions import (
+    ConsulUnavailable,
+    MalformedDocument,
+    NoDesiredState,
+    RequestTooLarge,
+    TransactionConflict,
+    WriteRefused,
+)
+from airflow_provider_chefconsul.rollout.change import Change, Refused, Unchanged, Write, plan_write
+from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
+from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.rollout.membership import Members, Selector
+from airflow_provider_chefconsul.rollout.name import is_name
+from airflow_provider_chefconsul.rollout.report import NodeReport
+from airflow_provider_chefconsul.rollout.standing import Evidence
+
+# Reading 10,000 reports takes a quarter of a second of a core. Resting in proportion before the next read bounds that
+# share while reports pour in, and leaves a small tier's reads immediate.
+_REST_PER_REPORT = 50e-6  # seconds
+_LONGEST_REST = 0.5  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class TierRecord:
+    """What the view holds of a tier: its desired state, each node's report, and Consul's index of the read."""
+
+    desired: DesiredState | MalformedDocument | None
+    evidence: Mapping[str, Evidence]
+    index: int
+
+    def required_desired(self, where: str) -> DesiredState:
+        """The desired state.
+
+        :param where: what to call the tier in an error.
+        :raises NoDesiredState: the tier has none.
+        :raises MalformedDocument: it cannot be read.
+        """
+        match self.desired:
+            case DesiredState() as desired:
+                return desired
+            case MalformedDocument() as error:
+                raise error
+            case None:
+                raise NoDesiredState(f"{where} has no desired state yet; a SetDesiredStateOperator writes one")
+
+
+class SharedView:
+    """The shared data view of one Consul.
+
+    :param client: an open client; its settings name the root prefix.
+    :param patience: how long a write is tried again while Consul is unavailable.
+    """
+
+    def __init__(self, client: ConsulClient, *, patience: timedelta = timedelta(seconds=60)) -> None:
+        self.client = client
+        self.keys = Keys(client.settings.root)
+        self._patience = patience
+
+    async def read(self, environment: str, tier: str) -> TierRecord:
+        """What the view holds of a tier now.
+
+        :raises AccessDenied: the token may not read it; never taken for an empty tier.
+        """
+        return await self._read(environment, tier, None)
+
+    async def snapshot(self, environment: str, tier: str, selector: Selector) -> TierSnapshot:
+        """A tier with its members as it is now."""
+        record, members = await asyncio.gather(self.read(environment, tier), read_members(self.client, selector))
+        await self._check_can_read_reports(environment, tier, record, members)
+        return TierSnapshot(record.desired, members, record.evidence)
+
+    async def watch(self, environment: str, tier: str, selector: Selector) -> AsyncGenerator[TierSnapshot]:
+        """The tier as it is now, and again after each change; two connections, however many nodes.
+
+        Close the generator (``contextlib.aclosing``) to end its queries.
+
+        :raises ConsulUnavailable: Consul stayed away for longer than the client's patience.
+        """
+        record: TierRecord | None = None
+        members: Members | None = None
+        reading = asyncio.create_task(self._read(environment, tier, None))
+        listing = asyncio.create_task(self._list(selector, 0))
+        try:
+            while True:
+                done, _ = await asyncio.wait({reading, listing}, return_when=asyncio.FIRST_COMPLETED)
+                if reading in done:
+                    record = reading.result()
+                    reading = asyncio.create_task(self._read(environment, tier, record))
+                if listing in done:
+                    index, members = listing.result()
+                    listing = asyncio.create_task(self._list(selector, index))
+                if record is not None and members is not None:
+                    await self._check_can_read_reports(environment, tier, record, members)
+                    yield TierSnapshot(record.desired, members, record.evidence)
+        finally:
+            reading.cancel()
+            listing.cancel()
+            await asyncio.gather(reading, listing, return_exceptions=True)
+
+    async def write(self, environment: str, changes: Mapping[str, Change]) -> dict[str, Write | Unchanged]:
+        """Write the desired states of one or several tiers in one transaction, each with its history entry.
+
+        Each write names the ModifyIndex that it replaces; when somebody else wrote first, it is planned again on what
+        stands then. An answer that is lost is found out by reading, so a write is never made twice.
+
+        :param changes: by tier.
+        :returns: by tier, what was done; the generation is the one desired now.
+        :raises WriteRefused: a change is not allowed from where its tier is; nothing was written.
+        :raises MalformedDocument: what stands cannot be read, so it is not replaced; nothing was written.
+        """
+        give_up = monotonic() + self._patience.total_seconds()
+        while True:
+            standing = {tier: await self._get_desired(environment, tier) for tier in changes}
+            decisions = self._plan(environment, changes, {tier: found for tier, (found, _) in standing.items()})
+            operations: list[Mapping[str, Any]] = []
+            for tier, decision in decisions.items():
+                if isinstance(decision, Write):
+                    operations += self._operations(environment, tier, decision, standing[tier][1])
+            if not operations:
+                return decisions
+            try:
+                await self.client.transact(operations)
+            except RequestTooLarge as error:
+                raise RequestTooLarge(
+                    f"{environment}/{', '.join(changes)}: the values are too large: {error}"
+                ) from error
+            except (TransactionConflict, ConsulUnavailable):
+                if monotonic() > give_up:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return decisions
+
+    def _plan(
+        self, environment: str, changes: Mapping[str, Change], standing: Mapping[str, DesiredState | None]
+    ) -> dict[str, Write | Unchanged]:
+        written_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        decisions: dict[str, Write | Unchanged] = {}
+        for tier, change in changes.items():
+            decision = plan_write(standing[tier], change, written_at=written_at)
+            if isinstance(decision, Refused):
+                raise WriteRefused(f"{environment}/{tier}: {decision.reason}")
+            decisions[tier] = decision
+        return decisions
+
+    def _operations(self, environment: str, tier: str, write: Write, index: int) -> list[Mapping[str, Any]]:
+        document = write.desired.to_json().encode()
+        return [
+            {"Verb": "cas", "Key": self.keys.desired(environment, tier), "Value": document, "Index": index},
+            {"Verb": "set", "Key": self.keys.history(environment, tier, write.generation), "Value": document},
+        ]
+
+    async def _get_desired(self, environment: str, tier: str) -> tuple[DesiredState | None, int]:
+        key = self.keys.desired(environment, tier)
+        entry = await self.client.get(key, consistency="consistent")
+        return (DesiredState.from_json(key, entry.value), entry.modify_index) if entry else (None, 0)
+
+    async def _read(self, environment: str, tier: str, last: TierRecord | None) -> TierRecord:
+        """Read the tier; after a last read, block until it has changed, and parse only what is new."""
+        known: Mapping[str, Evidence] = last.evidence if last else {}
+        if last:
+            await asyncio.sleep(min(_LONGEST_REST, len(known) * _REST_PER_REPORT))
+        index, entries = await self.client.tree(self.keys.tier(environment, tier), index=last.index if last else 0)
+        reports = self.keys.reports(environment, tier)
+        evidence = {}
+        desired: Entry | None = None
+        for entry in entries:
+            node = entry.key.removeprefix(reports)
+            if entry.key == self.keys.desired(environment, tier):
+                desired = entry
+            elif entry.key.startswith(reports) and is_name(node):
+                before = known.get(node)
+                is_known = before is not None and before.modify_index == entry.modify_index
+                evidence[node] = before if before and is_known else _read_evidence(tier, node, entry)
+        if desired is None:  # a list leaves out what the token may not read; a single key says so
+            desired = await self.client.get(self.keys.desired(environment, tier))
+        return TierRecord(_read_desired(desired), evidence, index)
+
+    async def _list(self, selector: Selector, index: int) -> tuple[int, Members]:
+        index = await await_member_change(self.client, selector, index)
+        return index, await read_members(self.client, selector)
+
+    async def _check_can_read_reports(self, environment: str, tier: str, record: TierRecord, members: Members) -> None:
+        """A list leaves out what the token may not read: before nobody has reported, ask for one report by name."""
+        if not record.evidence and members:
+            await self.client.get(self.keys.report(environment, tier, next(iter(members))))
+
+
+def _read_desired(entry: Entry | None) -> DesiredState | MalformedDocument | None:
+    try:
+        return DesiredState.from_json(entry.key, entry.value) if entry else None
+    except MalformedDocument as error:
+        return error
+
+
+def _read_evidence(tier: str, node: str, entry: Entry) -> Evidence:
+    try:
+        report = NodeReport.from_json(entry.key, entry.value)
+        if (report.tier, report.node) != (tier, node):
+            problem = f"is a report of node {report.node} for tier {report.tier}, which does not belong under this key"
+            return Evidence(MalformedDocument(entry.key, problem), entry.modify_index)
+    except MalformedDocument as error:
+        return Evidence(error, entry.modify_index)
+    return Evidence(report, entry.modify_index)

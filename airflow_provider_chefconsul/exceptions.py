@@ -1,0 +1,70 @@
+"""The errors a user can meet: one tree, each message names the thing and what to do about it."""
+
+
+class ChefConsulError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class InvalidInput(ChefConsulError, ValueError):
+    """A name, value or parameter that is refused before anything is sent to Consul."""
+
+
+class MalformedDocument(ChefConsulError):
+    """A key in the shared data view holds something other than the document that belongs there."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{key}: {problem}")
+        self.key = key
+        self.problem = problem
+
+
+class UnknownSchema(MalformedDocument):
+    """A document says that it follows a schema which this version does not know."""
+
+
+class WriteRefused(ChefConsulError):
+    """A desired state was not written because a rule of its author forbids it from here."""
+
+
+class NoMembers(ChefConsulError):
+    """A tier has no members, so there is nobody to act or to wait for; never taken for success."""
+
+
+class NoDesiredState(ChefConsulError):
+    """A tier has no desired state yet."""
+
+
+class ConsulError(ChefConsulError):
+    """Consul could not be asked, or said no."""
+
+
+class ConsulUnavailable(ConsulError):
+    """Consul is unreachable, answers too slowly or with a server error; another try may succeed."""
+
+
+class NoLeader(ConsulUnavailable):
+    """Consul answers, but its servers have no leader."""
+
+
+class TLSFailed(ConsulError):
+    """The TLS handshake failed: certificate, CA or client certificate."""
+
+
+class AccessDenied(ConsulError):
+    """The ACL token is unknown, or may not do this."""
+
+
+class RequestTooLarge(ConsulError):
+    """The request exceeds Consul's limit (512 KiB for a value or a transaction, by default)."""
+
+
+class TransactionConflict(ConsulError):
+    """A check in a transaction failed: somebody else wrote first. Nothing of it was applied."""
+
+
+class RequestRejected(ConsulError):
+    """Consul rejected the request for another reason; its own words are in the message."""
+
+
+class SessionLost(ConsulError):
+    """A remote execution lost its Consul session, so its nodes can no longer report to it."""

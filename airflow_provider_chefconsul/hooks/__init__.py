@@ -1,0 +1,1 @@
+"""Airflow hook for Consul connections."""

@@ -1,0 +1,128 @@
+"""Airflow's way to a Consul connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from airflow_provider_chefconsul.consul.client import ConsulClient, plain_client
+from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT, Keys
+from airflow_provider_chefconsul.consul.transport import ConsulSettings
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from consul.std import Consul
+
+_TEST_PATIENCE = timedelta(seconds=3)
+
+
+class ConsulHook(BaseHook):
+    """
+    Opens the Consul of an Airflow connection.
+
+    :param consul_conn_id: id of a connection of type ``consul``.
+    """
+
+    conn_name_attr = "consul_conn_id"
+    default_conn_name = "consul_default"
+    conn_type = "consul"
+    hook_name = "Consul"
+
+    def __init__(self, consul_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.consul_conn_id = consul_conn_id
+
+    def get_conn(self) -> Consul:
+        """py-consul's own synchronous client, for your own use; this package's operators do not need it."""
+        return plain_client(self.settings())
+
+    def settings(self) -> ConsulSettings:
+        """The connection's settings.
+
+        :raises InvalidInput: names the field that is missing or wrong.
+        """
+        return read_settings(self.get_connection(self.consul_conn_id))
+
+    @asynccontextmanager
+    async def open_view(self, *, patience: timedelta = timedelta(seconds=60)) -> AsyncGenerator[SharedView]:
+        """The shared data view, open inside the context.
+
+        :param patience: how long reads and writes are tried again while Consul is unavailable.
+        """
+        settings = read_settings(await self.aget_connection(self.consul_conn_id))
+        async with ConsulClient(settings, retry_for=patience) as client:
+            yield SharedView(client, patience=patience)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Say whether Consul can be used, and if not, what is wrong: unreachable, no leader, token or TLS."""
+        try:
+            return True, asyncio.run(_describe(self.settings()))
+        except ChefConsulError as error:
+            return False, str(error)
+
+
+def read_settings(connection: Connection) -> ConsulSettings:
+    """Read an Airflow connection.
+
+    :raises InvalidInput: names the connection and the field that is missing or wrong.
+    """
+    where = f"connection {connection.conn_id}"
+    extra: dict[str, Any] = connection.extra_dejson
+    scheme = connection.schema or "http"
+    if not connection.host or "/" in connection.host:
+        raise InvalidInput(f"{where}: host must be a host name or address, not {connection.host!r}")
+    if not connection.port:
+        raise InvalidInput(f"{where}: port is missing; Consul's is 8500 for http and 8501 for https, by default")
+    if scheme not in {"http", "https"}:
+        raise InvalidInput(f"{where}: schema must be http or https, not {scheme!r}")
+    root = extra.get("prefix") or DEFAULT_ROOT
+    try:
+        Keys(root)
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: {error}") from error
+    return ConsulSettings(
+        host=connection.host,
+        port=connection.port,
+        scheme=scheme,
+        token=connection.password or None,
+        root=root,
+        datacenter=extra.get("datacenter") or None,
+        verify=_read_verify(where, extra.get("verify")),
+        cert=_read_path(where, "cert", extra.get("cert")),
+        key=_read_path(where, "key", extra.get("key")),
+    )
+
+
+def _read_verify(where: str, value: Any) -> bool | str:
+    match value:
+        case None | "" | True | "true" | "True":
+            return True
+        case False | "false" | "False":
+            return False
+        case _:
+            return _read_path(where, "verify", value) or True
+
+
+def _read_path(where: str, name: str, value: Any) -> str | None:
+    if value in {None, ""}:
+        return None
+    if not isinstance(value, str) or not Path(value).exists():
+        raise InvalidInput(f"{where}: {name} must be the path of a file that exists here, not {value!r}")
+    return value
+
+
+async def _describe(settings: ConsulSettings) -> str:
+    async with ConsulClient(settings, retry_for=_TEST_PATIENCE) as client:
+        leader = await client.leader()
+        await client.check_token()
+        _, names = await client.names(f"{settings.root}/")
+    environments = {name.split("/")[len(settings.root.split("/"))] for name in names}
+    return f"Consul at {settings.url} has leader {leader}; {len(environments)} environments under {settings.root}/"

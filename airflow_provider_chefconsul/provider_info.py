@@ -1,0 +1,66 @@
+"""What Airflow discovers of this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PACKAGE = "airflow_provider_chefconsul"
+_INTEGRATION = "Chef and Consul"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's metadata; Airflow calls this through the entry point ``apache_airflow_provider``."""
+    return {
+        "package-name": "airflow-provider-chefconsul",
+        "name": _INTEGRATION,
+        "description": "Roll environments through desired states declared in Consul and converged by Chef.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://developer.hashicorp.com/consul",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.hooks.consul"]}],
+        "operators": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": [f"{_PACKAGE}.operators.desired_state", f"{_PACKAGE}.operators.chef"],
+            }
+        ],
+        "sensors": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.sensors.converged"]}],
+        "triggers": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": [f"{_PACKAGE}.triggers.converged", f"{_PACKAGE}.triggers.remote_exec"],
+            }
+        ],
+        "extra-links": [f"{_PACKAGE}.links.DesiredStateLink"],
+        "connection-types": [
+            {
+                "connection-type": "consul",
+                "hook-name": "Consul",
+                "hook-class-name": f"{_PACKAGE}.hooks.consul.ConsulHook",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login"],
+                    "relabeling": {"schema": "Schema", "password": "ACL token"},
+                    "placeholders": {"host": "127.0.0.1", "port": "8500", "schema": "http or https"},
+                },
+                "conn-fields": _connection_fields(),
+            }
+        ],
+    }
+
+
+def _connection_fields() -> dict[str, Any]:
+    fields = {
+        "prefix": ("Key prefix", "What every key of the shared data view begins with; chefconsul when empty."),
+        "datacenter": ("Datacenter", "The datacenter to work in; the agent's own when empty."),
+        "verify": ("Verify TLS", "true, false, or the path of a CA bundle on the machines that run Airflow."),
+        "cert": ("Client certificate", "Path of a client certificate on the machines that run Airflow."),
+        "key": ("Client key", "Path of the client certificate's key on the machines that run Airflow."),
+    }
+    return {
+        name: {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
+        for name, (label, description) in fields.items()
+    }

@@ -1,0 +1,100 @@
+"""Reading JSON documents of the shared data view: typed fields, one error that names the key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_chefconsul.exceptions import MalformedDocument, UnknownSchema
+from airflow_provider_chefconsul.rollout.name import is_name
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON object under a key, with typed access to its fields; fields nobody asks for are ignored."""
+
+    key: str
+    fields: Mapping[str, Any]
+    path: str = ""
+
+    def integer(self, name: str, *, minimum: int = 0, maximum: int | None = None) -> int:
+        """An integer field within bounds; JSON's true and 1.0 are not integers."""
+        value = self._required(name)
+        if type(value) is not int:
+            raise self._wrong(name, "an integer", value)
+        if value < minimum or (maximum is not None and value > maximum):
+            raise self._wrong(name, f"from {minimum} to {maximum}" if maximum else f"at least {minimum}", value)
+        return value
+
+    def text(self, name: str) -> str:
+        """A string field."""
+        value = self._required(name)
+        if not isinstance(value, str):
+            raise self._wrong(name, "a string", value)
+        return value
+
+    def name(self, name: str) -> str:
+        """A string field that has the form of a name."""
+        value = self.text(name)
+        if not is_name(value):
+            raise self._wrong(name, "a name (letters, digits, '.', '_', '-')", value)
+        return value
+
+    def child(self, name: str) -> Document:
+        """A field that is an object itself."""
+        value = self._required(name)
+        if not isinstance(value, dict):
+            raise self._wrong(name, "an object", value)
+        return Document(self.key, value, f"{self.path}{name}.")
+
+    def sequence(self, name: str) -> Sequence[Any]:
+        """A list field."""
+        value = self._required(name)
+        if not isinstance(value, list):
+            raise self._wrong(name, "a list", value)
+        return value
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        return self.fields.get(name) is not None
+
+    def malformed(self, problem: str) -> MalformedDocument:
+        """An error that names this document's key."""
+        return MalformedDocument(self.key, problem)
+
+    def _required(self, name: str) -> Any:
+        if name not in self.fields:
+            raise self.malformed(f"field {self.path}{name} is missing")
+        return self.fields[name]
+
+    def _wrong(self, name: str, expected: str, value: object) -> MalformedDocument:
+        return self.malformed(f"field {self.path}{name} must be {expected}, not {json.dumps(value)[:80]}")
+
+
+def read_document(key: str, text: str | bytes | None) -> Document:
+    """Parse the value of ``key`` into a document of the schema that this version knows.
+
+    :raises MalformedDocument: it is not a JSON object, or has no schema.
+    :raises UnknownSchema: it names another schema.
+    """
+    try:
+        # Strict UTF-8 and no NaN: both languages must agree on what a document is.
+        decoded = text.decode() if isinstance(text, bytes) else text or ""
+        fields = json.loads(decoded, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedDocument(key, f"not JSON ({error})") from error
+    if not isinstance(fields, dict):
+        raise MalformedDocument(key, f"must be a JSON object, not {type(fields).__name__}")
+    document = Document(key, fields)
+    schema = document.integer("schema", minimum=1)
+    if schema != SCHEMA:
+        raise UnknownSchema(key, f"schema {schema} is unknown, this version knows schema {SCHEMA}: upgrade it first")
+    return document
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

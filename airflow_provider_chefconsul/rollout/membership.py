@@ -1,0 +1,86 @@
+"""Who belongs to a tier: how authors name its members, and what Consul says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.name import check_name
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node that Consul lists for a tier; absent when its agent is not alive."""
+
+    node: str
+    is_present: bool = True
+
+
+Members = Mapping[str, Member]
+"""The members of a tier by node name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMembers:
+    """The nodes with an instance of a Consul service."""
+
+    service: str
+
+    def __str__(self) -> str:
+        """The form that authors write."""
+        return f"service:{self.service}"
+
+
+@dataclass(frozen=True, slots=True)
+class MetaMembers:
+    """The nodes whose metadata has a key with a value."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        """The form that authors write."""
+        return f"meta:{self.key}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMembers:
+    """Nodes named by the author; one that Consul does not know is absent."""
+
+    nodes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """The form that authors write."""
+        return ", ".join(self.nodes)
+
+
+Selector = ServiceMembers | MetaMembers | ListedMembers
+
+
+def parse_members(members: str | Sequence[str], tier: str) -> Selector:
+    """Read the ``members`` parameter of operators and sensors.
+
+    :param members: ``"service"`` (the service named like the tier), ``"service:NAME"``, ``"meta:KEY=VALUE"`` or a list
+        of node names.
+    :raises InvalidInput: anything else.
+    """
+    if not isinstance(members, str):
+        if not members:
+            raise InvalidInput("members is an empty list; name at least one node")
+        return ListedMembers(tuple(dict.fromkeys(check_name("node", node) for node in members)))
+    kind, colon, rest = members.partition(":")
+    if members == "service":
+        return ServiceMembers(tier)
+    if kind == "service" and colon:
+        return ServiceMembers(check_name("service", rest))
+    key, equals, value = rest.partition("=")
+    if kind == "meta" and key and equals and value:
+        return MetaMembers(key, value)
+    raise InvalidInput(f"members {members!r} is none of 'service', 'service:NAME', 'meta:KEY=VALUE' or a list of nodes")
+
+
+def carry_over(seen: Iterable[str], current: Members) -> Members:
+    """The members of a wait: those of today, and as absent those seen earlier that the catalog no longer lists."""
+    gone = {node: Member(node, is_present=False) for node in seen if node not in current}
+    return {**current, **gone} if gone else current

@@ -1,0 +1,126 @@
+"""Waiting for a tier's nodes to report that they are where they should be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator, conf
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.membership import parse_members
+from airflow_provider_chefconsul.rollout.name import check_tiers
+from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger, begin_waits, wait_or_defer
+from airflow_provider_chefconsul.triggers.outcome import Outcome
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+
+class ConvergedSensor(BaseSensorOperator):
+    """
+    Waits until the nodes of a tier have reported that they converged on a generation.
+
+    A node has converged when its own report carries the generation and the state that it was assigned. The sensor fails
+    at once when more nodes failed than the policy allows, when a newer generation supersedes the one waited for, and
+    when the tier has no members; its log then names each node that held it up, and why. These verdicts are final:
+    Airflow's ``retries`` are for a lost worker or a Consul that stays away.
+
+    On a retry, and after the task was cleared, a failure that was reported before is history: the node's next run
+    decides.
+
+    Returns ``{tier: {"generation", "members", "counts", "nodes"}}``.
+
+    :param environment: the tier's environment (templated).
+    :param tier: one tier, or several that are waited for together (templated).
+    :param policy: when the wait is over; see :class:`ConvergencePolicy`.
+    :param members: who belongs to the tier: ``"service"`` (the Consul service named like the tier),
+        ``"service:NAME"``, ``"meta:KEY=VALUE"`` or a list of node names (templated).
+    :param generation: the generation to wait for, a number or the mapping that a ``SetDesiredStateOperator`` returns;
+        None is the one that the tier desires when the try begins (templated).
+    :param consul_conn_id: id of a connection of type ``consul``.
+    :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
+    """
+
+    template_fields: Sequence[str] = ("environment", "tier", "members", "generation")
+    operator_extra_links = (DesiredStateLink(),)
+    ui_color = "#dcefe3"
+
+    def __init__(
+        self,
+        *,
+        environment: str,
+        tier: str | Sequence[str],
+        policy: ConvergencePolicy | None = None,
+        members: str | Sequence[str] = "service",
+        generation: int | str | Mapping[str, int] | XComArg | None = None,
+        consul_conn_id: str = ConsulHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.environment = environment
+        self.tier = tier
+        self.policy = policy or ConvergencePolicy()
+        self.members = members
+        self.generation = generation
+        self.consul_conn_id = consul_conn_id
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Wait for an outcome, here or by deferring."""
+        tiers = check_tiers(self.environment, self.tier)
+        for tier in tiers:
+            parse_members(self.members, tier)
+        waits = asyncio.run(
+            begin_waits(
+                self.consul_conn_id,
+                self.environment,
+                tiers,
+                generations=_read_generation(self.generation, tiers),
+                deadline=datetime.now(UTC) + min(self.policy.timeout, timedelta(seconds=self.timeout)),
+                is_first_try=context["ti"].try_number == 1,
+            )
+        )
+        trigger = ConvergedTrigger(
+            consul_conn_id=self.consul_conn_id,
+            environment=self.environment,
+            waits=waits,
+            policy=self.policy.to_fields(),
+            members=self.members,
+        )
+        return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 Airflow's call
+        """Resume with the outcome that the trigger sent."""
+        return self._settle(Outcome.from_event(event))
+
+    def _settle(self, outcome: Outcome) -> dict[str, Any]:
+        try:
+            return outcome.settle(self.log)
+        except AirflowException as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+
+
+def _read_generation(generation: Any, tiers: Sequence[str]) -> dict[str, int] | None:
+    """The generation of each tier; a template that is not rendered natively gives a string of digits."""
+    if generation is None:
+        return None
+    by_tier = generation if isinstance(generation, Mapping) else dict.fromkeys(tiers, generation)
+    missing = [tier for tier in tiers if tier not in by_tier]
+    if missing:
+        raise InvalidInput(f"generation {by_tier!r} says nothing of tier {', '.join(missing)}")
+    try:
+        return {tier: int(by_tier[tier]) for tier in tiers}
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"generation must be a number or a mapping of tiers to numbers, not {generation!r}"
+        ) from error

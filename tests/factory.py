@@ -1,0 +1,87 @@
+"""Domain objects for tests: sensible defaults, and overrides for what a test is about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_provider_chefconsul.rollout.change import Change
+from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy, TierSnapshot, Wait
+from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Writer
+from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
+from airflow_provider_chefconsul.rollout.standing import Evidence
+
+NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+
+
+def make_writer(**overrides: Any) -> Writer:
+    """A task instance."""
+    return Writer(**{"dag_id": "shop_rollout", "run_id": "manual__1", "task_id": "web.set"} | overrides)
+
+
+def make_assignment(generation: int = 7, **overrides: Any) -> Assignment:
+    """What nodes should reach."""
+    return Assignment(**{"generation": generation, "state": "converged", "values": {"release": "2.5.0"}} | overrides)
+
+
+def make_desired(generation: int = 7, **overrides: Any) -> DesiredState:
+    """A tier's desired state without a canary."""
+    defaults = {
+        "generation": generation,
+        "stable": make_assignment(generation),
+        "written_by": make_writer(),
+        "written_at": "2026-11-22T08:00:00Z",
+        "sequence": 1763769600,
+    }
+    return DesiredState(**defaults | overrides)
+
+
+def make_change(**overrides: Any) -> Change:
+    """The change that leads to :func:`make_desired`'s content."""
+    defaults = {"state": "converged", "values": {"release": "2.5.0"}, "writer": make_writer(), "sequence": 1763769600}
+    return Change(**defaults | overrides)
+
+
+def make_report(node: str = "web-1", **overrides: Any) -> NodeReport:
+    """The report of a node that converged on :func:`make_desired`."""
+    defaults = {
+        "node": node,
+        "tier": "web",
+        "generation": 7,
+        "state": "converged",
+        "status": Status.SUCCEEDED,
+        "run_id": "3039",
+        "started_at": "2026-11-22T08:00:01Z",
+        "finished_at": "2026-11-22T08:00:09Z",
+        "client": "chef 18.5.0",
+    }
+    return NodeReport(**defaults | overrides)
+
+
+def make_failure(node: str = "web-1", **overrides: Any) -> NodeReport:
+    """The report of a node whose run failed."""
+    error = RunError("Errno::ENOSPC", "No space left on device", "file[/srv/web/index.html]")
+    return make_report(node, **{"status": Status.FAILED, "error": error} | overrides)
+
+
+def make_policy(**overrides: Any) -> ConvergencePolicy:
+    """A policy that wants all members present and forgives no failure."""
+    return ConvergencePolicy(**overrides)
+
+
+def make_wait(generation: int = 7, **overrides: Any) -> Wait:
+    """A wait that began now and has ten minutes."""
+    return Wait(**{"generation": generation, "deadline": NOW + timedelta(minutes=10)} | overrides)
+
+
+def make_snapshot(
+    *reports: Any, members: Any = ("web-1", "web-2", "web-3"), absent: Any = (), **overrides: Any
+) -> TierSnapshot:
+    """A tier of three present members; reports are given as such, or as (node, error) for a malformed one."""
+    evidence = {}
+    for index, report in enumerate(reports, start=100):
+        node = report.node if isinstance(report, NodeReport) else report[0]
+        evidence[node] = Evidence(report if isinstance(report, NodeReport) else report[1], index)
+    everyone = {node: Member(node, is_present=node not in absent) for node in [*members, *absent]}
+    return TierSnapshot(**{"desired": make_desired(), "members": everyone, "evidence": evidence} | overrides)

@@ -1,0 +1,303 @@
+"""Judging a wait: a table of cases, and properties that must hold for any tier."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
+from airflow_provider_chefconsul.rollout.canary import BUCKETS
+from airflow_provider_chefconsul.rollout.convergence import (
+    Converged,
+    ConvergencePolicy,
+    Failed,
+    TierSnapshot,
+    Verdict,
+    Wait,
+    Waiting,
+    evaluate,
+)
+from airflow_provider_chefconsul.rollout.desired import Canary
+from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
+from airflow_provider_chefconsul.rollout.standing import Evidence, Standing
+from tests.factory import (
+    NOW,
+    make_assignment,
+    make_desired,
+    make_failure,
+    make_policy,
+    make_report,
+    make_snapshot,
+    make_wait,
+)
+
+
+def judge_now(snapshot: TierSnapshot, wait: Wait | None = None, policy: ConvergencePolicy | None = None) -> Verdict:
+    """Observe and evaluate, as the loop does."""
+    wait = (wait or make_wait()).observe(snapshot)
+    return evaluate(snapshot, wait, policy or make_policy(), now=NOW)
+
+
+ALL = [make_report(node) for node in ("web-1", "web-2", "web-3")]
+TWO = ALL[:2]
+
+
+@pytest.mark.parametrize(
+    ("third", "standing", "why"),
+    [
+        (None, Standing.NOT_REPORTED, "has never reported"),
+        (make_report("web-3", status=Status.RUNNING), Standing.RUNNING, "since 2026-11-22T08:00:01Z"),
+        (make_report("web-3", status=Status.REBOOTING), Standing.REBOOTING, "since 2026-11-22T08:00:09Z"),
+        (make_report("web-3", generation=6), Standing.OLD_GENERATION, "succeeded on generation 6"),
+        (make_report("web-3", state="off"), Standing.WRONG_STATE, "reports state off, not converged"),
+        (("web-3", MalformedDocument("k", "not JSON")), Standing.MALFORMED, "k: not JSON"),
+        (
+            make_failure("web-3", generation=None, state=None, error=RunError("JSON::ParserError", "eof")),
+            Standing.NOT_REPORTED,
+            "its last run ended before it had read a generation: JSON::ParserError: eof",
+        ),
+    ],
+)
+def test_one_member_holds_the_tier_up(third, standing, why):
+    """Whatever a member's own report lacks, the tier waits and says who and why."""
+    verdict = judge_now(make_snapshot(*TWO, *([third] if third else [])))
+    assert isinstance(verdict, Waiting)
+    assert verdict.summary.nodes["web-3"] == (standing, why)
+    assert verdict.summary.by_standing[Standing.CONVERGED] == ["web-1", "web-2"]
+
+
+def test_everyone_reported():
+    """All members' own reports carry generation, state and success."""
+    verdict = judge_now(make_snapshot(*ALL))
+    assert isinstance(verdict, Converged)
+    assert str(verdict.summary) == "3 of 3 members converged"
+
+
+def test_failure_fails_at_once_and_names_the_resource():
+    """One failed member is one more than max_failed=0 allows."""
+    verdict = judge_now(make_snapshot(*TWO, make_failure("web-3")))
+    assert isinstance(verdict, Failed)
+    assert verdict.reason == "1 of 3 members present failed; max_failed=0"
+    assert verdict.summary.lines() == [
+        "web-3: failed: Errno::ENOSPC: No space left on device in file[/srv/web/index.html]"
+    ]
+
+
+def test_failure_within_the_budget():
+    """Two budgets together let a tier converge without one member."""
+    snapshot = make_snapshot(*TWO, make_failure("web-3"))
+    assert isinstance(judge_now(snapshot, policy=make_policy(max_failed="34%", min_converged="60%")), Converged)
+    assert isinstance(judge_now(snapshot, policy=make_policy(max_failed=1)), Waiting)
+    assert isinstance(judge_now(snapshot, policy=make_policy(max_failed="33%", min_converged="60%")), Failed)
+
+
+def test_failure_before_this_try_is_history():
+    """A retry gives the failed node its next run, and still fails when that fails too."""
+    snapshot = make_snapshot(*TWO, make_failure("web-3"))
+    (index,) = {evidence.modify_index for node, evidence in snapshot.evidence.items() if node == "web-3"}
+    verdict = judge_now(snapshot, make_wait(failures_after=index))
+    assert isinstance(verdict, Waiting)
+    assert verdict.summary.nodes["web-3"][0] is Standing.FAILED_EARLIER
+    assert isinstance(judge_now(snapshot, make_wait(failures_after=index - 1)), Failed)
+
+
+def test_absent_members_are_excused_but_not_alone():
+    """Absent members hold nobody up; a tier of nothing but absent members never passes."""
+    assert isinstance(judge_now(make_snapshot(*TWO, members=("web-1", "web-2"), absent=["web-3"])), Converged)
+    assert isinstance(judge_now(make_snapshot(*ALL, members=(), absent=["web-1", "web-2", "web-3"])), Waiting)
+
+
+def test_max_absent():
+    """Too many absent members hold the tier up until they are back or time is up."""
+    snapshot = make_snapshot(*TWO, members=("web-1", "web-2"), absent=["web-3"])
+    assert isinstance(judge_now(snapshot, policy=make_policy(max_absent=0)), Waiting)
+    verdict = evaluate(snapshot, make_wait(), make_policy(max_absent=0), now=make_wait().deadline)
+    assert isinstance(verdict, Failed)
+    assert verdict.is_timeout
+    assert verdict.reason == "deadline passed: 1 of 3 members are absent; max_absent=0"
+
+
+def test_member_that_leaves_the_catalog_becomes_absent():
+    """A member seen since the wait began stays a member."""
+    wait = make_wait().observe(make_snapshot(*TWO))
+    verdict = judge_now(make_snapshot(*TWO, members=("web-1", "web-2")), wait, make_policy(max_absent=0))
+    assert isinstance(verdict, Waiting)
+    assert verdict.summary.by_standing[Standing.ABSENT] == ["web-3"]
+
+
+def test_interval_run_does_not_undo_convergence():
+    """A node seen converged that runs Chef again is still converged, until that run fails."""
+    wait = make_wait().observe(make_snapshot(*ALL))
+    again = make_report("web-3", status=Status.RUNNING)
+    assert isinstance(judge_now(make_snapshot(*TWO, again), wait), Converged)
+    assert isinstance(judge_now(make_snapshot(*TWO, make_failure("web-3")), wait), Failed)
+
+
+def test_no_members_is_an_error():
+    """An empty tier is never zero nodes to wait for."""
+    verdict = judge_now(make_snapshot(members=()))
+    assert isinstance(verdict, Failed)
+    assert verdict.reason == "the tier has no members"
+
+
+def test_superseded_names_who_did_it():
+    """A newer generation ends the wait and names the run that wrote it."""
+    verdict = judge_now(make_snapshot(*ALL, desired=make_desired(8)))
+    assert isinstance(verdict, Failed)
+    assert verdict.reason == (
+        "generation 7 is superseded by generation 8, state converged, "
+        "written by Dag shop_rollout, run manual__1, task web.set at 2026-11-22T08:00:00Z"
+    )
+
+
+@pytest.mark.parametrize(
+    ("desired", "words"),
+    [
+        (None, "has no desired state"),
+        (MalformedDocument("chefconsul/demo/web/desired", "not JSON"), "chefconsul/demo/web/desired: not JSON"),
+        (make_desired(6), "generation 7 is ahead of the desired state, which is at generation 6"),
+    ],
+)
+def test_desired_state_that_cannot_be_waited_for(desired, words):
+    """A desired state that is gone, unreadable or set back ends the wait."""
+    verdict = judge_now(make_snapshot(*ALL, desired=desired))
+    assert isinstance(verdict, Failed)
+    assert words in verdict.reason
+
+
+def test_only_members_assigned_the_generation_count():
+    """While a canary is out, the others are not its business."""
+    canary = Canary(make_assignment(8, values={"release": "2.6.0"}), salt="8", threshold=0, nodes=("web-2",))
+    desired = make_desired(8, stable=make_assignment(7), canary=canary)
+    snapshot = make_snapshot(make_report("web-2", generation=8), desired=desired)
+    verdict = judge_now(snapshot, make_wait(8))
+    assert isinstance(verdict, Converged)
+    assert list(verdict.summary.nodes) == ["web-2"]
+    assert isinstance(judge_now(snapshot, make_wait(7)), Waiting)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_converged": "101%"},
+        {"min_converged": -1},
+        {"max_failed": 1.5},
+        {"max_failed": True},
+        {"max_absent": "many"},
+        {"min_members": 0},
+        {"timeout": timedelta(0)},
+        {"timeout": 30},
+    ],
+)
+def test_policy_refuses_what_cannot_be_meant(wrong):
+    """Each parameter is named in its error."""
+    with pytest.raises(InvalidInput, match=next(iter(wrong))):
+        make_policy(**wrong)
+
+
+def test_json_forms_round_trip():
+    """Policy and wait come back from their JSON forms as they were."""
+    policy = make_policy(max_absent="10%", timeout=timedelta(seconds=90))
+    wait = make_wait(failures_after=5).observe(make_snapshot(*TWO))
+    assert ConvergencePolicy.from_fields(policy.to_fields()) == policy
+    assert Wait.from_fields(wait.to_fields()) == wait
+
+
+# Properties -----------------------------------------------------------------------------------------------------------
+
+nodes = [f"web-{number}" for number in range(6)]
+counts = st.one_of(st.integers(0, 6), st.integers(0, 100).map(lambda percent: f"{percent}%"))
+policies = st.builds(
+    ConvergencePolicy,
+    min_converged=counts,
+    max_failed=counts,
+    max_absent=st.none() | counts,
+    min_members=st.integers(1, 3),
+)
+canaries = st.none() | st.builds(
+    Canary,
+    assignment=st.just(make_assignment(8)),
+    salt=st.text("abc", min_size=1),
+    threshold=st.integers(0, BUCKETS),
+    nodes=st.lists(st.sampled_from(nodes), unique=True).map(tuple),
+)
+desired_states = canaries.map(lambda canary: make_desired(8 if canary else 7, stable=make_assignment(7), canary=canary))
+
+
+def reports_of(node: str) -> st.SearchStrategy[NodeReport]:
+    """Any well-formed report of a node."""
+    return st.builds(
+        make_report,
+        st.just(node),
+        generation=st.none() | st.integers(6, 9),
+        state=st.sampled_from(["converged", "off"]),
+        status=st.sampled_from(Status),
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> TierSnapshot:
+    """Any tier, with members present and absent, reports good, bad and malformed."""
+    evidence = {}
+    for node in draw(st.lists(st.sampled_from(nodes), unique=True)):
+        report = draw(reports_of(node) | st.just(MalformedDocument(node, "not JSON")))
+        evidence[node] = Evidence(report, draw(st.integers(1, 20)))
+    members = {
+        node: Member(node, is_present=draw(st.booleans()))
+        for node in draw(st.lists(st.sampled_from(nodes), unique=True))
+    }
+    return TierSnapshot(draw(desired_states), members, evidence)
+
+
+waits = st.builds(make_wait, st.sampled_from([7, 8]), failures_after=st.integers(0, 20))
+
+
+@given(snapshots(), waits, policies)
+def test_every_wait_ends_by_its_deadline(snapshot, wait, policy):
+    """At the deadline there is a verdict, whatever was reported."""
+    verdict = evaluate(snapshot, wait.observe(snapshot), policy, now=wait.deadline)
+    assert not isinstance(verdict, Waiting)
+
+
+@given(snapshots(), waits, policies)
+def test_silence_is_never_success(snapshot, wait, policy):
+    """A converged tier has at least min_members present members whose own reports say so."""
+    verdict = evaluate(snapshot, wait.observe(snapshot), policy, now=NOW)
+    if isinstance(verdict, Converged):
+        really = [
+            node
+            for node, member in snapshot.members.items()
+            if member.is_present
+            and isinstance(report := snapshot.evidence[node].report if node in snapshot.evidence else None, NodeReport)
+            and report.has_converged_on(snapshot.desired.assignment_for(node))
+            and report.generation == wait.generation
+        ]
+        assert len(really) >= policy.min_members
+
+
+@given(snapshots(), waits, policies, st.sampled_from(nodes), st.data())
+def test_more_reports_never_turn_success_into_waiting(snapshot, wait, policy, node, data):
+    """A converged tier stays so, or fails, when a node reports on what it is assigned, again or for the first time."""
+    wait = wait.observe(snapshot)
+    before = evaluate(snapshot, wait, policy, now=NOW)
+    if isinstance(before, Converged):
+        assignment = snapshot.desired.assignment_for(node)
+        statuses = data.draw(st.sampled_from(Status))
+        report = make_report(node, generation=assignment.generation, state=assignment.state, status=statuses)
+        more = replace(snapshot, evidence={**snapshot.evidence, node: Evidence(report, 21)})
+        assert not isinstance(evaluate(more, wait.observe(more), policy, now=NOW), Waiting)
+
+
+@given(snapshots(), waits, policies, st.sampled_from(nodes), st.data())
+def test_malformed_report_never_counts_as_converged(snapshot, wait, policy, node, data):
+    """Replacing a report by garbage never turns anything into success, and the node is not among the converged."""
+    garbage = replace(
+        snapshot, evidence={**snapshot.evidence, node: Evidence(MalformedDocument(node, "unknown schema"), 21)}
+    )
+    verdict = evaluate(garbage, wait.observe(garbage), policy, now=NOW)
+    assert node not in verdict.summary.by_standing.get(Standing.CONVERGED, [])
