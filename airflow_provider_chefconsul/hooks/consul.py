@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
     from consul.std import Consul
 
+CONSUL_PATIENCE = timedelta(seconds=60)
+"""How long tasks try again while Consul is unavailable; electing a leader was seen to take 14 s."""
+
 _TEST_PATIENCE = timedelta(seconds=3)
 
 
@@ -52,11 +55,13 @@ class ConsulHook(BaseHook):
         return read_settings(self.get_connection(self.consul_conn_id))
 
     @asynccontextmanager
-    async def open_view(self, *, patience: timedelta = timedelta(seconds=60)) -> AsyncGenerator[SharedView]:
+    async def open_view(self, *, patience: timedelta | None = None) -> AsyncGenerator[SharedView]:
         """The shared data view, open inside the context.
 
-        :param patience: how long reads and writes are tried again while Consul is unavailable.
+        :param patience: how long reads and writes are tried again while Consul is unavailable; None is
+            :data:`CONSUL_PATIENCE`.
         """
+        patience = CONSUL_PATIENCE if patience is None else patience
         settings = read_settings(await self.aget_connection(self.consul_conn_id))
         async with ConsulClient(settings, retry_for=patience) as client:
             yield SharedView(client, patience=patience)

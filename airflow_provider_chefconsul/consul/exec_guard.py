@@ -1,0 +1,78 @@
+"""The shell that a node wraps around a remotely executed command, so that a job runs its command at most once.
+
+The events of remote execution may come late, twice, or again when an agent restarts. The guard makes that harmless: the
+first one runs the command under a lock, each later one waits for that run to end and exits with the same code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+
+LONGEST_COMMAND = 128 * 1024 - 1  # bytes; Linux refuses to start a process with a longer argument (MAX_ARG_STRLEN)
+LONGEST_OUTPUT = 2000  # bytes; the end of what the command printed
+
+# Agents on one machine, as in a demo, share its directories. Their command lines and working directories tell them
+# apart, since an agent does not say its node's name to what it runs. Names begin with cc_ to leave the command's
+# environment alone.
+#
+# The command writes into a pipe that `tail` drains, not to the agent: so its output costs no writes in Consul, a
+# background process that keeps it open does not hold the exit back, and an agent that dies does not break it. That the
+# pipe exists also says that the command was started, the file `rc` that it ended. Descriptor 9 is the lock; nothing
+# that may outlive the guard inherits it.
+_GUARD = f"""
+cc_fail() {{ echo "chefconsul: $2; nothing was run" >&2; exit "$1"; }}
+cc_own() {{
+  [ -d "$1" ] || mkdir -m 700 "$1" 2>/dev/null
+  [ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] && chmod 700 "$1" 2>/dev/null
+}}
+command -v flock >/dev/null || cc_fail 127 "flock is missing on this node, install util-linux"
+cc_base=/run/chefconsul
+cc_own "$cc_base" || cc_base=${{TMPDIR:-/tmp}}/chefconsul-$(id -u)
+cc_own "$cc_base" || cc_fail 126 "neither /run/chefconsul nor $cc_base is, or can be made, a directory of this user"
+IFS= read -r cc_agent <"/proc/$PPID/cmdline"
+cc_agent=$(echo "$PWD $cc_agent" | cksum)
+cc_job=$cc_base/$1-${{cc_agent% *}}
+mkdir -p "$cc_job" || cc_fail 126 "$cc_job cannot be made"
+exec 9>"$cc_job/lock"
+flock 9
+if [ ! -e "$cc_job/pipe" ]; then
+  mkfifo "$cc_job/pipe" || cc_fail 126 "$cc_job/pipe cannot be made"
+  {{ tail -c {LONGEST_OUTPUT} <"$cc_job/pipe" >"$cc_job/output"; : >"$cc_job/drained"; }} >/dev/null 2>&1 9>&- &
+  /bin/sh -c "$2" >"$cc_job/pipe" 2>&1 9>&-
+  cc_rc=$?
+  for cc_try in 1 2 3 4 5 6 7 8 9 10; do
+    [ $cc_rc -eq 0 ] || [ -e "$cc_job/drained" ] || sleep 0.1
+  done
+  echo $cc_rc >"$cc_job/rc"
+  find "$cc_base" -mindepth 1 -maxdepth 1 -type d -mtime +0 -exec flock -n {{}}/lock rm -rf {{}} \\; \
+    >/dev/null 2>&1 9>&- &
+elif [ -s "$cc_job/rc" ]; then
+  cc_rc=$(cat "$cc_job/rc")
+else
+  echo "chefconsul: this job was started on this node before, and was killed before it ended" >&2
+  exit 137
+fi
+[ "$cc_rc" -eq 0 ] || cat "$cc_job/output" 2>/dev/null
+exit "$cc_rc"
+"""
+
+
+def guarded(job_id: str, command: str) -> list[str]:
+    """The program and arguments that run a shell command at most once per job and node.
+
+    Another command under the same job id is another job. The exit code is the command's; 126 and 127 when the guard
+    could not work (its message says why), 137 when an earlier start of the job was killed. "Once" holds as long as
+    the node keeps ``/run`` (or its temporary directory), for a day.
+
+    :raises InvalidInput: no node could start this command.
+    """
+    size = len(command.encode())
+    if size > LONGEST_COMMAND or "\0" in command:
+        raise InvalidInput(
+            f"a command of {size} bytes that begins {command[:40]!r} cannot be started: it must be at most "
+            f"{LONGEST_COMMAND} bytes without NUL; put a script on the nodes and name it in the command"
+        )
+    job = hashlib.sha256(f"{job_id}\0{command}".encode()).hexdigest()[:32]
+    return ["/bin/sh", "-c", _GUARD, "chefconsul", job, command]

@@ -1,0 +1,1 @@
+"""Nodes that obey the contract without Chef."""

@@ -1,0 +1,93 @@
+"""The two calls of Consul's key-value API that a run makes.
+
+On http.client: importing httpx or py-consul takes longer than a whole simulated run. It knows no proxies, which is
+right for an agent on the same machine.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from airflow_provider_chefconsul.exceptions import AccessDenied, ConsulUnavailable, InvalidInput, RequestRejected
+
+OK, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 403, 404, 429, 500
+
+
+class KeyValue:
+    """Consul's key-value store behind one address; each call is one attempt.
+
+    :param url: ``http://HOST:PORT`` or ``https://HOST:PORT``, the latter with the system's certificate authorities.
+    :raises InvalidInput: the address is not of that form.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+            (parts.hostname or "").encode("idna")  # as connecting will, but there it would fail as no network error
+        except ValueError as error:
+            raise InvalidInput(f"Consul's address {url!r} is not a URL: {error}") from error
+        if parts.username is not None or parts.password is not None:
+            raise InvalidInput("Consul's address holds a user or password; put the ACL token into a file instead")
+        is_bare = parts.path in {"", "/"} and not parts.query and not parts.fragment
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not port or not is_bare:
+            raise InvalidInput(f"Consul's address {url!r} is not of the form http://HOST:PORT or https://HOST:PORT")
+        if not (url.isascii() and url.isprintable()) or " " in url:
+            raise InvalidInput(f"Consul's address {url!r} holds characters that do not belong into a URL")
+        self.url = f"{parts.scheme}://{parts.netloc}"
+        self._connection = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self._host, self._port = parts.hostname, port
+        self._headers = {"X-Consul-Token": token} if token else {}
+
+    def get(self, key: str, *, timeout: float) -> bytes | None:
+        """Read one key in Consul's default consistency mode; None when it does not exist.
+
+        :raises ConsulUnavailable: another try may succeed.
+        :raises AccessDenied: never taken for a missing key, which Consul tells apart when one key is asked for.
+        """
+        status, answer, is_consul = self._request("GET", f"{key}?raw", None, timeout)
+        if is_consul and status in {OK, NOT_FOUND}:
+            return answer if status == OK else None
+        raise RequestRejected(f"{self.url} answered {status} to a read of {key}, not as Consul does: {_words(answer)}")
+
+    def put(self, key: str, value: str, *, timeout: float) -> None:
+        """Write one key."""
+        status, answer, _ = self._request("PUT", key, value.encode(), timeout)
+        if status != OK or answer.strip() != b"true":
+            raise RequestRejected(f"Consul at {self.url} answered {status} to a write of {key}: {_words(answer)}")
+
+    def _request(self, method: str, key: str, body: bytes | None, timeout: float) -> tuple[int, bytes, bool]:
+        # Keys are made of names, which need no quoting.
+        try:
+            with closing(self._connection(self._host, self._port, timeout=timeout)) as connection:
+                connection.request(method, f"/v1/kv/{key}", body, self._headers)
+                response = connection.getresponse()
+                answer = response.read()
+        except (OSError, HTTPException) as error:
+            raise ConsulUnavailable(f"Consul at {self.url} is unreachable: {type(error).__name__}: {error}") from error
+        if response.status == FORBIDDEN:
+            raise AccessDenied(f"Consul at {self.url} refused {method} {key} to this token: {_words(answer)}")
+        if response.status == TOO_MANY_REQUESTS or response.status >= SERVER_ERROR:
+            raise ConsulUnavailable(f"Consul at {self.url} answered {response.status}: {_words(answer)}")
+        return response.status, answer, response.headers["X-Consul-Index"] is not None
+
+
+def read_token(path: Path) -> str:
+    """Read an ACL token from a file, without the white space around it.
+
+    :raises InvalidInput: there is no token in it, or no such file.
+    """
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"token file {path} cannot be read: {error}") from error
+    if not token.isprintable() or not token or " " in token:
+        raise InvalidInput(f"token file {path} must hold one ACL token and nothing else")
+    return token
+
+
+def _words(answer: bytes) -> str:
+    return " ".join(answer[:300].decode(errors="replace").split()) or "no reason given"

@@ -1,0 +1,173 @@
+"""One simulated Chef run: read once, report running, work, report the outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from airflow_provider_chefconsul import __version__
+from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.exceptions import (
+    AccessDenied,
+    ChefConsulError,
+    ConsulError,
+    ConsulUnavailable,
+    MalformedDocument,
+    NoDesiredState,
+)
+from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
+from airflow_provider_chefconsul.simulator.kv import KeyValue
+from airflow_provider_chefconsul.simulator.output import Output
+
+SUCCESS, FAILURE, INTERRUPTED = 0, 1, 2
+READ_TIMEOUT = 8.0  # a server without a leader holds a request for about 7 s before it says so
+REPORT_TIMEOUT = 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What stands in for the converge phase; ``seconds`` is how long it takes."""
+
+    seconds: float = 0.0
+    is_failing: bool = False
+    is_hanging: bool = False
+
+
+class SimulatedRun:
+    """A run of one node for one tier, under the node's run lock.
+
+    :param patience: for how many seconds to go on asking a Consul that does not answer for the desired state.
+    """
+
+    def __init__(
+        self, kv: KeyValue, keys: Keys, *, environment: str, tier: str, node: str, work: Work, patience: float
+    ) -> None:
+        """Make the report of a run that knows no assignment yet.
+
+        :raises InvalidInput: a name that is none.
+        """
+        self.kv = kv
+        self.desired_key = keys.desired(environment, tier)
+        self.report_key = keys.report(environment, tier, node)
+        self.node = node
+        self.work = work
+        self.patience = patience
+        self.output = Output(node)
+        self.has_read = False
+        self._report = NodeReport(
+            node=node,
+            tier=tier,
+            generation=None,
+            state=None,
+            status=Status.RUNNING,
+            run_id=os.urandom(16).hex(),
+            started_at=_now(),
+            client=f"simulated {__version__}",
+        )
+
+    def converge(self, *, if_needed: bool) -> int:
+        """Run, and return the exit code that chef-client would.
+
+        :param if_needed: do nothing when the node has already reported its assignment as succeeded.
+        """
+        self._report = replace(self._report, started_at=_now())  # the wait for the run lock does not count
+        try:
+            assignment = self._read_assignment()
+        except (MalformedDocument, AccessDenied) as error:
+            # Where the node may write its report after all, the orchestrator learns why there was no run.
+            return self._fail(RunError(type(error).__name__, str(error)))
+        except ChefConsulError as error:
+            self.output.error(str(error))
+            return FAILURE
+        if if_needed and self._has_reported(assignment):
+            self.output.step(f"has already reported generation {assignment.generation} as succeeded: nothing to do")
+            return SUCCESS
+        self._report = replace(self._report, generation=assignment.generation, state=assignment.state)
+        try:
+            return self._work()
+        except KeyboardInterrupt:
+            self.output.step("got SIGINT, stops")
+            self._fail(RunError("SystemExit", "interrupted by SIGINT"))
+            return INTERRUPTED
+
+    def _read_assignment(self) -> Assignment:
+        self.output.step(f"reads {self.desired_key}")
+        text = self._read_patiently()
+        self.has_read = True
+        if text is None:
+            raise NoDesiredState(f"{self.desired_key}: there is no such key, no desired state was ever written")
+        desired = DesiredState.from_json(self.desired_key, text)
+        assignment = desired.assignment_for(self.node)
+        kind = "canary" if desired.canary is not None and assignment is desired.canary.assignment else "stable"
+        self.output.step(
+            f"is assigned generation {assignment.generation} ({kind}), state {assignment.state}, "
+            f"values {json.dumps(dict(assignment.values))}"
+        )
+        return assignment
+
+    def _read_patiently(self) -> bytes | None:
+        """Read the desired state; retries are limited by time, since a Consul in trouble makes each try wait."""
+        deadline = time.monotonic() + self.patience
+        pause = FIRST_PAUSE
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return self.kv.get(self.desired_key, timeout=min(max(left, 1.0), READ_TIMEOUT))
+            except ConsulUnavailable as error:
+                if time.monotonic() + pause > deadline:
+                    raise
+                if pause == FIRST_PAUSE:
+                    self.output.step(f"tries again for up to {self.patience:g} s: {error}")
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _has_reported(self, assignment: Assignment) -> bool:
+        try:
+            text = self.kv.get(self.report_key, timeout=REPORT_TIMEOUT)
+            return text is not None and NodeReport.from_json(self.report_key, text).has_converged_on(assignment)
+        except (ConsulError, MalformedDocument) as error:
+            self.output.step(f"runs, since what it has reported last cannot be read: {error}")
+            return False
+
+    def _work(self) -> int:
+        self._send(self._report)
+        if self.work.is_hanging:
+            self.output.step("hangs until it is killed (--hang)")
+            while True:
+                signal.pause()
+        self.output.step(f"works for {self.work.seconds:g} s")
+        time.sleep(self.work.seconds)
+        if self.work.is_failing:
+            return self._fail(RunError("SimulatedFailure", "the run was told to fail (--fail)", "simulated[failure]"))
+        self._finish(Status.SUCCEEDED)
+        return SUCCESS
+
+    def _fail(self, error: RunError) -> int:
+        self.output.error(str(error))
+        self._finish(Status.FAILED, error)
+        return FAILURE
+
+    def _finish(self, status: Status, error: RunError | None = None) -> None:
+        # The outcome stands: from here on an interrupt could only spoil its report.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._send(replace(self._report, status=status, finished_at=_now(), error=error))
+
+    def _send(self, report: NodeReport) -> None:
+        """Write a report in one short attempt: losing one must neither hold up the run nor change its outcome."""
+        generation = f"generation {report.generation}" if report.generation is not None else "no generation read"
+        try:
+            self.kv.put(self.report_key, report.to_json(), timeout=REPORT_TIMEOUT)
+        except ConsulError as error:
+            self.output.error(f"could not report {report.status} ({generation}), the next run reports again: {error}")
+        else:
+            self.output.step(f"reports {report.status} ({generation})")
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,137 @@
+"""Waiting for tiers to converge, in a worker or in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_chefconsul.consul.wait import wait_for_tiers
+from airflow_provider_chefconsul.exceptions import ChefConsulError
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy, Wait
+from airflow_provider_chefconsul.rollout.membership import parse_members
+from airflow_provider_chefconsul.triggers.outcome import Outcome
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+
+# A deferral and its resumption cost 2 to 3 seconds: a wait that may be over by then stays in the worker.
+PATIENCE = timedelta(seconds=5)
+_CONSUL_PATIENCE = timedelta(seconds=5)  # then the log says that Consul is away; the wait itself goes on
+_DEFERRAL_SLACK = timedelta(minutes=2)  # past the deadline the scheduler ends a wait whose triggerer is gone
+
+
+class ConvergedTrigger(BaseTrigger):
+    """
+    Waits until tiers have converged. It holds nothing in Consul, so there is nothing to clean up.
+
+    The deadlines in ``waits`` are absolute: a restarted triggerer goes on with what is left of them.
+
+    :param consul_conn_id: id of a connection of type ``consul``.
+    :param environment: the tiers' environment.
+    :param waits: by tier, the JSON form of a :class:`Wait`.
+    :param policy: the JSON form of a :class:`ConvergencePolicy`.
+    :param members: as Dag authors write it.
+    """
+
+    def __init__(
+        self,
+        *,
+        consul_conn_id: str,
+        environment: str,
+        waits: Mapping[str, Mapping[str, Any]],
+        policy: Mapping[str, Any],
+        members: str | Sequence[str],
+    ) -> None:
+        super().__init__()
+        self.consul_conn_id = consul_conn_id
+        self.environment = environment
+        self.waits = {tier: Wait.from_fields(wait) for tier, wait in waits.items()}
+        self.policy = ConvergencePolicy.from_fields(policy)
+        self.members = members
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Where this class is, and its parameters as JSON values."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "consul_conn_id": self.consul_conn_id,
+                "environment": self.environment,
+                "waits": {tier: wait.to_fields() for tier, wait in self.waits.items()},
+                "policy": self.policy.to_fields(),
+                "members": self.members,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and send the outcome."""
+        outcome = await self.attend(until=None)
+        assert outcome is not None  # without a limit of its own, a wait ends with an outcome
+        yield TriggerEvent(outcome.to_fields())
+
+    async def attend(self, *, until: datetime | None) -> Outcome | None:
+        """Wait until there is an outcome, or until ``until``; what was seen meanwhile is remembered in ``waits``."""
+        try:
+            async with ConsulHook(self.consul_conn_id).open_view(patience=_CONSUL_PATIENCE) as view:
+                results = await wait_for_tiers(
+                    view,
+                    self.environment,
+                    self.waits,
+                    {tier: parse_members(self.members, tier) for tier in self.waits},
+                    self.policy,
+                    until=until,
+                    on_progress=self.log.info,
+                )
+        except ChefConsulError as error:
+            return Outcome.from_error(error)
+        self.waits |= {tier: result.wait for tier, result in results.items()}
+        return Outcome.from_results(self.environment, results)
+
+
+def wait_or_defer(operator: BaseOperator, trigger: ConvergedTrigger, *, deferrable: bool) -> Outcome:
+    """Wait in the worker; when ``deferrable``, only for a moment, then hand over to the triggerer.
+
+    Deferring raises, and the operator's ``execute_complete`` is called with the trigger's event.
+    """
+    outcome = asyncio.run(trigger.attend(until=datetime.now(UTC) + PATIENCE if deferrable else None))
+    if outcome is None:
+        last_deadline = max(wait.deadline for wait in trigger.waits.values())
+        operator.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            timeout=last_deadline - datetime.now(UTC) + _DEFERRAL_SLACK,
+        )
+    return outcome
+
+
+async def begin_waits(
+    consul_conn_id: str,
+    environment: str,
+    tiers: Sequence[str],
+    *,
+    generations: Mapping[str, int] | int | None,
+    deadline: datetime,
+    is_first_try: bool,
+) -> dict[str, dict[str, Any]]:
+    """Describe a wait for each tier, to begin now.
+
+    :param generations: for each tier or for all; None is the one that each tier desires now.
+    :param is_first_try: whether failures that were reported before now count; on a later try they are history.
+    :returns: by tier, the JSON form of a :class:`Wait`.
+    :raises NoDesiredState: a tier has none, and no generation was given.
+    :raises MalformedDocument: it cannot be read.
+    """
+    waits = {}
+    async with ConsulHook(consul_conn_id).open_view() as view:
+        for tier in tiers:
+            record = await view.read(environment, tier)
+            generation = generations.get(tier) if isinstance(generations, Mapping) else generations
+            if generation is None:
+                generation = record.required_desired(f"{environment}/{tier}").generation
+            failures_after = 0 if is_first_try else record.index
+            waits[tier] = Wait(generation, deadline, failures_after=failures_after).to_fields()
+    return waits
