@@ -1,0 +1,76 @@
+# `make` lists the targets. Works with GNU make 3.81 and later, without a terminal.
+
+AIRFLOW ?= 3.3.2
+PYTHON ?= python3
+WORKERS ?= 4
+TESTS ?= tests
+
+# The newest Airflow gets everything; an older one only the tests of the package itself, in a venv of its own.
+NEWEST_AIRFLOW := 3.3.2
+ifeq ($(AIRFLOW),$(NEWEST_AIRFLOW))
+VENV := .venv
+PYTEST_SELECTION :=
+else
+VENV := .venv-$(AIRFLOW)
+PYTEST_SELECTION := --ignore=tests/demo
+endif
+REQUIREMENTS := requirements/airflow-$(AIRFLOW).txt
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench clean distclean lock
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED)  ## upgrade a nine-node environment with Airflow and Consul (ONCE=1: exit at the end)
+	@$(BIN)/python -m demo $(if $(ONCE),--once)
+
+test: $(INSTALLED) $(if $(PYTEST_SELECTION),,lint)  ## lint and test (AIRFLOW=3.2.2: the tests on that version)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_SELECTION) $(TESTS)
+
+lint: $(INSTALLED)  ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## measure: prints a table and writes JSON
+	@$(BIN)/python -m benchmarks
+
+# Build isolation is off because an isolated build would fetch hatchling without a hash.
+# --no-deps because the file names every package, and pip before 23.3 resolves extras past the pins.
+$(INSTALLED): $(REQUIREMENTS) pyproject.toml | $(BIN)/pip
+	@echo "Installing $(REQUIREMENTS) into $(VENV) (a minute or two the first time)"
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $(REQUIREMENTS)
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip check
+	@touch $@
+
+%/bin/pip:
+	@$(PYTHON) demo/create_venv.py $*
+
+requirements/airflow-%.txt:
+	@echo "No pinned requirements for Airflow $*; there are: $(wildcard requirements/*.txt)" >&2; exit 1
+
+clean:  ## remove what runs leave behind; keeps the venvs and the Consul binary
+	rm -rf .demo dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find airflow_provider_chefconsul benchmarks dags demo tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean  ## remove the venvs and the Consul binary too
+	rm -rf .venv .venv-* .cache
+
+# The pins. Versions already in the files stay unless UPGRADE=1. The older Airflow gets what was current when
+# it was released, as its own constraints would: it breaks with some later packages (pydantic 2.14).
+LOCK := .cache/lock-venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--group dev --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+lock: .cache/lock-venv/bin/uv  ## compile the pinned requirements again (UPGRADE=1: newest versions)
+	echo apache-airflow==3.3.2 | $(LOCK) pyproject.toml - -o requirements/airflow-3.3.2.txt
+	echo apache-airflow==3.2.2 | $(LOCK) --exclude-newer 2026-06-01 --exclude-newer-package py-consul=2026-11-01 \
+		pyproject.toml - -o requirements/airflow-3.2.2.txt
+
+.cache/lock-venv/bin/uv: | .cache/lock-venv/bin/pip
+	.cache/lock-venv/bin/python -m pip install --quiet uv

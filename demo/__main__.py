@@ -1,0 +1,98 @@
+"""`make demo`: upgrade an environment of nine nodes with a real Airflow and a real Consul."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from demo.agent import AgentError
+from demo.cluster import ClusterError, ConsulCluster
+from demo.consul_binary import ConsulNotFoundError, find_consul
+from demo.nodes import TIERS, add_node
+from demo.standalone import AirflowError, AirflowStandalone
+from demo.story import Story
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Run the demo; 0 when the Dag run succeeded and every node ended converged."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="stop everything and exit at the end")
+    options = parser.parse_args()
+    console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with _own_directory(PROJECT / ".demo") as directory:
+            return _run(directory, console, is_once=options.once)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 130
+    except (DemoError, ConsulNotFoundError, ClusterError, AgentError, AirflowError) as error:
+        console.print(f"[bold red]The demo ended:[/] {error}", soft_wrap=True)
+        return 1
+
+
+class DemoError(Exception):
+    """The demo cannot start."""
+
+
+def _run(directory: Path, console: Console, *, is_once: bool) -> int:
+    consul = find_consul()
+    console.print(f"Consul: {consul}")
+    console.print("chef-client: none is used here, nodes run the simulated client")
+    # Airflow takes longest to start, so it starts first and is waited for last.
+    with (
+        AirflowStandalone(directory / "airflow", PROJECT / "dags") as airflow,
+        ConsulCluster(consul, directory / "consul", fast_failure_detection=True) as cluster,
+    ):
+        nodes = directory / "nodes"
+        for tier, names in TIERS.items():
+            for name in names:
+                add_node(cluster, nodes, name, tier)
+        cluster.wait_until_ready()
+        console.print(
+            f"Consul is up with {len(cluster.nodes)} nodes, its UI at http://127.0.0.1:{cluster.http_port}/ui/"
+        )
+        ended_well = asyncio.run(Story(cluster, airflow, console, nodes).tell())
+        console.print(f"Airflow: {airflow.url}, user admin, password {airflow.password}", soft_wrap=True)
+        console.print(f"Files and logs: {directory}", soft_wrap=True)
+        if not is_once:
+            console.print("Ctrl-C stops everything.")
+            while True:
+                time.sleep(1)
+    return 0 if ended_well else 1
+
+
+@contextmanager
+def _own_directory(directory: Path) -> Iterator[Path]:
+    """An empty directory that no other demo uses meanwhile."""
+    directory.mkdir(exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DemoError(f"another demo is running in {directory}; stop it first") from error
+        for child in directory.iterdir():
+            if child.is_dir():
+                shutil.rmtree(child)
+        yield directory
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""`airflow standalone` on free loopback ports, and the few calls to its API that the demo needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+_START_TIMEOUT = 180.0  # seconds; 20 on an idle machine
+_STOP_TIMEOUT = 20.0
+
+
+class AirflowError(Exception):
+    """Airflow did not start, or refused a request; the message ends with what it said."""
+
+
+class AirflowStandalone:
+    """An Airflow of its own below ``home``; a context manager that stops what it started.
+
+    :param home: an empty or missing directory for Airflow's database, logs and password.
+    :param dags: the directory of Dag files.
+    """
+
+    def __init__(self, home: Path, dags: Path) -> None:
+        self.home = home
+        self.log = home / "standalone.log"
+        self._ports = _free_ports(3)
+        self._environment = self._make_environment(dags)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._http = httpx.Client(base_url=self.url, timeout=20.0, trust_env=False)
+
+    @property
+    def url(self) -> str:
+        """The address of the UI and the API."""
+        return f"http://127.0.0.1:{self._ports[0]}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables under which its components run."""
+        return self._environment
+
+    @property
+    def password(self) -> str:
+        """The password of the user ``admin``, which Airflow generates."""
+        passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
+        return str(passwords["admin"])
+
+    def __enter__(self) -> Self:
+        """Start; returns before Airflow is ready."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [Path(sys.executable).parent / "airflow", "standalone"],
+                env=self._environment,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the demo, which then stops Airflow in order
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop all components, by the process id of the one that was started."""
+        self._http.close()
+        process = self._process
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_TIMEOUT)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # components that outlived their parent
+        process.wait()
+
+    def wait_until_ready(self, dag_id: str) -> None:
+        """Wait until all components are healthy and the Dag is parsed, and log in.
+
+        :raises AirflowError: it stopped, or took too long.
+        """
+        give_up = time.monotonic() + _START_TIMEOUT
+        while not (self._is_healthy() and self._has_dag(dag_id)):
+            if self._process is None or self._process.poll() is not None:
+                raise AirflowError(f"Airflow stopped while it was starting; the end of {self.log}:\n{self.log_tail()}")
+            if time.monotonic() > give_up:
+                raise AirflowError(
+                    f"Airflow was not ready in {_START_TIMEOUT:.0f} s; see {self.log}:\n{self.log_tail()}"
+                )
+            time.sleep(0.3)
+
+    def add_connection(self, connection_id: str, **fields: Any) -> None:
+        """Make a connection, so that it shows in the UI."""
+        self.request("POST", "/connections", {"connection_id": connection_id, **fields})
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Unpause and trigger a Dag, and return the run's id."""
+        self.request("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+        run = self.request("POST", f"/dags/{dag_id}/dagRuns", {"conf": conf, "logical_date": None})
+        return str(run["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """The state of a Dag run: ``queued``, ``running``, ``success`` or ``failed``."""
+        return str(self.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def task_states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """The state of each task instance of a run."""
+        found = self.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
+        return {each["task_id"]: each["state"] or "" for each in found["task_instances"]}
+
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One call of the API.
+
+        :raises AirflowError: with Airflow's words.
+        """
+        if "Authorization" not in self._http.headers:
+            credentials = {"username": "admin", "password": self.password}
+            token = self._http.post("/auth/token", json=credentials).raise_for_status().json()["access_token"]
+            self._http.headers["Authorization"] = f"Bearer {token}"
+        response = self._http.request(method, f"/api/v2{path}", json=body)
+        if response.is_error:
+            raise AirflowError(f"{method} {path}: {response.status_code} {response.text}")
+        answer: dict[str, Any] = response.json() if response.content else {}
+        return answer
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines of what its components printed."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def _is_healthy(self) -> bool:
+        try:
+            health = self._http.get("/api/v2/monitor/health").json()
+        except (httpx.HTTPError, ValueError):
+            return False
+        parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
+
+    def _has_dag(self, dag_id: str) -> bool:
+        try:
+            self.request("GET", f"/dags/{dag_id}")
+        except AirflowError:
+            return False
+        return True
+
+    def _make_environment(self, dags: Path) -> dict[str, str]:
+        api, worker_logs, trigger_logs = self._ports
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # standalone starts `airflow`
+            "NO_COLOR": "1",
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(api),
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_logs),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_logs),
+            # A chain of short tasks takes 0.25 s each instead of 1 s with these two.
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        }
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

@@ -1,0 +1,164 @@
+"""What the demo does and shows: an upgrade through a Dag, a node that was down, a node that is added."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.transport import ConsulSettings
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.rollout.change import Change
+from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
+from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
+from airflow_provider_chefconsul.rollout.membership import ServiceMembers
+from demo.cluster import ConsulCluster
+from demo.nodes import ENVIRONMENT, TIERS, add_node
+from demo.standalone import AirflowStandalone
+from demo.table import converged_nodes, render
+
+DAG_ID = "phase2_declarative_rollout"
+OLD_RELEASE, NEW_RELEASE = "2.4.0", "2.5.0"
+_PATIENCE = 240.0  # seconds for each step of the story
+
+
+@dataclass
+class Story:
+    """The demo's run; ``tell`` returns whether it ended well.
+
+    :param console: where the table and the events go.
+    :param nodes: the directory of the nodes' files.
+    """
+
+    cluster: ConsulCluster
+    airflow: AirflowStandalone
+    console: Console
+    nodes: Path
+    snapshots: dict[str, TierSnapshot] = field(default_factory=dict)
+    tasks: dict[str, str] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    async def tell(self) -> bool:
+        """Tell the whole story."""
+        settings = ConsulSettings("127.0.0.1", self.cluster.http_port)
+        async with ConsulClient(settings) as client, self._watching(SharedView(client)):
+            await self._declare_old_release(SharedView(client))
+            await self._take_down("web-2")
+            run_id = await self._trigger()
+            state = await self._follow(run_id)
+            await self._bring_back("web-2")
+            expected = {node for tier in TIERS.values() for node in tier} | {"web-4"}
+            ended_well = await self._until(lambda: converged_nodes(self.snapshots.values()) == expected)
+            missing = expected - converged_nodes(self.snapshots.values())
+        self._sum_up(run_id, state, sorted(missing))
+        return state == "success" and ended_well
+
+    async def _declare_old_release(self, view: SharedView) -> None:
+        writer = Writer("demo", "before", "yesterday")
+        change = Change("converged", writer, {"release": OLD_RELEASE})
+        await view.write(ENVIRONMENT, dict.fromkeys(TIERS, change))
+        self.say(f"environment {ENVIRONMENT}: all tiers at release {OLD_RELEASE}")
+        await self._until(lambda: len(converged_nodes(self.snapshots.values())) == sum(map(len, TIERS.values())))
+
+    async def _take_down(self, node: str) -> None:
+        self.cluster.kill_node(node)
+        self.say(f"{node} goes down, before the rollout")
+        await self._until(lambda: not self.snapshots["web"].members[node].is_present)
+
+    async def _bring_back(self, node: str) -> None:
+        await asyncio.to_thread(self.cluster.restart_node, node)
+        self.say(f"{node} comes back; nobody tells it anything, its agent's watch runs its client")
+        await self._until(lambda: node in converged_nodes(self.snapshots.values()))
+        self.say(f"{node} caught up with {self._standing('web')}")
+
+    async def _trigger(self) -> str:
+        self.say("waiting for Airflow")
+        await asyncio.to_thread(self.airflow.wait_until_ready, DAG_ID)
+        self.airflow.add_connection(
+            "consul_default", conn_type="consul", host="127.0.0.1", port=self.cluster.http_port, schema="http"
+        )
+        run_id = self.airflow.trigger(DAG_ID, {"release": NEW_RELEASE})
+        self.say(f"Airflow is at {self.airflow.url}; triggered Dag {DAG_ID}, run {run_id}")
+        return run_id
+
+    async def _follow(self, run_id: str) -> str:
+        """Follow the Dag run to its end, and add a node when the database has been upgraded."""
+        is_added = False
+        while True:
+            states = await asyncio.to_thread(self.airflow.task_states, DAG_ID, run_id)
+            for task, state in states.items():
+                if state != self.tasks.get(task) and task.endswith(".wait") and state in {"success", "failed"}:
+                    self.say(f"task {task}: {state}")
+            self.tasks = states
+            if not is_added and states.get("db_converged.wait") == "success":
+                is_added = True
+                await asyncio.to_thread(add_node, self.cluster, self.nodes, "web-4", "web")
+                self.say(f"web-4 is added in the middle; the tier is at {self._standing('web')}")
+            run_state = await asyncio.to_thread(self.airflow.run_state, DAG_ID, run_id)
+            if run_state not in {"queued", "running"}:
+                self.say(f"Dag run: {run_state}")
+                return run_state
+            await asyncio.sleep(0.5)
+
+    def _standing(self, tier: str) -> str:
+        desired = self.snapshots[tier].desired
+        assert isinstance(desired, DesiredState)
+        return f"generation {desired.generation}, state {desired.stable.state}"
+
+    def _sum_up(self, run_id: str, state: str, missing: list[str]) -> None:
+        self.console.print(render(self.snapshots, title="At the end"))
+        took = timedelta(seconds=round(time.monotonic() - self.started))
+        self.console.print(
+            f"Dag run {run_id}: {state}; {len(converged_nodes(self.snapshots.values()))} nodes converged, ", end=""
+        )
+        self.console.print(f"not: {', '.join(missing)}" if missing else "none is missing", end="")
+        self.console.print(f"; {took} altogether.")
+
+    def say(self, event: str) -> None:
+        """Print an event with the time since the start."""
+        self.console.print(Text(f"{time.monotonic() - self.started:6.1f} s  {event}"))
+
+    async def _until(self, has_come: Callable[[], bool]) -> bool:
+        """Wait for a condition on the snapshots; False when it does not come."""
+        give_up = time.monotonic() + _PATIENCE
+        while time.monotonic() < give_up:
+            if len(self.snapshots) == len(TIERS) and has_come():
+                return True
+            await asyncio.sleep(0.1)
+        self.say("… and it did not come to that in time")
+        return False
+
+    @asynccontextmanager
+    async def _watching(self, view: SharedView) -> AsyncGenerator[None]:
+        """Keep the snapshots up to date and, on a terminal, show them."""
+        watches = [asyncio.create_task(self._watch(view, tier)) for tier in TIERS]
+        try:
+            if not self.console.is_terminal:
+                yield
+                return
+            with Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True):
+                yield
+        finally:
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
+
+    async def _watch(self, view: SharedView, tier: str) -> None:
+        async with aclosing(view.watch(ENVIRONMENT, tier, ServiceMembers(tier))) as watch:
+            async for snapshot in watch:
+                self.snapshots[tier] = snapshot
+
+    def _render(self) -> Group:
+        ordered = {tier: self.snapshots[tier] for tier in TIERS if tier in self.snapshots}
+        now = datetime.now(UTC).strftime("%H:%M:%S")
+        doing = next((task for task, state in self.tasks.items() if state not in {"success", ""}), "")
+        return Group(render(ordered, title=f"Environment {ENVIRONMENT}, {now} UTC"), Text(f"Dag task: {doing}"))

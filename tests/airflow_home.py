@@ -1,0 +1,95 @@
+"""An Airflow of its own for each test process, and ways to run operators and Dags in it."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+# Airflow reads these when it is imported, so they are set before any test module is.
+_HOME = Path(tempfile.mkdtemp(prefix="chefconsul-airflow-"))
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+_DAGS = _HOME / "dags"
+_DAGS.mkdir()
+for _name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[_name]
+os.environ.update(
+    AIRFLOW_HOME=str(_HOME),
+    AIRFLOW__CORE__DAGS_FOLDER=str(_DAGS),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
+)
+
+
+@pytest.fixture
+def consul_connection(monkeypatch: pytest.MonkeyPatch, cluster: Any, consul_root: str) -> str:
+    """The id of an Airflow connection to the test's Consul, with a key prefix of its own."""
+    return connect(monkeypatch, cluster.http_port, prefix=consul_root)
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, port: int, *, connection_id: str = "consul_default", **extra: Any) -> str:
+    """Make an Airflow connection for this test."""
+    password = extra.pop("password", None)
+    fields = {"conn_type": "consul", "host": "127.0.0.1", "port": port, "password": password, "extra": extra}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", json.dumps(fields))
+    return connection_id
+
+
+def make_context(**overrides: Any) -> dict[str, Any]:
+    """What Airflow passes to ``execute``: a task instance on its first try, and its Dag run."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+    from airflow.sdk.types import DagRunProtocol
+
+    instance = {"dag_id": "shop_rollout", "run_id": "manual__1", "task_id": "set", "map_index": -1, "try_number": 1}
+    moment = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+    return {
+        "ti": Mock(spec=RuntimeTaskInstance, **instance | overrides),
+        "dag_run": Mock(spec=DagRunProtocol, logical_date=moment, run_after=moment),
+    }
+
+
+async def run_trigger(trigger: Any) -> Any:
+    """The payload of a trigger's event, after the trigger went through the database as Airflow sends it."""
+    from airflow.sdk import import_string
+
+    path, kwargs = trigger.serialize()
+    stored = import_string(path)(**json.loads(json.dumps(kwargs)))
+    events = [event async for event in stored.run()]
+    assert len(events) == 1
+    return json.loads(json.dumps(events[0].payload))
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """Airflow's tables, once for each test process."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.utils.db import initdb
+
+    initdb()
+    DagBundlesManager().sync_bundles_to_db()
+
+
+@pytest.fixture
+def run_dag(airflow_database: None) -> Callable[..., dict[str, str]]:
+    """Run a Dag in this process, with its triggers, and return the state of the run and of each task."""
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    def run(dag: Any, **conf: Any) -> dict[str, str]:
+        bag = DagBag(str(_DAGS), collect_dags=False, bundle_name="dags-folder")
+        bag.bag_dag(dag)
+        sync_bag_to_db(bag, "dags-folder", None)
+        dag_run = dag.test(logical_date=None, run_conf=conf)
+        states = {instance.task_id: str(instance.state) for instance in dag_run.get_task_instances()}
+        return {"run": str(dag_run.state), **states}
+
+    return run

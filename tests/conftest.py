@@ -1,0 +1,59 @@
+"""A real Consul for every test that asks for one. Missing Consul is a failure, never a skip."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.cluster import ConsulCluster
+from demo.consul_binary import find_consul
+
+pytest_plugins = ["tests.airflow_home", "tests.consul_fixtures"]
+
+ClusterFactory = Callable[..., ConsulCluster]
+
+
+@pytest.fixture(scope="session")
+def consul_binary() -> Path:
+    """The Consul to run: from the PATH, the cache, or Debian's package."""
+    return find_consul()
+
+
+@pytest.fixture(scope="session")
+def cluster(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulCluster]:
+    """One Consul server without nodes, shared by the tests of this process: leave it running, write below `consul_root`."""
+    with ConsulCluster(consul_binary, tmp_path_factory.mktemp("consul")) as running:
+        yield running
+
+
+@pytest.fixture
+def consul_root() -> str:
+    """A key prefix that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def make_cluster(consul_binary: Path, tmp_path: Path) -> Iterator[ClusterFactory]:
+    """Start a cluster of the test's own: `make_cluster(web=2, db=1)` has the nodes web-1, web-2 and db-1, ready.
+
+    Other options are those of ConsulCluster: `make_cluster(web=1, fast_failure_detection=True)`. For nodes with
+    watches, start an empty one and add them: `make_cluster().add_node(…)`. It is stopped when the test ends.
+    """
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> ConsulCluster:
+            sizes = {name: options.pop(name) for name, value in list(options.items()) if type(value) is int}
+            made = ConsulCluster(consul_binary, tmp_path / f"consul-{uuid.uuid4().hex[:6]}", **options)
+            stack.enter_context(made)
+            for tier, size in sizes.items():
+                for number in range(1, size + 1):
+                    made.add_node(f"{tier}-{number}", tier=tier)
+            made.wait_until_ready()
+            return made
+
+        yield make

@@ -1,0 +1,171 @@
+"""SetDesiredStateOperator against a real Consul."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from airflow_provider_chefconsul.exceptions import (
+    ConsulUnavailable,
+    InvalidInput,
+    MalformedDocument,
+    RequestTooLarge,
+    WriteRefused,
+)
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from airflow_provider_chefconsul.rollout import ConvergencePolicy
+from tests.airflow_home import connect, make_context, run_trigger
+from tests.factory import make_failure, make_report
+
+pytestmark = pytest.mark.usefixtures("consul_connection")
+
+
+def make_operator(**overrides):
+    """Declares web converged at release 2.5.0."""
+    defaults = {
+        "task_id": "set",
+        "environment": "demo",
+        "tier": "web",
+        "state": "converged",
+        "values": {"release": "2.5.0"},
+    }
+    return SetDesiredStateOperator(**defaults | overrides)
+
+
+def test_writes_desired_state_and_history(consul_kv):
+    """The document says what is wanted, by whom and for which logical time; history holds the same."""
+    assert make_operator().execute(make_context()) == {"web": 1}
+    desired = json.loads(consul_kv["demo/web/desired"])
+    assert desired["stable"] == {"generation": 1, "state": "converged", "values": {"release": "2.5.0"}}
+    assert desired["canary"] is None
+    assert desired["sequence"] == 1795334400
+    assert desired["written_by"] == {
+        "dag_id": "shop_rollout", "run_id": "manual__1", "task_id": "set", "map_index": -1,
+    }  # fmt: skip
+    assert consul_kv["demo/_history/web/000000000001"] == consul_kv["demo/web/desired"]
+
+
+def test_retry_makes_no_second_generation(consul_kv):
+    """A second execution returns the generation that stands and writes nothing."""
+    make_operator().execute(make_context())
+    before = dict(consul_kv)
+    assert make_operator().execute(make_context(try_number=2)) == {"web": 1}
+    assert dict(consul_kv) == before
+
+
+def test_force_makes_one_more_generation_for_each_task_instance():
+    """Forcing is for one task instance: its retry changes nothing, another run's is a new generation."""
+    make_operator().execute(make_context())
+    forced = make_operator(force=True)
+    assert forced.execute(make_context(run_id="manual__2")) == {"web": 2}
+    assert forced.execute(make_context(run_id="manual__2", try_number=2)) == {"web": 2}
+    assert forced.execute(make_context(run_id="manual__3")) == {"web": 3}
+
+
+def test_several_tiers_are_one_transaction(consul_kv):
+    """When one tier refuses, none is written."""
+    make_operator(tier=["web", "app"], state="off").execute(make_context())
+    make_operator(tier="app", state="waiting").execute(make_context())
+    before = dict(consul_kv)
+    with pytest.raises(WriteRefused, match="demo/app: state converged is allowed from off"):
+        make_operator(tier=["web", "app"], allowed_from=["off"]).execute(make_context())
+    assert dict(consul_kv) == before
+
+
+def test_allowed_from_for_a_tier_without_a_state(consul_kv):
+    """None in the list stands for a tier that was never written."""
+    with pytest.raises(WriteRefused, match="has no desired state yet"):
+        make_operator(allowed_from=["waiting"]).execute(make_context())
+    assert dict(consul_kv) == {}
+    assert make_operator(allowed_from=["waiting", None]).execute(make_context()) == {"web": 1}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"environment": "de/mo"}, "environment 'de/mo' is not a name"),
+        ({"tier": "web server"}, "tier 'web server' is not a name"),
+        ({"tier": []}, "tier is an empty list"),
+        ({"tier": ["web", ".."]}, "tier '..' is not a name"),
+        ({"state": ""}, "state '' is not a name"),
+        ({"values": {"release": {"major": 2}}}, r"values\['release'\] must be a string, number"),
+        ({"values": {"release": ["2", "5"]}}, r"values\['release'\] must be"),
+        ({"values": {"ratio": float("nan")}}, r"values\['ratio'\] must be"),
+        ({"values": {"": 1}}, "'' is not a name for a value"),
+        ({"values": "release=2"}, "values must be a mapping"),
+        ({"allowed_from": "off"}, "allowed_from must be a list of states"),
+        ({"allowed_from": ["off/"]}, "allowed_from 'off/' is not a name"),
+        ({"members": "servise:web"}, "members 'servise:web' is none of"),
+        ({"members": []}, "members is an empty list"),
+    ],
+)
+def test_bad_input_changes_nothing(consul_kv, wrong, words):
+    """One clear error that names the thing; nothing reaches Consul."""
+    with pytest.raises(InvalidInput, match=words):
+        make_operator(**wrong).execute(make_context())
+    assert dict(consul_kv) == {}
+
+
+def test_canary_is_refused_when_the_dag_is_parsed():
+    """Canaries are not supported yet, and nobody shall believe that one was written."""
+    with pytest.raises(InvalidInput, match="canary='10%'"):
+        make_operator(canary="10%")
+
+
+def test_values_too_large_for_consul(consul_kv):
+    """Consul's limit is named with the tier, and nothing is written."""
+    with pytest.raises(RequestTooLarge, match="demo/web: the values are too large.*512 KiB"):
+        make_operator(values={"blob": "x" * 600_000}).execute(make_context())
+    assert dict(consul_kv) == {}
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("{", "demo/web/desired: not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"schema": 2}', "schema 2 is unknown"),
+        ('{"schema": 1, "generation": "7"}', "field stable is missing|field generation must be an integer"),
+    ],
+)
+def test_unreadable_desired_state_is_not_replaced(consul_kv, document, words):
+    """Whatever stands there, it may be somebody's: the error names the key, and the key stays."""
+    consul_kv["demo/web/desired"] = document
+    with pytest.raises(MalformedDocument, match=words):
+        make_operator().execute(make_context())
+    assert dict(consul_kv) == {"demo/web/desired": document}
+
+
+def test_consul_away_is_said(monkeypatch, free_port):
+    """The operator names the address, after its patience has run out."""
+    monkeypatch.setattr("airflow_provider_chefconsul.hooks.consul.CONSUL_PATIENCE", timedelta(seconds=0.2))
+    connect(monkeypatch, free_port, connection_id="nowhere")
+    with pytest.raises(ConsulUnavailable, match=f"127.0.0.1:{free_port} cannot be reached"):
+        make_operator(consul_conn_id="nowhere").execute(make_context())
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_wait_ends_alike_here_and_deferred(consul_kv, members, deferrable, monkeypatch):
+    """A node that fails on the new generation fails the task, blocking and deferred, with the same words."""
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+    members("web-1", "web-2")
+    operator = make_operator(wait=ConvergencePolicy(), deferrable=deferrable)
+    consul_kv["demo/web/nodes/web-1"] = make_report("web-1", generation=1).to_json()
+    consul_kv["demo/web/nodes/web-2"] = make_failure("web-2", generation=1).to_json()
+
+    def run():
+        try:
+            return operator.execute(make_context())
+        except TaskDeferred as deferred:
+            assert deferrable
+            event = asyncio.run(run_trigger(deferred.trigger))
+            return getattr(operator, deferred.method_name)(make_context(), event)
+
+    with pytest.raises(AirflowFailException, match="demo/web: 1 of 2 members present failed; max_failed=0"):
+        run()
+    consul_kv["demo/web/nodes/web-2"] = make_report("web-2", generation=1).to_json()
+    assert run() == {"web": 1}

@@ -1,0 +1,246 @@
+"""ConvergedSensor against a real Consul, blocking and deferred."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+
+from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, MalformedDocument, NoDesiredState
+from airflow_provider_chefconsul.rollout import ConvergencePolicy
+from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
+from tests.airflow_home import connect, make_context, run_trigger
+from tests.factory import make_desired, make_failure, make_report
+
+pytestmark = pytest.mark.usefixtures("consul_connection")
+SHORT = ConvergencePolicy(timeout=timedelta(seconds=0.5))
+CONVERGED = {"web": {"generation": 7, "members": 2, "counts": {"converged": 2}, "nodes": {}}}
+
+
+@pytest.fixture(params=["blocking", "deferred"])
+def sense(request, monkeypatch):
+    """Run a sensor to its end: in the worker, or by its trigger after a detour through the database."""
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+
+    def run(context=None, **overrides):
+        defaults = {"task_id": "wait", "environment": "demo", "tier": "web", "policy": SHORT}
+        sensor = ConvergedSensor(**defaults | overrides, deferrable=request.param == "deferred")
+        try:
+            return sensor.execute(context or make_context())
+        except TaskDeferred as deferred:
+            assert request.param == "deferred"
+            assert deferred.timeout > sensor.policy.timeout
+            event = asyncio.run(run_trigger(deferred.trigger))
+            return getattr(sensor, deferred.method_name)(make_context(), event)
+
+    return run
+
+
+@pytest.fixture
+def tier(consul_kv, members):
+    """Tier web at generation 7 with two members, web-1 converged."""
+    members("web-1", "web-2")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    consul_kv["demo/web/nodes/web-1"] = make_report("web-1").to_json()
+    return consul_kv
+
+
+def test_converged_tier_returns_a_summary(sense, tier):
+    """The XCom says generation, counts, and who has not converged: nobody."""
+    tier["demo/web/nodes/web-2"] = make_report("web-2").to_json()
+    assert sense() == CONVERGED
+
+
+def test_converged_tier_is_not_deferred(tier):
+    """A deferral costs seconds, so the sensor looks first."""
+    tier["demo/web/nodes/web-2"] = make_report("web-2").to_json()
+    sensor = ConvergedSensor(task_id="wait", environment="demo", tier="web", deferrable=True)
+    assert sensor.execute(make_context()) == CONVERGED
+
+
+def test_waits_for_the_last_report(sense, tier):
+    """A report that comes while the sensor waits ends the wait."""
+
+    def report():
+        time.sleep(0.3)
+        tier["demo/web/nodes/web-2"] = make_report("web-2").to_json()
+
+    node = threading.Thread(target=report)
+    node.start()
+    assert sense(policy=ConvergencePolicy(timeout=timedelta(seconds=60))) == CONVERGED
+    node.join()
+
+
+@pytest.mark.parametrize(
+    ("report", "line"),
+    [
+        (None, "web-2: not_reported: has never reported"),
+        (make_report("web-2", generation=6).to_json(), "web-2: old_generation: succeeded on generation 6"),
+        (make_report("web-2", state="off").to_json(), "web-2: wrong_state: reports state off, not converged"),
+        ("{", "web-2: malformed_report: {root}/demo/web/nodes/web-2: not JSON"),
+        ('{"schema": 2}', "web-2: malformed_report: {root}/demo/web/nodes/web-2: schema 2 is unknown"),
+        (
+            make_report("web-9").to_json(),
+            "web-2: malformed_report: {root}/demo/web/nodes/web-2: is a report of node web-9",
+        ),
+    ],
+)
+def test_deadline_names_who_held_it_up(sense, tier, consul_root, caplog, report, line):
+    """The other node's convergence is seen all the same, and the log names the node and the reason."""
+    if report is not None:
+        tier["demo/web/nodes/web-2"] = report
+    with pytest.raises(AirflowSensorTimeout, match="demo/web: deadline passed: 1 of 2 members present converged"):
+        sense()
+    assert line.format(root=consul_root) in caplog.text
+
+
+def test_failure_fails_at_once_on_the_first_try(sense, tier, caplog):
+    """A failure reported before the wait began counts, and its resource is named."""
+    tier["demo/web/nodes/web-2"] = make_failure("web-2").to_json()
+    with pytest.raises(AirflowFailException, match="1 of 2 members present failed; max_failed=0"):
+        sense(policy=ConvergencePolicy(timeout=timedelta(hours=1)))
+    assert "Errno::ENOSPC: No space left on device in file[/srv/web/index.html]" in caplog.text
+
+
+def test_old_failure_is_history_after_a_clear(sense, tier, caplog):
+    """Cleared, the wait gives the failed node its next run; when that fails too, it fails at once."""
+    tier["demo/web/nodes/web-2"] = make_failure("web-2").to_json()
+    with pytest.raises(AirflowSensorTimeout):
+        sense(make_context(try_number=2))
+    assert "web-2: failed_earlier" in caplog.text
+
+    def fail_again():
+        time.sleep(0.3)
+        tier["demo/web/nodes/web-2"] = make_failure("web-2", run_id="3040").to_json()
+
+    node = threading.Thread(target=fail_again)
+    node.start()
+    with pytest.raises(AirflowFailException, match="max_failed=0"):
+        sense(make_context(try_number=3), policy=ConvergencePolicy(timeout=timedelta(seconds=60)))
+    node.join()
+
+
+def test_superseded_fails_and_names_the_writer(sense, tier):
+    """Waiting for a generation that the tier has moved past would never end well."""
+    with pytest.raises(AirflowFailException, match="generation 6 is superseded by generation 7.*Dag shop_rollout"):
+        sense(generation=6)
+
+
+@pytest.mark.parametrize("generation", [7, "7", {"web": 7}, {"web": 7, "app": 3}])
+def test_generation_as_authors_write_it(sense, tier, generation):
+    """A number, a rendered template, or the mapping that SetDesiredStateOperator returns."""
+    tier["demo/web/nodes/web-2"] = make_report("web-2").to_json()
+    assert sense(generation=generation) == CONVERGED
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"generation": {"app": 3}}, "says nothing of tier web"),
+        ({"generation": "seven"}, "generation must be a number"),
+        ({"tier": "we/b"}, "tier 'we/b' is not a name"),
+        ({"environment": ""}, "environment '' is not a name"),
+        ({"members": "meta:tier"}, "members 'meta:tier' is none of"),
+    ],
+)
+def test_bad_input(sense, tier, wrong, words):
+    """Each is one clear error."""
+    with pytest.raises(InvalidInput, match=words):
+        sense(**wrong)
+
+
+def test_tier_without_members_is_an_error(sense, consul_kv):
+    """Nobody to wait for is never success."""
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    with pytest.raises(AirflowFailException, match="demo/web: the tier has no members"):
+        sense()
+
+
+def test_tier_without_a_desired_state_is_an_error(sense, members):
+    """There is nothing to converge on."""
+    members("web-1")
+    with pytest.raises(NoDesiredState, match="demo/web has no desired state yet"):
+        sense()
+
+
+def test_unreadable_desired_state_is_an_error(sense, tier, consul_root):
+    """The key is named."""
+    tier["demo/web/desired"] = "{"
+    with pytest.raises(MalformedDocument, match=f"{consul_root}/demo/web/desired: not JSON"):
+        sense()
+
+
+def test_absent_member_is_excused_and_named(sense, tier, members):
+    """An agent that is not alive holds nobody up by default; the summary names it."""
+    members("web-2", check="critical")
+    assert sense() == {
+        "web": {
+            "generation": 7,
+            "members": 2,
+            "counts": {"converged": 1, "absent": 1},
+            "nodes": {"absent": ["web-2"]},
+        }
+    }
+
+
+def test_members_by_meta_and_by_name(sense, tier, members):
+    """Members can be the nodes with a metadata value, or named; a named one that Consul does not know is absent."""
+    members("web-1", rack="r1")
+    assert sense(members="meta:rack=r1")["web"]["counts"] == {"converged": 1}
+    assert sense(members=["web-1", "web-99"])["web"]["counts"] == {"converged": 1, "absent": 1}
+
+
+def test_several_tiers_together(sense, tier, members, consul_kv):
+    """All must converge; the summary has each."""
+    members("app-1", tier="app")
+    consul_kv["demo/app/desired"] = make_desired(3).to_json()
+    consul_kv["demo/app/nodes/app-1"] = make_report("app-1", tier="app", generation=3).to_json()
+    tier["demo/web/nodes/web-2"] = make_report("web-2").to_json()
+    summary = sense(tier=["web", "app"])
+    assert (summary["web"]["generation"], summary["app"]["generation"]) == (7, 3)
+    tier["demo/web/nodes/web-2"] = make_failure("web-2").to_json()
+    with pytest.raises(AirflowFailException, match="demo/web: 1 of 2"):
+        sense(tier=["web", "app"])
+
+
+def test_soft_fail_skips_on_a_verdict(sense, tier):
+    """Airflow's soft_fail is honoured for verdicts."""
+    with pytest.raises(AirflowSkipException, match="deadline passed"):
+        sense(soft_fail=True)
+
+
+def test_sensor_timeout_bounds_the_policy(sense, tier):
+    """Airflow's own timeout parameter is honoured when it is the shorter one."""
+    with pytest.raises(AirflowSensorTimeout):
+        sense(policy=ConvergencePolicy(timeout=timedelta(hours=1)), timeout=0.3)
+
+
+def test_consul_away_during_the_wait_is_said_at_the_deadline(monkeypatch, tier, free_port):
+    """A wait tries again until its deadline, then says what was in the way."""
+    from airflow_provider_chefconsul.rollout.convergence import Wait
+    from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
+    from tests.factory import NOW
+
+    connect(monkeypatch, free_port, connection_id="nowhere")
+    trigger = ConvergedTrigger(
+        consul_conn_id="nowhere",
+        environment="demo",
+        waits={"web": Wait(7, NOW).to_fields()},
+        policy=ConvergencePolicy().to_fields(),
+        members="service",
+    )
+    event = asyncio.run(run_trigger(trigger))
+    assert event["ending"] == "timed_out"
+    assert event["reason"] == "demo/web: deadline passed: Consul did not answer in time"
+
+
+@pytest.mark.parametrize("event", [None, {}, {"ending": "fine", "reason": "", "tiers": {}, "lines": []}, "converged"])
+def test_event_is_validated_on_resume(event):
+    """What comes out of the database is not trusted to be an outcome."""
+    sensor = ConvergedSensor(task_id="wait", environment="demo", tier="web")
+    with pytest.raises(ChefConsulError, match="the trigger sent something else"):
+        sensor.execute_complete(make_context(), event)
