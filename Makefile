@@ -2,7 +2,7 @@
 
 AIRFLOW ?= 3.3.2
 PYTHON ?= python3
-WORKERS ?= 4
+WORKERS ?= logical
 TESTS ?= tests
 
 # The newest Airflow gets everything; an older one only the tests of the package itself, in a venv of its own.
@@ -29,7 +29,7 @@ demo: $(INSTALLED)  ## upgrade a nine-node environment with Airflow and Consul (
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
 
 test: $(INSTALLED) $(if $(PYTEST_SELECTION),,lint)  ## lint and test (AIRFLOW=3.2.2: the tests on that version)
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_SELECTION) $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(PYTEST_SELECTION) $(TESTS)
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -50,6 +50,7 @@ $(INSTALLED): $(REQUIREMENTS) pyproject.toml | $(BIN)/pip
 	@touch $@
 
 %/bin/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or later" >&2; exit 1; }
 	@$(PYTHON) demo/create_venv.py $*
 
 requirements/airflow-%.txt:
@@ -57,7 +58,7 @@ requirements/airflow-%.txt:
 
 clean:  ## remove what runs leave behind; keeps the venvs and the Consul binary
 	rm -rf .demo dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find airflow_provider_chefconsul benchmarks dags demo tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	find . \( -name '.venv*' -o -name .git -o -name .cache \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean  ## remove the venvs and the Consul binary too
 	rm -rf .venv .venv-* .cache

@@ -32,7 +32,8 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="stop everything and exit at the end")
     options = parser.parse_args()
     console = Console(highlight=False)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for signum in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job starts with it ignored
+        signal.signal(signum, _interrupt)
     try:
         with _own_directory(PROJECT / ".demo") as directory:
             return _run(directory, console, is_once=options.once)

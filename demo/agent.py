@@ -59,6 +59,8 @@ class ConsulAgent:
         self._environment = environment
         self._processes = processes
         self._join: ConsulAgent | None = None
+        # An agent starts its watches before it has joined; they fail, and Consul tries them again 5 s later.
+        self.has_idle_watches = False
         self._process: Process | None = None
         self._log_start = 0
         self._attempts = 0
@@ -90,6 +92,7 @@ class ConsulAgent:
         Whether it could take its ports shows later, see `start_again_if_ports_were_taken`.
         """
         self._join = join
+        self.has_idle_watches = "watches" in self._config
         self._attempts = 1
         self._start()
 

@@ -112,7 +112,7 @@ class ConsulCluster:
             raise
 
     def stop(self) -> None:
-        """Kill every agent and whatever it started; the files stay."""
+        """Kill every agent and whatever it started; the files stay, the cluster is not started again."""
         self._is_started = False
         self._processes.close()
         self._http.close()
@@ -193,10 +193,16 @@ class ConsulCluster:
     def wait_until_ready(self, timeout_seconds: float = 60) -> None:
         """Wait until every agent that was not killed answers, knows the leader, and has its service passing.
 
+        Watches that were waiting for the node to join are at work then too.
+
         :raises AgentError: when an agent exited; with the end of its log.
         :raises ClusterError: when the time is over; it names the nodes that are not ready.
         """
         self._wait(lambda: self._leader_problems() or self._node_problems(), timeout_seconds)
+        for node in self.nodes.values():
+            if node.is_wanted and node.has_idle_watches:
+                self._http.put(f"{node.url}/v1/agent/reload").raise_for_status()
+                node.has_idle_watches = False
 
     def _wait(self, problems: Callable[[], list[str]], timeout_seconds: float) -> None:
         deadline = time.monotonic() + timeout_seconds

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.transport import ConsulSettings
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.rollout.change import Change
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot

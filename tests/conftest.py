@@ -8,12 +8,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
 
-pytest_plugins = ["tests.airflow_home", "tests.consul_fixtures"]
+pytest_plugins = ["tests.acl_fixtures", "tests.airflow_home", "tests.consul_fixtures", "tests.tls_fixtures"]
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "chefconsul", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("chefconsul")
 
 ClusterFactory = Callable[..., ConsulCluster]
 
@@ -26,7 +33,7 @@ def consul_binary() -> Path:
 
 @pytest.fixture(scope="session")
 def cluster(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulCluster]:
-    """One Consul server without nodes, shared by the tests of this process: leave it running, write below `consul_root`."""
+    """One Consul server without nodes, for all tests of this process: leave it running, write below `consul_root`."""
     with ConsulCluster(consul_binary, tmp_path_factory.mktemp("consul")) as running:
         yield running
 

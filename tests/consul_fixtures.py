@@ -15,7 +15,7 @@ class RawKeys(MutableMapping[str, str]):
     """The keys below a root, as text, read and written without the package under test."""
 
     def __init__(self, client: consul.Consul, root: str) -> None:
-        self._kv, self._root = client.kv, root
+        self.client, self._kv, self._root = client, client.kv, root
 
     def __getitem__(self, key: str) -> str:
         _, found = self._kv.get(f"{self._root}/{key}")
@@ -52,10 +52,13 @@ def consul_kv(plain_consul: consul.Consul, consul_root: str) -> Iterator[RawKeys
 
 @pytest.fixture
 def members(plain_consul: consul.Consul) -> Iterator[Callable[..., None]]:
-    """Register nodes with a service named like their tier and, unless ``check`` is None, an agent's health check."""
+    """Register nodes with a service named like their tier and, when ``check`` is given, an agent's health check.
+
+    Once a minute Consul deregisters a node that has an agent's check but no agent.
+    """
     registered: set[str] = set()
 
-    def register(*nodes: str, tier: str = "web", check: str | None = "passing", **meta: str) -> None:
+    def register(*nodes: str, tier: str = "web", check: str | None = None, **meta: str) -> None:
         for node in nodes:
             registered.add(node)
             health = {"CheckID": "serfHealth", "Name": "Serf Health Status", "Status": check}

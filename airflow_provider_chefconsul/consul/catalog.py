@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT
 from airflow_provider_chefconsul.exceptions import AccessDenied
 from airflow_provider_chefconsul.rollout.membership import (
     ListedMembers,
@@ -15,8 +16,14 @@ from airflow_provider_chefconsul.rollout.membership import (
     ServiceMembers,
 )
 
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.client import ConsulClient
+
 # Only agents that are not alive: a node without that check (registered from outside, no agent) counts as present.
 _NOT_ALIVE = {"filter": 'CheckID == "serfHealth"'}
+# An agent that joins is registered by a server at first, and adds its metadata by itself: no change of health, so
+# nothing wakes the query then.
+_LOOK_AT_METADATA = timedelta(seconds=5)
 
 
 async def read_members(client: ConsulClient, selector: Selector) -> Members:
@@ -42,14 +49,16 @@ async def await_member_change(client: ConsulClient, selector: Selector, index: i
     A filter that matches nothing keeps the answer empty; Consul still wakes the query for every change behind it.
     Index 0 returns the present index at once.
     """
+    wait = LONGEST_WAIT
     match selector:
         case ServiceMembers(service):
             path, params = f"/v1/health/service/{service}", {"filter": 'Node.Node == ""'}
         case MetaMembers(key, value):
             path, params = "/v1/health/state/any", {"filter": 'Node == ""', "node-meta": f"{key}:{value}"}
+            wait = _LOOK_AT_METADATA
         case ListedMembers():
             path, params = "/v1/health/state/any", {"filter": 'Node == ""'}
-    found, _ = await client.read(path, params, index=index)
+    found, _ = await client.read(path, params, index=index, wait=wait)
     return found
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import consul.base
 import consul.std
+from consul.callback import CB
 
-from airflow_provider_chefconsul.consul.transport import ConsulSettings, HttpxTransport
+from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT, next_index
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.transport import HttpxTransport
 from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader
-
-LONGEST_WAIT = timedelta(seconds=55)  # an abandoned blocking query occupies the server until its wait ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +78,15 @@ class ConsulClient(consul.base.Consul):
             else {"KV": dict(operation)}
             for operation in operations
         ]
-        await self.txn.put(encoded)  # type: ignore[no-untyped-call]
+        # py-consul's own txn.put leaves the datacenter out.
+        await self._transport.put(CB.json(), "/v1/txn", self._datacenter, json.dumps(encoded))
 
-    async def read(self, path: str, params: Mapping[str, str] | None = None, *, index: int = 0) -> tuple[int, Any]:
+    async def read(
+        self, path: str, params: Mapping[str, str] | None = None, *, index: int = 0, wait: timedelta = LONGEST_WAIT
+    ) -> tuple[int, Any]:
         """A GET that py-consul has no endpoint for, or whose index or filter it drops: index and decoded body."""
-        query = dict(params or {})
-        if index:
-            query |= _blocking(index, LONGEST_WAIT)
-        if self.dc:
-            query["dc"] = self.dc
-        found_index, is_filtered, body = await self._transport.get(_decode, path, list(query.items()))
+        query = {**(params or {}), **_blocking(index, wait), **self._datacenter}
+        found_index, is_filtered, body = await self._transport.get(_decode, path, query)
         if is_filtered:
             raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only a part of this list")
         return next_index(index, found_index), body
@@ -96,10 +96,10 @@ class ConsulClient(consul.base.Consul):
 
         :raises NoLeader: there is none.
         """
-        leader: str = await self.status.leader()  # type: ignore[no-untyped-call]
+        _, leader = await self.read("/v1/status/leader")
         if not leader:
             raise NoLeader(f"{self.settings.url}: Consul's servers have no leader")
-        return leader
+        return str(leader)
 
     async def check_token(self) -> None:
         """Ask Consul whether it knows the connection's token.
@@ -125,6 +125,10 @@ class ConsulClient(consul.base.Consul):
         """Close all connections."""
         await self._transport.close()
 
+    @property
+    def _datacenter(self) -> dict[str, str]:
+        return {"dc": self.dc} if self.dc else {}
+
     async def __aenter__(self) -> ConsulClient:
         """Enter the context."""
         return self
@@ -141,15 +145,10 @@ def plain_client(settings: ConsulSettings) -> consul.std.Consul:
         verify=settings.verify,
         cert=(settings.cert, settings.key) if settings.cert and settings.key else settings.cert,
     )
+    client.http.base_uri = settings.url  # its own has no brackets around an IPv6 address
     if settings.token is not None:
         client.token = settings.token  # CONSUL_HTTP_TOKEN would have replaced it
     return client
-
-
-def next_index(index: int, found: str | int) -> int:
-    """The index for the next blocking query: 0, which does not block, when Consul's went back (a restored server)."""
-    found = int(found)
-    return 0 if found < index else max(found, 1)
 
 
 def _blocking(index: int, wait: timedelta) -> dict[str, Any]:
@@ -161,6 +160,7 @@ def _entry(item: Mapping[str, Any]) -> Entry:
 
 
 def _decode(response: consul.base.Response) -> tuple[str, bool, Any]:
-    headers, is_missing = response.headers, response.code == HTTPStatus.NOT_FOUND
-    is_filtered = headers.get("X-Consul-Results-Filtered-By-ACLs") == "true"
-    return headers.get("X-Consul-Index", "0"), is_filtered, None if is_missing else json.loads(response.body)
+    if response.code == HTTPStatus.NOT_FOUND:  # Consul answers so for single things only, such as a key
+        raise ValueError(f"{response.code} {response.body}")
+    is_filtered = response.headers.get("X-Consul-Results-Filtered-By-ACLs") == "true"
+    return response.headers.get("X-Consul-Index", "0"), is_filtered, json.loads(response.body)

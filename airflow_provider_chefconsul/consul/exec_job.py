@@ -12,9 +12,9 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_chefconsul.consul.client import ConsulClient, next_index
+from airflow_provider_chefconsul.consul.blocking import next_index
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
     ConsulError,
@@ -22,6 +22,9 @@ from airflow_provider_chefconsul.exceptions import (
     RequestRejected,
     SessionLost,
 )
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.client import ConsulClient
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ class Keys:
 
         :raises InvalidInput: names the root.
         """
-        if not _ROOT.fullmatch(self.root):
+        if not isinstance(self.root, str) or not _ROOT.fullmatch(self.root):
             raise InvalidInput(f"prefix {self.root!r} is not one or more names with '/' between")
 
     def environment(self, environment: str) -> str:

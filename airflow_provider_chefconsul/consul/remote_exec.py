@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.exec_guard import LONGEST_OUTPUT, guarded
 from airflow_provider_chefconsul.consul.exec_job import Job
 from airflow_provider_chefconsul.consul.exec_roster import Roster
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, InvalidInput, SessionLost
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.client import ConsulClient
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

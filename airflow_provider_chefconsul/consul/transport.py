@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ import httpx
 from consul.exceptions import ConsulException
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
     ConsulError,
@@ -29,32 +28,6 @@ from airflow_provider_chefconsul.exceptions import (
 T = TypeVar("T")
 _READ_TIMEOUT = 15.0  # seconds; in-flight requests were seen to hang 7 s through an election
 _NO_LEADER = ("No cluster leader", "No known Consul servers", "leadership lost", "raft is not leader")
-
-
-@dataclass(frozen=True, slots=True)
-class ConsulSettings:
-    """Where Consul is and how to speak to it.
-
-    :param verify: whether to verify the server's certificate, or the path of a CA bundle.
-    :param cert: path of the client certificate; ``key`` is the path of its key.
-    :param root: what every key of the shared data view begins with.
-    """
-
-    host: str
-    port: int
-    scheme: str = "http"
-    token: str | None = field(default=None, repr=False)
-    root: str = DEFAULT_ROOT
-    datacenter: str | None = None
-    verify: bool | str = True
-    cert: str | None = None
-    key: str | None = None
-
-    @property
-    def url(self) -> str:
-        """The base address, without a token."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
 
 
 class HttpxTransport(consul.base.HTTPClient):
@@ -122,7 +95,7 @@ class HttpxTransport(consul.base.HTTPClient):
             response = await self._http.request(
                 method, url, content=data, headers=headers, timeout=httpx.Timeout(_READ_TIMEOUT, read=_patience(params))
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake passes httpx as it is
             raise _transport_error(error, self.base_uri) from error
         if response.status_code >= httpx.codes.BAD_REQUEST and response.status_code != httpx.codes.NOT_FOUND:
             raise status_error(response.status_code, response.text, f"{self.base_uri}{path}")
@@ -153,7 +126,7 @@ def status_error(status: int, body: str, where: str) -> ConsulError:
             return RequestRejected(words)
 
 
-def _transport_error(error: httpx.HTTPError, base_uri: str) -> ConsulError:
+def _transport_error(error: httpx.HTTPError | OSError, base_uri: str) -> ConsulError:
     words = str(error) or type(error).__name__
     if _is_tls_failure(error):
         return TLSFailed(f"{base_uri}: {words}; check the connection's schema, verify, cert and key")

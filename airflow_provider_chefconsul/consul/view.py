@@ -7,10 +7,9 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.consul.catalog import await_member_change, read_members
-from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.exceptions import (
     ConsulUnavailable,
@@ -27,6 +26,9 @@ from airflow_provider_chefconsul.rollout.membership import Members, Selector
 from airflow_provider_chefconsul.rollout.name import is_name
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.standing import Evidence
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
 
 # Reading 10,000 reports takes a quarter of a second of a core. Resting in proportion before the next read bounds that
 # share while reports pour in, and leaves a small tier's reads immediate.

@@ -1,19 +1,24 @@
-"""Airflow's way to a Consul connection."""
+"""Airflow's way to a Consul connection.
+
+The client is imported when one is opened: py-consul and httpx would add 60 ms to the parsing of every Dag file.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_chefconsul.consul.client import ConsulClient, plain_client
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT, Keys
-from airflow_provider_chefconsul.consul.transport import ConsulSettings
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput
 
@@ -25,6 +30,9 @@ CONSUL_PATIENCE = timedelta(seconds=60)
 """How long tasks try again while Consul is unavailable; electing a leader was seen to take 14 s."""
 
 _TEST_PATIENCE = timedelta(seconds=3)
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_HIGHEST_PORT = 65535
+_TOKEN = re.compile(r"[!-~]+")  # what can be sent in a header, without the spaces of a careless copy
 
 
 class ConsulHook(BaseHook):
@@ -45,6 +53,8 @@ class ConsulHook(BaseHook):
 
     def get_conn(self) -> Consul:
         """py-consul's own synchronous client, for your own use; this package's operators do not need it."""
+        from airflow_provider_chefconsul.consul.client import plain_client
+
         return plain_client(self.settings())
 
     def settings(self) -> ConsulSettings:
@@ -62,6 +72,8 @@ class ConsulHook(BaseHook):
             :data:`CONSUL_PATIENCE`.
         """
         patience = CONSUL_PATIENCE if patience is None else patience
+        from airflow_provider_chefconsul.consul.client import ConsulClient
+
         settings = read_settings(await self.aget_connection(self.consul_conn_id))
         async with ConsulClient(settings, retry_for=patience) as client:
             yield SharedView(client, patience=patience)
@@ -80,21 +92,26 @@ def read_settings(connection: Connection) -> ConsulSettings:
     :raises InvalidInput: names the connection and the field that is missing or wrong.
     """
     where = f"connection {connection.conn_id}"
-    extra: dict[str, Any] = connection.extra_dejson
+    extra = _read_extra(where, connection.extra)
     scheme = connection.schema or "http"
-    if not connection.host or "/" in connection.host:
-        raise InvalidInput(f"{where}: host must be a host name or address, not {connection.host!r}")
+    host = connection.host or ""
+    if not _is_host(host):
+        raise InvalidInput(f"{where}: host must be a host name or address alone, not {host!r}")
     if not connection.port:
         raise InvalidInput(f"{where}: port is missing; Consul's is 8500 for http and 8501 for https, by default")
+    if not 0 < connection.port <= _HIGHEST_PORT:
+        raise InvalidInput(f"{where}: port must be from 1 to {_HIGHEST_PORT}, not {connection.port}")
     if scheme not in {"http", "https"}:
         raise InvalidInput(f"{where}: schema must be http or https, not {scheme!r}")
+    if connection.password and not _TOKEN.fullmatch(connection.password):
+        raise InvalidInput(f"{where}: password is not an ACL token: it has spaces, line breaks or non-ASCII characters")
     root = extra.get("prefix") or DEFAULT_ROOT
     try:
         Keys(root)
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from error
     return ConsulSettings(
-        host=connection.host,
+        host=host,
         port=connection.port,
         scheme=scheme,
         token=connection.password or None,
@@ -104,6 +121,25 @@ def read_settings(connection: Connection) -> ConsulSettings:
         cert=_read_path(where, "cert", extra.get("cert")),
         key=_read_path(where, "key", extra.get("key")),
     )
+
+
+def _read_extra(where: str, text: str | None) -> dict[str, Any]:
+    """Airflow takes an extra that is not JSON for an empty one; the keys would go to another prefix then."""
+    try:
+        extra = json.loads(text or "{}")
+    except ValueError as error:
+        raise InvalidInput(f"{where}: extra is not JSON: {error}") from error
+    if not isinstance(extra, dict):
+        raise InvalidInput(f"{where}: extra must be a JSON object, not a {type(extra).__name__}")
+    return extra
+
+
+def _is_host(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return _HOST_NAME.fullmatch(text) is not None
+    return True
 
 
 def _read_verify(where: str, value: Any) -> bool | str:
@@ -117,7 +153,7 @@ def _read_verify(where: str, value: Any) -> bool | str:
 
 
 def _read_path(where: str, name: str, value: Any) -> str | None:
-    if value in {None, ""}:
+    if value is None or value == "":
         return None
     if not isinstance(value, str) or not Path(value).exists():
         raise InvalidInput(f"{where}: {name} must be the path of a file that exists here, not {value!r}")
@@ -125,6 +161,8 @@ def _read_path(where: str, name: str, value: Any) -> str | None:
 
 
 async def _describe(settings: ConsulSettings) -> str:
+    from airflow_provider_chefconsul.consul.client import ConsulClient
+
     async with ConsulClient(settings, retry_for=_TEST_PATIENCE) as client:
         leader = await client.leader()
         await client.check_token()

@@ -172,7 +172,7 @@ def _read_canary(document: Document) -> Canary:
         raise document.malformed(f"field {document.path}nodes must list node names")
     return Canary(
         assignment=Assignment.from_document(document),
-        salt=document.text("salt"),
+        salt=document.name("salt"),
         threshold=document.integer("threshold", maximum=BUCKETS),
         nodes=tuple(nodes),
     )

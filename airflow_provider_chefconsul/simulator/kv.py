@@ -66,6 +66,9 @@ class KeyValue:
                 connection.request(method, f"/v1/kv/{key}", body, self._headers)
                 response = connection.getresponse()
                 answer = response.read()
+        except TimeoutError as error:
+            problem = f"did not answer within {timeout:.1f} s, as it does while its servers have no leader"
+            raise ConsulUnavailable(f"Consul at {self.url} {problem}") from error
         except (OSError, HTTPException) as error:
             raise ConsulUnavailable(f"Consul at {self.url} is unreachable: {type(error).__name__}: {error}") from error
         if response.status == FORBIDDEN:

@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from airflow_provider_chefconsul import __version__
 from airflow_provider_chefconsul.consul.keys import Keys
@@ -24,6 +26,7 @@ from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Sta
 from airflow_provider_chefconsul.simulator.kv import KeyValue
 from airflow_provider_chefconsul.simulator.output import Output
 
+T = TypeVar("T")
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 2
 READ_TIMEOUT = 8.0  # a server without a leader holds a request for about 7 s before it says so
 REPORT_TIMEOUT = 2.0
@@ -112,18 +115,26 @@ class SimulatedRun:
         return assignment
 
     def _read_patiently(self) -> bytes | None:
-        """Read the desired state; retries are limited by time, since a Consul in trouble makes each try wait."""
-        deadline = time.monotonic() + self.patience
+        """Read the desired state."""
+        return self._patiently(
+            lambda left: self.kv.get(self.desired_key, timeout=min(left, READ_TIMEOUT)), self.patience
+        )
+
+    def _patiently(self, ask: Callable[[float], T], patience: float) -> T:
+        """Ask Consul until it answers; retries are limited by time, since a Consul in trouble makes each try wait.
+
+        :param ask: takes how many seconds are left, at least 1.
+        """
+        deadline = time.monotonic() + patience
         pause = FIRST_PAUSE
         while True:
-            left = deadline - time.monotonic()
             try:
-                return self.kv.get(self.desired_key, timeout=min(max(left, 1.0), READ_TIMEOUT))
+                return ask(max(deadline - time.monotonic(), 1.0))
             except ConsulUnavailable as error:
                 if time.monotonic() + pause > deadline:
                     raise
                 if pause == FIRST_PAUSE:
-                    self.output.step(f"tries again for up to {self.patience:g} s: {error}")
+                    self.output.step(f"tries again for up to {patience:g} s: {error}")
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -140,7 +151,7 @@ class SimulatedRun:
         if self.work.is_hanging:
             self.output.step("hangs until it is killed (--hang)")
             while True:
-                signal.pause()
+                time.sleep(0.2)  # not signal.pause(): it would miss a signal that came just before
         self.output.step(f"works for {self.work.seconds:g} s")
         time.sleep(self.work.seconds)
         if self.work.is_failing:
@@ -156,13 +167,16 @@ class SimulatedRun:
     def _finish(self, status: Status, error: RunError | None = None) -> None:
         # The outcome stands: from here on an interrupt could only spoil its report.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._send(replace(self._report, status=status, finished_at=_now(), error=error))
+        # Nothing waits for this process any more, but somebody waits for its report: a server restarts in 6 to 14 s.
+        self._send(replace(self._report, status=status, finished_at=_now(), error=error), patience=self.patience)
 
-    def _send(self, report: NodeReport) -> None:
-        """Write a report in one short attempt: losing one must neither hold up the run nor change its outcome."""
+    def _send(self, report: NodeReport, *, patience: float = 0.0) -> None:
+        """Write a report; losing one must not change the run's outcome."""
         generation = f"generation {report.generation}" if report.generation is not None else "no generation read"
         try:
-            self.kv.put(self.report_key, report.to_json(), timeout=REPORT_TIMEOUT)
+            self._patiently(
+                lambda _left: self.kv.put(self.report_key, report.to_json(), timeout=REPORT_TIMEOUT), patience
+            )
         except ConsulError as error:
             self.output.error(f"could not report {report.status} ({generation}), the next run reports again: {error}")
         else:

@@ -142,8 +142,8 @@ def test_only_mirrors_of_debian_are_asked_and_foreign_keys_last() -> None:
     assert [source.uri for source in debian_sources(sources)] == [
         "http://mirror.example/debian",
         "http://second.example/pub/debian/",
-        "http://inline.example/debian",
         "https://acme.example/debian",
+        "http://inline.example/debian",
     ]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -11,7 +13,8 @@ from typing import Any, Self
 class Gate:
     """An address that forwards to Consul while it is open; use as a context manager.
 
-    :param answers: given to the next requests in place of Consul's; ``put_answers`` only to the next writes.
+    ``answers`` are given to the next requests in place of Consul's, ``put_answers`` only to the next writes;
+    ``on_request`` is called with each request, after it was recorded and before it is answered.
     """
 
     def __init__(self, consul_port: int) -> None:
@@ -20,6 +23,7 @@ class Gate:
         self.tokens: list[str | None] = []
         self.answers: list[tuple[int, bytes]] = []
         self.put_answers: list[tuple[int, bytes]] = []
+        self.on_request: Callable[[], object] = lambda: None
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
         self.open()
@@ -62,6 +66,7 @@ class Gate:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         self.requests.append(f"{method} {handler.path}")
         self.tokens.append(handler.headers["X-Consul-Token"])
+        self.on_request()
         headers: dict[str, str] = {}
         if method == "PUT" and self.put_answers:
             status, answer = self.put_answers.pop(0)
@@ -73,8 +78,9 @@ class Gate:
         for name, value in headers.items():
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(answer)))
-        handler.end_headers()
-        handler.wfile.write(answer)
+        with contextlib.suppress(OSError):  # the client does not wait any more
+            handler.end_headers()
+            handler.wfile.write(answer)
 
     def _forward(self, method: str, path: str, body: bytes) -> tuple[int, bytes, dict[str, str]]:
         connection = http.client.HTTPConnection("127.0.0.1", self.consul_port, timeout=10)

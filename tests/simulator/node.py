@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -99,6 +101,14 @@ class Node:
             if words in line:
                 return process
         raise AssertionError(f"the client ended without saying {words!r}")
+
+    @contextmanager
+    def held_run_lock(self) -> Iterator[None]:
+        """Hold the node's run lock as a run in progress does."""
+        assert self.state_dir is not None
+        with (self.state_dir / "web-1.run.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -82,3 +82,17 @@ def test_hang(node: Node) -> None:
     process.kill()
     assert finish(process)[0] == -signal.SIGKILL
     assert node.reported("status", "generation") == ["running", 7]
+
+
+def test_sigint_during_the_last_report(node: Node, gate: Gate) -> None:
+    """An interrupt that comes when the outcome is being reported changes neither the report nor the exit code."""
+
+    def interrupt_at_the_last_report() -> None:
+        if len(gate.requests) == 3:
+            node.processes[-1].send_signal(signal.SIGINT)
+
+    node.desire(7)
+    gate.on_request = interrupt_at_the_last_report
+    assert node.run("--consul", gate.url)[0] == 0
+    assert len(gate.requests) == 3
+    assert node.reported("status") == ["succeeded"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tests.simulator.gate import Gate
@@ -45,11 +47,22 @@ def test_no_leader_to_the_end(node: Node, gate: Gate) -> None:
     assert (code, "answered 500: No cluster leader" in output.splitlines()[-1]) == (1, True)
 
 
+def test_no_answer(node: Node, gate: Gate) -> None:
+    """A Consul that accepts a request and never answers fails the run like one that stays away."""
+    released = threading.Event()
+    gate.on_request = released.wait
+    try:
+        code, output = node.run("--consul", gate.url, "--patience", "0")
+    finally:
+        released.set()
+    assert (code, "did not answer within" in output.splitlines()[-1]) == (1, True)
+
+
 @pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--fail"], 1)], ids=str)
 def test_consul_is_lost_during_the_run(node: Node, gate: Gate, arguments: list[str], code: int) -> None:
     """A run that cannot report its outcome says so, and its exit code stays that of the run."""
     node.desire(7)
-    process = node.start_until("works", "--consul", gate.url, "--seconds", "1", *arguments)
+    process = node.start_until("works", "--consul", gate.url, "--seconds", "2", *arguments)
     gate.close()
     ended, output = finish(process)
     assert ended == code

@@ -1,0 +1,1 @@
+"""What `make bench` measures; each module runs on its own, too."""

@@ -1,0 +1,56 @@
+"""A real Consul that denies what a token's policy does not allow."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from demo.cluster import ConsulCluster
+
+MANAGEMENT_TOKEN = "b1d2c3e4-0000-4000-8000-000000000001"
+UNKNOWN_TOKEN = "b1d2c3e4-0000-4000-8000-00000000dead"
+
+
+@dataclass(frozen=True)
+class AclConsul:
+    """A cluster of one server with ACLs, and ways to prepare it."""
+
+    port: int
+
+    def put(self, path: str, fields: dict[str, Any]) -> Any:
+        """PUT with the management token."""
+        url, headers = f"http://127.0.0.1:{self.port}/v1/{path}", {"X-Consul-Token": MANAGEMENT_TOKEN}
+        response = httpx.put(url, json=fields, headers=headers, trust_env=False, timeout=10)
+        return response.raise_for_status().json()
+
+    def create_token(self, rules: str) -> str:
+        """A token of which a policy with these rules is all."""
+        policy = self.put("acl/policy", {"Name": uuid.uuid4().hex, "Rules": rules})
+        return str(self.put("acl/token", {"Policies": [{"ID": policy["ID"]}]})["SecretID"])
+
+    def register(self, *nodes: str, tier: str) -> None:
+        """Make nodes members of a tier, for as long as the cluster lives."""
+        for node in nodes:
+            self.put("catalog/register", {"Node": node, "Address": "127.0.0.1", "Service": {"Service": tier}})
+
+    def connect(self, token: str | None, root: str) -> ConsulClient:
+        """A client with a token."""
+        return ConsulClient(ConsulSettings("127.0.0.1", self.port, token=token, root=root))
+
+
+@pytest.fixture(scope="session")
+def acl_consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AclConsul]:
+    """A Consul that denies by default, for all tests of this process: write below `consul_root`."""
+    # "master" was renamed to "initial_management" in Consul 1.11, which still knows the old name.
+    acl = {"enabled": True, "default_policy": "deny", "tokens": {"master": MANAGEMENT_TOKEN}}
+    directory = tmp_path_factory.mktemp("consul-acl")
+    with ConsulCluster(consul_binary, directory, extra_config={"acl": acl}, token=MANAGEMENT_TOKEN) as cluster:
+        yield AclConsul(cluster.http_port)

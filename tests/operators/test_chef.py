@@ -1,0 +1,120 @@
+"""ConsulExecChefOperator: which nodes it chooses, and what it says of them. Real agents run the commands."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, MalformedDocument, NoMembers
+from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
+from tests.airflow_home import connect, make_context, run_trigger
+from tests.consul_fixtures import RawKeys
+from tests.factory import make_desired, make_failure, make_report
+
+
+@pytest.fixture(scope="module")
+def agents(consul_binary, tmp_path_factory):
+    """A cluster of its own with two web nodes, whose agents accept remote execution."""
+    from demo.cluster import ConsulCluster
+
+    with ConsulCluster(consul_binary, tmp_path_factory.mktemp("agents")) as cluster:
+        for node in ("web-1", "web-2"):
+            cluster.add_node(node, tier="web")
+        cluster.wait_until_ready()
+        yield cluster
+
+
+@pytest.fixture
+def keys(agents, monkeypatch, consul_root):
+    """The keys of the agents' Consul, below a root that the default connection names too."""
+    import consul
+
+    connect(monkeypatch, agents.http_port, prefix=consul_root)
+    return RawKeys(consul.Consul(host="127.0.0.1", port=agents.http_port), consul_root)
+
+
+@pytest.fixture(params=["blocking", "deferred"])
+def nudge(request, keys):
+    """Run the operator to its end: in the worker, or by its trigger after a detour through the database."""
+
+    def run(**overrides):
+        defaults = {"task_id": "nudge", "environment": "demo", "tier": "web", "command": "true"}
+        operator = ConsulExecChefOperator(**defaults | overrides, deferrable=request.param == "deferred")
+        try:
+            return operator.execute(make_context())
+        except TaskDeferred as deferred:
+            event = asyncio.run(run_trigger(deferred.trigger))
+            return getattr(operator, deferred.method_name)(make_context(), event)
+
+    return run
+
+
+def test_only_members_that_have_not_converged_are_nudged(nudge, keys):
+    """A retry touches only the rest; all_nodes touches everyone."""
+    keys["demo/web/desired"] = make_desired(7).to_json()
+    assert nudge() == {"web-1": 0, "web-2": 0}
+    keys["demo/web/nodes/web-1"] = make_report("web-1").to_json()
+    keys["demo/web/nodes/web-2"] = make_failure("web-2").to_json()
+    assert nudge() == {"web-2": 0}
+    keys["demo/web/nodes/web-2"] = make_report("web-2").to_json()
+    assert nudge() == {}
+    assert nudge(all_nodes=True) == {"web-1": 0, "web-2": 0}
+
+
+def test_failing_command_is_a_warning_with_its_output(nudge, capsys):
+    """The sensor judges; the log says which node, which code and what was printed."""
+    assert nudge(command="echo the disk is full; exit 3", members=["web-1"]) == {"web-1": 3}
+    printed = capsys.readouterr().out
+    assert "web-1: 'echo the disk is full; exit 3' exited with 3" in printed
+    assert "\nthe disk is full" in printed.replace("\\n", "\n")
+
+
+def test_node_that_is_no_agent_is_unacknowledged(nudge, agents, capsys):
+    """A node in the catalog whose agent does not answer is named, and is no failure."""
+    import consul
+
+    client = consul.Consul(host="127.0.0.1", port=agents.http_port)
+    client.catalog.register("web-9", "127.0.0.1", service={"Service": "web"})
+    try:
+        assert nudge(timeout=timedelta(seconds=4)) == {"web-1": 0, "web-2": 0, "web-9": "unacknowledged"}
+    finally:
+        client.catalog.deregister("web-9")
+    assert "web-9: no answer" in capsys.readouterr().out
+
+
+def test_tier_without_members_is_an_error(nudge):
+    """No node to nudge is never success."""
+    with pytest.raises(NoMembers, match="demo/app has no members"):
+        nudge(tier="app")
+
+
+def test_unreadable_desired_state_is_an_error(nudge, keys):
+    """Whom to nudge cannot be told; the key is named."""
+    keys["demo/web/desired"] = "{"
+    with pytest.raises(MalformedDocument, match="demo/web/desired: not JSON"):
+        nudge()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"max_parallel": 0}, "max_parallel must be at least 1"),
+        ({"tier": "a/b"}, "tier 'a/b' is not a name"),
+        ({"members": ["web 1"]}, "node 'web 1' is not a name"),
+    ],
+)
+def test_bad_input(nudge, wrong, words):
+    """Each is one clear error, before any node is touched."""
+    with pytest.raises(InvalidInput, match=words):
+        nudge(**wrong)
+
+
+@pytest.mark.parametrize("event", [None, {}, {"error": "", "results": {"web-1": 0}}, {"error": "", "results": []}])
+def test_event_is_validated_on_resume(event):
+    """What comes out of the database is not trusted to be results."""
+    operator = ConsulExecChefOperator(task_id="nudge", environment="demo", tier="web")
+    with pytest.raises(ChefConsulError, match="the trigger sent something else"):
+        operator.execute_complete(make_context(), event)

@@ -1,0 +1,41 @@
+"""Triggers go through Airflow's database: what comes out must be what went in."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+
+import pytest
+
+from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
+from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
+from tests.factory import make_policy, make_report, make_snapshot, make_wait
+
+TRIGGERS = [
+    ConvergedTrigger(
+        consul_conn_id="consul_default",
+        environment="demo",
+        waits={"web": make_wait(failures_after=5).observe(make_snapshot(make_report())).to_fields()},
+        policy=make_policy(max_absent="10%").to_fields(),
+        members=["web-1", "web-2"],
+    ),
+    RemoteExecTrigger(
+        consul_conn_id="consul_default",
+        command="chef-client",
+        nodes=["web-1", "web-2"],
+        job_id="7f0c",
+        deadline="2026-11-22T08:30:00+00:00",
+        max_parallel=2,
+        prefix_per_node="rexec-node",
+    ),
+]
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda trigger: type(trigger).__name__)
+def test_round_trip(trigger):
+    """The stored form is JSON, names the class, and makes an equal trigger."""
+    path, kwargs = trigger.serialize()
+    module, _, name = path.rpartition(".")
+    again = getattr(import_module(module), name)(**json.loads(json.dumps(kwargs)))
+    assert type(again) is type(trigger)
+    assert again.serialize() == (path, kwargs)
