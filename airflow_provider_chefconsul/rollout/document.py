@@ -13,6 +13,13 @@ from airflow_provider_chefconsul.rollout.name import is_name
 SCHEMA = 1
 
 
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # made once: json.loads would make one for each document
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A JSON object under a key, with typed access to its fields; fields nobody asks for are ignored."""
@@ -84,7 +91,7 @@ def read_document(key: str, text: str | bytes | None) -> Document:
     try:
         # Strict UTF-8 and no NaN: both languages must agree on what a document is.
         decoded = text.decode() if isinstance(text, bytes) else text or ""
-        fields = json.loads(decoded, parse_constant=_refuse_constant)
+        fields = _DECODER.decode(decoded)
     except (ValueError, RecursionError) as error:
         raise MalformedDocument(key, f"not JSON ({error})") from error
     if not isinstance(fields, dict):
@@ -94,7 +101,3 @@ def read_document(key: str, text: str | bytes | None) -> Document:
     if schema != SCHEMA:
         raise UnknownSchema(key, f"schema {schema} is unknown, this version knows schema {SCHEMA}: upgrade it first")
     return document
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")

@@ -61,8 +61,9 @@ class Log:
 
     async def wait_for(self, lines: int) -> None:
         """Wait until so many lines were written."""
-        while self.read().count("\n") < lines:  # noqa: ASYNC110 - other processes write it
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(30):
+            while self.read().count("\n") < lines:  # noqa: ASYNC110 - other processes write it
+                await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -179,7 +180,9 @@ async def test_cancelled_job_again(client: ConsulClient, log: Log) -> None:
 async def test_lost_session_is_replaced(client: ConsulClient, log: Log) -> None:
     """When the session is gone, another one finds the nodes where they are; nothing runs twice."""
     lines: list[str] = []
-    running = asyncio.create_task(run(client, f"echo ran >>{log}; sleep 2; exit 7", on_progress=lines.append))
+    deadline = datetime.now(UTC) + timedelta(seconds=12)  # sooner than silence would be noticed
+    command = f"echo ran >>{log}; sleep 2; exit 7"
+    running = asyncio.create_task(run(client, command, deadline=deadline, on_progress=lines.append))
     await log.wait_for(3)
     session = await find_session(client)
     await client.session.destroy(session)

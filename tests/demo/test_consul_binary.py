@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from demo import consul_binary, debian_package
+from demo import debian_package
 from demo.consul_binary import ConsulNotFoundError, find_consul, parse_version
 from demo.debian_package import PackageError, Source, debian_sources, parse_deb822, parse_one_line, private_source
 
@@ -106,7 +106,7 @@ def test_no_consul_says_what_was_tried_and_how_to_get_one(tmp_path: Path, monkey
 
 def test_failed_fetch_leaves_nothing_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose apt knows no Debian mirror gets the error of the fetch, not half a binary."""
-    monkeypatch.setattr(consul_binary.shutil, "which", lambda name: None if name == "consul" else f"/usr/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "consul" else f"/usr/bin/{name}")
     monkeypatch.setattr(debian_package, "ETC_APT", tmp_path / "etc")
     with pytest.raises(ConsulNotFoundError, match="names a Debian mirror"):
         find_consul(tmp_path / "cache")

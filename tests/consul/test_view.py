@@ -1,0 +1,296 @@
+"""The shared data view on a real Consul: read, watch, write."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.exceptions import (
+    ConsulUnavailable,
+    MalformedDocument,
+    NoDesiredState,
+    RequestTooLarge,
+    UnknownSchema,
+    WriteRefused,
+)
+from airflow_provider_chefconsul.rollout.change import Unchanged, Write
+from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, Member, ServiceMembers
+from tests.factory import make_change, make_desired, make_report, make_writer
+from tests.peer import Answer, Peer, Request, forward_to
+
+PATIENCE = 20  # seconds that a change may take to be noticed, on however slow a machine
+WEB = ServiceMembers("web")
+
+
+@pytest.fixture
+async def view(cluster, consul_root):
+    """The view of the shared Consul, below the test's own root."""
+    settings = ConsulSettings("127.0.0.1", cluster.http_port, root=consul_root)
+    async with ConsulClient(settings) as client:
+        yield SharedView(client)
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+async def test_tier_that_nobody_wrote(view, consul_root):
+    """No desired state and no reports; the error says what writes one."""
+    record = await view.read("demo", "web")
+    assert (record.desired, record.evidence) == (None, {})
+    with pytest.raises(NoDesiredState, match="demo/web has no desired state yet; a SetDesiredStateOperator"):
+        record.required_desired("demo/web")
+
+
+async def test_tier_is_read_whole_and_alone(view, consul_kv):
+    """Its desired state and its reports; not another tier's whose name begins alike, no history, no stray keys."""
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    consul_kv["demo/web/nodes/web-1"] = make_report("web-1").to_json()
+    consul_kv["demo/web/nodes/web-2"] = make_report("web-2", generation=6).to_json()
+    consul_kv["demo/web/nodes/_stray"] = "{"
+    consul_kv["demo/web/nodes/web-3/more"] = "{"
+    consul_kv["demo/web/locks/migrate"] = "{"
+    consul_kv["demo/web-blue/desired"] = make_desired(3).to_json()
+    consul_kv["demo/web-blue/nodes/web-9"] = make_report("web-9", tier="web-blue").to_json()
+    consul_kv["demo/_history/web/000000000007"] = make_desired(7).to_json()
+    record = await view.read("demo", "web")
+    assert record.required_desired("demo/web") == make_desired(7)
+    reports = {node: evidence.report for node, evidence in record.evidence.items()}
+    assert reports == {"web-1": make_report("web-1"), "web-2": make_report("web-2", generation=6)}
+    assert all(0 < evidence.modify_index <= record.index for evidence in record.evidence.values())
+
+
+async def test_unreadable_documents_stop_nobody(view, consul_kv, consul_root):
+    """Each is an error in its place that names its key; what can be read is."""
+    consul_kv["demo/web/desired"] = '{"schema": 2}'
+    consul_kv["demo/web/nodes/web-1"] = "{"
+    consul_kv["demo/web/nodes/web-2"] = make_report("web-1").to_json()
+    consul_kv["demo/web/nodes/web-3"] = make_report("web-3", tier="app").to_json()
+    consul_kv["demo/web/nodes/web-4"] = make_report("web-4").to_json()
+    consul_kv["demo/web/nodes/web-5"] = ""
+    record = await view.read("demo", "web")
+    with pytest.raises(UnknownSchema, match=f"{consul_root}/demo/web/desired: schema 2 is unknown"):
+        record.required_desired("demo/web")
+    found = {node: str(evidence.report) for node, evidence in record.evidence.items()}
+    assert found.pop("web-4") == str(make_report("web-4"))
+    nodes = f"{consul_root}/demo/web/nodes"
+    misplaced = "which does not belong under this key"
+    assert found.pop("web-2") == f"{nodes}/web-2: is a report of node web-1 for tier web, {misplaced}"
+    assert found.pop("web-3") == f"{nodes}/web-3: is a report of node web-3 for tier app, {misplaced}"
+    assert {node: text.partition(" (")[0] for node, text in found.items()} == {
+        "web-1": f"{nodes}/web-1: not JSON",
+        "web-5": f"{nodes}/web-5: not JSON",
+    }
+
+
+async def test_snapshot_has_the_members(view, consul_kv, members):
+    """A member without a report is one; a node that reported and is no member is evidence only."""
+    members("web-1", "web-2")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    consul_kv["demo/web/nodes/web-1"] = make_report("web-1").to_json()
+    consul_kv["demo/web/nodes/web-9"] = make_report("web-9").to_json()
+    snapshot = await view.snapshot("demo", "web", WEB)
+    assert snapshot.desired == make_desired(7)
+    assert snapshot.members == {"web-1": Member("web-1"), "web-2": Member("web-2")}
+    assert set(snapshot.evidence) == {"web-1", "web-9"}
+
+
+# Watching -------------------------------------------------------------------------------------------------------------
+
+
+async def test_watch_sees_each_change(view, consul_kv, members):
+    """A write, a report, a second report of the same node, a join and a death each give a new snapshot."""
+    members("web-1")
+    async with aclosing(view.watch("demo", "web", WEB)) as watch:
+
+        async def see(is_seen) -> None:
+            async with asyncio.timeout(PATIENCE):
+                while not is_seen(await anext(watch)):
+                    pass
+
+        await see(lambda snapshot: snapshot.desired is None and set(snapshot.members) == {"web-1"})
+        await view.write("demo", {"web": make_change()})
+        await see(lambda snapshot: snapshot.desired and snapshot.desired.generation == 1)
+        for generation in (1, 2):
+            consul_kv["demo/web/nodes/web-1"] = make_report(generation=generation).to_json()
+            await see(
+                lambda snapshot, generation=generation: (
+                    "web-1" in snapshot.evidence and snapshot.evidence["web-1"].report.generation == generation
+                )
+            )
+        members("web-2")
+        await see(lambda snapshot: set(snapshot.members) == {"web-1", "web-2"})
+        members("web-2", check="critical")
+        await see(lambda snapshot: not snapshot.members["web-2"].is_present)
+        del consul_kv["demo/web/nodes/web-1"]
+        await see(lambda snapshot: snapshot.evidence == {})
+        del consul_kv["demo/web/desired"]
+        await see(lambda snapshot: snapshot.desired is None)
+
+
+async def test_watch_sleeps_while_nothing_changes(view, consul_kv, members):
+    """Another tier's reports and members are none of its business."""
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    consul_kv["demo/web/nodes/web-1"] = make_report().to_json()
+    async with aclosing(view.watch("demo", "web", WEB)) as watch:
+        await anext(watch)
+        waiting = asyncio.ensure_future(anext(watch))
+        members("app-1", tier="app")
+        consul_kv["demo/app/nodes/app-1"] = make_report("app-1", tier="app").to_json()
+        await asyncio.wait({waiting}, timeout=0.5)
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+
+async def test_watch_that_is_closed_leaves_nothing(view, consul_kv, members):
+    """Its queries end with it."""
+    members("web-1")
+    before = asyncio.all_tasks()
+    async with aclosing(view.watch("demo", "web", WEB)) as watch:
+        await anext(watch)
+    assert asyncio.all_tasks() == before
+
+
+async def test_watch_says_when_consul_is_away(free_port):
+    """Whoever watches decides whether to go on."""
+    async with ConsulClient(ConsulSettings("127.0.0.1", free_port), retry_for=timedelta(0)) as client:
+        with pytest.raises(ConsulUnavailable, match="cannot be reached"):
+            async with aclosing(SharedView(client).watch("demo", "web", WEB)) as watch:
+                await anext(watch)
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
+def history(kv) -> dict[int, DesiredState]:
+    """What was ever written for tier web, by generation."""
+    keys = [key for key in kv if key.startswith("demo/_history/web/")]
+    return {int(key.rpartition("/")[2]): DesiredState.from_json(key, kv[key]) for key in keys}
+
+
+async def test_write_and_its_history(view, consul_kv):
+    """Each write is one generation, kept in the history as it was written; what stands is left alone."""
+    change = make_change()
+    first = (await view.write("demo", {"web": change}))["web"]
+    assert isinstance(first, Write)
+    assert consul_kv["demo/web/desired"] == consul_kv["demo/_history/web/000000000001"] == first.desired.to_json()
+    assert first.desired.written_by == change.writer
+    assert await view.write("demo", {"web": change}) == {"web": Unchanged(1)}
+    second = (await view.write("demo", {"web": make_change(state="off", values={})}))["web"]
+    assert (await view.read("demo", "web")).desired == second.desired
+    assert history(consul_kv) == {1: first.desired, 2: second.desired}
+
+
+async def test_write_of_several_tiers_is_one(view, consul_kv):
+    """All in one transaction, without the one that is already there; a refusal of one leaves all as they were."""
+    await view.write("demo", {"app": make_change(state="off")})
+    changes = {"web": make_change(state="off"), "app": make_change(state="off"), "db": make_change()}
+    decisions = await view.write("demo", changes)
+    assert {tier: decision.generation for tier, decision in decisions.items()} == {"web": 1, "app": 1, "db": 1}
+    assert isinstance(decisions["app"], Unchanged)
+    before = dict(consul_kv)
+    with pytest.raises(WriteRefused, match="demo/db: state off is allowed from waiting, but the tier is in state conv"):
+        await view.write("demo", {"web": make_change(), "db": make_change(state="off", allowed_from=["waiting"])})
+    assert dict(consul_kv) == before
+
+
+@pytest.mark.parametrize("document", ["{", '{"schema": 2}', "null"])
+async def test_unreadable_desired_state_is_not_replaced(view, consul_kv, document):
+    """Nobody knows what it means to replace it."""
+    consul_kv["demo/web/desired"] = document
+    with pytest.raises(MalformedDocument, match="demo/web/desired"):
+        await view.write("demo", {"web": make_change(), "app": make_change()})
+    assert dict(consul_kv) == {"demo/web/desired": document}
+
+
+async def test_values_too_large_for_consul(view, consul_kv):
+    """The tiers are named, and nothing is written."""
+    with pytest.raises(RequestTooLarge, match="demo/web, app: the values are too large: .*512 KiB"):
+        await view.write("demo", {"web": make_change(values={"x": "x" * 600_000}), "app": make_change()})
+    assert dict(consul_kv) == {}
+
+
+async def test_concurrent_writers_lose_no_generation(view, consul_kv):
+    """Each of twelve writers gets a generation of its own, without a gap, and the newest of them stands."""
+    changes = [
+        make_change(values={"release": str(number)}, writer=make_writer(run_id=str(number))) for number in range(12)
+    ]
+    decisions = await asyncio.gather(*(view.write("demo", {"web": change}) for change in changes))
+    generations = {decision["web"].generation: decision["web"].desired for decision in decisions}
+    assert sorted(generations) == list(range(1, 13))
+    assert history(consul_kv) == generations
+    assert (await view.read("demo", "web")).desired == generations[12]
+
+
+async def test_concurrent_writers_of_the_same_make_one_generation(view, consul_kv):
+    """Who comes second finds that what it wants already stands."""
+    decisions = await asyncio.gather(*(view.write("demo", {"web": make_change()}) for _ in range(8)))
+    assert [decision["web"].generation for decision in decisions] == [1] * 8
+    assert sum(isinstance(decision["web"], Write) for decision in decisions) == 1
+    assert list(history(consul_kv)) == [1]
+
+
+async def test_writers_of_overlapping_tiers_do_not_mix(view, consul_kv):
+    """Two transactions that share a tier come one after the other, each whole."""
+
+    def both(state: str, *tiers: str):
+        return view.write("demo", {tier: make_change(state=state) for tier in tiers})
+
+    first, second = await asyncio.gather(both("off", "web", "app"), both("waiting", "app", "db"))
+    assert {first["web"].generation, second["db"].generation} == {1}
+    assert {first["app"].generation, second["app"].generation} == {1, 2}
+    newest = max(first["app"], second["app"], key=lambda decision: decision.generation)
+    assert (await view.read("demo", "app")).desired == newest.desired
+
+
+@pytest.mark.parametrize("is_applied", [True, False], ids=["answer lost", "request lost"])
+async def test_lost_transaction_makes_one_generation(cluster, consul_root, consul_kv, is_applied):
+    """Whether Consul had applied it is found out by reading; either way there is one generation in the end."""
+    forward = forward_to(cluster.http_port)
+    lost: list[Request] = []
+
+    def lose_first_transaction(request: Request) -> Answer | None:
+        if request.path == "/v1/txn" and not lost:
+            lost.append(request)
+            if is_applied:
+                assert forward(request).status == 200
+            return None
+        return forward(request)
+
+    with Peer(lose_first_transaction) as peer:
+        settings = ConsulSettings("127.0.0.1", peer.port, root=consul_root)
+        async with ConsulClient(settings) as client:
+            decision = (await SharedView(client).write("demo", {"web": make_change()}))["web"]
+    assert len(lost) == 1
+    assert decision.generation == 1
+    assert isinstance(decision, Unchanged if is_applied else Write)
+    assert list(history(consul_kv)) == [1]
+
+
+async def test_write_gives_up_when_consul_stays_away(cluster, consul_root):
+    """The patience over, the last trouble is the error."""
+    forward = forward_to(cluster.http_port)
+    with Peer(lambda request: None if request.path == "/v1/txn" else forward(request)) as peer:
+        async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, root=consul_root)) as client:
+            with pytest.raises(ConsulUnavailable):
+                await SharedView(client, patience=timedelta(seconds=0.3)).write("demo", {"web": make_change()})
+    assert len([request for request in peer.requests if request.path == "/v1/txn"]) > 1
+
+
+async def test_members_by_name_are_watched_too(view, members):
+    """A listed node that Consul does not know yet is absent until it joins."""
+    members("web-1")
+    selector = ListedMembers(("web-1", "web-2"))
+    async with aclosing(view.watch("demo", "web", selector)) as watch, asyncio.timeout(PATIENCE):
+        assert not (await anext(watch)).members["web-2"].is_present
+        members("web-2", check="passing")
+        while not (await anext(watch)).members["web-2"].is_present:
+            pass
