@@ -78,7 +78,7 @@ class Story:
         await asyncio.to_thread(self.cluster.restart_node, node)
         self.say(f"{node} comes back; nobody tells it anything, its agent's watch runs its client")
         await self._until(lambda: node in converged_nodes(self.snapshots.values()))
-        self.say(f"{node} caught up with {self._standing('web')}")
+        self.say(f"{node} caught up: {self._standing('web')}")
 
     async def _trigger(self) -> str:
         self.say("waiting for Airflow")
@@ -92,30 +92,38 @@ class Story:
 
     async def _follow(self, run_id: str) -> str:
         """Follow the Dag run to its end, and add a node when the database has been upgraded."""
-        is_added = False
+        adding: asyncio.Task[None] | None = None
         while True:
             states = await asyncio.to_thread(self.airflow.task_states, DAG_ID, run_id)
             for task, state in states.items():
                 if state != self.tasks.get(task) and task.endswith(".wait") and state in {"success", "failed"}:
-                    self.say(f"task {task}: {state}")
+                    tier = task.partition("_")[0]
+                    self.say(f"{task} {state}: {tier} at {self._standing(tier)}")
             self.tasks = states
-            if not is_added and states.get("db_converged.wait") == "success":
-                is_added = True
-                await asyncio.to_thread(add_node, self.cluster, self.nodes, "web-4", "web")
-                self.say(f"web-4 is added in the middle; the tier is at {self._standing('web')}")
+            if adding is None and states.get("db_converged.wait") == "success":
+                adding = asyncio.create_task(self._add("web-4"))
             run_state = await asyncio.to_thread(self.airflow.run_state, DAG_ID, run_id)
             if run_state not in {"queued", "running"}:
                 self.say(f"Dag run: {run_state}")
+                if adding is not None:
+                    await adding
                 return run_state
             await asyncio.sleep(0.5)
+
+    async def _add(self, node: str) -> None:
+        self.say(f"{node} is added in the middle; nobody tells it anything")
+        await asyncio.to_thread(add_node, self.cluster, self.nodes, node, "web")
+        await self._until(lambda: node in converged_nodes(self.snapshots.values()))
+        self.say(f"{node} joined and converged: {self._standing('web')}")
 
     def _standing(self, tier: str) -> str:
         desired = self.snapshots[tier].desired
         assert isinstance(desired, DesiredState)
-        return f"generation {desired.generation}, state {desired.stable.state}"
+        release = desired.stable.values.get("release", "?")
+        return f"generation {desired.generation}, state {desired.stable.state}, release {release}"
 
     def _sum_up(self, run_id: str, state: str, missing: list[str]) -> None:
-        self.console.print(render(self.snapshots, title="At the end"))
+        self.console.print(render(self._ordered(), title="At the end"))
         took = timedelta(seconds=round(time.monotonic() - self.started))
         self.console.print(
             f"Dag run {run_id}: {state}; {len(converged_nodes(self.snapshots.values()))} nodes converged, ", end=""
@@ -125,7 +133,7 @@ class Story:
 
     def say(self, event: str) -> None:
         """Print an event with the time since the start."""
-        self.console.print(Text(f"{time.monotonic() - self.started:6.1f} s  {event}"))
+        self.console.print(Text(f"{time.monotonic() - self.started:6.1f} s  {event}"), soft_wrap=True)
 
     async def _until(self, has_come: Callable[[], bool]) -> bool:
         """Wait for a condition on the snapshots; False when it does not come."""
@@ -157,8 +165,10 @@ class Story:
             async for snapshot in watch:
                 self.snapshots[tier] = snapshot
 
+    def _ordered(self) -> dict[str, TierSnapshot]:
+        return {tier: self.snapshots[tier] for tier in TIERS if tier in self.snapshots}
+
     def _render(self) -> Group:
-        ordered = {tier: self.snapshots[tier] for tier in TIERS if tier in self.snapshots}
         now = datetime.now(UTC).strftime("%H:%M:%S")
         doing = next((task for task, state in self.tasks.items() if state not in {"success", ""}), "")
-        return Group(render(ordered, title=f"Environment {ENVIRONMENT}, {now} UTC"), Text(f"Dag task: {doing}"))
+        return Group(render(self._ordered(), title=f"Environment {ENVIRONMENT}, {now} UTC"), Text(f"Dag task: {doing}"))

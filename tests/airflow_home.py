@@ -41,8 +41,8 @@ def consul_connection(monkeypatch: pytest.MonkeyPatch, cluster: Any, consul_root
 
 def connect(monkeypatch: pytest.MonkeyPatch, port: int, *, connection_id: str = "consul_default", **extra: Any) -> str:
     """Make an Airflow connection for this test."""
-    password = extra.pop("password", None)
-    fields = {"conn_type": "consul", "host": "127.0.0.1", "port": port, "password": password, "extra": extra}
+    own = {name: extra.pop(name) for name in ("schema", "password") if name in extra}
+    fields = {"conn_type": "consul", "host": "127.0.0.1", "port": port, "extra": extra, **own}
     monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", json.dumps(fields))
     return connection_id
 

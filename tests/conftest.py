@@ -8,11 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import consul
 import hypothesis
 import pytest
 
+from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
+from demo.nodes import TIERS, add_node
+from tests.dags.fleet import Fleet
+from tests.raw_keys import RawKeys
 
 pytest_plugins = ["tests.acl_fixtures", "tests.airflow_home", "tests.consul_fixtures", "tests.tls_fixtures"]
 
@@ -64,3 +69,14 @@ def make_cluster(consul_binary: Path, tmp_path: Path) -> Iterator[ClusterFactory
             return made
 
         yield make
+
+
+@pytest.fixture
+def fleet(consul_binary: Path, tmp_path: Path) -> Iterator[Fleet]:
+    """The demo's eight nodes with their watches, on a cluster of their own; their runs take no time."""
+    with ConsulCluster(consul_binary, tmp_path / "consul") as started:
+        for tier, nodes in TIERS.items():
+            for node in nodes:
+                add_node(started, tmp_path / "nodes", node, tier, seconds=0)
+        started.wait_until_ready()
+        yield Fleet(started, RawKeys(consul.Consul(host="127.0.0.1", port=started.http_port), DEFAULT_ROOT))

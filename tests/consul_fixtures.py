@@ -4,37 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import consul
 import pytest
 
-
-class RawKeys(MutableMapping[str, str]):
-    """The keys below a root, as text, read and written without the package under test."""
-
-    def __init__(self, client: consul.Consul, root: str) -> None:
-        self.client, self._kv, self._root = client, client.kv, root
-
-    def __getitem__(self, key: str) -> str:
-        _, found = self._kv.get(f"{self._root}/{key}")
-        if found is None:
-            raise KeyError(key)
-        return (found["Value"] or b"").decode()
-
-    def __setitem__(self, key: str, value: str) -> None:
-        assert self._kv.put(f"{self._root}/{key}", value)
-
-    def __delitem__(self, key: str) -> None:
-        assert self._kv.delete(f"{self._root}/{key}")
-
-    def __iter__(self) -> Iterator[str]:
-        _, keys = self._kv.get(f"{self._root}/", keys=True)
-        return iter([key.removeprefix(f"{self._root}/") for key in keys or []])
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
+from tests.raw_keys import RawKeys
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+_PREFIX = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")  # with an empty part, Consul stores an empty job elsewhere
 _BACKOFF = 1.0  # seconds
 _REPORT_EVERY = 1.0  # seconds
 _LONGEST_STEP = 2.0  # seconds that one turn of the watch counts: while Consul does not answer, nodes cannot either
@@ -84,11 +86,14 @@ async def execute(
     :param silence_timeout: how long a node that acknowledged may stay without a heartbeat.
     :param on_progress: called with a line of text whenever where the nodes stand has changed.
     :returns: by node.
+    :raises InvalidInput: a parameter makes no sense; nothing was sent.
     :raises ConsulUnavailable: nothing could be started before the deadline.
     :raises AccessDenied: the token may not write sessions or the job's keys, or not fire the event ``_rexec``.
     """
     if max_parallel is not None and max_parallel < 1:
         raise InvalidInput(f"max_parallel is {max_parallel}; it must be at least 1, or None for all nodes at once")
+    if prefix_per_node is not None and not _PREFIX.fullmatch(prefix_per_node):
+        raise InvalidInput(f"prefix_per_node {prefix_per_node!r} is not one or more names with '/' between")
     roster = Roster(nodes, max_parallel=max_parallel, ack_timeout=ack_timeout, silence_timeout=silence_timeout)
     heartbeat = max(1.0, silence_timeout.total_seconds() / 10)
     spec = json.dumps({"Args": guarded(job_id, command), "Wait": int(heartbeat * 1e9)})

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
@@ -25,6 +25,7 @@ from airflow_provider_chefconsul.rollout.standing import Summary
 
 log = logging.getLogger(__name__)
 _BACKOFF = 1.0  # seconds between two watches when Consul is unavailable
+_FIRST_LOOK = timedelta(seconds=3)  # however late the wait is resumed: its triggerer may have been down meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,13 @@ async def _wait_for_tier(
     last_line = ""
     last: TierSnapshot | None = None
     trouble: ConsulUnavailable | None = None
-    limit = min(wait.deadline, until) if until else wait.deadline
+    limit, first_look = wait.deadline, max(wait.deadline, datetime.now(UTC) + _FIRST_LOOK)
+    if until is not None:
+        limit, first_look = min(limit, until), min(first_look, until)
     while True:
         try:
             async with (
-                asyncio.timeout((limit - datetime.now(UTC)).total_seconds()),
+                asyncio.timeout(_seconds_until(limit if last else first_look)) as timeout,
                 aclosing(view.watch(environment, tier, selector)) as watch,
             ):
                 async for last in watch:
@@ -112,6 +115,7 @@ async def _wait_for_tier(
                         last_line = line
                     if not isinstance(verdict, Waiting):
                         return WaitResult(verdict, wait)
+                    timeout.reschedule(asyncio.get_running_loop().time() + _seconds_until(limit))
         except ConsulUnavailable as error:
             if trouble is None:
                 on_progress(f"{environment}/{tier}: {error}; trying again until {wait.deadline.isoformat()}")
@@ -119,6 +123,10 @@ async def _wait_for_tier(
             await asyncio.sleep(_BACKOFF)
         except TimeoutError:
             return WaitResult(_verdict_at(limit, last, wait, policy, trouble), wait)
+
+
+def _seconds_until(moment: datetime) -> float:
+    return (moment - datetime.now(UTC)).total_seconds()
 
 
 def _verdict_at(

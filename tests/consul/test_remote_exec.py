@@ -278,10 +278,14 @@ async def test_largest_commands(client: ConsulClient) -> None:
         await run(client, "\x01" * 100_000)
 
 
-async def test_senseless_max_parallel_is_refused(client: ConsulClient) -> None:
-    """Nobody would ever have a turn."""
-    with pytest.raises(InvalidInput, match="max_parallel is 0"):
-        await run(client, "true", max_parallel=0)
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("max_parallel", 0), *(("prefix_per_node", value) for value in ("", "/rexec", "rexec/", "a//b", "a b"))],
+)
+async def test_senseless_parameters_are_refused(client: ConsulClient, parameter: str, value: Any) -> None:
+    """Nobody would have a turn, or Consul would store the job elsewhere; the message names what was given."""
+    with pytest.raises(InvalidInput, match=f"{parameter}.*{value}"):
+        await run(client, "true", **{parameter: value})
 
 
 async def test_unreachable_consul() -> None:

@@ -11,8 +11,8 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, MalformedDocument, NoMembers
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
 from tests.airflow_home import connect, make_context, run_trigger
-from tests.consul_fixtures import RawKeys
 from tests.factory import make_desired, make_failure, make_report
+from tests.raw_keys import RawKeys
 
 
 @pytest.fixture(scope="module")

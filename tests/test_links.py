@@ -1,0 +1,68 @@
+"""The button that leads to the tier's key in Consul's UI."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from airflow.sdk.types import TaskInstanceKey
+
+from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
+from tests.airflow_home import connect
+from tests.factory import make_desired
+
+KEY = TaskInstanceKey(dag_id="shop_rollout", task_id="web", run_id="manual__1", try_number=1, map_index=-1)
+
+
+def link_of(**overrides: object) -> str:
+    """What the button of a task leads to."""
+    operator = ConvergedSensor(**{"task_id": "web", "environment": "demo", "tier": "web"} | overrides)
+    return DesiredStateLink().get_link(operator, ti_key=KEY)
+
+
+@pytest.mark.parametrize("kind", [SetDesiredStateOperator, ConvergedSensor, ConsulExecChefOperator])
+def test_operators_have_the_button(kind):
+    """Each of them has it, under the same name."""
+    assert [link.name for link in kind.operator_extra_links] == ["Desired state in Consul"]
+
+
+def test_link_to_a_tier(consul_connection, cluster, consul_kv, consul_root):
+    """The page on which the desired state is shown, on the connection's Consul."""
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    link = link_of()
+    assert link == f"http://127.0.0.1:{cluster.http_port}/ui/dc1/kv/{consul_root}/demo/web/desired/edit"
+    page = httpx.get(link, trust_env=False)
+    assert page.is_success
+    assert "Consul" in page.text
+
+
+@pytest.mark.parametrize("tier", [["web", "app"], ("web",)])
+def test_link_to_several_tiers(consul_connection, cluster, consul_root, tier):
+    """The folder of their environment."""
+    assert link_of(tier=tier) == f"http://127.0.0.1:{cluster.http_port}/ui/dc1/kv/{consul_root}/demo/"
+
+
+def test_link_into_the_connections_datacenter(monkeypatch, cluster):
+    """The connection's datacenter, not the agent's own; and no token in an address."""
+    connect(monkeypatch, cluster.http_port, datacenter="dc 2", password="5ec2e7")
+    assert link_of() == f"http://127.0.0.1:{cluster.http_port}/ui/dc%202/kv/chefconsul/demo/web/desired/edit"
+
+
+@pytest.mark.parametrize("wrong", [{"tier": "we/b"}, {"environment": ""}, {"environment": "_nodes"}])
+def test_no_link_for_what_is_no_name(consul_connection, wrong):
+    """The task has said so already; the button stays away."""
+    assert link_of(**wrong) == ""
+
+
+def test_no_link_while_consul_is_away(monkeypatch, free_port):
+    """A task that has ended well does not fail for want of a button."""
+    connect(monkeypatch, free_port)
+    assert link_of() == ""
+
+
+def test_no_link_for_a_connection_that_cannot_be_read(monkeypatch, free_port):
+    """The same holds for a wrong connection."""
+    connect(monkeypatch, free_port, prefix="a//b")
+    assert link_of() == ""

@@ -1,0 +1,48 @@
+"""The examples of the README: every Python block is executed, and the first Dag is run on real agents."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.airflow_home import connect
+from tests.dags.fleet import Fleet
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def build(block):
+    """The Dag that a block defines."""
+    names = {}
+    exec(compile(block, "README.md", "exec"), names)
+    return names["dag"]
+
+
+def test_first_dag_rolls_a_release_out(fleet: Fleet, run_dag, monkeypatch):
+    """The ten lines do what they say: web goes down, db is upgraded, web comes up, all nodes report it."""
+    assert BLOCKS[0].count("\n") <= 10
+    connect(monkeypatch, fleet.cluster.http_port)
+    states = run_dag(build(BLOCKS[0]), release="3.0.0")
+    assert set(states.values()) == {"success"}
+    for tier in ("web", "db"):
+        assert fleet.desired(tier)["stable"] == {
+            "generation": fleet.desired(tier)["generation"], "state": "converged", "values": {"release": "3.0.0"},
+        }  # fmt: skip
+        assert fleet.statuses(tier) == {"succeeded"}
+
+
+@pytest.mark.parametrize("block", BLOCKS[1:], ids=lambda block: re.search(r'DAG\("(\w+)"', block)[1])
+def test_example_is_a_dag(block):
+    """Each example parses and has the task that it shows."""
+    dag = build(block)
+    assert len(dag.tasks) == 1
+
+
+def test_commands_exist():
+    """What the README tells people to run is there."""
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", README, flags=re.MULTILINE):
+        assert f"\n{target}:" in makefile
