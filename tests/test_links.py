@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateO
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.airflow_home import connect
 from tests.factory import make_desired
+from tests.peer import Answer, Peer
 
 KEY = TaskInstanceKey(dag_id="shop_rollout", task_id="web", run_id="manual__1", try_number=1, map_index=-1)
 
@@ -56,10 +57,12 @@ def test_no_link_for_what_is_no_name(consul_connection, wrong):
     assert link_of(**wrong) == ""
 
 
-def test_no_link_while_consul_is_away(monkeypatch, free_port):
+def test_no_link_while_consul_cannot_be_asked(monkeypatch):
     """A task that has ended well does not fail for want of a button."""
-    connect(monkeypatch, free_port)
-    assert link_of() == ""
+    with Peer(lambda _: Answer(403, "Permission denied")) as peer:
+        connect(monkeypatch, peer.port)
+        assert link_of() == ""
+    assert len(peer.requests) == 1
 
 
 def test_no_link_for_a_connection_that_cannot_be_read(monkeypatch, free_port):

@@ -111,7 +111,7 @@ async def test_first_member_wakes(client, members):
 
 async def test_agents_that_join_die_leave_and_come_back(make_cluster, monkeypatch):
     """Each selector sees each change: a member that was killed is absent, one that left is none, unless it is named."""
-    monkeypatch.setattr("airflow_provider_chefconsul.consul.catalog._LOOK_AT_METADATA", timedelta(seconds=0.5))
+    monkeypatch.setattr("airflow_provider_chefconsul.consul.catalog._LOOK_AT_METADATA", timedelta(seconds=0.2))
     cluster = make_cluster(web=1, fast_failure_detection=True)
     async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port)) as client:
         indexes = [await await_member_change(client, selector, 0) for selector in SELECTORS]

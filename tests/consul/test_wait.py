@@ -268,7 +268,7 @@ async def test_consul_that_stays_away(make_cluster):
             wait_for_tiers(
                 SharedView(client),
                 "demo",
-                {"web": lasting(3)},
+                {"web": lasting(2.5)},
                 {"web": ListedMembers(("web-1",))},
                 make_policy(),
                 on_progress=lines.add,

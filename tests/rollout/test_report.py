@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.name import NAME_FORM
+from airflow_provider_chefconsul.rollout.name import is_name
 from airflow_provider_chefconsul.rollout.report import MESSAGE_LIMIT, NodeReport, RunError, Status
 from tests.factory import make_assignment, make_failure, make_report
 
 KEY = "chefconsul/demo/web/nodes/web-1"
-names = st.from_regex(NAME_FORM, fullmatch=True)
+names = st.text("abcXYZ019._-", min_size=1, max_size=12).filter(is_name)
 reports = st.builds(
     NodeReport,
     node=names,
