@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, conf
@@ -17,7 +16,7 @@ from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.desired import Scalar, Writer, check_values
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_name, check_tiers
-from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger, begin_waits, wait_or_defer
+from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -92,22 +91,17 @@ class SetDesiredStateOperator(BaseOperator):
         generations = asyncio.run(self._write(dict.fromkeys(tiers, change)))
         if self.wait is None:
             return generations
-        waits = asyncio.run(
-            begin_waits(
+        trigger = asyncio.run(
+            begin_wait(
                 self.consul_conn_id,
                 self.environment,
                 tiers,
                 generations=generations,
-                deadline=datetime.now(UTC) + self.wait.timeout,
+                policy=self.wait,
+                members=self.members,
+                timeout=self.wait.timeout,
                 is_first_try=context["ti"].try_number == 1,
             )
-        )
-        trigger = ConvergedTrigger(
-            consul_conn_id=self.consul_conn_id,
-            environment=self.environment,
-            waits=waits,
-            policy=self.wait.to_fields(),
-            members=self.members,
         )
         return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))
 

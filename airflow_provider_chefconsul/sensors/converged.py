@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, conf
@@ -14,9 +14,8 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
-from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger, begin_waits, wait_or_defer
+from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -76,24 +75,17 @@ class ConvergedSensor(BaseSensorOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait for an outcome, here or by deferring."""
         tiers = check_tiers(self.environment, self.tier)
-        for tier in tiers:
-            parse_members(self.members, tier)
-        waits = asyncio.run(
-            begin_waits(
+        trigger = asyncio.run(
+            begin_wait(
                 self.consul_conn_id,
                 self.environment,
                 tiers,
                 generations=_read_generation(self.generation, tiers),
-                deadline=datetime.now(UTC) + min(self.policy.timeout, timedelta(seconds=self.timeout)),
+                policy=self.policy,
+                members=self.members,
+                timeout=min(self.policy.timeout, timedelta(seconds=self.timeout)),
                 is_first_try=context["ti"].try_number == 1,
             )
-        )
-        trigger = ConvergedTrigger(
-            consul_conn_id=self.consul_conn_id,
-            environment=self.environment,
-            waits=waits,
-            policy=self.policy.to_fields(),
-            members=self.members,
         )
         return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))
 

@@ -108,30 +108,42 @@ def wait_or_defer(operator: BaseOperator, trigger: ConvergedTrigger, *, deferrab
     return outcome
 
 
-async def begin_waits(
+async def begin_wait(
     consul_conn_id: str,
     environment: str,
     tiers: Sequence[str],
     *,
-    generations: Mapping[str, int] | int | None,
-    deadline: datetime,
+    generations: Mapping[str, int] | None,
+    policy: ConvergencePolicy,
+    members: str | Sequence[str],
+    timeout: timedelta,
     is_first_try: bool,
-) -> dict[str, dict[str, Any]]:
-    """Describe a wait for each tier, to begin now.
+) -> ConvergedTrigger:
+    """Describe a wait for tiers that begins now.
 
-    :param generations: for each tier or for all; None is the one that each tier desires now.
+    :param generations: by tier; None is the one that each tier desires now.
+    :param timeout: how long this try may take.
     :param is_first_try: whether failures that were reported before now count; on a later try they are history.
-    :returns: by tier, the JSON form of a :class:`Wait`.
+    :raises InvalidInput: ``members`` is not of its form.
     :raises NoDesiredState: a tier has none, and no generation was given.
     :raises MalformedDocument: it cannot be read.
     """
+    for tier in tiers:
+        parse_members(members, tier)
+    deadline = datetime.now(UTC) + timeout
     waits = {}
     async with ConsulHook(consul_conn_id).open_view() as view:
         for tier in tiers:
             record = await view.read(environment, tier)
-            generation = generations.get(tier) if isinstance(generations, Mapping) else generations
-            if generation is None:
+            if generations is None:
                 generation = record.required_desired(f"{environment}/{tier}").generation
-            failures_after = 0 if is_first_try else record.index
-            waits[tier] = Wait(generation, deadline, failures_after=failures_after).to_fields()
-    return waits
+            else:
+                generation = generations[tier]
+            waits[tier] = Wait(generation, deadline, failures_after=0 if is_first_try else record.index).to_fields()
+    return ConvergedTrigger(
+        consul_conn_id=consul_conn_id,
+        environment=environment,
+        waits=waits,
+        policy=policy.to_fields(),
+        members=members,
+    )
