@@ -31,6 +31,9 @@ class ConvergedSensor(BaseSensorOperator):
     when the tier has no members; its log then names each node that held it up, and why. These verdicts are final:
     Airflow's ``retries`` are for a lost worker or a Consul that stays away.
 
+    Consul is watched, not polled, so ``poke_interval`` and ``mode`` have no effect. Airflow's ``timeout`` bounds the
+    policy's when it is the shorter one; ``soft_fail`` skips instead of failing.
+
     On a retry, and after the task was cleared, a failure that was reported before is history: the node's next run
     decides.
 
