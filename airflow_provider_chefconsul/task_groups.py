@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow.sdk import TaskGroup, conf
+from airflow.sdk import BaseOperator, TaskGroup, conf
 
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
@@ -27,6 +28,8 @@ def transition(
     members: str | Sequence[str] = "service",
     command: str | None = "chef-client",
     max_parallel: int | None = None,
+    prefix_per_node: str | None = None,
+    force: bool = False,
     consul_conn_id: str = ConsulHook.default_conn_name,
     deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
     **group_kwargs: Any,
@@ -35,21 +38,38 @@ def transition(
 
     Parameters mean what they mean in ``SetDesiredStateOperator``, ``ConsulExecChefOperator`` and ``ConvergedSensor``.
 
-    :param group_id: ``<tier>_<state>`` when not given.
+    The nudge ends by the policy's timeout, too; then the wait has a timeout of its own.
+
+    :param group_id: ``<tier>_<state>`` when not given, with '_' for characters that Airflow does not take.
     :param command: what to run on the nodes; None leaves the nudge out, for nodes that watch the key.
     :param group_kwargs: further parameters of the TaskGroup.
     """
     tiers = [tier] if isinstance(tier, str) else list(tier)
     where: dict[str, Any] = {"environment": environment, "tier": tier, "members": members}
     how: dict[str, Any] = {"consul_conn_id": consul_conn_id, "deferrable": deferrable}
-    with TaskGroup(group_id or f"{'_'.join(tiers)}_{state}", **group_kwargs) as group:
+    policy = policy or ConvergencePolicy()
+    with TaskGroup(group_id or re.sub(r"\W+", "_", "_".join([*tiers, state])), **group_kwargs) as group:
         declare = SetDesiredStateOperator(
-            task_id="set", state=state, values=values, allowed_from=allowed_from, **where, **how
+            task_id="set", state=state, values=values, allowed_from=allowed_from, force=force, **where, **how
         )
-        wait = ConvergedSensor(task_id="wait", policy=policy, generation=declare.output, **where, **how)
-        if command is None:
-            declare >> wait
-        else:
-            nudge = ConsulExecChefOperator(task_id="nudge", command=command, max_parallel=max_parallel, **where, **how)
-            declare >> nudge >> wait
+        before: BaseOperator = declare
+        if command is not None:
+            before = ConsulExecChefOperator(
+                task_id="nudge",
+                command=command,
+                max_parallel=max_parallel,
+                prefix_per_node=prefix_per_node,
+                timeout=policy.timeout,
+                **where,
+                **how,
+            )
+            declare >> before
+        before >> ConvergedSensor(
+            task_id="wait",
+            policy=policy,
+            generation=declare.output,
+            nudged_by=None if command is None else before.task_id,
+            **where,
+            **how,
+        )
     return group

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +23,7 @@ from demo.nodes import TIERS, add_node
 from demo.standalone import AirflowError, AirflowStandalone
 from demo.story import Story
 
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -32,7 +33,7 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="stop everything and exit at the end")
     options = parser.parse_args()
     console = Console(highlight=False)
-    for signum in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job starts with it ignored
+    for signum in _ENDINGS:  # SIGINT too: a shell's background job starts with it ignored
         signal.signal(signum, _interrupt)
     try:
         with _own_directory(PROJECT / ".demo") as directory:
@@ -71,8 +72,9 @@ def _run(directory: Path, console: Console, *, is_once: bool) -> int:
         console.print(f"Files and logs: {directory}", soft_wrap=True)
         if not is_once:
             console.print("Ctrl-C stops everything.")
-            while True:
-                time.sleep(1)
+            with suppress(KeyboardInterrupt):
+                while True:
+                    time.sleep(1)
     return 0 if ended_well else 1
 
 
@@ -92,6 +94,9 @@ def _own_directory(directory: Path) -> Iterator[Path]:
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:
+    for signum in _ENDINGS:  # a second Ctrl-C must not leave half of it running
+        signal.signal(signum, signal.SIG_IGN)
+    print("Stopping everything, this takes up to 20 s.", file=sys.stderr)
     raise KeyboardInterrupt
 
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import psutil
 
 _START_TIMEOUT = 180.0  # seconds; 20 on an idle machine
 _STOP_TIMEOUT = 20.0
@@ -82,8 +83,7 @@ class AirflowStandalone:
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_TIMEOUT)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # components that outlived their parent
+        _kill_session(process.pid)
         process.wait()
 
     def wait_until_ready(self, dag_id: str) -> None:
@@ -130,6 +130,11 @@ class AirflowStandalone:
             token = self._http.post("/auth/token", json=credentials).raise_for_status().json()["access_token"]
             self._http.headers["Authorization"] = f"Bearer {token}"
         response = self._http.request(method, f"/api/v2{path}", json=body)
+        for _ in range(3):
+            if not (response.is_server_error and method == "GET"):
+                break
+            time.sleep(1)  # SQLite is busy
+            response = self._http.request(method, f"/api/v2{path}", json=body)
         if response.is_error:
             raise AirflowError(f"{method} {path}: {response.status_code} {response.text}")
         answer: dict[str, Any] = response.json() if response.content else {}
@@ -176,6 +181,14 @@ class AirflowStandalone:
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         }
+
+
+def _kill_session(session: int) -> None:
+    """Kill what outlived its parent: components, and workers, which lead process groups of their own."""
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, PermissionError, psutil.Error):
+            if os.getsid(process.pid) == session:
+                process.kill()
 
 
 def _free_ports(count: int) -> list[int]:

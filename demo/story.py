@@ -87,7 +87,8 @@ class Story:
             "consul_default", conn_type="consul", host="127.0.0.1", port=self.cluster.http_port, schema="http"
         )
         run_id = self.airflow.trigger(DAG_ID, {"release": NEW_RELEASE})
-        self.say(f"Airflow is at {self.airflow.url}; triggered Dag {DAG_ID}, run {run_id}")
+        self.say(f"Airflow is at {self.airflow.url}, user admin, password {self.airflow.password}")
+        self.say(f"triggered Dag {DAG_ID}, run {run_id}")
         return run_id
 
     async def _follow(self, run_id: str) -> str:

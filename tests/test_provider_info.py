@@ -66,3 +66,22 @@ def test_import_reaches_no_network_and_starts_nothing():
         "assert threading.active_count() == before\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_import_is_cheap():
+    """In a process that already has what every Dag file imports, no HTTP library is loaded: only opening a view is."""
+    code = (
+        "import sys\n"
+        "import airflow.sdk, airflow.triggers.base\n"
+        "from airflow.sdk import BaseOperator, BaseSensorOperator, TaskGroup\n"
+        "before = set(sys.modules)\n"
+        "import airflow_provider_chefconsul.task_groups\n"
+        "added = set(sys.modules) - before\n"
+        "ours = 'airflow_provider_chefconsul'\n"
+        "assert f'{ours}.consul.view' in added\n"
+        "heavy = {'consul', 'httpx', 'tenacity'}\n"
+        "found = {name for name in added if name.partition('.')[0] in heavy}\n"
+        "found |= added & {f'{ours}.consul.client', f'{ours}.consul.transport'}\n"
+        "assert not found, sorted(found)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT
 from airflow_provider_chefconsul.exceptions import AccessDenied
@@ -35,7 +35,9 @@ async def read_members(client: ConsulClient, selector: Selector) -> Members:
     """
     nodes = await _list_nodes(client, selector)
     if not nodes:
-        await _check_can_list(client, selector)
+        await check_can_list(client, "node")
+        if isinstance(selector, ServiceMembers):
+            await check_can_list(client, "service")
     _, critical = await client.read("/v1/health/state/critical", _NOT_ALIVE)
     not_alive = {check["Node"] for check in critical}
     if isinstance(selector, ListedMembers):
@@ -73,15 +75,18 @@ async def _list_nodes(client: ConsulClient, selector: Selector) -> set[str]:
     return {entry["Node"] for entry in found}
 
 
-async def _check_can_list(client: ConsulClient, selector: Selector) -> None:
-    """Every Consul lists at least its own server and the service "consul": seeing none means being allowed none."""
-    lists: dict[str, Any] = {"node": "/v1/catalog/nodes"}
-    if isinstance(selector, ServiceMembers):
-        lists["service"] = "/v1/catalog/services"
-    for kind, path in lists.items():
-        _, found = await client.read(path)
-        if not found:
-            raise AccessDenied(
-                f"{client.settings.url}{path} lists nothing: the ACL token may read no {kind}; "
-                f"give its policy {kind}_prefix read"
-            )
+async def check_can_list(client: ConsulClient, kind: str) -> None:
+    """Find out whether the token may list nodes or services at all.
+
+    Every Consul lists at least its own server and the service "consul": seeing none means being allowed none.
+
+    :param kind: ``node`` or ``service``.
+    :raises AccessDenied: it may not.
+    """
+    path = f"/v1/catalog/{kind}s"
+    _, found = await client.read(path)
+    if not found:
+        raise AccessDenied(
+            f"{client.settings.url}{path} lists nothing: the ACL token may read no {kind}; "
+            f'give its policy {kind}_prefix "" read'
+        )

@@ -50,19 +50,24 @@ class ConsulClient(consul.base.Consul):
         """The transport that py-consul's endpoints call."""
         return self._transport
 
-    async def get(self, key: str, *, consistency: str = "default") -> Entry | None:
-        """One key; None when it is missing. A forbidden key raises :class:`AccessDenied`."""
-        _, found = await self.kv.get(key, consistency=consistency)
+    async def get(self, key: str) -> Entry | None:
+        """One key, read consistently; None when it is missing. A forbidden key raises :class:`AccessDenied`."""
+        _, found = await self.kv.get(key, consistency="consistent")
         return _entry(found) if found else None
 
     async def tree(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[Entry]]:
-        """Every entry below a prefix, and Consul's index; with ``index``, as soon as something below it changes."""
-        found_index, found = await self.kv.get(prefix, recurse=True, **_blocking(index, wait))
+        """Every entry below a prefix, and Consul's index; with ``index``, as soon as something below it changes.
+
+        Without ``index`` the read is consistent: a server that has just been elected answers others from an old state.
+        """
+        consistency = "default" if index else "consistent"
+        found_index, found = await self.kv.get(prefix, recurse=True, consistency=consistency, **_blocking(index, wait))
         return next_index(index, found_index), [_entry(item) for item in found or ()]
 
     async def names(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[str]]:
-        """The keys below a prefix without their values, and Consul's index; blocking like :meth:`tree`."""
-        found_index, found = await self.kv.get(prefix, keys=True, **_blocking(index, wait))
+        """The keys below a prefix without their values, and Consul's index; like :meth:`tree`."""
+        consistency = "default" if index else "consistent"
+        found_index, found = await self.kv.get(prefix, keys=True, consistency=consistency, **_blocking(index, wait))
         return next_index(index, found_index), found or []
 
     async def transact(self, operations: Sequence[Mapping[str, Any]]) -> None:
@@ -85,7 +90,7 @@ class ConsulClient(consul.base.Consul):
         self, path: str, params: Mapping[str, str] | None = None, *, index: int = 0, wait: timedelta = LONGEST_WAIT
     ) -> tuple[int, Any]:
         """A GET that py-consul has no endpoint for, or whose index or filter it drops: index and decoded body."""
-        query = {**(params or {}), **_blocking(index, wait), **self._datacenter}
+        query = {**(params or {}), **(_blocking(index, wait) or {"consistent": "1"}), **self._datacenter}
         found_index, is_filtered, body = await self._transport.get(_decode, path, query)
         if is_filtered:
             raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only a part of this list")

@@ -46,6 +46,10 @@ class Keys:
         """One node's report for the tier."""
         return f"{self.reports(environment, tier)}{check_name('node', node)}"
 
+    def histories(self, environment: str, tier: str) -> str:
+        """What the tier's history begins with; ends with a slash, the rest is the generation in 12 digits."""
+        return f"{self.environment(environment)}_history/{check_name('tier', tier)}/"
+
     def history(self, environment: str, tier: str, generation: int) -> str:
         """The desired state as it was written at a generation."""
-        return f"{self.environment(environment)}_history/{check_name('tier', tier)}/{generation:012d}"
+        return f"{self.histories(environment, tier)}{generation:012d}"

@@ -136,7 +136,7 @@ def _transport_error(error: httpx.HTTPError | OSError, base_uri: str) -> ConsulE
 def _is_tls_failure(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, ssl.SSLError):
-            return True
+            return not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))  # the peer went away: try again
         error = error.__cause__ or error.__context__
     return False
 

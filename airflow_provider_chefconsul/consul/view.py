@@ -15,6 +15,7 @@ from airflow_provider_chefconsul.exceptions import (
     ConsulUnavailable,
     MalformedDocument,
     NoDesiredState,
+    NoMembers,
     RequestTooLarge,
     TransactionConflict,
     WriteRefused,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 # share while reports pour in, and leaves a small tier's reads immediate.
 _REST_PER_REPORT = 25e-6  # seconds
 _PARSED_AT_ONCE = 1000  # then the event loop may turn to the triggerer's other triggers
+_REST_OF_LIST = 0.1  # seconds
 _LONGEST_REST = 0.5  # seconds
 
 
@@ -86,6 +88,17 @@ class SharedView:
         await self._check_can_read_reports(environment, tier, record, members)
         return TierSnapshot(record.desired, members, record.evidence)
 
+    async def require_members(self, where: str, selector: Selector) -> Members:
+        """The members that a selector means today.
+
+        :param where: what to call the tier in an error.
+        :raises NoMembers: there are none.
+        """
+        members = await read_members(self.client, selector)
+        if not members:
+            raise NoMembers(f"{where} has no members: Consul lists no node for {selector}")
+        return members
+
     async def watch(self, environment: str, tier: str, selector: Selector) -> AsyncGenerator[TierSnapshot]:
         """The tier as it is now, and again after each change; two connections, however many nodes.
 
@@ -96,7 +109,7 @@ class SharedView:
         record: TierRecord | None = None
         members: Members | None = None
         reading = asyncio.create_task(self._read(environment, tier, None))
-        listing = asyncio.create_task(self._list(selector, 0))
+        listing = asyncio.create_task(self._list(selector, None))
         try:
             while True:
                 done, _ = await asyncio.wait({reading, listing}, return_when=asyncio.FIRST_COMPLETED)
@@ -104,8 +117,9 @@ class SharedView:
                     record = reading.result()
                     reading = asyncio.create_task(self._read(environment, tier, record))
                 if listing in done:
-                    index, members = listing.result()
-                    listing = asyncio.create_task(self._list(selector, index))
+                    listed = listing.result()
+                    members = listed[1]
+                    listing = asyncio.create_task(self._list(selector, listed))
                 if record is not None and members is not None:
                     await self._check_can_read_reports(environment, tier, record, members)
                     yield TierSnapshot(record.desired, members, record.evidence)
@@ -126,51 +140,71 @@ class SharedView:
         :raises MalformedDocument: what stands cannot be read, so it is not replaced; nothing was written.
         """
         give_up = monotonic() + self._patience.total_seconds()
+        unanswered: dict[str, Write | Unchanged] = {}
         while True:
-            standing = {tier: await self._get_desired(environment, tier) for tier in changes}
-            decisions = self._plan(environment, changes, {tier: found for tier, (found, _) in standing.items()})
-            operations: list[Mapping[str, Any]] = []
-            for tier, decision in decisions.items():
-                if isinstance(decision, Write):
-                    operations += self._operations(environment, tier, decision, standing[tier][1])
-            if not operations:
-                return decisions
             try:
-                await self.client.transact(operations)
+                if unanswered and await self._has_written(environment, unanswered):
+                    return unanswered
+                unanswered = {}
+                decisions: dict[str, Write | Unchanged] = {}
+                operations: list[Mapping[str, Any]] = []
+                for tier, change in changes.items():
+                    decisions[tier], index = await self._plan(environment, tier, change)
+                    operations += self._operations(environment, tier, decisions[tier], index)
+                if operations:
+                    unanswered = decisions
+                    await self.client.transact(operations)
             except RequestTooLarge as error:
                 raise RequestTooLarge(
-                    f"{environment}/{', '.join(changes)}: the values are too large: {error}"
+                    f"{environment}/{', '.join(changes)}: too many tiers or values: {error}"
                 ) from error
-            except (TransactionConflict, ConsulUnavailable):
+            except TransactionConflict:
+                unanswered = {}
                 if monotonic() > give_up:
                     raise
-                await asyncio.sleep(0.1)
+            except ConsulUnavailable:
+                if monotonic() > give_up:
+                    raise
             else:
                 return decisions
+            await asyncio.sleep(0.1)
 
-    def _plan(
-        self, environment: str, changes: Mapping[str, Change], standing: Mapping[str, DesiredState | None]
-    ) -> dict[str, Write | Unchanged]:
+    async def _has_written(self, environment: str, decisions: Mapping[str, Write | Unchanged]) -> bool:
+        """Whether a transaction whose answer was lost took effect: history says so, even when others wrote since."""
+        for tier, decision in decisions.items():
+            if isinstance(decision, Write):
+                entry = await self.client.get(self.keys.history(environment, tier, decision.generation))
+                return entry is not None and entry.value == decision.desired.to_json().encode()
+        return False
+
+    async def _plan(self, environment: str, tier: str, change: Change) -> tuple[Write | Unchanged, int]:
+        """What to do about a change, and the ModifyIndex that a write replaces; 0 when there is nothing to replace."""
+        key = self.keys.desired(environment, tier)
+        entry = await self.client.get(key)
+        try:
+            current = DesiredState.from_json(key, entry.value) if entry else None
+        except MalformedDocument as error:
+            advice = f"put back the newest document below {self.keys.histories(environment, tier)}"
+            raise type(error)(key, f"{error.problem}; {advice}") from error
+        _, history = await self.client.names(self.keys.histories(environment, tier))
+        newest = max((int(number) for key in history if (number := key.rpartition("/")[2]).isdecimal()), default=0)
         written_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        decisions: dict[str, Write | Unchanged] = {}
-        for tier, change in changes.items():
-            decision = plan_write(standing[tier], change, written_at=written_at)
-            if isinstance(decision, Refused):
-                raise WriteRefused(f"{environment}/{tier}: {decision.reason}")
-            decisions[tier] = decision
-        return decisions
+        decision = plan_write(current, change, written_at=written_at, newest_generation=newest)
+        if isinstance(decision, Refused):
+            raise WriteRefused(f"{environment}/{tier}: {decision.reason}")
+        return decision, entry.modify_index if entry else 0
 
-    def _operations(self, environment: str, tier: str, write: Write, index: int) -> list[Mapping[str, Any]]:
-        document = write.desired.to_json().encode()
+    def _operations(
+        self, environment: str, tier: str, decision: Write | Unchanged, index: int
+    ) -> list[Mapping[str, Any]]:
+        if isinstance(decision, Unchanged):
+            return []
+        document = decision.desired.to_json().encode()
+        history = self.keys.history(environment, tier, decision.generation)
         return [
             {"Verb": "cas", "Key": self.keys.desired(environment, tier), "Value": document, "Index": index},
-            {"Verb": "set", "Key": self.keys.history(environment, tier, write.generation), "Value": document},
+            {"Verb": "cas", "Key": history, "Value": document, "Index": 0},  # a generation is written once
         ]
-
-    async def _get_desired(self, environment: str, tier: str) -> tuple[DesiredState | None, int]:
-        key = self.keys.desired(environment, tier)
-        entry = await self.client.get(key, consistency="consistent")
-        return (DesiredState.from_json(key, entry.value), entry.modify_index) if entry else (None, 0)
 
     async def _read(self, environment: str, tier: str, last: TierRecord | None) -> TierRecord:
         """Read the tier; after a last read, block until it has changed, and parse only what is new."""
@@ -195,8 +229,14 @@ class SharedView:
             desired = await self.client.get(self.keys.desired(environment, tier))
         return TierRecord(_read_desired(desired), evidence, index)
 
-    async def _list(self, selector: Selector, index: int) -> tuple[int, Members]:
-        index = await await_member_change(self.client, selector, index)
+    async def _list(self, selector: Selector, last: tuple[int, Members] | None) -> tuple[int, Members]:
+        """List the members; after a last list, block until it may have changed.
+
+        What wakes the query may be any check of the datacenter, so a moment passes before it is asked again.
+        """
+        if last:
+            await asyncio.sleep(min(_LONGEST_REST, _REST_OF_LIST + len(last[1]) * _REST_PER_REPORT))
+        index = await await_member_change(self.client, selector, last[0] if last else 0)
         return index, await read_members(self.client, selector)
 
     async def _check_can_read_reports(self, environment: str, tier: str, record: TierRecord, members: Members) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 from airflow_provider_chefconsul.rollout.convergence import (
+    Converged,
     ConvergencePolicy,
     Failed,
     TierSnapshot,
@@ -48,98 +49,109 @@ async def wait_for_tiers(
 ) -> dict[str, WaitResult]:
     """Wait for several tiers at once: until all have converged, one has failed, or ``until`` has come.
 
+    A tier that has converged is watched on until the others have, so that none is superseded unseen.
+
     :param waits: by tier.
     :param until: aware; when to come back with what has been seen, even without a verdict. None waits for one.
     :param on_progress: called with a line of text whenever where the tiers stand has changed.
     :returns: by tier; when one tier failed, the others' verdicts may be missing.
     """
     results: dict[str, WaitResult] = {}
+    is_over = asyncio.Event()
+
+    def record(tier: str, result: WaitResult) -> None:
+        results[tier] = result
+        converged = sum(isinstance(each.verdict, Converged) for each in results.values())
+        if isinstance(result.verdict, Failed) or converged == len(waits):
+            is_over.set()
+
     tasks = {
         asyncio.create_task(
-            _wait_for_tier(
-                view,
-                environment,
-                tier,
-                wait,
-                selector=selectors[tier],
-                policy=policy,
-                until=until,
-                on_progress=on_progress,
-            ),
-            name=tier,
+            _TierWait(view, environment, tier, selectors[tier], policy, on_progress).run(wait, until, record)
         )
         for tier, wait in waits.items()
     }
+    ending = asyncio.create_task(is_over.wait())
     try:
-        pending = tasks
-        while pending and not any(isinstance(result.verdict, Failed) for result in results.values()):
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            results |= {task.get_name(): task.result() for task in done}
+        running = set(tasks)
+        while running and not is_over.is_set():
+            done, _ = await asyncio.wait({ending, *running}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done & running:
+                task.result()
+            running -= done
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for each in (ending, *tasks):
+            each.cancel()
+        await asyncio.gather(ending, *tasks, return_exceptions=True)
     return results
 
 
-async def _wait_for_tier(
-    view: SharedView,
-    environment: str,
-    tier: str,
-    wait: Wait,
-    *,
-    selector: Selector,
-    policy: ConvergencePolicy,
-    until: datetime | None,
-    on_progress: Callable[[str], None],
-) -> WaitResult:
-    last_line = ""
+@dataclass(slots=True)
+class _TierWait:
+    """One tier's part of a wait."""
+
+    view: SharedView
+    environment: str
+    tier: str
+    selector: Selector
+    policy: ConvergencePolicy
+    on_progress: Callable[[str], None]
     last: TierSnapshot | None = None
     trouble: ConsulUnavailable | None = None
-    limit, first_look = wait.deadline, max(wait.deadline, datetime.now(UTC) + _FIRST_LOOK)
-    if until is not None:
-        limit, first_look = min(limit, until), min(first_look, until)
-    while True:
-        try:
-            async with (
-                asyncio.timeout(_seconds_until(limit if last else first_look)) as timeout,
-                aclosing(view.watch(environment, tier, selector)) as watch,
-            ):
-                async for last in watch:
-                    trouble = None
-                    wait = wait.observe(last)
-                    verdict = evaluate(last, wait, policy, now=datetime.now(UTC))
-                    line = f"{environment}/{tier} generation {wait.generation}: {verdict.summary}"
-                    if line != last_line:
-                        on_progress(line)
-                        last_line = line
-                    if not isinstance(verdict, Waiting):
-                        return WaitResult(verdict, wait)
-                    timeout.reschedule(asyncio.get_running_loop().time() + _seconds_until(limit))
-        except ConsulUnavailable as error:
-            if trouble is None:
-                on_progress(f"{environment}/{tier}: {error}; trying again until {wait.deadline.isoformat()}")
-            trouble = error
-            await asyncio.sleep(_BACKOFF)
-        except TimeoutError:
-            return WaitResult(_verdict_at(limit, last, wait, policy, trouble), wait)
+    last_line: str = ""
+
+    async def run(self, wait: Wait, until: datetime | None, record: Callable[[str, WaitResult], None]) -> None:
+        """Record a verdict for each change of the tier, until it is cancelled or time is up."""
+        limit, first_look = wait.deadline, max(wait.deadline, datetime.now(UTC) + _FIRST_LOOK)
+        if until is not None:
+            limit, first_look = min(limit, until), min(first_look, until)
+        while True:
+            try:
+                async with (
+                    asyncio.timeout(_seconds_until(limit if self.last else first_look)) as timeout,
+                    aclosing(self.view.watch(self.environment, self.tier, self.selector)) as watch,
+                ):
+                    async for self.last in watch:
+                        self.trouble = None
+                        wait, verdict = await self._judge(wait, self.last)
+                        record(self.tier, WaitResult(verdict, wait))
+                        timeout.reschedule(asyncio.get_running_loop().time() + _seconds_until(limit))
+            except ConsulUnavailable as error:
+                if self.trouble is None:
+                    line = f"{self.environment}/{self.tier}: {error}; trying again until {wait.deadline.isoformat()}"
+                    self.on_progress(line)
+                self.trouble = error
+                await asyncio.sleep(_BACKOFF)
+            except TimeoutError:
+                record(self.tier, WaitResult(self._judge_at(limit, wait), wait))
+                return
+
+    async def _judge(self, wait: Wait, snapshot: TierSnapshot) -> tuple[Wait, Verdict]:
+        wait = wait.observe(snapshot)
+        verdict = evaluate(snapshot, wait, self.policy, now=datetime.now(UTC))
+        if isinstance(verdict, Failed):
+            # It is final, and a server that has just been elected may have answered from an old state: look again.
+            snapshot = await self.view.snapshot(self.environment, self.tier, self.selector)
+            wait = wait.observe(snapshot)
+            verdict = evaluate(snapshot, wait, self.policy, now=datetime.now(UTC))
+        line = f"{self.environment}/{self.tier} generation {wait.generation}: {verdict.summary}"
+        if line != self.last_line:
+            self.on_progress(line)
+            self.last_line = line
+        return wait, verdict
+
+    def _judge_at(self, limit: datetime, wait: Wait) -> Verdict:
+        """What to say when time is up."""
+        summary = Summary(wait.generation)
+        if self.last is not None:
+            verdict = evaluate(self.last, wait, self.policy, now=limit)
+            if self.trouble is None:
+                return verdict
+            summary = verdict.summary
+        why = str(self.trouble) if self.trouble else "Consul did not answer in time"
+        is_late = limit >= wait.deadline
+        return Failed(f"deadline passed: {why}", summary, is_timeout=True) if is_late else Waiting(summary)
 
 
 def _seconds_until(moment: datetime) -> float:
     return (moment - datetime.now(UTC)).total_seconds()
-
-
-def _verdict_at(
-    limit: datetime,
-    last: TierSnapshot | None,
-    wait: Wait,
-    policy: ConvergencePolicy,
-    trouble: ConsulUnavailable | None,
-) -> Verdict:
-    """What to say when time is up without a verdict."""
-    is_late = limit >= wait.deadline
-    if trouble is None and last is not None:
-        return evaluate(last, wait, policy, now=limit)
-    nobody = Summary(wait.generation)
-    why = str(trouble) if trouble else "Consul did not answer in time"
-    return Failed(f"deadline passed: {why}", nobody, is_timeout=True) if is_late else Waiting(nobody)

@@ -161,11 +161,13 @@ def _read_path(where: str, name: str, value: Any) -> str | None:
 
 
 async def _describe(settings: ConsulSettings) -> str:
+    from airflow_provider_chefconsul.consul.catalog import check_can_list
     from airflow_provider_chefconsul.consul.client import ConsulClient
 
     async with ConsulClient(settings, retry_for=_TEST_PATIENCE) as client:
         leader = await client.leader()
         await client.check_token()
-        _, names = await client.names(f"{settings.root}/")
-    environments = {name.split("/")[len(settings.root.split("/"))] for name in names}
-    return f"Consul at {settings.url} has leader {leader}; {len(environments)} environments under {settings.root}/"
+        await client.get(f"{settings.root}/")  # a list leaves out what the token may not read, a single key says so
+        await check_can_list(client, "node")
+        await check_can_list(client, "service")
+    return f"Consul at {settings.url} has leader {leader}, and may be used below {settings.root}/"

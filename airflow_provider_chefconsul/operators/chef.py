@@ -11,20 +11,17 @@ from uuid import uuid4
 from airflow.sdk import BaseOperator, conf
 
 from airflow_provider_chefconsul.consul.remote_exec import NodeResult, Outcome
-from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, MalformedDocument, NoMembers
+from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
-from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.standing import Standing, judge
-from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
+from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK, PATIENCE
+from airflow_provider_chefconsul.triggers.remote_exec import INDEX_KEY, RemoteExecTrigger, read_results
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-_DEFERRAL_SLACK = timedelta(minutes=2)  # past the deadline the scheduler ends a task whose triggerer is gone
 
 
 class ConsulExecChefOperator(BaseOperator):
@@ -37,7 +34,8 @@ class ConsulExecChefOperator(BaseOperator):
 
     Nodes need ``disable_remote_exec = false`` in their agents' configuration.
 
-    Returns by node the exit code, or ``"unacknowledged"`` or ``"silent"``.
+    Returns by node the exit code, or ``"unacknowledged"`` or ``"silent"``. Consul's index before the nudge goes into
+    the XCom ``index``.
 
     :param environment: the tier's environment (templated).
     :param tier: one tier, or several (templated).
@@ -49,7 +47,7 @@ class ConsulExecChefOperator(BaseOperator):
         such as ``rexec-node``.
     :param timeout: when to come back with the results there are.
     :param consul_conn_id: id of a connection of type ``consul``.
-    :param deferrable: whether to wait in the triggerer.
+    :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
     template_fields: Sequence[str] = ("environment", "tier", "command", "members")
@@ -75,6 +73,8 @@ class ConsulExecChefOperator(BaseOperator):
         super().__init__(**kwargs)
         if max_parallel is not None and max_parallel < 1:
             raise InvalidInput(f"max_parallel must be at least 1, not {max_parallel}")
+        if not isinstance(timeout, timedelta) or timeout <= timedelta(0):
+            raise InvalidInput(f"timeout must be a timedelta above zero, not {timeout!r}")
         self.environment = environment
         self.tier = tier
         self.command = command
@@ -86,9 +86,11 @@ class ConsulExecChefOperator(BaseOperator):
         self.consul_conn_id = consul_conn_id
         self.deferrable = deferrable
 
-    def execute(self, context: Context) -> dict[str, int | str]:  # noqa: ARG002 Airflow's call
-        """Choose the nodes, run the command on them, here or by deferring."""
-        nodes = asyncio.run(self._choose_nodes(check_tiers(self.environment, self.tier)))
+    def execute(self, context: Context) -> dict[str, int | str]:
+        """Choose the nodes, and run the command on them, here or by deferring."""
+        tiers = check_tiers(self.environment, self.tier)
+        nodes, index = asyncio.run(self._choose_nodes(tiers))
+        context["ti"].xcom_push(key=INDEX_KEY, value=index)
         if not nodes:
             return {}
         trigger = RemoteExecTrigger(
@@ -100,47 +102,44 @@ class ConsulExecChefOperator(BaseOperator):
             max_parallel=self.max_parallel,
             prefix_per_node=self.prefix_per_node,
         )
-        if self.deferrable:
-            self.defer(trigger=trigger, method_name="execute_complete", timeout=self.timeout + _DEFERRAL_SLACK)
-        return self._report(asyncio.run(trigger.attend()))
+        if self.deferrable and not asyncio.run(trigger.attend(patience=PATIENCE)):
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=self.timeout + DEFERRAL_SLACK)
+        elif not self.deferrable:
+            asyncio.run(trigger.attend())
+        return self._report(trigger.results)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int | str]:  # noqa: ARG002 Airflow's call
         """Resume with the results that the trigger sent."""
-        try:
-            error, fields = event["error"], event["results"]
-            results = {
-                node: NodeResult(node, Outcome(each["outcome"]), each["exit_code"], each["output"])
-                for node, each in fields.items()
-            }
-        except (TypeError, KeyError, ValueError, AttributeError) as problem:
-            raise ChefConsulError(f"the trigger sent something else than results: {event!r}") from problem
-        if error:
-            raise ChefConsulError(error)
-        return self._report(results)
+        return self._report(read_results(event))
 
-    async def _choose_nodes(self, tiers: Sequence[str]) -> list[str]:
+    async def _choose_nodes(self, tiers: Sequence[str]) -> tuple[list[str], int]:
+        """The nodes to nudge, and Consul's index before that."""
         chosen: set[str] = set()
+        indexes = []
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             for tier in tiers:
-                snapshot = await view.snapshot(self.environment, tier, parse_members(self.members, tier))
-                chosen |= self._choose_from(f"{self.environment}/{tier}", snapshot)
-        return sorted(chosen)
-
-    def _choose_from(self, where: str, snapshot: TierSnapshot) -> set[str]:
-        if not snapshot.members:
-            raise NoMembers(f"{where} has no members ({self.members}): no node to run {self.command!r} on")
-        if isinstance(snapshot.desired, MalformedDocument):
-            raise snapshot.desired
-        present = {node for node, member in snapshot.members.items() if member.is_present}
-        chosen = present if self.all_nodes else present - _converged_nodes(snapshot)
-        self.log.info(
-            "%s: %s of %s members to nudge, %s absent, the rest has converged",
-            where,
-            len(chosen),
-            len(snapshot.members),
-            len(snapshot.members) - len(present),
-        )
-        return chosen
+                where = f"{self.environment}/{tier}"
+                members = await view.require_members(where, parse_members(self.members, tier))
+                record = await view.read(self.environment, tier)
+                desired = record.required_desired(where)
+                present = {node for node, member in members.items() if member.is_present}
+                converged = {
+                    node
+                    for node in present
+                    if judge(members[node], desired.assignment_for(node), record.evidence.get(node))[0]
+                    is Standing.CONVERGED
+                }
+                chosen |= present if self.all_nodes else present - converged
+                indexes.append(record.index)
+                self.log.info(
+                    "%s: of %s members %s absent, %s converged; nudging %s",
+                    where,
+                    len(members),
+                    len(members) - len(present),
+                    len(converged),
+                    "all that are present" if self.all_nodes else "the rest",
+                )
+        return sorted(chosen), min(indexes)
 
     def _report(self, results: Mapping[str, NodeResult]) -> dict[str, int | str]:
         for node, result in results.items():
@@ -152,13 +151,3 @@ class ConsulExecChefOperator(BaseOperator):
                 case Outcome.SILENT:
                     self.log.warning("%s: began %r and has not said how it ended", node, self.command)
         return {node: str(each.outcome) if each.exit_code is None else each.exit_code for node, each in results.items()}
-
-
-def _converged_nodes(snapshot: TierSnapshot) -> set[str]:
-    if not isinstance(snapshot.desired, DesiredState):
-        return set()
-    return {
-        node
-        for node, member in snapshot.members.items()
-        if judge(member, snapshot.desired.assignment_for(node), snapshot.evidence.get(node))[0] is Standing.CONVERGED
-    }

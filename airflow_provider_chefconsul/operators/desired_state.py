@@ -88,10 +88,12 @@ class SetDesiredStateOperator(BaseOperator):
         for tier in tiers:
             parse_members(self.members, tier)
         change = self._change(context)
+        if self.wait is not None:
+            asyncio.run(self._check_members(tiers))
         generations = asyncio.run(self._write(dict.fromkeys(tiers, change)))
         if self.wait is None:
             return generations
-        trigger = asyncio.run(
+        trigger, _ = asyncio.run(
             begin_wait(
                 self.consul_conn_id,
                 self.environment,
@@ -119,11 +121,17 @@ class SetDesiredStateOperator(BaseOperator):
         return Change(
             state=check_name("state", self.state),
             writer=Writer(instance.dag_id, instance.run_id, instance.task_id, map_index),
-            values=check_values(self.values or {}),
+            values=check_values({} if self.values is None else self.values),
             allowed_from=_check_states(self.allowed_from),
             sequence=int(moment.timestamp()),
             force=self.force,
         )
+
+    async def _check_members(self, tiers: Sequence[str]) -> None:
+        """Refuse to write what nobody could converge on."""
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            for tier in tiers:
+                await view.require_members(f"{self.environment}/{tier}", parse_members(self.members, tier))
 
     async def _write(self, changes: Mapping[str, Change]) -> dict[str, int]:
         async with ConsulHook(self.consul_conn_id).open_view() as view:

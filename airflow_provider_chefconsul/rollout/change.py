@@ -55,7 +55,9 @@ class Refused:
 Decision = Write | Unchanged | Refused
 
 
-def plan_write(current: DesiredState | None, change: Change, *, written_at: str) -> Decision:
+def plan_write(
+    current: DesiredState | None, change: Change, *, written_at: str, newest_generation: int = 0
+) -> Decision:
     """Decide what a change means for a tier.
 
     A change that already stands is ``Unchanged``, so that a retry never makes a second generation. This holds for a
@@ -63,6 +65,8 @@ def plan_write(current: DesiredState | None, change: Change, *, written_at: str)
 
     :param current: what stands now; None when the tier has no desired state.
     :param written_at: the time to record, ISO 8601.
+    :param newest_generation: the newest in the tier's history. A desired state that was deleted or set back starts
+        above it, since nodes' old reports would else count for the new generation.
     """
     if current is not None and _stands(current, change):
         return Unchanged(current.stable.generation)
@@ -71,7 +75,7 @@ def plan_write(current: DesiredState | None, change: Change, *, written_at: str)
         allowed = ", ".join("no desired state yet" if name is None else name for name in change.allowed_from)
         standing = f"is in state {state}" if state is not None else "has no desired state yet"
         return Refused(f"state {change.state} is allowed from {allowed or 'nowhere'}, but the tier {standing}")
-    generation = current.generation + 1 if current is not None else 1
+    generation = max(current.generation if current is not None else 0, newest_generation) + 1
     return Write(
         DesiredState(
             generation=generation,

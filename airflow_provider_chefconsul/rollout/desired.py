@@ -163,7 +163,12 @@ def check_values(values: object) -> dict[str, Scalar]:
                 f"values[{name!r}] must be a string, number, boolean or null, not {type(value).__name__}: "
                 f"values are flat; put structure into the cookbook"
             )
-    return dict(values)
+    try:
+        # As recipes will read them: a subclass such as an enum's becomes the plain type that JSON gives back.
+        plain: dict[str, Scalar] = json.loads(json.dumps(dict(values), ensure_ascii=False).encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"values hold text that is no Unicode: {error}") from error
+    return plain
 
 
 def _read_canary(document: Document) -> Canary:

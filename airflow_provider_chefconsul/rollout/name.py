@@ -32,6 +32,8 @@ def check_tiers(environment: str, tier: str | Sequence[str]) -> list[str]:
     :raises InvalidInput: names what has not the form of a name.
     """
     check_name("environment", environment)
+    if not isinstance(tier, (str, list, tuple)):
+        raise InvalidInput(f"tier must be a name or a list of names, not {tier!r}")
     tiers = [tier] if isinstance(tier, str) else list(tier)
     if not tiers:
         raise InvalidInput("tier is an empty list; name at least one")

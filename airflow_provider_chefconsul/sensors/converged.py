@@ -17,9 +17,12 @@ from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
+from airflow_provider_chefconsul.triggers.remote_exec import INDEX_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
+
+_BEGAN_AT = "began_at"  # Consul's index when the sensor's last try began
 
 
 class ConvergedSensor(BaseSensorOperator):
@@ -46,6 +49,8 @@ class ConvergedSensor(BaseSensorOperator):
         ``"service:NAME"``, ``"meta:KEY=VALUE"`` or a list of node names (templated).
     :param generation: the generation to wait for, a number or the mapping that a ``SetDesiredStateOperator`` returns;
         None is the one that the tier desires when the try begins (templated).
+    :param nudged_by: id of the ``ConsulExecChefOperator`` task before this sensor. When it ran again since this
+        sensor's last try, failures that were reported after it began count at once (needs Airflow 3.3).
     :param consul_conn_id: id of a connection of type ``consul``.
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
@@ -62,6 +67,7 @@ class ConvergedSensor(BaseSensorOperator):
         policy: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
         generation: int | str | Mapping[str, int] | XComArg | None = None,
+        nudged_by: str | None = None,
         consul_conn_id: str = ConsulHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -72,29 +78,43 @@ class ConvergedSensor(BaseSensorOperator):
         self.policy = policy or ConvergencePolicy()
         self.members = members
         self.generation = generation
+        self.nudged_by = nudged_by
+        self._has_generation = generation is not None
         self.consul_conn_id = consul_conn_id
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait for an outcome, here or by deferring."""
         tiers = check_tiers(self.environment, self.tier)
-        trigger = asyncio.run(
+        store = context.get("task_state_store")  # since Airflow 3.3; unlike XComs, it outlives a try
+        last_began_at = store.get(_BEGAN_AT) if store is not None else None
+        trigger, began_at = asyncio.run(
             begin_wait(
                 self.consul_conn_id,
                 self.environment,
                 tiers,
-                generations=_read_generation(self.generation, tiers),
+                generations=_read_generation(self.generation, tiers) if self._has_generation else None,
                 policy=self.policy,
                 members=self.members,
                 timeout=min(self.policy.timeout, timedelta(seconds=self.timeout)),
                 is_first_try=context["ti"].try_number == 1,
+                nudged_at=self._nudged_since(last_began_at, context),
             )
         )
+        if store is not None:
+            store.set(_BEGAN_AT, began_at)
         return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 Airflow's call
         """Resume with the outcome that the trigger sent."""
         return self._settle(Outcome.from_event(event))
+
+    def _nudged_since(self, last_began_at: Any, context: Context) -> int | None:
+        """Consul's index before a nudge that ran since this sensor's last try began; None when none is known."""
+        if self.nudged_by is None or type(last_began_at) is not int:
+            return None
+        nudged_at = context["ti"].xcom_pull(task_ids=self.nudged_by, key=INDEX_KEY)
+        return nudged_at if type(nudged_at) is int and nudged_at > last_began_at else None
 
     def _settle(self, outcome: Outcome) -> dict[str, Any]:
         try:
@@ -105,17 +125,21 @@ class ConvergedSensor(BaseSensorOperator):
             raise
 
 
-def _read_generation(generation: Any, tiers: Sequence[str]) -> dict[str, int] | None:
+def _read_generation(generation: Any, tiers: Sequence[str]) -> dict[str, int]:
     """The generation of each tier; a template that is not rendered natively gives a string of digits."""
-    if generation is None:
-        return None
     by_tier = generation if isinstance(generation, Mapping) else dict.fromkeys(tiers, generation)
     missing = [tier for tier in tiers if tier not in by_tier]
     if missing:
         raise InvalidInput(f"generation {by_tier!r} says nothing of tier {', '.join(missing)}")
-    try:
-        return {tier: int(by_tier[tier]) for tier in tiers}
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"generation must be a number or a mapping of tiers to numbers, not {generation!r}"
-        ) from error
+    return {tier: _read_number(by_tier[tier]) for tier in tiers}
+
+
+def _read_number(number: Any) -> int:
+    if type(number) is int and number > 0:
+        return number
+    if isinstance(number, str) and number.isdecimal() and int(number) > 0:
+        return int(number)
+    raise InvalidInput(
+        f"generation must be a number above 0, or a mapping of tiers to such, not {number!r}; "
+        f"None from an XCom means that the task which should have written it did not"
+    )

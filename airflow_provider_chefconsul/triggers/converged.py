@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # A deferral and its resumption cost 2 to 3 seconds: a wait that may be over by then stays in the worker.
 PATIENCE = timedelta(seconds=5)
 _CONSUL_PATIENCE = timedelta(seconds=5)  # then the log says that Consul is away; the wait itself goes on
-_DEFERRAL_SLACK = timedelta(minutes=2)  # past the deadline the scheduler ends a wait whose triggerer is gone
+DEFERRAL_SLACK = timedelta(minutes=2)  # past the deadline the scheduler ends a wait whose triggerer is gone
 
 
 class ConvergedTrigger(BaseTrigger):
@@ -103,7 +103,7 @@ def wait_or_defer(operator: BaseOperator, trigger: ConvergedTrigger, *, deferrab
         operator.defer(
             trigger=trigger,
             method_name="execute_complete",
-            timeout=last_deadline - datetime.now(UTC) + _DEFERRAL_SLACK,
+            timeout=last_deadline - datetime.now(UTC) + DEFERRAL_SLACK,
         )
     return outcome
 
@@ -118,12 +118,14 @@ async def begin_wait(
     members: str | Sequence[str],
     timeout: timedelta,
     is_first_try: bool,
-) -> ConvergedTrigger:
-    """Describe a wait for tiers that begins now.
+    nudged_at: int | None = None,
+) -> tuple[ConvergedTrigger, int]:
+    """Describe a wait for tiers that begins now, and tell Consul's index at this moment.
 
     :param generations: by tier; None is the one that each tier desires now.
     :param timeout: how long this try may take.
     :param is_first_try: whether failures that were reported before now count; on a later try they are history.
+    :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
     :raises InvalidInput: ``members`` is not of its form.
     :raises NoDesiredState: a tier has none, and no generation was given.
     :raises MalformedDocument: it cannot be read.
@@ -131,7 +133,7 @@ async def begin_wait(
     for tier in tiers:
         parse_members(members, tier)
     deadline = datetime.now(UTC) + timeout
-    waits = {}
+    waits, began_at = {}, []
     async with ConsulHook(consul_conn_id).open_view() as view:
         for tier in tiers:
             record = await view.read(environment, tier)
@@ -139,11 +141,14 @@ async def begin_wait(
                 generation = record.required_desired(f"{environment}/{tier}").generation
             else:
                 generation = generations[tier]
-            waits[tier] = Wait(generation, deadline, failures_after=0 if is_first_try else record.index).to_fields()
-    return ConvergedTrigger(
+            began_at.append(record.index)
+            history = record.index if nudged_at is None else nudged_at
+            waits[tier] = Wait(generation, deadline, failures_after=0 if is_first_try else history).to_fields()
+    trigger = ConvergedTrigger(
         consul_conn_id=consul_conn_id,
         environment=environment,
         waits=waits,
         policy=policy.to_fields(),
         members=members,
     )
+    return trigger, max(began_at)

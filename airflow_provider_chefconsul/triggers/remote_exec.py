@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_chefconsul.consul.remote_exec import NodeResult, execute
-from airflow_provider_chefconsul.exceptions import ChefConsulError
+from airflow_provider_chefconsul.consul.remote_exec import NodeResult, Outcome, execute
+from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+
+INDEX_KEY = "index"
+"""The XCom with Consul's index before the nudge: a failure reported after it is news to a wait that follows."""
 
 
 class RemoteExecTrigger(BaseTrigger):
@@ -28,6 +31,7 @@ class RemoteExecTrigger(BaseTrigger):
     :param deadline: ISO 8601 with offset; when to come back with the results there are.
     :param max_parallel: how many nodes may run at the same time; None is all.
     :param prefix_per_node: key prefix for clusters whose nodes may write below their own name only.
+    :param results: JSON forms of the results of nodes that have exited already.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class RemoteExecTrigger(BaseTrigger):
         deadline: str,
         max_parallel: int | None = None,
         prefix_per_node: str | None = None,
+        results: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__()
         self.consul_conn_id = consul_conn_id
@@ -49,6 +54,7 @@ class RemoteExecTrigger(BaseTrigger):
         self.deadline = deadline
         self.max_parallel = max_parallel
         self.prefix_per_node = prefix_per_node
+        self.results = _from_fields(results or {})
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where this class is, and its parameters as JSON values."""
@@ -62,28 +68,65 @@ class RemoteExecTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "max_parallel": self.max_parallel,
                 "prefix_per_node": self.prefix_per_node,
+                "results": {node: asdict(each) for node, each in self.results.items()},
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Run the command, and send the results."""
         try:
-            results = await self.attend()
+            await self.attend()
         except ChefConsulError as error:
             yield TriggerEvent({"error": f"{type(error).__name__}: {error}", "results": {}})
         else:
-            yield TriggerEvent({"error": "", "results": {node: asdict(result) for node, result in results.items()}})
+            yield TriggerEvent({"error": "", "results": {node: asdict(each) for node, each in self.results.items()}})
 
-    async def attend(self) -> dict[str, NodeResult]:
-        """Run the command and wait for the nodes' results."""
-        async with ConsulHook(self.consul_conn_id).open_view() as view:
-            return await execute(
-                view.client,
-                self.command,
-                self.nodes,
-                job_id=self.job_id,
-                deadline=datetime.fromisoformat(self.deadline),
-                max_parallel=self.max_parallel,
-                prefix_per_node=self.prefix_per_node,
-                on_progress=self.log.info,
-            )
+    async def attend(self, *, patience: timedelta | None = None) -> bool:
+        """Run the command on the nodes that have not exited yet, and wait for them; ``results`` tells of each.
+
+        :param patience: come back after that long, even before the deadline.
+        :returns: whether it is over; when not, attend again, and nodes that run are waited for, not run again.
+        """
+        deadline = datetime.fromisoformat(self.deadline)
+        limit = min(deadline, datetime.now(UTC) + patience) if patience else deadline
+        rest = [node for node in self.nodes if node not in self.results]
+        try:
+            async with ConsulHook(self.consul_conn_id).open_view() as view:
+                found = await execute(
+                    view.client,
+                    self.command,
+                    rest,
+                    job_id=self.job_id,
+                    deadline=limit,
+                    max_parallel=self.max_parallel,
+                    prefix_per_node=self.prefix_per_node,
+                    on_progress=self.log.info,
+                )
+        except ConsulUnavailable:
+            if limit < deadline:
+                return False
+            raise
+        is_over = limit == deadline or all(result.outcome is Outcome.EXITED for result in found.values())
+        self.results |= {node: each for node, each in found.items() if is_over or each.outcome is Outcome.EXITED}
+        return is_over
+
+
+def read_results(event: Any) -> dict[str, NodeResult]:
+    """Read an event that came back through the database.
+
+    :raises ChefConsulError: it carries an error, or is not what this version's trigger sends.
+    """
+    try:
+        error, results = event["error"], _from_fields(event["results"])
+    except (TypeError, KeyError, ValueError, AttributeError) as problem:
+        raise ChefConsulError(f"the trigger sent something else than results: {event!r}") from problem
+    if error:
+        raise ChefConsulError(error)
+    return results
+
+
+def _from_fields(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, NodeResult]:
+    return {
+        node: NodeResult(node, Outcome(each["outcome"]), each["exit_code"], each["output"])
+        for node, each in fields.items()
+    }

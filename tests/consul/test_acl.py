@@ -138,8 +138,12 @@ async def test_unknown_token_is_refused_everywhere(guarded, token):
     [
         ('service_prefix "" { policy = "read" }', WEB, "the ACL token may read no node"),
         ('service_prefix "" { policy = "read" }', ListedMembers(("web-1",)), "the ACL token may read no node"),
-        ('service_prefix "" { policy = "read" }', MetaMembers("rack", "r1"), "give its policy node_prefix read"),
-        ('node_prefix "" { policy = "read" }', WEB, "the ACL token may read no service; give its policy service_pre"),
+        ('service_prefix "" { policy = "read" }', MetaMembers("rack", "r1"), 'give its policy node_prefix "" read'),
+        (
+            'node_prefix "" { policy = "read" }',
+            WEB,
+            "the ACL token may read no service; give its policy service_prefix",
+        ),
     ],
 )
 async def test_token_that_may_not_list_members(guarded, rules, selector, words):

@@ -49,7 +49,7 @@ async def test_one_key(client, consul_kv, consul_root):
     entry = await client.get(f"{consul_root}/a")
     assert entry == Entry(f"{consul_root}/a", "ä".encode(), entry.modify_index)
     assert entry.modify_index > 0
-    assert (await client.get(f"{consul_root}/empty", consistency="consistent")).value == b""
+    assert (await client.get(f"{consul_root}/empty")).value == b""
     assert await client.get(f"{consul_root}/b") is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
 from datetime import timedelta
 
@@ -213,7 +214,7 @@ async def test_unreadable_desired_state_is_not_replaced(view, consul_kv, documen
 
 async def test_values_too_large_for_consul(view, consul_kv):
     """The tiers are named, and nothing is written."""
-    with pytest.raises(RequestTooLarge, match="demo/web, app: the values are too large: .*512 KiB"):
+    with pytest.raises(RequestTooLarge, match="demo/web, app: too many tiers or values: .*512 KiB"):
         await view.write("demo", {"web": make_change(values={"x": "x" * 600_000}), "app": make_change()})
     assert dict(consul_kv) == {}
 
@@ -271,8 +272,42 @@ async def test_lost_transaction_makes_one_generation(cluster, consul_root, consu
             decision = (await SharedView(client).write("demo", {"web": make_change()}))["web"]
     assert len(lost) == 1
     assert decision.generation == 1
-    assert isinstance(decision, Unchanged if is_applied else Write)
+    assert isinstance(decision, Write)
     assert list(history(consul_kv)) == [1]
+
+
+async def test_generations_go_on_after_the_key_was_deleted(view, consul_kv):
+    """Reports of the old generations must not count for the new one, and no history entry is replaced."""
+    await view.write("demo", {"web": make_change(state="off")})
+    await view.write("demo", {"web": make_change(state="waiting")})
+    del consul_kv["demo/web/desired"]
+    decision = (await view.write("demo", {"web": make_change(state="converged")}))["web"]
+    assert decision.generation == 3
+    assert list(history(consul_kv)) == [1, 2, 3]
+
+
+async def test_lost_answer_is_no_reason_to_overwrite_a_newer_write(cluster, consul_root, consul_kv, view):
+    """The first writer's answer is lost, a second one writes; the first learns that its write was made, and stops."""
+    forward = forward_to(cluster.http_port)
+    lost: list[Request] = []
+
+    def lose_first_transaction(request: Request) -> Answer | None:
+        if request.path == "/v1/txn" and not lost:
+            lost.append(request)
+            assert forward(request).status == 200
+            asyncio.run_coroutine_threadsafe(
+                view.write("demo", {"web": make_change(state="off", writer=make_writer(run_id="manual__2"))}), loop
+            ).result(PATIENCE)
+            return None
+        return forward(request)
+
+    loop = asyncio.get_running_loop()
+    with Peer(lose_first_transaction) as peer:
+        async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, root=consul_root)) as client:
+            decision = (await SharedView(client).write("demo", {"web": make_change()}))["web"]
+    assert decision.generation == 1
+    assert list(history(consul_kv)) == [1, 2]
+    assert json.loads(consul_kv["demo/web/desired"])["stable"]["state"] == "off"
 
 
 async def test_write_gives_up_when_consul_stays_away(cluster, consul_root):

@@ -119,27 +119,44 @@ def test_connection_that_works(monkeypatch, cluster, consul_kv, consul_root, cer
         is_fine, message = ConsulHook().test_connection()
     leader = f"127.0.0.1:{cluster.server.server_port}"
     assert message == (
-        f"Consul at {scheme}://127.0.0.1:{peer.port} has leader {leader}; 2 environments under {consul_root}/"
+        f"Consul at {scheme}://127.0.0.1:{peer.port} has leader {leader}, and may be used below {consul_root}/"
     )
     assert is_fine
 
 
 def test_connection_with_a_prefix_of_several_names(monkeypatch, cluster, consul_kv, consul_root):
-    """Environments are counted below the whole prefix."""
+    """The whole prefix is what the token is tried on."""
     consul_kv["teams/shop/demo/web/desired"] = "{}"
     connect(monkeypatch, cluster.http_port, prefix=f"{consul_root}/teams/shop")
     is_fine, message = ConsulHook().test_connection()
     assert is_fine
-    assert message.endswith(f"; 1 environments under {consul_root}/teams/shop/")
+    assert message.endswith(f", and may be used below {consul_root}/teams/shop/")
 
 
 def test_connection_with_a_token(monkeypatch, acl_consul, consul_root):
-    """A token that may read the prefix is enough, also where it finds nothing yet."""
-    token = acl_consul.create_token(f'key_prefix "{consul_root}/" {{ policy = "read" }}')
+    """A token that may read the prefix, nodes and services is enough, also where it finds nothing yet."""
+    lists = 'node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }'
+    token = acl_consul.create_token(f'{lists} key_prefix "{consul_root}/" {{ policy = "read" }}')
     connect(monkeypatch, acl_consul.port, prefix=consul_root, password=token)
     is_fine, message = ConsulHook().test_connection()
-    assert is_fine
-    assert message.endswith(f"; 0 environments under {consul_root}/")
+    assert is_fine, message
+    assert message.endswith(f", and may be used below {consul_root}/")
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ('node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }', "403 "),
+        ('key_prefix "" { policy = "read" } service_prefix "" { policy = "read" }', "may read no node"),
+        ('key_prefix "" { policy = "read" } node_prefix "" { policy = "read" }', "may read no service"),
+    ],
+)
+def test_connection_whose_token_may_too_little(monkeypatch, acl_consul, rules, words):
+    """Lists that the token may not see are empty in Consul, and no success here."""
+    connect(monkeypatch, acl_consul.port, password=acl_consul.create_token(rules))
+    is_fine, message = ConsulHook().test_connection()
+    assert not is_fine
+    assert words in message
 
 
 @pytest.mark.parametrize("token", [UNKNOWN_TOKEN, "5ec2e7"])

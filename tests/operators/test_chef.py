@@ -8,7 +8,13 @@ from datetime import timedelta
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, MalformedDocument, NoMembers
+from airflow_provider_chefconsul.exceptions import (
+    ChefConsulError,
+    InvalidInput,
+    MalformedDocument,
+    NoDesiredState,
+    NoMembers,
+)
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
 from tests.airflow_home import connect, make_context, run_trigger
 from tests.factory import make_desired, make_failure, make_report
@@ -33,7 +39,9 @@ def keys(agents, monkeypatch, consul_root):
     import consul
 
     connect(monkeypatch, agents.http_port, prefix=consul_root)
-    return RawKeys(consul.Consul(host="127.0.0.1", port=agents.http_port), consul_root)
+    found = RawKeys(consul.Consul(host="127.0.0.1", port=agents.http_port), consul_root)
+    found["demo/web/desired"] = make_desired(7).to_json()
+    return found
 
 
 @pytest.fixture(params=["blocking", "deferred"])
@@ -54,7 +62,6 @@ def nudge(request, keys):
 
 def test_only_members_that_have_not_converged_are_nudged(nudge, keys):
     """A retry touches only the rest; all_nodes touches everyone."""
-    keys["demo/web/desired"] = make_desired(7).to_json()
     assert nudge() == {"web-1": 0, "web-2": 0}
     keys["demo/web/nodes/web-1"] = make_report("web-1").to_json()
     keys["demo/web/nodes/web-2"] = make_failure("web-2").to_json()
@@ -91,6 +98,28 @@ def test_tier_without_members_is_an_error(nudge):
         nudge(tier="app")
 
 
+def test_tier_without_a_desired_state_is_an_error(nudge, keys):
+    """Nodes would find nothing to act on."""
+    del keys["demo/web/desired"]
+    with pytest.raises(NoDesiredState, match="demo/web has no desired state yet"):
+        nudge()
+
+
+def test_long_run_is_handed_over_to_the_triggerer(keys, monkeypatch, tmp_path):
+    """What has not ended in the worker's moment goes on in the triggerer, and no node runs it twice."""
+    monkeypatch.setattr("airflow_provider_chefconsul.operators.chef.PATIENCE", timedelta(seconds=1))
+    command = f"echo run >> {tmp_path}/$PPID; while [ ! -e {tmp_path}/go ]; do sleep 0.1; done; exit 4"
+    operator = ConsulExecChefOperator(
+        task_id="nudge", environment="demo", tier="web", command=command, members=["web-1"], deferrable=True
+    )
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(make_context())
+    (tmp_path / "go").touch()
+    event = asyncio.run(run_trigger(deferred.value.trigger))
+    assert operator.execute_complete(make_context(), event) == {"web-1": 4}
+    assert [path.read_text() for path in tmp_path.iterdir() if path.name != "go"] == ["run\n"]
+
+
 def test_unreadable_desired_state_is_an_error(nudge, keys):
     """Whom to nudge cannot be told; the key is named."""
     keys["demo/web/desired"] = "{"
@@ -102,6 +131,7 @@ def test_unreadable_desired_state_is_an_error(nudge, keys):
     ("wrong", "words"),
     [
         ({"max_parallel": 0}, "max_parallel must be at least 1"),
+        ({"timeout": timedelta(0)}, "timeout must be a timedelta above zero"),
         ({"tier": "a/b"}, "tier 'a/b' is not a name"),
         ({"members": ["web 1"]}, "node 'web 1' is not a name"),
     ],

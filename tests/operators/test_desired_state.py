@@ -118,7 +118,7 @@ def test_canary_is_refused_when_the_dag_is_parsed():
 
 def test_values_too_large_for_consul(consul_kv):
     """Consul's limit is named with the tier, and nothing is written."""
-    with pytest.raises(RequestTooLarge, match="demo/web: the values are too large.*512 KiB"):
+    with pytest.raises(RequestTooLarge, match="demo/web: too many tiers or values.*512 KiB"):
         make_operator(values={"blob": "x" * 600_000}).execute(make_context())
     assert dict(consul_kv) == {}
 

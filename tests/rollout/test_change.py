@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import IntEnum, StrEnum
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.rollout.canary import BUCKETS
 from airflow_provider_chefconsul.rollout.change import Refused, Unchanged, Write, plan_write
-from airflow_provider_chefconsul.rollout.desired import Canary
+from airflow_provider_chefconsul.rollout.desired import Canary, DesiredState, check_values
 from tests.factory import make_assignment, make_change, make_desired, make_writer
 
 AT = "2026-11-22T09:00:00Z"
@@ -45,6 +46,29 @@ def test_values_of_another_type_differ(standing, wanted):
     """Recipes see types, so a value that only compares equal in Python is a change."""
     current = make_desired(7, stable=make_assignment(7, values={"x": standing}))
     assert isinstance(plan_write(current, make_change(values={"x": wanted}), written_at=AT), Write)
+
+
+class Colour(StrEnum):
+    """A value that is a string, and more."""
+
+    BLUE = "blue"
+
+
+@pytest.mark.parametrize("value", [Colour.BLUE, IntEnum("Size", ["SMALL"]).SMALL, type("Ratio", (float,), {})(0.5)])
+def test_value_of_a_derived_type_is_the_plain_one(value):
+    """What Consul gives back compares equal, so that a retry makes no second generation."""
+    change = make_change(values=check_values({"x": value}))
+    first = plan_write(None, change, written_at=AT)
+    assert isinstance(first, Write)
+    stored = DesiredState.from_json("key", first.desired.to_json())
+    assert plan_write(stored, change, written_at=AT) == Unchanged(1)
+
+
+def test_deleted_state_goes_on_above_its_history():
+    """A generation is never given twice."""
+    decision = plan_write(None, make_change(), written_at=AT, newest_generation=7)
+    assert isinstance(decision, Write)
+    assert decision.generation == 8
 
 
 def test_force_makes_a_generation_once_for_each_task_instance():

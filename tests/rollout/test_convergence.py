@@ -1,16 +1,12 @@
-"""Judging a wait: a table of cases, and properties that must hold for any tier."""
+"""Judging a wait: a table of cases. What must hold for any tier is in test_convergence_properties.py."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
-from airflow_provider_chefconsul.rollout.canary import BUCKETS
 from airflow_provider_chefconsul.rollout.convergence import (
     Converged,
     ConvergencePolicy,
@@ -22,9 +18,8 @@ from airflow_provider_chefconsul.rollout.convergence import (
     evaluate,
 )
 from airflow_provider_chefconsul.rollout.desired import Canary
-from airflow_provider_chefconsul.rollout.membership import Member
-from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
-from airflow_provider_chefconsul.rollout.standing import Evidence, Standing
+from airflow_provider_chefconsul.rollout.report import RunError, Status
+from airflow_provider_chefconsul.rollout.standing import Standing
 from tests.factory import (
     NOW,
     make_assignment,
@@ -206,98 +201,3 @@ def test_json_forms_round_trip():
     wait = make_wait(failures_after=5).observe(make_snapshot(*TWO))
     assert ConvergencePolicy.from_fields(policy.to_fields()) == policy
     assert Wait.from_fields(wait.to_fields()) == wait
-
-
-# Properties -----------------------------------------------------------------------------------------------------------
-
-nodes = [f"web-{number}" for number in range(6)]
-counts = st.one_of(st.integers(0, 6), st.integers(0, 100).map(lambda percent: f"{percent}%"))
-policies = st.builds(
-    ConvergencePolicy,
-    min_converged=counts,
-    max_failed=counts,
-    max_absent=st.none() | counts,
-    min_members=st.integers(1, 3),
-)
-canaries = st.none() | st.builds(
-    Canary,
-    assignment=st.just(make_assignment(8)),
-    salt=st.text("abc", min_size=1),
-    threshold=st.integers(0, BUCKETS),
-    nodes=st.lists(st.sampled_from(nodes), unique=True).map(tuple),
-)
-desired_states = canaries.map(lambda canary: make_desired(8 if canary else 7, stable=make_assignment(7), canary=canary))
-
-
-def reports_of(node: str) -> st.SearchStrategy[NodeReport]:
-    """Any well-formed report of a node."""
-    return st.builds(
-        make_report,
-        st.just(node),
-        generation=st.none() | st.integers(6, 9),
-        state=st.sampled_from(["converged", "off"]),
-        status=st.sampled_from(Status),
-    )
-
-
-@st.composite
-def snapshots(draw: st.DrawFn) -> TierSnapshot:
-    """Any tier, with members present and absent, reports good, bad and malformed."""
-    evidence = {}
-    for node in draw(st.lists(st.sampled_from(nodes), unique=True)):
-        report = draw(reports_of(node) | st.just(MalformedDocument(node, "not JSON")))
-        evidence[node] = Evidence(report, draw(st.integers(1, 20)))
-    members = {
-        node: Member(node, is_present=draw(st.booleans()))
-        for node in draw(st.lists(st.sampled_from(nodes), unique=True))
-    }
-    return TierSnapshot(draw(desired_states), members, evidence)
-
-
-waits = st.builds(make_wait, st.sampled_from([7, 8]), failures_after=st.integers(0, 20))
-
-
-@given(snapshots(), waits, policies)
-def test_every_wait_ends_by_its_deadline(snapshot, wait, policy):
-    """At the deadline there is a verdict, whatever was reported."""
-    verdict = evaluate(snapshot, wait.observe(snapshot), policy, now=wait.deadline)
-    assert not isinstance(verdict, Waiting)
-
-
-@given(snapshots(), waits, policies)
-def test_silence_is_never_success(snapshot, wait, policy):
-    """A converged tier has at least min_members present members whose own reports say so."""
-    verdict = evaluate(snapshot, wait.observe(snapshot), policy, now=NOW)
-    if isinstance(verdict, Converged):
-        really = [
-            node
-            for node, member in snapshot.members.items()
-            if member.is_present
-            and isinstance(report := snapshot.evidence[node].report if node in snapshot.evidence else None, NodeReport)
-            and report.has_converged_on(snapshot.desired.assignment_for(node))
-            and report.generation == wait.generation
-        ]
-        assert len(really) >= policy.min_members
-
-
-@given(snapshots(), waits, policies, st.sampled_from(nodes), st.data())
-def test_more_reports_never_turn_success_into_waiting(snapshot, wait, policy, node, data):
-    """A converged tier stays so, or fails, when a node reports on what it is assigned, again or for the first time."""
-    wait = wait.observe(snapshot)
-    before = evaluate(snapshot, wait, policy, now=NOW)
-    if isinstance(before, Converged):
-        assignment = snapshot.desired.assignment_for(node)
-        statuses = data.draw(st.sampled_from(Status))
-        report = make_report(node, generation=assignment.generation, state=assignment.state, status=statuses)
-        more = replace(snapshot, evidence={**snapshot.evidence, node: Evidence(report, 21)})
-        assert not isinstance(evaluate(more, wait.observe(more), policy, now=NOW), Waiting)
-
-
-@given(snapshots(), waits, policies, st.sampled_from(nodes), st.data())
-def test_malformed_report_never_counts_as_converged(snapshot, wait, policy, node, data):
-    """Replacing a report by garbage never turns anything into success, and the node is not among the converged."""
-    garbage = replace(
-        snapshot, evidence={**snapshot.evidence, node: Evidence(MalformedDocument(node, "unknown schema"), 21)}
-    )
-    verdict = evaluate(garbage, wait.observe(garbage), policy, now=NOW)
-    assert node not in verdict.summary.by_standing.get(Standing.CONVERGED, [])

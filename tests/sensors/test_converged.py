@@ -124,6 +124,33 @@ def test_old_failure_is_history_after_a_clear(sense, tier, capsys):
     node.join()
 
 
+@pytest.mark.parametrize(("is_repeated", "error"), [(True, AirflowFailException), (False, AirflowSensorTimeout)])
+def test_failure_after_a_repeated_nudge_counts_at_once(sense, tier, plain_consul, consul_root, is_repeated, error):
+    """When the nudge before the wait was cleared too, its failure is news; without that, it is history."""
+
+    def index_now():
+        return int(plain_consul.kv.get(f"{consul_root}/demo/web/", recurse=True)[0])
+
+    last_try, first_nudge = index_now(), index_now()
+    tier["demo/web/nodes/web-1"] = make_report("web-1", run_id="3040").to_json()
+    second_nudge = index_now()
+    tier["demo/web/nodes/web-2"] = make_failure("web-2").to_json()
+    context = make_context(try_number=2)
+    context["task_state_store"] = StateStore(began_at=last_try)
+    context["ti"].xcom_pull.return_value = second_nudge if is_repeated else first_nudge
+    with pytest.raises(error):
+        sense(context, nudged_by="web.nudge")
+    assert context["task_state_store"]["began_at"] > second_nudge
+
+
+class StateStore(dict):
+    """What Airflow 3.3 keeps for a task across its tries."""
+
+    def set(self, key, value):
+        """Keep a value."""
+        self[key] = value
+
+
 def test_superseded_fails_and_names_the_writer(sense, tier):
     """Waiting for a generation that the tier has moved past would never end well."""
     with pytest.raises(AirflowFailException, match="generation 6 is superseded by generation 7.*Dag shop_rollout"):

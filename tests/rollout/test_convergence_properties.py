@@ -1,0 +1,271 @@
+"""Judging a wait: what must hold for any tier. The tiers drawn here are mostly healthy, so that many converge."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_chefconsul.exceptions import MalformedDocument, UnknownSchema
+from airflow_provider_chefconsul.rollout.canary import BUCKETS
+from airflow_provider_chefconsul.rollout.convergence import (
+    Converged,
+    ConvergencePolicy,
+    Failed,
+    TierSnapshot,
+    Verdict,
+    Wait,
+    Waiting,
+    evaluate,
+)
+from airflow_provider_chefconsul.rollout.desired import Assignment, Canary, DesiredState
+from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
+from airflow_provider_chefconsul.rollout.standing import Evidence, Standing
+from tests.factory import NOW, make_assignment, make_desired, make_report, make_wait
+
+NODES = [f"web-{number}" for number in range(6)]
+OLD_INDEX, NEW_INDEX = 20, 21  # what was reported before, and what is reported in a test
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A wait that has seen an earlier snapshot of its tier and the present one, and the policy it is judged by."""
+
+    earlier: TierSnapshot
+    present: TierSnapshot
+    wait: Wait
+    policy: ConvergencePolicy
+
+    def judge(self, **overrides: Any) -> Verdict:
+        """The verdict by the present snapshot."""
+        return evaluate(self.present, self.wait, self.policy, **{"now": NOW} | overrides)
+
+    def after(self, node: str, report: NodeReport | MalformedDocument) -> Situation:
+        """This situation once a node has reported."""
+        evidence = {**self.present.evidence, node: Evidence(report, NEW_INDEX)}
+        present = replace(self.present, evidence=evidence)
+        return replace(self, earlier=self.present, present=present, wait=self.wait.observe(present))
+
+
+# Strategies -----------------------------------------------------------------------------------------------------------
+
+
+def mostly(usual: st.SearchStrategy[Any], rare: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Three times in four the usual."""
+    return st.integers(0, 3).flatmap(lambda number: rare if number == 3 else usual)
+
+
+def some(most: int) -> st.SearchStrategy[set[str]]:
+    """Up to so many nodes; once in four tiers any number of them."""
+    return mostly(st.sets(st.sampled_from(NODES), max_size=most), st.sets(st.sampled_from(NODES)))
+
+
+counts = st.one_of(st.integers(0, 6), st.integers(0, 100).map(lambda percent: f"{percent}%"))
+policies = st.builds(
+    ConvergencePolicy,
+    min_converged=mostly(st.sampled_from([0, 3, "0%", "60%", "90%", "100%", "100%"]), counts),
+    max_failed=mostly(st.sampled_from([0, 1, "50%"]), counts),
+    max_absent=mostly(st.none(), counts),
+    min_members=mostly(st.just(1), st.integers(1, 6)),
+)
+canaries = st.builds(
+    Canary,
+    assignment=st.just(make_assignment(8, state="off")),
+    salt=st.text("abc", min_size=1),
+    threshold=st.integers(0, BUCKETS),
+    nodes=st.lists(st.sampled_from(NODES), unique=True).map(tuple),
+)
+
+
+def with_canary(canary: Canary | None) -> DesiredState:
+    """Generation 7, and 8 for the nodes of the canary."""
+    return make_desired(8 if canary else 7, stable=make_assignment(7), canary=canary)
+
+
+def reports_on(assignment: Assignment, **overrides: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """What a well-formed report may say of a run that compiled this assignment."""
+    return st.fixed_dictionaries(
+        {
+            "generation": st.just(assignment.generation),
+            "state": st.just(assignment.state),
+            "status": st.sampled_from(Status),
+            "error": st.none() | st.just(RunError("Errno::ENOSPC", "No space left on device")),
+        }
+        | overrides
+    )
+
+
+def runs_on(assignment: Assignment) -> st.SearchStrategy[dict[str, Any]]:
+    """What a report may say of a run that has not ended."""
+    return reports_on(assignment, status=st.sampled_from([Status.RUNNING, Status.REBOOTING]))
+
+
+any_report = reports_on(
+    make_assignment(), generation=st.none() | st.integers(6, 9), state=st.none() | st.sampled_from(["converged", "off"])
+)
+
+
+def read(text: str | bytes) -> MalformedDocument:
+    """Why a report cannot be read, as the shared data view passes it on."""
+    with pytest.raises(MalformedDocument) as caught:
+        NodeReport.from_json("chefconsul/demo/web/nodes/web-0", text)
+    return caught.value
+
+
+def without(field: str) -> str:
+    """A report that lacks a field."""
+    fields = json.loads(make_report().to_json())
+    del fields[field]
+    return json.dumps(fields)
+
+
+garbage = st.one_of(
+    st.sampled_from(["", "null", "[]", "{}", make_report().to_json()[:-1]]),
+    st.sampled_from(["schema", "node", "status"]).map(without),
+    st.integers(2).map(lambda schema: json.dumps(json.loads(make_report().to_json()) | {"schema": schema})),
+    st.text().filter(lambda status: status not in set(Status)).map(
+        lambda status: json.dumps(json.loads(make_report().to_json()) | {"status": status})
+    ),
+    st.binary(max_size=8).filter(lambda text: not text.strip().startswith(b"{")),
+).map(read)  # fmt: skip
+
+
+@st.composite
+def snapshots(draw: st.DrawFn, desired: DesiredState) -> TierSnapshot:
+    """A tier most of whose nodes are members, present, and converged on what they are assigned."""
+    strangers, absent, others = draw(some(1)), draw(some(1)), draw(some(3))
+    evidence = {}
+    for node in NODES:
+        assignment = desired.assignment_for(node)
+        report: Any = make_report(node, generation=assignment.generation, state=assignment.state)
+        if node in others:
+            said = draw(mostly(runs_on(assignment), st.one_of(reports_on(assignment), any_report, garbage, st.none())))
+            report = make_report(node, **said) if isinstance(said, dict) else said
+        if report is not None:
+            evidence[node] = Evidence(report, draw(st.integers(1, OLD_INDEX)))
+    members = {node: Member(node, is_present=node not in absent) for node in NODES if node not in strangers}
+    return TierSnapshot(desired, members, evidence)
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> Situation:
+    """A wait for one of the generations that the tier desires, or rarely for another."""
+    canary = draw(mostly(st.none(), canaries))
+    before = draw(mostly(st.just(canary), canaries if canary else st.none()))
+    earlier, present = draw(snapshots(with_canary(before))), draw(snapshots(with_canary(canary)))
+    generations = sorted(present.desired.generations)
+    generation = draw(st.sampled_from([*generations * 4, 6]))
+    failures_after = draw(mostly(st.just(0), st.integers(0, OLD_INDEX)))
+    wait = make_wait(generation, failures_after=failures_after).observe(earlier).observe(present)
+    return Situation(earlier, present, wait, draw(policies))
+
+
+# Properties -----------------------------------------------------------------------------------------------------------
+
+
+def test_strategies_draw_every_verdict():
+    """Each kind often enough for the properties below to mean something."""
+    seen: Counter[str] = Counter()
+
+    @settings(max_examples=300, derandomize=True, database=None, phases=[Phase.generate])
+    @given(situations())
+    def judge_many(situation):
+        verdict = situation.judge()
+        seen[type(verdict).__name__] += 1
+        seen["held by history"] += isinstance(verdict, Converged) and not isinstance(
+            evaluate(situation.present, replace(situation.wait, seen_converged=frozenset()), situation.policy, now=NOW),
+            Converged,
+        )
+
+    judge_many()
+    total = sum(seen[verdict.__name__] for verdict in (Converged, Waiting, Failed))
+    shares = {kind: count / total for kind, count in seen.items()}
+    assert shares["Converged"] > 0.3, shares
+    assert shares["Waiting"] > 0.1, shares
+    assert shares["Failed"] > 0.1, shares
+    assert shares["held by history"] > 0.03, shares
+
+
+@given(situations(), st.integers(0, 3600).map(lambda seconds: timedelta(seconds=seconds)))
+def test_every_wait_ends_by_its_deadline(situation, late):
+    """From the deadline on there is a verdict, whatever was reported, and time alone never makes it a success."""
+    before, after = situation.judge(), situation.judge(now=situation.wait.deadline + late)
+    assert not isinstance(after, Waiting)
+    assert isinstance(after, Converged) == isinstance(before, Converged)
+    assert isinstance(before, Waiting) == (isinstance(after, Failed) and after.is_timeout)
+
+
+@given(situations())
+def test_silence_is_never_success(situation):
+    """A converged tier has at least min_members present members whose own reports, seen in this wait, said so."""
+    assume(isinstance(situation.judge(), Converged))
+    present = {node for node, member in situation.present.members.items() if member.is_present}
+    said_so = {
+        node
+        for snapshot in (situation.earlier, situation.present)
+        for node, evidence in snapshot.evidence.items()
+        if isinstance(evidence.report, NodeReport)
+        and evidence.report.status == "succeeded"
+        and evidence.report.generation == situation.wait.generation
+        and evidence.report.state == snapshot.desired.assignment_for(node).state
+        and situation.present.desired.assignment_for(node).generation == situation.wait.generation
+    }
+    assert len(present & said_so) >= situation.policy.min_members
+
+
+@given(situations())
+def test_only_own_words_make_a_member_converged(situation):
+    """Without history, the converged are those whose present report says just that, and nobody who is absent."""
+    generation = situation.wait.generation
+    wait = make_wait(generation).observe(situation.present)
+    verdict = evaluate(situation.present, wait, situation.policy, now=NOW)
+    for node in verdict.summary.by_standing.get(Standing.CONVERGED, []):
+        assert situation.present.members[node].is_present
+        report = situation.present.evidence[node].report
+        state = situation.present.desired.assignment_for(node).state
+        assert (report.status, report.generation, report.state) == ("succeeded", generation, state)
+
+
+@given(situations(), st.sampled_from(NODES), st.data())
+def test_more_reports_never_turn_success_into_waiting(situation, node, data):
+    """A converged tier stays so, or fails, when a node reports on what it is assigned.
+
+    That is: when a node that had not converged reports anything, or one that had converged anything but a failure (or a
+    run that ended before it had read a generation, however it ended). When a node that had converged fails, it has
+    converged no more: within the budget of failures, that may leave too few, and the tier waits for its next run.
+    """
+    before = situation.judge()
+    assume(isinstance(before, Converged))
+    assignment = situation.present.desired.assignment_for(node)
+    had_converged = before.summary.nodes.get(node, ("",))[0] is Standing.CONVERGED
+    statuses = [status for status in Status if status is not Status.FAILED] if had_converged else Status
+    said = data.draw(
+        reports_on(assignment, status=st.sampled_from(statuses)) | reports_on(assignment, generation=st.none())
+        if had_converged
+        else reports_on(assignment) | any_report
+    )
+    after = situation.after(node, make_report(node, **said)).judge()
+    assert not isinstance(after, Waiting)
+    if had_converged:
+        assert isinstance(after, Converged)
+
+
+@given(situations(), st.sampled_from(NODES), garbage)
+def test_malformed_report_is_no_progress(situation, node, garbage):
+    """A report that cannot be read never raises, never counts as converged, and never ends a wait."""
+    before, after = situation.judge(), situation.after(node, garbage).judge()
+    assert node not in after.summary.by_standing.get(Standing.CONVERGED, [])
+    if isinstance(before, Waiting):
+        assert isinstance(after, Waiting)
+
+
+def test_garbage_has_unknown_schemas():
+    """Documents of a schema from the future are among what cannot be read."""
+    assert isinstance(read(json.dumps(json.loads(make_report().to_json()) | {"schema": 2})), UnknownSchema)
