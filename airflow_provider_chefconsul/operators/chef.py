@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.standing import Standing, judge
 from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK, PATIENCE
-from airflow_provider_chefconsul.triggers.remote_exec import INDEX_KEY, RemoteExecTrigger, read_results
+from airflow_provider_chefconsul.triggers.remote_exec import BEGINNING_KEY, RemoteExecTrigger, read_results
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,8 +34,8 @@ class ConsulExecChefOperator(BaseOperator):
 
     Nodes need ``disable_remote_exec = false`` in their agents' configuration.
 
-    Returns by node the exit code, or ``"unacknowledged"`` or ``"silent"``. Consul's index before the nudge goes into
-    the XCom ``index``.
+    Returns by node the exit code, or ``"unacknowledged"`` or ``"silent"``. When the nudge began, as Consul's index, goes
+    into the XCom ``beginning``.
 
     :param environment: the tier's environment (templated).
     :param tier: one tier, or several (templated).
@@ -90,7 +90,7 @@ class ConsulExecChefOperator(BaseOperator):
         """Choose the nodes, and run the command on them, here or by deferring."""
         tiers = check_tiers(self.environment, self.tier)
         nodes, index = asyncio.run(self._choose_nodes(tiers))
-        context["ti"].xcom_push(key=INDEX_KEY, value=index)
+        context["ti"].xcom_push(key=BEGINNING_KEY, value={"index": index, "try_number": context["ti"].try_number})
         if not nodes:
             return {}
         trigger = RemoteExecTrigger(

@@ -93,7 +93,7 @@ class SetDesiredStateOperator(BaseOperator):
         generations = asyncio.run(self._write(dict.fromkeys(tiers, change)))
         if self.wait is None:
             return generations
-        trigger, _ = asyncio.run(
+        trigger = asyncio.run(
             begin_wait(
                 self.consul_conn_id,
                 self.environment,

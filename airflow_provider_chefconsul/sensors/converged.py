@@ -17,12 +17,12 @@ from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
-from airflow_provider_chefconsul.triggers.remote_exec import INDEX_KEY
+from airflow_provider_chefconsul.triggers.remote_exec import BEGINNING_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-_BEGAN_AT = "began_at"  # Consul's index when the sensor's last try began
+_NUDGE_KEY = "nudge"  # the beginning of the nudge that the sensor's last try knew of
 
 
 class ConvergedSensor(BaseSensorOperator):
@@ -86,9 +86,7 @@ class ConvergedSensor(BaseSensorOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait for an outcome, here or by deferring."""
         tiers = check_tiers(self.environment, self.tier)
-        store = context.get("task_state_store")  # since Airflow 3.3; unlike XComs, it outlives a try
-        last_began_at = store.get(_BEGAN_AT) if store is not None else None
-        trigger, began_at = asyncio.run(
+        trigger = asyncio.run(
             begin_wait(
                 self.consul_conn_id,
                 self.environment,
@@ -98,23 +96,24 @@ class ConvergedSensor(BaseSensorOperator):
                 members=self.members,
                 timeout=min(self.policy.timeout, timedelta(seconds=self.timeout)),
                 is_first_try=context["ti"].try_number == 1,
-                nudged_at=self._nudged_since(last_began_at, context),
+                nudged_at=self._nudged_again(context),
             )
         )
-        if store is not None:
-            store.set(_BEGAN_AT, began_at)
         return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 Airflow's call
         """Resume with the outcome that the trigger sent."""
         return self._settle(Outcome.from_event(event))
 
-    def _nudged_since(self, last_began_at: Any, context: Context) -> int | None:
-        """Consul's index before a nudge that ran since this sensor's last try began; None when none is known."""
-        if self.nudged_by is None or type(last_began_at) is not int:
+    def _nudged_again(self, context: Context) -> int | None:
+        """Consul's index before a nudge that this sensor's last try did not know; None when there was none."""
+        store = context.get("task_state_store")  # since Airflow 3.3; unlike XComs, it outlives a try
+        if self.nudged_by is None or store is None:
             return None
-        nudged_at = context["ti"].xcom_pull(task_ids=self.nudged_by, key=INDEX_KEY)
-        return nudged_at if type(nudged_at) is int and nudged_at > last_began_at else None
+        last, now = store.get(_NUDGE_KEY), context["ti"].xcom_pull(task_ids=self.nudged_by, key=BEGINNING_KEY)
+        if now is not None:
+            store.set(_NUDGE_KEY, now)
+        return now["index"] if now and last and now != last else None
 
     def _settle(self, outcome: Outcome) -> dict[str, Any]:
         try:

@@ -119,8 +119,8 @@ async def begin_wait(
     timeout: timedelta,
     is_first_try: bool,
     nudged_at: int | None = None,
-) -> tuple[ConvergedTrigger, int]:
-    """Describe a wait for tiers that begins now, and tell Consul's index at this moment.
+) -> ConvergedTrigger:
+    """Describe a wait for tiers that begins now.
 
     :param generations: by tier; None is the one that each tier desires now.
     :param timeout: how long this try may take.
@@ -133,7 +133,7 @@ async def begin_wait(
     for tier in tiers:
         parse_members(members, tier)
     deadline = datetime.now(UTC) + timeout
-    waits, began_at = {}, []
+    waits = {}
     async with ConsulHook(consul_conn_id).open_view() as view:
         for tier in tiers:
             record = await view.read(environment, tier)
@@ -141,14 +141,12 @@ async def begin_wait(
                 generation = record.required_desired(f"{environment}/{tier}").generation
             else:
                 generation = generations[tier]
-            began_at.append(record.index)
             history = record.index if nudged_at is None else nudged_at
             waits[tier] = Wait(generation, deadline, failures_after=0 if is_first_try else history).to_fields()
-    trigger = ConvergedTrigger(
+    return ConvergedTrigger(
         consul_conn_id=consul_conn_id,
         environment=environment,
         waits=waits,
         policy=policy.to_fields(),
         members=members,
     )
-    return trigger, max(began_at)

@@ -13,8 +13,8 @@ from airflow_provider_chefconsul.consul.remote_exec import NodeResult, Outcome, 
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 
-INDEX_KEY = "index"
-"""The XCom with Consul's index before the nudge: a failure reported after it is news to a wait that follows."""
+BEGINNING_KEY = "beginning"
+"""The XCom with Consul's index before the nudge, and its try: a failure reported after it is news to the wait behind."""
 
 
 class RemoteExecTrigger(BaseTrigger):

@@ -127,20 +127,14 @@ def test_old_failure_is_history_after_a_clear(sense, tier, capsys):
 @pytest.mark.parametrize(("is_repeated", "error"), [(True, AirflowFailException), (False, AirflowSensorTimeout)])
 def test_failure_after_a_repeated_nudge_counts_at_once(sense, tier, plain_consul, consul_root, is_repeated, error):
     """When the nudge before the wait was cleared too, its failure is news; without that, it is history."""
-
-    def index_now():
-        return int(plain_consul.kv.get(f"{consul_root}/demo/web/", recurse=True)[0])
-
-    last_try, first_nudge = index_now(), index_now()
-    tier["demo/web/nodes/web-1"] = make_report("web-1", run_id="3040").to_json()
-    second_nudge = index_now()
+    nudged_at = int(plain_consul.kv.get(f"{consul_root}/demo/web/", recurse=True)[0])
     tier["demo/web/nodes/web-2"] = make_failure("web-2").to_json()
     context = make_context(try_number=2)
-    context["task_state_store"] = StateStore(began_at=last_try)
-    context["ti"].xcom_pull.return_value = second_nudge if is_repeated else first_nudge
+    context["task_state_store"] = StateStore(nudge={"index": nudged_at, "try_number": 1})
+    context["ti"].xcom_pull.return_value = {"index": nudged_at, "try_number": 2 if is_repeated else 1}
     with pytest.raises(error):
         sense(context, nudged_by="web.nudge")
-    assert context["task_state_store"]["began_at"] > second_nudge
+    assert context["task_state_store"]["nudge"] == context["ti"].xcom_pull.return_value
 
 
 class StateStore(dict):
