@@ -34,7 +34,7 @@ class ConsulExecChefOperator(BaseOperator):
 
     Nodes need ``disable_remote_exec = false`` in their agents' configuration.
 
-    Returns by node the exit code, or ``"unacknowledged"`` or ``"silent"``. When the nudge began, as Consul's index, goes
+    Returns by node the exit code, or ``"unacknowledged"`` or ``"silent"``. Consul's index before the nudge goes
     into the XCom ``beginning``.
 
     :param environment: the tier's environment (templated).

@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavai
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 
 BEGINNING_KEY = "beginning"
-"""The XCom with Consul's index before the nudge, and its try: a failure reported after it is news to the wait behind."""
+"""The XCom with Consul's index before the nudge, and its try: a failure after it is news to the wait that follows."""
 
 
 class RemoteExecTrigger(BaseTrigger):
