@@ -105,7 +105,7 @@ async def execute(
         if not execution.has_fired:
             why = execution.trouble or "Consul did not answer in time"
             raise ConsulUnavailable(f"the deadline passed before any node could be told: {why}") from execution.trouble
-        on_progress(f"the deadline has passed: {roster.summary}")
+        on_progress(f"stops waiting here: {roster.summary}")
     return {node: execution.result(node) for node in nodes}
 
 
