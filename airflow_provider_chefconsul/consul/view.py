@@ -132,10 +132,10 @@ class SharedView:
         """Write the desired states of one or several tiers in one transaction, each with its history entry.
 
         Each write names the ModifyIndex that it replaces; when somebody else wrote first, it is planned again on what
-        stands then. An answer that is lost is found out by reading, so a write is never made twice.
+        stands then. When an answer is lost, the history tells whether the write was made, so it is not made twice.
 
         :param changes: by tier.
-        :returns: by tier, what was done; the generation is the one desired now.
+        :returns: by tier, what was done, with the generation that the change has; somebody may have written since.
         :raises WriteRefused: a change is not allowed from where its tier is; nothing was written.
         :raises MalformedDocument: what stands cannot be read, so it is not replaced; nothing was written.
         """
