@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -292,3 +293,19 @@ async def test_every_error_of_httpx_is_mapped(kind):
             await client.leader()
     assert isinstance(caught.value, ConsulUnavailable)
     assert isinstance(caught.value.__cause__, kind)
+
+
+async def test_peer_that_goes_away_in_the_handshake_is_no_tls_mistake():
+    """An agent or balancer that restarts ends handshakes; the advice to check certificates would mislead."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    settings = ConsulSettings("127.0.0.1", server.sockets[0].getsockname()[1], scheme="https", verify=False)
+    async with server, ConsulClient(settings, retry_for=timedelta(0)) as client:
+        with pytest.raises(ConsulUnavailable):
+            await client.get("key")
