@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from datetime import timedelta
 from typing import Any
 
@@ -298,14 +300,19 @@ async def test_every_error_of_httpx_is_mapped(kind):
 async def test_peer_that_goes_away_in_the_handshake_is_no_tls_mistake():
     """An agent or balancer that restarts ends handshakes; the advice to check certificates would mislead."""
 
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write_eof()
-        await reader.read()
-        writer.close()
+    def hang_up(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(ConnectionError):
+            connection.recv(1)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):
+                pass
 
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    settings = ConsulSettings("127.0.0.1", server.sockets[0].getsockname()[1], scheme="https", verify=False)
-    async with server, ConsulClient(settings, retry_for=timedelta(0)) as client:
-        with pytest.raises(ConsulUnavailable):
-            await client.get("key")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        settings = ConsulSettings("127.0.0.1", listener.getsockname()[1], scheme="https", verify=False)
+        hung_up = asyncio.create_task(asyncio.to_thread(hang_up, listener))
+        async with ConsulClient(settings, retry_for=timedelta(0)) as client:
+            with pytest.raises(ConsulUnavailable):
+                await client.get("key")
+        await hung_up
