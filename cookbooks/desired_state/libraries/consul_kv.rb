@@ -1,0 +1,175 @@
+# frozen_string_literal: true
+
+require 'json'
+require 'net/http'
+require 'openssl'
+require 'uri'
+require_relative 'errors'
+
+module DesiredState
+  # The few calls of Consul's HTTP API that a node makes, on the standard library only.
+  #
+  # Reads are repeated until +patience+ (seconds) is over: a server without a leader holds each request for about 7 s, so
+  # the limit is on time, not on the number of attempts. Writes are sent once, since a repeated one could break
+  # +cas+ and +acquire+.
+  class ConsulKV
+    Entry = Struct.new(:value, :modify_index, keyword_init: true)
+
+    OPEN_TIMEOUT = 2.0
+    READ_TIMEOUT = 8.0
+    FIRST_PAUSE = 0.1
+    LONGEST_PAUSE = 1.0
+    NETWORK_ERRORS = [
+      SystemCallError, SocketError, IOError, Timeout::Error, Net::ProtocolError, Net::HTTPBadResponse,
+      Net::HTTPHeaderSyntaxError,
+    ].freeze
+
+    attr_reader :url
+
+    # +url+ is http://HOST:PORT or https://HOST:PORT; +token+ an ACL token; +tls+ may have ca_file, cert_file, key_file
+    # and verify (false takes any certificate).
+    def initialize(url:, token: nil, tls: {})
+      uri = parse(url)
+      @url = "#{uri.scheme}://#{uri.host}:#{uri.port}"
+      @host = uri.hostname
+      @port = uri.port
+      @token = token
+      @tls = uri.scheme == 'https' ? read_tls(tls) : nil
+    end
+
+    # The entry under a key, nil when there is none.
+    def get(key, patience: 0)
+      response = patiently(patience) { |timeout| request(Net::HTTP::Get.new("/v1/kv/#{key}"), timeout) }
+      return if response.code == '404' && consul?(response)
+      raise rejected(response, "a read of #{key}") unless response.code == '200' && consul?(response)
+
+      row = JSON.parse(response.body).first
+      Entry.new(value: row['Value'].to_s.unpack1('m'), modify_index: row['ModifyIndex'])
+    end
+
+    # Whether Consul took the write; +cas+, +acquire+ and +release+ may refuse it.
+    def put(key, value, timeout: READ_TIMEOUT, **params)
+      path = "/v1/kv/#{key}"
+      path += "?#{URI.encode_www_form(params)}" unless params.empty?
+      case write(path, value, timeout).body.to_s.strip
+      when 'true' then true
+      when 'false' then false
+      else raise RequestRejected, "Consul at #{url} did not answer a write of #{key} as Consul does"
+      end
+    end
+
+    # The id of a new session; its locks are released when it is not renewed for +ttl+ seconds (Consul takes up to twice).
+    def create_session(name:, ttl:, lock_delay: 5)
+      body = { Name: name, TTL: "#{ttl}s", Behavior: 'release', LockDelay: "#{lock_delay}s" }
+      JSON.parse(write('/v1/session/create', JSON.generate(body), READ_TIMEOUT).body).fetch('ID')
+    end
+
+    # False when the session has expired.
+    def renew_session(id)
+      response = request(Net::HTTP::Put.new("/v1/session/renew/#{id}"), READ_TIMEOUT)
+      return false if response.code == '404'
+
+      response.code == '200' || raise(rejected(response, 'the renewal of a session'))
+    end
+
+    def destroy_session(id)
+      write("/v1/session/destroy/#{id}", nil, READ_TIMEOUT)
+    end
+
+    private
+
+    def parse(url)
+      uri = URI(url)
+      return uri if uri.is_a?(URI::HTTP) && uri.hostname && !uri.userinfo && ['', '/'].include?(uri.path) && !uri.query
+
+      raise InvalidInput, "Consul's address is not of the form http://HOST:PORT or https://HOST:PORT: " \
+                          "#{url.to_s.sub(%r{//[^/@]*@}, '//…@')}"
+    rescue URI::InvalidURIError => e
+      raise InvalidInput, "Consul's address is no URL: #{e.message}"
+    end
+
+    def read_tls(tls)
+      {
+        ca_file: tls[:ca_file],
+        cert: tls[:cert_file] && OpenSSL::X509::Certificate.new(File.read(tls[:cert_file])),
+        key: tls[:key_file] && OpenSSL::PKey.read(File.read(tls[:key_file])),
+        verify_mode: tls[:verify] == false ? OpenSSL::SSL::VERIFY_NONE : OpenSSL::SSL::VERIFY_PEER,
+      }.compact
+    rescue SystemCallError, OpenSSL::OpenSSLError => e
+      raise InvalidInput, "Consul's TLS files cannot be used (#{tls.compact}): #{e.message}"
+    end
+
+    def write(path, body, timeout)
+      request = Net::HTTP::Put.new(path)
+      request.body = body
+      response = request(request, timeout)
+      response.code == '200' ? response : raise(rejected(response, "PUT #{path.sub(/\?.*/, '')}"))
+    end
+
+    # Asks until Consul is there, or +patience+ is over; yields how long one attempt may take.
+    def patiently(patience)
+      deadline = now + patience
+      pause = FIRST_PAUSE
+      begin
+        yield (deadline - now).clamp(1.0, READ_TIMEOUT)
+      rescue ConsulUnavailable
+        raise if now + pause > deadline
+
+        sleep(pause)
+        pause = [pause * 2, LONGEST_PAUSE].min
+        retry
+      end
+    end
+
+    def request(request, timeout)
+      request['X-Consul-Token'] = @token if @token
+      response = connection(timeout).start { |http| http.request(request) }
+      check(response, "#{request.method} #{request.path.sub(/\?.*/, '')}")
+    rescue OpenSSL::SSL::SSLError => e
+      raise TLSFailed, "Consul at #{url}: #{e.message}; check the settings ca_file, cert_file and key_file"
+    rescue *NETWORK_ERRORS => e
+      raise ConsulUnavailable, "Consul at #{url} is unreachable: #{e.class}: #{e.message}"
+    end
+
+    def connection(timeout)
+      http = Net::HTTP.new(@host, @port, nil) # the agent is local: no proxy from the environment
+      http.max_retries = 0 # else Net::HTTP silently repeats a PUT
+      http.open_timeout = [OPEN_TIMEOUT, timeout].min
+      http.read_timeout = timeout
+      http.write_timeout = timeout
+      return http unless @tls
+
+      http.use_ssl = true
+      @tls.each { |name, value| http.public_send("#{name}=", value) }
+      http
+    end
+
+    def check(response, what)
+      case response.code.to_i
+      when 403
+        raise AccessDenied, "Consul at #{url} refused #{what} to this node's token: #{words(response)}"
+      when 429, 500..599
+        raise ConsulUnavailable, "Consul at #{url} answered #{response.code}: #{words(response)}"
+      else
+        response
+      end
+    end
+
+    def consul?(response)
+      !response['X-Consul-Index'].nil?
+    end
+
+    def rejected(response, what)
+      RequestRejected.new("#{url} answered #{response.code} to #{what}, not as Consul does: #{words(response)}")
+    end
+
+    def words(response)
+      body = response.body.to_s.dup.force_encoding(Encoding::UTF_8).scrub.split.join(' ')[0, 300]
+      body.empty? ? 'no reason given' : body
+    end
+
+    def now
+      Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    end
+  end
+end

@@ -1,0 +1,79 @@
+# frozen_string_literal: true
+
+require_relative 'bucket'
+require_relative 'document'
+
+module DesiredState
+  # What one node should reach: a state with its values, at a generation.
+  Assignment = Struct.new(:generation, :state, :values, keyword_init: true) do
+    def self.read(document)
+      values = document.has?('values') ? document.child('values').fields : {}
+      values.each do |name, value|
+        next if scalar?(value)
+
+        raise document.malformed(
+          "field #{document.path}values.#{name} must be a JSON scalar, not #{Document.shown(value)}"
+        )
+      end
+      new(generation: document.integer('generation'), state: document.name('state'),
+          values: values.each_value(&:freeze).freeze).freeze
+    end
+
+    def self.scalar?(value)
+      case value
+      when nil, true, false, String, Integer then true
+      when Float then value.finite?
+      else false
+      end
+    end
+    private_class_method :scalar?
+  end
+
+  # A second assignment for some of a tier's nodes: those named, and those whose bucket is below the threshold.
+  Canary = Struct.new(:assignment, :salt, :threshold, :nodes, keyword_init: true) do
+    def self.read(document)
+      nodes = document.list('nodes')
+      raise document.malformed("field #{document.path}nodes must list node names") unless nodes.all? { |n| Name.name?(n) }
+
+      new(assignment: Assignment.read(document), salt: document.name('salt'),
+          threshold: document.integer('threshold', maximum: Bucket::COUNT), nodes: nodes.freeze).freeze
+    end
+
+    def node?(node)
+      nodes.include?(node) || Bucket.of(salt, node) < threshold
+    end
+  end
+
+  # The document under a tier's +desired+ key: what the tier should be.
+  class Desired
+    attr_reader :generation, :stable, :canary
+
+    # Raises MalformedDocument, or UnknownSchema.
+    def self.parse(key, text)
+      new(Document.parse(key, text))
+    end
+
+    def initialize(document)
+      @canary = document.has?('canary') ? Canary.read(document.child('canary')) : nil
+      check_writer(document.child('written_by'))
+      @generation = document.integer('generation')
+      @stable = Assignment.read(document.child('stable'))
+      document.text('written_at')
+      document.integer('sequence') if document.has?('sequence')
+      freeze
+    end
+
+    # The canary's assignment when it covers the node, else the stable one.
+    def assignment_for(node)
+      canary&.node?(node) ? canary.assignment : stable
+    end
+
+    private
+
+    # Nodes have no use for the writer, but what is malformed for the orchestrator is so here.
+    def check_writer(document)
+      %w(dag_id run_id task_id).each { |name| document.text(name) }
+      document.integer('map_index', minimum: -1)
+    end
+  end
+end

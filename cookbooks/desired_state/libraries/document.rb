@@ -1,0 +1,112 @@
+# frozen_string_literal: true
+
+require 'json'
+require_relative 'errors'
+require_relative 'name'
+
+module DesiredState
+  # A JSON object under a key, with typed access to its fields; fields nobody asks for are ignored.
+  # Each problem is a MalformedDocument in the words that the orchestrator would use.
+  class Document
+    SCHEMA = 1
+    STRING = /"(?:[^"\\]|\\.)*"/m.freeze
+
+    attr_reader :key, :fields, :path
+
+    # Parses the value of +key+ into a document of the schema that this version knows.
+    def self.parse(key, text)
+      fields = decode(key, text)
+      raise MalformedDocument.new(key, "must be a JSON object, not #{shown(fields)}") unless fields.is_a?(Hash)
+
+      document = new(key, fields)
+      schema = document.integer('schema', minimum: 1)
+      return document if schema == SCHEMA
+
+      raise UnknownSchema.new(
+        key, "schema #{schema} is unknown, this version knows schema #{SCHEMA}: upgrade it first"
+      )
+    end
+
+    def self.decode(key, text)
+      text = text.to_s.dup.force_encoding(Encoding::UTF_8)
+      raise MalformedDocument.new(key, 'not JSON (invalid UTF-8)') unless text.valid_encoding?
+      # Ruby's parser passes over comments, Python's does not; outside of strings JSON has no slash.
+      raise MalformedDocument.new(key, 'not JSON (a comment)') if text.gsub(STRING, '').include?('/')
+
+      JSON.parse(text)
+    rescue JSON::ParserError => e
+      raise MalformedDocument.new(key, "not JSON (#{e.message[0, 120].scrub})")
+    end
+    private_class_method :decode
+
+    # A value as the start of its JSON form.
+    def self.shown(value)
+      JSON.generate(value, space: ' ', ascii_only: true)[0, 80]
+    end
+
+    def initialize(key, fields, path = '')
+      @key = key
+      @fields = fields
+      @path = path
+    end
+
+    # An integer within bounds; JSON's true and 1.0 are not integers.
+    def integer(name, minimum: 0, maximum: nil)
+      value = required(name)
+      raise wrong(name, 'an integer', value) unless value.is_a?(Integer)
+      return value if value >= minimum && (maximum.nil? || value <= maximum)
+
+      raise wrong(name, maximum ? "from #{minimum} to #{maximum}" : "at least #{minimum}", value)
+    end
+
+    def text(name)
+      value = required(name)
+      raise wrong(name, 'a string', value) unless value.is_a?(String)
+
+      value
+    end
+
+    # A string that has the form of a name.
+    def name(name)
+      value = text(name)
+      raise wrong(name, "a name (letters, digits, '.', '_', '-')", value) unless Name.name?(value)
+
+      value
+    end
+
+    # A field that is an object itself.
+    def child(name)
+      value = required(name)
+      raise wrong(name, 'an object', value) unless value.is_a?(Hash)
+
+      Document.new(key, value, "#{path}#{name}.")
+    end
+
+    def list(name)
+      value = required(name)
+      raise wrong(name, 'a list', value) unless value.is_a?(Array)
+
+      value
+    end
+
+    # Whether the field is there and not null.
+    def has?(name)
+      !fields[name].nil?
+    end
+
+    # An error that names this document's key.
+    def malformed(problem)
+      MalformedDocument.new(key, problem)
+    end
+
+    private
+
+    def required(name)
+      fields.fetch(name) { raise malformed("field #{path}#{name} is missing") }
+    end
+
+    def wrong(name, expected, value)
+      malformed("field #{path}#{name} must be #{expected}, not #{self.class.shown(value)}")
+    end
+  end
+end

@@ -1,0 +1,94 @@
+# frozen_string_literal: true
+
+require_relative 'outbox'
+require_relative 'reader'
+require_relative 'reporter'
+require_relative 'settings'
+
+module DesiredState
+  # What a recipe sees.
+  module DSL
+    # Compiles what the tier is to be on this node.
+    #
+    #   desired_state('web') do |on|
+    #     on.state('off')       { service('web') { action %i(stop disable) } }
+    #     on.state('converged') { |want| … want.values['release'] … }
+    #   end
+    #
+    # The tier is read once per run, however often this is called. Without a block it only returns the Snapshot.
+    #
+    # +default+: the state of a tier that was never declared; without one, such a run fails.
+    # +on_unavailable+: what to do when Consul cannot be asked. :fail ends the run. :last_known compiles what this node
+    # has read last: beware, a node that is cut off may start again what was turned off since. :fail_late leaves the tier
+    # alone, converges the rest and then fails: for run lists that repair the Consul agent.
+    def desired_state(tier, default: nil, on_unavailable: :fail, &block)
+      snapshot = ChefRun.of(run_context).snapshot(tier, default: default, on_unavailable: on_unavailable)
+      snapshot.dispatch(&block) if block
+      snapshot
+    rescue ConsulUnavailable => e
+      raise unless on_unavailable == :fail_late && block
+
+      ChefRun.fail_late(self, tier, e)
+    end
+  end
+
+  # One Chef run: what was read, and who reports it. Kept in node.run_state, which is never saved.
+  class ChefRun
+    attr_reader :settings, :reader
+
+    def self.of(run_context)
+      run_context.node.run_state[:desired_state] ||= new(run_context)
+    end
+
+    # Makes the run fail at its end, after everything else has converged; returns nil.
+    def self.fail_late(recipe, tier, error)
+      Chef::Log.error("desired_state: #{tier} is left as it is: #{error.message}")
+      late = recipe.declare_resource(:ruby_block, "desired state of #{tier} is unknown") do
+        block { raise error }
+        action :nothing
+      end
+      recipe.run_context.root_run_context.add_delayed_action(Chef::Resource::Notification.new(late, :run, late))
+      nil
+    end
+
+    def initialize(run_context)
+      @settings = Settings.new(ChefRun.settings_of(run_context.node))
+      @reader = Reader.new(settings: settings, cache_dir: File.join(settings.state_dir, 'cache'))
+      @outbox = ChefRun.outbox(settings) unless Chef::Config[:why_run]
+      @reporter = Reporter.new(
+        settings: settings, snapshots: reader.snapshots, outbox: @outbox, logger: Chef::Log,
+        client: "#{ChefUtils::Dist::Infra::SHORT} #{Chef::VERSION}", run_id: Chef::RequestID.instance.request_id
+      )
+      run_context.root_run_context.events.register(@reporter)
+      @outbox&.flush
+    end
+
+    # Reads a tier, at most once per run, and says that the run works on it.
+    def snapshot(tier, **options)
+      known = reader.snapshots[tier]
+      return known if known
+
+      @reporter.begin_tier(Name.check('tier', tier))
+      snapshot = reader.fetch(tier, **options)
+      Chef::Log.public_send(snapshot.source == 'consul' ? :info : :warn, "desired_state: #{snapshot}")
+      @reporter.running(tier)
+      snapshot
+    end
+
+    # node['desired_state'], with what can be told from the node where a setting is missing.
+    def self.settings_of(node)
+      given = (node.read('desired_state') || {}).to_h
+      {
+        'node_name' => node.name,
+        'environment' => node.policy_group || node.chef_environment,
+        'state_dir' => File.join(Chef::Config[:file_cache_path], 'desired_state'),
+      }.merge(given.compact)
+    end
+
+    def self.outbox(settings)
+      Outbox.new(kv: settings.kv, dir: DesiredState.outbox_dir(settings.state_dir), logger: Chef::Log)
+    end
+  end
+end
+
+Chef::DSL::Universal.include(DesiredState::DSL) if defined?(Chef::DSL::Universal)

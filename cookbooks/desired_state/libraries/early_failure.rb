@@ -1,0 +1,40 @@
+# frozen_string_literal: true
+
+require 'securerandom'
+require_relative 'outbox'
+require_relative 'settings'
+
+module DesiredState
+  # Reports a Chef run that died before a recipe read any tier: a cookbook that is missing or does not load, an attribute
+  # file that raises. The client.d file that desired_state_fallback writes calls it.
+  module EarlyFailure
+    module_function
+
+    # Whether the reporter of a recipe has reported the run, or will.
+    def reported?(run_status)
+      node = run_status.node if run_status.respond_to?(:node)
+      node.respond_to?(:run_state) && node.run_state.key?(:desired_state)
+    end
+
+    # Returns whether Consul has the report. Raises nothing, since that would replace the run's own exception.
+    def report(settings_path, exception, run_status, client:, logger: nil)
+      settings = Settings.read(settings_path)
+      moment = Report.moment(Time.now)
+      started = run_status.start_time if run_status.respond_to?(:start_time)
+      report = Report.new(
+        'node' => settings.node_name, 'status' => 'failed', 'run_id' => run_id(run_status),
+        'started_at' => started ? Report.moment(started.dup) : moment, 'finished_at' => moment,
+        'client' => client, 'error' => Report.error(exception)
+      )
+      key = settings.keys.early_failure(settings.node_name)
+      Outbox.new(kv: settings.kv, dir: nil, logger: logger).send_report(key, report, keep: false)
+    rescue StandardError, ScriptError => e
+      logger&.error("desired_state: could not report the failed run: #{e.class}: #{e.message}")
+      false
+    end
+
+    def run_id(run_status)
+      (run_status.run_id if run_status.respond_to?(:run_id)) || SecureRandom.uuid
+    end
+  end
+end

@@ -1,0 +1,104 @@
+# frozen_string_literal: true
+
+require 'json'
+require_relative 'consul_kv'
+require_relative 'report'
+
+module DesiredState
+  # Does some work once per tier and version, under a Consul session lock.
+  #
+  # At least once, to be exact: a node that dies in the middle, or is cut off from Consul for long, may have done the
+  # work, or still be doing it, when another one does it again. What is done must bear that.
+  class Once
+    POLL = 1.0 # seconds between looks at a lock that another node holds
+
+    # +ttl+: seconds after which the lock of a node that died is free again (up to twice that, plus 5); at least 10.
+    # +wait+: seconds to wait for another node that does the work.
+    def initialize(kv:, lock_key:, done_key:, node:, ttl:, wait:, poll: POLL)
+      @kv = kv
+      @lock_key = lock_key
+      @done_key = done_key
+      @node = node
+      @ttl = ttl
+      @wait = wait
+      @poll = poll
+    end
+
+    # Yields when the work is this node's to do. Returns :ran, or :already when it was done before or meanwhile.
+    # Raises LockTimeout, LockLost or a ConsulError.
+    def run(&work)
+      return :already if done?
+
+      session = @kv.create_session(name: "desired_state #{@lock_key}", ttl: @ttl)
+      begin
+        acquire(session) ? work_under(session, &work) : :already
+      ensure
+        release(session)
+      end
+    end
+
+    private
+
+    def done?
+      !@kv.get(@done_key, patience: ConsulKV::READ_TIMEOUT).nil?
+    end
+
+    # False when another node has done the work while this one waited.
+    def acquire(session)
+      deadline = now + @wait
+      until @kv.put(@lock_key, holder, acquire: session)
+        return false if done?
+        raise LockTimeout, "#{@lock_key} was not free within #{@wait} s: #{held_by}" if now > deadline
+
+        sleep(@poll)
+        renewed = @kv.renew_session(session)
+        raise LockLost, "#{@lock_key}: the session expired while this node waited for the lock" unless renewed
+      end
+      !done?
+    end
+
+    def work_under(session)
+      lost = false
+      renewer = Thread.new { lost = true if renew_until_lost(session) }
+      yield
+      renewer.kill
+      raise LockLost, "#{@lock_key} was lost in the middle of the work; another node may do it again" if lost
+      return :ran if @kv.put(@done_key, holder, cas: 0)
+
+      raise LockLost, "#{@done_key} was written by another node, which did the work at the same time"
+    ensure
+      renewer&.kill
+    end
+
+    def renew_until_lost(session)
+      loop do
+        sleep(@ttl / 3.0)
+        return true unless @kv.renew_session(session)
+      rescue ConsulError
+        nil # the next renewal may succeed
+      end
+    end
+
+    def release(session)
+      @kv.put(@lock_key, '', release: session)
+      @kv.destroy_session(session)
+    rescue ConsulError
+      nil # the session expires by itself
+    end
+
+    def holder
+      JSON.generate('schema' => 1, 'node' => @node, 'at' => Report.moment(Time.now))
+    end
+
+    def held_by
+      holder = JSON.parse(@kv.get(@lock_key)&.value.to_s)
+      "held by #{holder['node']} since #{holder['at']}"
+    rescue JSON::ParserError, ConsulError
+      'whoever holds it does not say'
+    end
+
+    def now
+      Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    end
+  end
+end

@@ -1,0 +1,113 @@
+# frozen_string_literal: true
+
+require 'securerandom'
+require_relative 'outbox'
+require_relative 'report'
+
+module DesiredState
+  # Subscribes to the events of a Chef run and reports it for each tier that the run has read: +running+ first, the
+  # outcome last. Chef's dispatcher only asks respond_to?, so this needs nothing of Chef. A subscriber that raised would
+  # replace the run's own exception, so nothing here does.
+  class Reporter
+    REBOOT = 'Chef::Exceptions::Reboot'
+
+    # +snapshots+: by tier, those that were read, filled while the run compiles; +outbox+ sends, and is nil in a
+    # why-run, which reports nothing.
+    def initialize(settings:, snapshots:, outbox:, client:, run_id: nil, logger: nil, clock: -> { Time.now })
+      @settings = settings
+      @snapshots = snapshots
+      @outbox = outbox
+      @client = client
+      @run_id = run_id || SecureRandom.uuid
+      @logger = logger
+      @clock = clock
+      @started_at = Report.moment(clock.call)
+      @tiers = []
+      @updated = 0
+      @failure = nil
+      @failed_file = nil
+    end
+
+    # Announces a tier before it is read, so that a failed read is reported too.
+    def begin_tier(tier)
+      @tiers |= [tier]
+    end
+
+    # Says that the run works on the tier.
+    def running(tier)
+      send_report(tier, 'status' => 'running')
+    end
+
+    # --- Chef's events -----------------------------------------------------------------------------------------------
+
+    def resource_updated(_resource, _action)
+      @updated += 1
+    end
+
+    # The innermost of nested resources comes first.
+    def resource_failed(resource, _action, exception)
+      if resource.respond_to?(:ignore_failure) && resource.ignore_failure
+        @failure = nil
+      else
+        @failure ||= [exception, resource.to_s]
+      end
+    end
+
+    def recipe_file_load_failed(path, _exception, _recipe = nil)
+      @failed_file = "recipe #{path}"
+    end
+
+    def run_completed(_node, run_status = nil)
+      finish(reboot_requested?(run_status) ? 'rebooting' : 'succeeded')
+    end
+
+    # A requested reboot ends a run that has completed with an exception.
+    def run_failed(exception, _run_status = nil)
+      return if exception.class.name == REBOOT
+
+      finish('failed', describe(exception))
+    end
+
+    private
+
+    def reboot_requested?(run_status)
+      context = run_status.run_context if run_status.respond_to?(:run_context)
+      context.respond_to?(:reboot_requested?) && context.reboot_requested?
+    end
+
+    def finish(status, error = nil)
+      finished = { 'status' => status, 'finished_at' => Report.moment(@clock.call), 'updated_resources' => @updated,
+                   'error' => error }
+      @tiers.each { |tier| send_report(tier, finished) }
+    rescue StandardError => e
+      @logger&.error("desired_state: could not report: #{e.class}: #{e.message}")
+    end
+
+    def send_report(tier, fields)
+      return if @outbox.nil?
+
+      key = @settings.keys.report(tier, @settings.node_name)
+      @outbox.send_report(key, begin_report(tier).with(fields), keep: fields['status'] != 'running')
+    end
+
+    def begin_report(tier)
+      snapshot = @snapshots[tier]
+      Report.new(
+        'node' => @settings.node_name, 'tier' => tier, 'generation' => snapshot&.generation, 'state' => snapshot&.state,
+        'status' => 'running', 'run_id' => @run_id, 'started_at' => @started_at, 'finished_at' => nil,
+        'updated_resources' => 0, 'source' => snapshot&.source || 'consul', 'client' => @client, 'error' => nil
+      )
+    end
+
+    # Chef wraps exceptions, and customises their messages on the way out of each resource.
+    def describe(exception)
+      root = exception.respond_to?(:wrapped_errors) ? exception.wrapped_errors.first || exception : exception
+      inner, resource = @failure
+      return Report.error(inner, resource) if inner && root.message.to_s.include?(inner.message.to_s)
+
+      Report.error(root, @failed_file)
+    rescue StandardError => e
+      Report.error(e)
+    end
+  end
+end

@@ -1,0 +1,81 @@
+# frozen_string_literal: true
+
+require 'json'
+require_relative 'consul_kv'
+require_relative 'keys'
+
+module DesiredState
+  # Where this node finds the shared data view, and as whom: from node['desired_state'], or the JSON file that
+  # desired_state_install writes for what runs outside of Chef. Consul's environment variables stand in where a setting
+  # is missing.
+  class Settings
+    DEFAULT_PREFIX = 'chefconsul'
+    DEFAULT_URL = 'http://127.0.0.1:8500'
+    DEFAULT_PATIENCE = 15
+    NAMES = %w(
+      ca_file cert_file consul_url environment key_file node_name patience prefix state_dir token_file verify
+    ).freeze
+
+    attr_reader :node_name, :environment, :keys, :kv, :patience, :state_dir
+
+    # Reads the JSON file; raises InvalidInput.
+    def self.read(path)
+      new(JSON.parse(File.read(path)))
+    rescue SystemCallError, JSON::ParserError => e
+      raise InvalidInput, "settings #{path} cannot be read: #{e.message}"
+    end
+
+    # +given+: settings by name (a Hash); +env+: the process's environment. Raises InvalidInput.
+    def initialize(given, env: ENV)
+      unknown = given.keys - NAMES
+      raise InvalidInput, "unknown settings of desired_state: #{unknown.sort.join(', ')}" unless unknown.empty?
+
+      @given = given
+      @env = env
+      @node_name = Name.check('node', given['node_name'])
+      @environment = Name.check('environment', given['environment'])
+      @keys = Keys.new(prefix: given['prefix'] || DEFAULT_PREFIX, environment: environment)
+      @patience = Float(given['patience'] || DEFAULT_PATIENCE, exception: false) ||
+                  raise(InvalidInput, "patience must be a number of seconds, not #{given['patience'].inspect}")
+      @state_dir = given['state_dir']
+      @kv = ConsulKV.new(url: url, token: token, tls: tls)
+    end
+
+    private
+
+    attr_reader :given, :env
+
+    def url
+      address = given['consul_url'] || presence(env['CONSUL_HTTP_ADDR']) || DEFAULT_URL
+      return address if address.match?(%r{\A[a-z]+://})
+
+      "#{env['CONSUL_HTTP_SSL'] == 'true' ? 'https' : 'http'}://#{address}"
+    end
+
+    def token
+      path = given['token_file'] || presence(env['CONSUL_HTTP_TOKEN_FILE'])
+      return presence(env['CONSUL_HTTP_TOKEN']) unless path
+
+      token = File.read(path).strip
+      return token if token.match?(/\A[[:graph:]]+\z/)
+
+      raise InvalidInput, "token file #{path} must hold one ACL token and nothing else"
+    rescue SystemCallError => e
+      raise InvalidInput, "token file #{path} cannot be read: #{e.message}"
+    end
+
+    def tls
+      verify = given.fetch('verify') { env['CONSUL_HTTP_SSL_VERIFY'] != 'false' }
+      {
+        ca_file: given['ca_file'] || presence(env['CONSUL_CACERT']),
+        cert_file: given['cert_file'] || presence(env['CONSUL_CLIENT_CERT']),
+        key_file: given['key_file'] || presence(env['CONSUL_CLIENT_KEY']),
+        verify: verify,
+      }
+    end
+
+    def presence(text)
+      text unless text.to_s.empty?
+    end
+  end
+end

@@ -1,0 +1,132 @@
+# frozen_string_literal: true
+
+require 'fileutils'
+require 'optparse'
+require_relative 'desired'
+require_relative 'outbox'
+require_relative 'settings'
+
+module DesiredState
+  # Runs chef-client when a tier's desired state may have changed: what a node's Consul watch and timer call.
+  #
+  #   ruby trigger.rb --settings /etc/chef/desired_state.json --tier web -- chef-client
+  #
+  # Triggers come in bursts and from several sides. One run is in progress and at most one waits for it; every other
+  # trigger ends at once, since the one that waits will read the newest state. A node that has already reported its
+  # assignment as succeeded does not run at all. The exit code is that of the command, 0 when it did not run.
+  class Trigger
+    DELIVERY = 60 # seconds to go on sending reports that Consul could not be given during the run
+    DELIVERY_PAUSE = 1.0
+
+    def self.main(arguments, out: $stdout)
+      options = { tiers: [] }
+      command = OptionParser.new do |parser|
+        parser.banner = 'usage: trigger.rb --settings FILE --tier TIER [--tier TIER …] -- COMMAND …'
+        parser.on('--settings FILE', 'what desired_state_install wrote') { |path| options[:settings] = path }
+        parser.on('--tier TIER', 'a tier of this node') { |tier| options[:tiers] << tier }
+      end.parse(arguments)
+      raise OptionParser::MissingArgument, '--settings' if options[:settings].nil?
+      raise OptionParser::MissingArgument, '--tier' if options[:tiers].empty?
+      raise OptionParser::MissingArgument, 'COMMAND' if command.empty?
+
+      new(settings: Settings.read(options[:settings]), tiers: options[:tiers], command: command, out: out).run
+    rescue OptionParser::ParseError, InvalidInput => e
+      warn("desired_state trigger: #{e.message}")
+      43
+    end
+
+    def initialize(settings:, tiers:, command:, out: $stdout, delivery: DELIVERY)
+      raise InvalidInput, 'the setting state_dir is missing: it is where the trigger keeps its locks' if
+        settings.state_dir.nil?
+
+      @settings = settings
+      @tiers = tiers
+      @command = command
+      @out = out
+      @delivery = delivery
+    end
+
+    # Returns the exit code.
+    def run
+      coalesce { needed? ? run_command : 0 }
+    end
+
+    private
+
+    # Yields in one process at a time; returns 0 at once when another one waits for that already.
+    def coalesce
+      FileUtils.mkdir_p(@settings.state_dir, mode: 0o700)
+      open_lock('trigger.wait') do |waiting|
+        return tell('another trigger waits already', 0) unless waiting.flock(File::LOCK_EX | File::LOCK_NB)
+
+        open_lock('trigger.run') do |running|
+          running.flock(File::LOCK_EX)
+          waiting.flock(File::LOCK_UN) # from here on a new trigger queues behind this one
+          yield
+        end
+      end
+    end
+
+    def open_lock(name, &block)
+      File.open(File.join(@settings.state_dir, name), File::RDWR | File::CREAT, 0o600, &block)
+    end
+
+    # Whether there is a tier whose assignment this node has not reported as succeeded. Where Consul does not say, it
+    # is for the run to find out why.
+    def needed?
+      outbox.flush
+      @tiers.any? { |tier| !converged?(tier) } || tell('every assignment has been reported as succeeded', false)
+    rescue Error => e
+      tell("runs, since it cannot tell whether it has to: #{e.message}", true)
+    end
+
+    def converged?(tier)
+      key = @settings.keys.desired(tier)
+      report_key = @settings.keys.report(tier, @settings.node_name)
+      desired = @settings.kv.get(key)
+      report = @settings.kv.get(report_key)
+      return false if desired.nil? || report.nil?
+
+      assignment = Desired.parse(key, desired.value).assignment_for(@settings.node_name)
+      Report.parse(report_key, report.value).converged_on?(assignment)
+    end
+
+    def run_command
+      is_success = system(*@command)
+      return tell("#{@command.first} cannot be started", 127) if is_success.nil?
+
+      status = Process.last_status
+      deliver
+      status.exitstatus || 128 + status.termsig
+    end
+
+    # The outcome that a run could not report need not wait for the next run.
+    def deliver
+      deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + @delivery
+      until outbox.flush.zero?
+        return if Process.clock_gettime(Process::CLOCK_MONOTONIC) + DELIVERY_PAUSE > deadline
+
+        sleep(DELIVERY_PAUSE)
+      end
+    end
+
+    def outbox
+      @outbox ||= Outbox.new(kv: @settings.kv, dir: DesiredState.outbox_dir(@settings.state_dir), logger: Log.new(@out))
+    end
+
+    def tell(text, result)
+      @out.puts("desired_state trigger: #{text}")
+      result
+    end
+
+    # What the outbox logs to, outside of Chef.
+    Log = Struct.new(:out) do
+      def info(text)
+        out.puts(text)
+      end
+      alias_method :error, :info
+    end
+  end
+end
+
+exit DesiredState::Trigger.main(ARGV) if $PROGRAM_NAME == __FILE__

@@ -1,0 +1,57 @@
+# frozen_string_literal: true
+
+unified_mode true
+provides :desired_state_once
+
+description 'Converges some resources on one node of a tier only, once for each version: a migration. At least once, ' \
+            'to be exact: a node that dies in the middle leaves the task to another one, so the task must bear ' \
+            'being done again.'
+
+property :task, String,
+         name_property: true,
+         description: 'The name of the task, part of the keys under which Consul remembers it.'
+
+property :tier, String,
+         required: true,
+         description: 'The tier whose nodes share the task.'
+
+property :version, [String, Integer],
+         required: true,
+         coerce: proc { |version| version.to_s },
+         description: 'The task is done once for each version.'
+
+property :ttl, Integer,
+         default: 30,
+         callbacks: { 'must be 10 to 86400 seconds' => ->(ttl) { ttl.between?(10, 86_400) } },
+         description: 'Seconds after which the lock of a node that died is free again; Consul takes up to twice that.'
+
+property :wait, Integer,
+         default: 600,
+         description: 'Seconds to wait for another node that does the task.'
+
+# The resources to converge, compiled when the lock is held.
+def body(&block)
+  @body = block if block
+  @body
+end
+
+action :run, description: 'Converge the body, unless a node of the tier has done so for this version.' do
+  raise DesiredState::InvalidInput, "#{new_resource}: the body is missing" if new_resource.body.nil?
+
+  settings = DesiredState::ChefRun.of(run_context).settings
+  tier = new_resource.tier
+  once = DesiredState::Once.new(
+    kv: settings.kv, node: settings.node_name, ttl: new_resource.ttl, wait: new_resource.wait,
+    lock_key: settings.keys.lock(tier, new_resource.task),
+    done_key: settings.keys.done(tier, new_resource.task, new_resource.version)
+  )
+  if Chef::Config[:why_run]
+    logger.info("#{new_resource} would take the lock and converge its body")
+  else
+    once.run do
+      converge_by("do #{new_resource.task} #{new_resource.version} for all nodes of tier #{tier}") do
+        instance_exec(&new_resource.body)
+      end
+    end
+  end
+end
