@@ -17,9 +17,10 @@ from types import FrameType
 from rich.console import Console
 
 from demo.agent import AgentError
+from demo.chef_client import ChefError, find_chef
 from demo.cluster import ClusterError, ConsulCluster
 from demo.consul_binary import ConsulNotFoundError, find_consul
-from demo.nodes import TIERS, add_node
+from demo.nodes import TIERS, SimulatedClient, add_node
 from demo.standalone import AirflowError, AirflowStandalone
 from demo.story import Story
 
@@ -41,7 +42,7 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 130
-    except (DemoError, ConsulNotFoundError, ClusterError, AgentError, AirflowError) as error:
+    except (DemoError, ChefError, ConsulNotFoundError, ClusterError, AgentError, AirflowError) as error:
         console.print(f"[bold red]The demo ended:[/] {error}", soft_wrap=True)
         return 1
 
@@ -52,8 +53,9 @@ class DemoError(Exception):
 
 def _run(directory: Path, console: Console, *, is_once: bool) -> int:
     consul = find_consul()
-    console.print(f"Consul: {consul}")
-    console.print("chef-client: none is used here, nodes run the simulated client")
+    client = find_chef(directory / "store") or SimulatedClient()
+    console.print(f"Consul: {consul}", soft_wrap=True)
+    console.print(client.describe(), soft_wrap=True)
     # Airflow takes longest to start, so it starts first and is waited for last.
     with (
         AirflowStandalone(directory / "airflow", PROJECT / "dags") as airflow,
@@ -62,12 +64,12 @@ def _run(directory: Path, console: Console, *, is_once: bool) -> int:
         nodes = directory / "nodes"
         for tier, names in TIERS.items():
             for name in names:
-                add_node(cluster, nodes, name, tier)
+                add_node(cluster, nodes, name, tier, client)
         cluster.wait_until_ready()
         console.print(
             f"Consul is up with {len(cluster.nodes)} nodes, its UI at http://127.0.0.1:{cluster.http_port}/ui/"
         )
-        ended_well = asyncio.run(Story(cluster, airflow, console, nodes).tell())
+        ended_well = asyncio.run(Story(cluster, airflow, console, nodes, client).tell())
         console.print(f"Airflow: {airflow.url}, user admin, password {airflow.password}", soft_wrap=True)
         console.print(f"Files and logs: {directory}", soft_wrap=True)
         if not is_once:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -22,7 +23,7 @@ from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers
 from demo.cluster import ConsulCluster
-from demo.nodes import ENVIRONMENT, TIERS, add_node
+from demo.nodes import ENVIRONMENT, TIERS, NodeClient, add_node
 from demo.standalone import AirflowStandalone
 from demo.table import converged_nodes, render
 
@@ -37,12 +38,14 @@ class Story:
 
     :param console: where the table and the events go.
     :param nodes: the directory of the nodes' files.
+    :param client: what runs on the nodes as chef-client.
     """
 
     cluster: ConsulCluster
     airflow: AirflowStandalone
     console: Console
     nodes: Path
+    client: NodeClient
     snapshots: dict[str, TierSnapshot] = field(default_factory=dict)
     tasks: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
@@ -60,7 +63,8 @@ class Story:
             ended_well = await self._until(lambda: converged_nodes(self.snapshots.values()) == expected)
             missing = expected - converged_nodes(self.snapshots.values())
         self._sum_up(run_id, state, sorted(missing))
-        return state == "success" and ended_well
+        has_answered = await self._ask(sorted({*TIERS["web"], "web-4"}))
+        return state == "success" and ended_well and has_answered
 
     async def _declare_old_release(self, view: SharedView) -> None:
         writer = Writer("demo", "before", "yesterday")
@@ -113,9 +117,22 @@ class Story:
 
     async def _add(self, node: str) -> None:
         self.say(f"{node} is added in the middle; nobody tells it anything")
-        await asyncio.to_thread(add_node, self.cluster, self.nodes, node, "web")
+        await asyncio.to_thread(add_node, self.cluster, self.nodes, node, "web", self.client)
         await self._until(lambda: node in converged_nodes(self.snapshots.values()))
         self.say(f"{node} joined and converged: {self._standing('web')}")
+
+    async def _ask(self, nodes: list[str]) -> bool:
+        """Ask what the nodes serve, where something real runs; whether it is the new release."""
+        served = {}
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for node in nodes:
+                if url := self.client.url(node):
+                    try:
+                        served[node] = (await http.get(url)).text.strip()
+                    except httpx.HTTPError as error:
+                        served[node] = f"no answer: {error}"
+                    self.console.print(Text(f"{node}: curl {url}: {served[node]}"), soft_wrap=True)
+        return all(answer.endswith(f"release {NEW_RELEASE}") for answer in served.values())
 
     def _standing(self, tier: str) -> str:
         desired = self.snapshots[tier].desired

@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
-from demo.nodes import TIERS, add_node
+from demo.nodes import TIERS, SimulatedClient, add_node
 from tests.dags.fleet import Fleet
 from tests.raw_keys import RawKeys
 
@@ -77,6 +77,6 @@ def fleet(consul_binary: Path, tmp_path: Path) -> Iterator[Fleet]:
     with ConsulCluster(consul_binary, tmp_path / "consul") as started:
         for tier, nodes in TIERS.items():
             for node in nodes:
-                add_node(started, tmp_path / "nodes", node, tier, seconds=0)
+                add_node(started, tmp_path / "nodes", node, tier, SimulatedClient(seconds=0))
         started.wait_until_ready()
         yield Fleet(started, RawKeys(consul.Consul(host="127.0.0.1", port=started.http_port), DEFAULT_ROOT))

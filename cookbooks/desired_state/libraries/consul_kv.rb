@@ -21,7 +21,7 @@ module DesiredState
     LONGEST_PAUSE = 1.0
     NETWORK_ERRORS = [
       SystemCallError, SocketError, IOError, Timeout::Error, Net::ProtocolError, Net::HTTPBadResponse,
-      Net::HTTPHeaderSyntaxError,
+      Net::HTTPHeaderSyntaxError
     ].freeze
 
     attr_reader :url

@@ -1,0 +1,21 @@
+# frozen_string_literal: true
+
+# The front: off during an upgrade of the database, waiting answers 503 at the new release, converged serves it.
+desired_state('web', default: 'off') do |on|
+  on.state('off') do
+    shop_tier('web') { action :stop }
+  end
+
+  on.state('waiting') do |want|
+    shop_tier 'web' do
+      release want.values.fetch('release')
+      mode 'waiting'
+    end
+  end
+
+  on.state('converged') do |want|
+    shop_tier 'web' do
+      release want.values.fetch('release')
+    end
+  end
+end
