@@ -12,7 +12,7 @@ VENV := .venv
 PYTEST_SELECTION :=
 else
 VENV := .venv-$(AIRFLOW)
-PYTEST_SELECTION := --ignore=tests/demo
+PYTEST_SELECTION := --ignore=tests/demo --ignore=tests/cookbooks
 endif
 REQUIREMENTS := requirements/airflow-$(AIRFLOW).txt
 BIN := $(VENV)/bin
@@ -20,7 +20,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench clean distclean lock
+.PHONY: help demo test ruby lint bench clean distclean lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,8 +28,11 @@ help:  ## list the targets
 demo: $(INSTALLED)  ## upgrade a nine-node environment with Airflow and Consul (ONCE=1: exit at the end)
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
 
-test: $(INSTALLED) $(if $(PYTEST_SELECTION),,lint)  ## lint and test (AIRFLOW=3.2.2: the tests on that version)
+test: $(INSTALLED) $(if $(PYTEST_SELECTION),,ruby lint)  ## lint and test (AIRFLOW=3.2.2: the tests on that version)
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(PYTEST_SELECTION) $(TESTS)
+
+ruby: $(INSTALLED)  ## install Ruby and RSpec for the cookbooks' specs, where they are missing
+	@$(BIN)/python -m demo.ruby
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -51,7 +54,7 @@ $(INSTALLED): $(REQUIREMENTS) pyproject.toml | $(BIN)/pip
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or later" >&2; exit 1; }
-	@$(PYTHON) demo/create_venv.py $*
+	@$(PYTHON) -m demo.create_venv $*
 
 requirements/airflow-%.txt:
 	@echo "No pinned requirements for Airflow $*; there are: $(wildcard requirements/*.txt)" >&2; exit 1

@@ -1,15 +1,14 @@
-"""Create a virtual environment with pip: `python3 demo/create_venv.py DIRECTORY`.
+"""Create a virtual environment with pip: `python3 -m demo.create_venv DIRECTORY`.
 
 Runs under the machine's own Python, before anything is installed: standard library only. Where that Python
 comes without `ensurepip`, as on Debian, the missing package is installed if that needs no password.
 """
 
 import importlib.util
-import os
-import shutil
-import subprocess
 import sys
 import venv
+
+from demo.debian_install import install
 
 OLDEST_PYTHON = (3, 11)
 
@@ -39,28 +38,14 @@ def has_ensurepip() -> bool:
 def install_ensurepip() -> None:
     """Install Debian's package that carries `ensurepip`, or exit saying what to install."""
     package = "python{}.{}-venv".format(*sys.version_info[:2])
-    prefix = privilege_prefix()
-    if shutil.which("apt-get") and prefix is not None:
-        print(f"This Python lacks ensurepip: installing {package}")
-        apt_get = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-        subprocess.run([*apt_get, "update"], check=False, stdin=subprocess.DEVNULL)
-        subprocess.run([*apt_get, "install", "--yes", package], check=False, stdin=subprocess.DEVNULL)
+    print("This Python lacks ensurepip")
+    install(package)
     if not has_ensurepip():
         sys.exit(
             f"{sys.executable} cannot create virtual environments: its module ensurepip is missing. "
             f"Install it (Debian and Ubuntu: apt-get install {package}), or name another Python: "
             "make PYTHON=/path/to/python3.12 ..."
         )
-
-
-def privilege_prefix() -> "list[str] | None":
-    """Give the command prefix that runs as root without a password, or None where there is none."""
-    if os.geteuid() == 0:
-        return []
-    sudo = ["sudo", "-n"]
-    if shutil.which("sudo") and subprocess.run([*sudo, "true"], check=False, capture_output=True).returncode == 0:
-        return sudo
-    return None
 
 
 if __name__ == "__main__":
