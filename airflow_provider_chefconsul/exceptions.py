@@ -26,6 +26,14 @@ class WriteRefused(ChefConsulError):
     """A desired state was not written because a rule of its author forbids it from here."""
 
 
+class StaleWrite(WriteRefused):
+    """A desired state was not written because one that belongs to a later time stands."""
+
+
+class EnvironmentLeased(WriteRefused):
+    """A desired state was not written because another Dag run holds the environment."""
+
+
 class NoMembers(ChefConsulError):
     """A tier has no members, so there is nobody to act or to wait for; never taken for success."""
 

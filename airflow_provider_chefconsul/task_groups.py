@@ -11,8 +11,8 @@ from airflow.sdk import BaseOperator, TaskGroup, conf
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
-from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.desired import Scalar
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy, TierSnapshot, Wait
+from airflow_provider_chefconsul.rollout.convergence import TierSnapshot, Wait
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Writer
 from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence
 

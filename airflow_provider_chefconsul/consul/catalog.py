@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -33,16 +34,31 @@ async def read_members(client: ConsulClient, selector: Selector) -> Members:
 
     :raises AccessDenied: the token sees no nodes or services at all, which Consul does not call an error.
     """
-    nodes = await _list_nodes(client, selector)
+    nodes = await _list_nodes(client, selector)  # each with its metadata
     if not nodes:
         await check_can_list(client, "node")
         if isinstance(selector, ServiceMembers):
             await check_can_list(client, "service")
     _, critical = await client.read("/v1/health/state/critical", _NOT_ALIVE)
     not_alive = {check["Node"] for check in critical}
-    if isinstance(selector, ListedMembers):
-        return {node: Member(node, is_present=node in nodes and node not in not_alive) for node in selector.nodes}
-    return {node: Member(node, is_present=node not in not_alive) for node in sorted(nodes)}
+    unhealthy = await _list_unhealthy(client, selector)
+    names = selector.nodes if isinstance(selector, ListedMembers) else sorted(nodes)
+    return {
+        node: Member(node, node in nodes and node not in not_alive, unhealthy.get(node, ()), nodes.get(node, {}))
+        for node in names
+    }
+
+
+async def _list_unhealthy(client: ConsulClient, selector: Selector) -> dict[str, tuple[str, ...]]:
+    """By node, the checks of the service that do not pass; a service alone has such."""
+    if not isinstance(selector, ServiceMembers):
+        return {}
+    _, found = await client.read(f"/v1/health/checks/{selector.service}", {"filter": 'Status != "passing"'})
+    unhealthy: dict[str, tuple[str, ...]] = {}
+    for check in found:
+        said = f"{check['Name']} is {check['Status']}"
+        unhealthy[check["Node"]] = (*unhealthy.get(check["Node"], ()), said)
+    return unhealthy
 
 
 async def await_member_change(client: ConsulClient, selector: Selector, index: int) -> int:
@@ -64,7 +80,8 @@ async def await_member_change(client: ConsulClient, selector: Selector, index: i
     return found
 
 
-async def _list_nodes(client: ConsulClient, selector: Selector) -> set[str]:
+async def _list_nodes(client: ConsulClient, selector: Selector) -> dict[str, Mapping[str, str]]:
+    """By node, its metadata."""
     match selector:
         case ServiceMembers(service):
             _, found = await client.read(f"/v1/catalog/service/{service}")
@@ -72,7 +89,8 @@ async def _list_nodes(client: ConsulClient, selector: Selector) -> set[str]:
             _, found = await client.read("/v1/catalog/nodes", {"node-meta": f"{key}:{value}"})
         case ListedMembers():
             _, found = await client.read("/v1/catalog/nodes")
-    return {entry["Node"] for entry in found}
+    is_service = isinstance(selector, ServiceMembers)
+    return {entry["Node"]: (entry["NodeMeta"] if is_service else entry["Meta"]) or {} for entry in found}
 
 
 async def check_can_list(client: ConsulClient, kind: str) -> None:

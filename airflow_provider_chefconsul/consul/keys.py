@@ -38,6 +38,10 @@ class Keys:
         """The tier's desired state."""
         return f"{self.tier(environment, tier)}desired"
 
+    def lease(self, environment: str) -> str:
+        """Who holds the environment."""
+        return f"{self.environment(environment)}_lease"
+
     def reports(self, environment: str, tier: str) -> str:
         """What the tier's reports begin with; ends with a slash, the rest is the node's name."""
         return f"{self.tier(environment, tier)}nodes/"

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import await_member_change, read_members
+from airflow_provider_chefconsul.consul.commit import Commit, PlannedTier
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.exceptions import (
-    ConsulUnavailable,
-    MalformedDocument,
-    NoDesiredState,
-    NoMembers,
-    RequestTooLarge,
-    TransactionConflict,
-    WriteRefused,
-)
-from airflow_provider_chefconsul.rollout.change import Change, Refused, Unchanged, Write, plan_write
+from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredState, NoMembers
+from airflow_provider_chefconsul.rollout.change import NOBODY, Change, Decision, Unchanged, Write, plan_write
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.membership import Members, Selector
+from airflow_provider_chefconsul.rollout.membership import Members, Selector, ServiceMembers
 from airflow_provider_chefconsul.rollout.name import is_name
 from airflow_provider_chefconsul.rollout.report import NodeReport
+from airflow_provider_chefconsul.rollout.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.rollout.standing import Evidence
 
 if TYPE_CHECKING:
@@ -128,83 +121,36 @@ class SharedView:
             listing.cancel()
             await asyncio.gather(reading, listing, return_exceptions=True)
 
-    async def write(self, environment: str, changes: Mapping[str, Change]) -> dict[str, Write | Unchanged]:
-        """Write the desired states of one or several tiers in one transaction, each with its history entry.
-
-        Each write names the ModifyIndex that it replaces; when somebody else wrote first, it is planned again on what
-        stands then. When an answer is lost, the history tells whether the write was made, so it is not made twice.
+    async def write(
+        self, environment: str, changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None = None
+    ) -> dict[str, Write | Unchanged]:
+        """Write the desired states of one or several tiers in one transaction; see :class:`Commit`.
 
         :param changes: by tier.
+        :param selectors: by tier, who belongs to it, for changes with a canary; the service named like it by default.
         :returns: by tier, what was done, with the generation that the change has; somebody may have written since.
-        :raises WriteRefused: a change is not allowed from where its tier is; nothing was written.
-        :raises MalformedDocument: what stands cannot be read, so it is not replaced; nothing was written.
         """
-        give_up = monotonic() + self._patience.total_seconds()
-        unanswered: dict[str, Write | Unchanged] = {}
-        while True:
-            try:
-                if unanswered and await self._has_written(environment, unanswered):
-                    return unanswered
-                unanswered = {}
-                decisions: dict[str, Write | Unchanged] = {}
-                operations: list[Mapping[str, Any]] = []
-                for tier, change in changes.items():
-                    decisions[tier], index = await self._plan(environment, tier, change)
-                    operations += self._operations(environment, tier, decisions[tier], index)
-                if operations:
-                    unanswered = decisions
-                    await self.client.transact(operations)
-            except RequestTooLarge as error:
-                raise RequestTooLarge(
-                    f"{environment}/{', '.join(changes)}: too many tiers or values: {error}"
-                ) from error
-            except TransactionConflict:
-                unanswered = {}
-                if monotonic() > give_up:
-                    raise
-            except ConsulUnavailable:
-                if monotonic() > give_up:
-                    raise
-            else:
-                return decisions
-            await asyncio.sleep(0.1)
+        return await Commit(self, environment, _ChangePlanner(self, changes, selectors or {})).run(self._patience)
 
-    async def _has_written(self, environment: str, decisions: Mapping[str, Write | Unchanged]) -> bool:
-        """Whether a transaction whose answer was lost took effect: history says so, even when others wrote since."""
-        for tier, decision in decisions.items():
-            if isinstance(decision, Write):
-                entry = await self.client.get(self.keys.history(environment, tier, decision.generation))
-                return entry is not None and entry.value == decision.desired.to_json().encode()
-        return False
+    async def roll_back(
+        self, environment: str, tiers: Iterable[str], rollback: RollBack
+    ) -> dict[str, Write | Unchanged]:
+        """Roll one or several tiers back in one transaction; see :class:`Commit`.
 
-    async def _plan(self, environment: str, tier: str, change: Change) -> tuple[Write | Unchanged, int]:
-        """What to do about a change, and the ModifyIndex that a write replaces; 0 when there is nothing to replace."""
-        key = self.keys.desired(environment, tier)
-        entry = await self.client.get(key)
-        try:
-            current = DesiredState.from_json(key, entry.value) if entry else None
-        except MalformedDocument as error:
-            advice = f"put back the newest document below {self.keys.histories(environment, tier)}"
-            raise type(error)(key, f"{error.problem}; {advice}") from error
-        _, history = await self.client.names(self.keys.histories(environment, tier))
-        newest = max((int(number) for key in history if (number := key.rpartition("/")[2]).isdecimal()), default=0)
-        written_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        decision = plan_write(current, change, written_at=written_at, newest_generation=newest)
-        if isinstance(decision, Refused):
-            raise WriteRefused(f"{environment}/{tier}: {decision.reason}")
-        return decision, entry.modify_index if entry else 0
+        :returns: by tier, what was done, with the generation that its nodes go back to.
+        """
+        return await Commit(self, environment, _RollBackPlanner(self, environment, rollback, tiers)).run(self._patience)
 
-    def _operations(
-        self, environment: str, tier: str, decision: Write | Unchanged, index: int
-    ) -> list[Mapping[str, Any]]:
-        if isinstance(decision, Unchanged):
-            return []
-        document = decision.desired.to_json().encode()
-        history = self.keys.history(environment, tier, decision.generation)
-        return [
-            {"Verb": "cas", "Key": self.keys.desired(environment, tier), "Value": document, "Index": index},
-            {"Verb": "cas", "Key": history, "Value": document, "Index": 0},  # a generation is written once
-        ]
+    async def history(self, environment: str, tier: str) -> dict[int, DesiredState]:
+        """By generation, oldest first, the desired states as they were first written; unreadable ones are left out."""
+        _, entries = await self.client.tree(self.keys.histories(environment, tier))
+        found = {}
+        for entry in entries:
+            number = entry.key.rpartition("/")[2]
+            desired = _read_desired(entry)
+            if number.isdecimal() and isinstance(desired, DesiredState):
+                found[int(number)] = desired
+        return dict(sorted(found.items()))
 
     async def _read(self, environment: str, tier: str, last: TierRecord | None) -> TierRecord:
         """Read the tier; after a last read, block until it has changed, and parse only what is new."""
@@ -243,6 +189,44 @@ class SharedView:
         """A list leaves out what the token may not read: before nobody has reported, ask for one report by name."""
         if not record.evidence and members:
             await self.client.get(self.keys.report(environment, tier, next(iter(members))))
+
+
+class _ChangePlanner:
+    """Plans changes of tiers."""
+
+    def __init__(self, view: SharedView, changes: Mapping[str, Change], selectors: Mapping[str, Selector]) -> None:
+        self.tiers: Sequence[str] = list(changes)
+        self.writer = next(iter(changes.values())).writer
+        self._view = view
+        self._changes = changes
+        self._selectors = selectors
+
+    async def plan(self, planned: PlannedTier) -> Decision:
+        """Decide for one tier."""
+        tier, change = planned.tier, self._changes[planned.tier]
+        members = NOBODY
+        if change.canary is not None:
+            members = await read_members(self._view.client, self._selectors.get(tier, ServiceMembers(tier)))
+        newest = max(planned.generations, default=0)
+        return plan_write(
+            planned.current, change, written_at=planned.written_at, newest_generation=newest, members=members
+        )
+
+
+class _RollBackPlanner:
+    """Plans rollbacks of tiers."""
+
+    def __init__(self, view: SharedView, environment: str, rollback: RollBack, tiers: Iterable[str]) -> None:
+        self.tiers: Sequence[str] = list(tiers)
+        self.writer = rollback.writer
+        self._view = view
+        self._environment = environment
+        self._rollback = rollback
+
+    async def plan(self, planned: PlannedTier) -> Decision:
+        """Decide for one tier."""
+        history = await self._view.history(self._environment, planned.tier)
+        return plan_rollback(planned.current, self._rollback, history, written_at=planned.written_at)
 
 
 def _read_desired(entry: Entry | None) -> DesiredState | MalformedDocument | None:

@@ -13,7 +13,6 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 from airflow_provider_chefconsul.rollout.convergence import (
     Converged,
-    ConvergencePolicy,
     Failed,
     TierSnapshot,
     Verdict,
@@ -22,6 +21,7 @@ from airflow_provider_chefconsul.rollout.convergence import (
     evaluate,
 )
 from airflow_provider_chefconsul.rollout.membership import Selector
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.standing import Summary
 
 log = logging.getLogger(__name__)
@@ -105,46 +105,57 @@ class _TierWait:
         limit, first_look = wait.deadline, max(wait.deadline, datetime.now(UTC) + _FIRST_LOOK)
         if until is not None:
             limit, first_look = min(limit, until), min(first_look, until)
+        moment = first_look
         while True:
             try:
                 async with (
-                    asyncio.timeout(_seconds_until(limit if self.last else first_look)) as timeout,
+                    asyncio.timeout(_seconds_until(moment)) as timeout,
                     aclosing(self.view.watch(self.environment, self.tier, self.selector)) as watch,
                 ):
                     async for self.last in watch:
                         self.trouble = None
                         wait, verdict = await self._judge(wait, self.last)
                         record(self.tier, WaitResult(verdict, wait))
-                        timeout.reschedule(asyncio.get_running_loop().time() + _seconds_until(limit))
+                        moment = min(limit, wait.next_moment(self.policy))
+                        timeout.reschedule(asyncio.get_running_loop().time() + _seconds_until(moment))
             except ConsulUnavailable as error:
                 if self.trouble is None:
                     line = f"{self.environment}/{self.tier}: {error}; trying again until {wait.deadline.isoformat()}"
                     self.on_progress(line)
                 self.trouble = error
+                moment = limit if self.last else first_look
                 await asyncio.sleep(_BACKOFF)
             except TimeoutError:
-                record(self.tier, WaitResult(self._judge_at(limit, wait), wait))
-                return
+                if moment >= limit:
+                    record(self.tier, WaitResult(self._judge_at(limit, wait), wait))
+                    return
+                # Time alone may have changed the verdict: look once more, and judge by that.
+                moment = min(limit, datetime.now(UTC) + _FIRST_LOOK)
 
     async def _judge(self, wait: Wait, snapshot: TierSnapshot) -> tuple[Wait, Verdict]:
-        wait = wait.observe(snapshot)
-        verdict = evaluate(snapshot, wait, self.policy, now=datetime.now(UTC))
+        wait, verdict = self._hold(wait, snapshot)
         if isinstance(verdict, Failed):
             # It is final, and a server that has just been elected may have answered from an old state: look again.
             snapshot = await self.view.snapshot(self.environment, self.tier, self.selector)
-            wait = wait.observe(snapshot)
-            verdict = evaluate(snapshot, wait, self.policy, now=datetime.now(UTC))
+            wait, verdict = self._hold(wait, snapshot)
         line = f"{self.environment}/{self.tier} generation {wait.generation}: {verdict.summary}"
+        if isinstance(verdict, Waiting) and wait.holding_since is not None:
+            line += f"; this must hold for {self.policy.min_healthy_time}"
         if line != self.last_line:
             self.on_progress(line)
             self.last_line = line
         return wait, verdict
 
+    def _hold(self, wait: Wait, snapshot: TierSnapshot) -> tuple[Wait, Verdict]:
+        now = datetime.now(UTC)
+        wait = wait.observe(snapshot, now=now)
+        return wait.hold(evaluate(snapshot, wait, self.policy, now=now), self.policy, now=now)
+
     def _judge_at(self, limit: datetime, wait: Wait) -> Verdict:
         """What to say when time is up."""
         summary = Summary(wait.generation)
         if self.last is not None:
-            verdict = evaluate(self.last, wait, self.policy, now=limit)
+            _, verdict = wait.hold(evaluate(self.last, wait, self.policy, now=limit), self.policy, now=limit)
             if self.trouble is None:
                 return verdict
             summary = verdict.summary

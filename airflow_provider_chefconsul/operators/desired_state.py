@@ -12,10 +12,10 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.rollout.change import Change, Unchanged, Write
-from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.desired import Scalar, Writer, check_values
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_name, check_tiers
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 

@@ -1,5 +1,5 @@
 """The domain: what is desired, what is reported, who must report, and when a tier has converged. Pure functions."""
 
-from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 
 __all__ = ["ConvergencePolicy"]

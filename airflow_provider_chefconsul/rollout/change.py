@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.rollout.membership import Members
+from airflow_provider_chefconsul.rollout.wave import NoWave, Wave, plan_canary
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What somebody wants of a tier.
 
+    :param canary: the part of the tier that shall have it; None is all of it.
     :param allowed_from: states that the tier may be in now; None in the list stands for a tier that has no desired
         state yet. None instead of a list allows any.
-    :param sequence: the logical time that the write belongs to, in seconds since the epoch; recorded.
+    :param sequence: the logical time that the write belongs to, in seconds since the epoch; older than what stands, it
+        is stale. None is never stale.
     :param force: make a new generation although nothing differs, so that every node runs and reports again.
     """
 
     state: str
     writer: Writer
     values: Mapping[str, Scalar] = field(default_factory=dict)
+    canary: Wave | None = None
     allowed_from: Sequence[str | None] | None = None
     sequence: int | None = None
     force: bool = False
@@ -28,14 +33,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Write this desired state in place of the one that was read."""
+    """Write this desired state in place of the one that was read.
+
+    :param generation: the generation of the assignment that was asked for.
+    :param is_new: whether that generation begins with this write; a canary that widens, is promoted or is taken back
+        keeps its nodes' generations.
+    """
 
     desired: DesiredState
-
-    @property
-    def generation(self) -> int:
-        """The generation that the write makes."""
-        return self.desired.generation
+    generation: int
+    is_new: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,43 +54,64 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The change is not allowed from here."""
+    """The change is not allowed from here; ``is_stale`` when that is because something later stands."""
 
     reason: str
+    is_stale: bool = False
 
 
 Decision = Write | Unchanged | Refused
+NOBODY: Members = {}
 
 
 def plan_write(
-    current: DesiredState | None, change: Change, *, written_at: str, newest_generation: int = 0
+    current: DesiredState | None,
+    change: Change,
+    *,
+    written_at: str,
+    newest_generation: int = 0,
+    members: Members = NOBODY,
 ) -> Decision:
     """Decide what a change means for a tier.
 
     A change that already stands is ``Unchanged``, so that a retry never makes a second generation. This holds for a
-    forced change too: what its own task instance wrote is not written again.
+    forced change too: what its own task instance wrote is not written again. A change that is a canary's content
+    promotes it, one that is the stable content takes the canary back; both keep the generations, so that nodes which
+    are there already do nothing.
 
     :param current: what stands now; None when the tier has no desired state.
     :param written_at: the time to record, ISO 8601.
     :param newest_generation: the newest in the tier's history. A desired state that was deleted or set back starts
         above it, since nodes' old reports would else count for the new generation.
+    :param members: the tier's members today, for a canary.
     """
     if current is not None and _stands(current, change):
         return Unchanged(current.stable.generation)
+    if current is not None and (stale := find_stale(current, change.sequence)):
+        return stale
     state = current.stable.state if current is not None else None
     if change.allowed_from is not None and state not in change.allowed_from:
         allowed = ", ".join("no desired state yet" if name is None else name for name in change.allowed_from)
         standing = f"is in state {state}" if state is not None else "has no desired state yet"
         return Refused(f"state {change.state} is allowed from {allowed or 'nowhere'}, but the tier {standing}")
-    generation = max(current.generation if current is not None else 0, newest_generation) + 1
-    return Write(
-        DesiredState(
-            generation=generation,
-            stable=Assignment(generation, change.state, dict(change.values)),
-            written_by=change.writer,
-            written_at=written_at,
-            sequence=change.sequence,
-        )
+    planned = _plan(current, change, members, max(current.generation if current else 0, newest_generation) + 1)
+    if not isinstance(planned, Write):
+        return planned
+    sequence = change.sequence
+    if sequence is None and current is not None:
+        sequence = current.sequence
+    desired = replace(planned.desired, written_by=change.writer, written_at=written_at, sequence=sequence)
+    return replace(planned, desired=desired)
+
+
+def find_stale(current: DesiredState, sequence: int | None) -> Refused | None:
+    """What refuses a write that belongs to an earlier logical time than what stands; None when nothing does."""
+    if sequence is None or current.sequence is None or sequence >= current.sequence:
+        return None
+    return Refused(
+        f"the write is stale: it belongs to sequence {sequence}, and generation {current.generation} of sequence "
+        f"{current.sequence} stands, written by {current.written_by} at {current.written_at}",
+        is_stale=True,
     )
 
 
@@ -91,3 +119,30 @@ def _stands(current: DesiredState, change: Change) -> bool:
     if current.canary is not None or not current.stable.has_content(change.state, change.values):
         return False
     return not change.force or current.written_by == change.writer
+
+
+def _plan(current: DesiredState | None, change: Change, members: Members, generation: int) -> Decision:
+    """Who is assigned what; the caller fills in who wrote it."""
+    new = Assignment(generation, change.state, dict(change.values))
+    if current is None:
+        if change.canary is not None:
+            return Refused("a canary needs a desired state that the other nodes keep, and the tier has none yet")
+        return Write(DesiredState(generation, new, change.writer, ""), generation)
+    standing = current.canary
+    is_of_canary = standing is not None and standing.assignment.has_content(change.state, change.values)
+    if standing is not None and not change.force and current.stable.has_content(change.state, change.values):
+        return Write(replace(current, canary=None), current.stable.generation, is_new=False)
+    if change.canary is not None:
+        assignment = standing.assignment if standing is not None and is_of_canary else new
+        canary = plan_canary(assignment, standing if is_of_canary else None, change.canary, members)
+        if isinstance(canary, NoWave):
+            return Refused(canary.reason)
+        if canary == standing:
+            return Unchanged(assignment.generation)
+        newest = max(current.generation, assignment.generation)
+        return Write(replace(current, generation=newest, canary=canary), assignment.generation, is_new=not is_of_canary)
+    if standing is not None and is_of_canary and not change.force:
+        promoted = replace(current, stable=standing.assignment, canary=None, previous=current.stable.generation)
+        return Write(promoted, standing.assignment.generation, is_new=False)
+    changed = DesiredState(generation, new, change.writer, "", previous=current.stable.generation)
+    return Write(changed, generation)

@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
-from airflow_provider_chefconsul.rollout.count import Count, ceiling_of, check_count, floor_of
+from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.rollout.count import ceiling_of, floor_of
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.membership import Members, carry_over
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, Summary, judge
 
-
-@dataclass(frozen=True, slots=True)
-class ConvergencePolicy:
-    """When a wait is over. Counts are numbers of nodes or "N%".
-
-    :param min_converged: how many of the members present must have converged; a percentage is rounded up.
-    :param max_failed: how many of the members present may have failed before the wait fails at once; a percentage is
-        rounded down.
-    :param max_absent: how many of all members may be absent when the tier converges; None is any number.
-    :param min_members: how many members must really have converged, so that a tier of absent nodes never passes.
-    :param timeout: how long one try may take.
-    """
-
-    min_converged: Count = "100%"
-    max_failed: Count = 0
-    max_absent: Count | None = None
-    min_members: int = 1
-    timeout: timedelta = timedelta(minutes=30)
-
-    def __post_init__(self) -> None:
-        """Refuse what can never be meant.
-
-        :raises InvalidInput: names the parameter.
-        """
-        check_count("min_converged", self.min_converged)
-        check_count("max_failed", self.max_failed)
-        if self.max_absent is not None:
-            check_count("max_absent", self.max_absent)
-        if type(self.min_members) is not int or self.min_members < 1:
-            raise InvalidInput(f"min_members must be a number of at least 1, not {self.min_members!r}")
-        if not isinstance(self.timeout, timedelta) or self.timeout <= timedelta(0):
-            raise InvalidInput(f"timeout must be a timedelta above zero, not {self.timeout!r}")
-
-    def to_fields(self) -> dict[str, Any]:
-        """The policy as JSON scalars; durations in seconds."""
-        return {**asdict(self), "timeout": self.timeout.total_seconds()}
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> ConvergencePolicy:
-        """What :meth:`to_fields` gave."""
-        return cls(**{**fields, "timeout": timedelta(seconds=fields["timeout"])})
+_NAMED = 8  # nodes that a reason names
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +40,8 @@ class Wait:
     :param seen_members: members seen since the wait began.
     :param seen_converged: members seen converged since then; a later run of the same generation leaves them converged
         unless it fails, so that nodes which run Chef on an interval cannot keep a tier from ever converging.
+    :param progressed_at: aware; when the last of those was first seen so, or the wait began to look.
+    :param holding_since: aware; since when the policy has been met without a break; None when it is not.
     """
 
     generation: int
@@ -86,6 +49,8 @@ class Wait:
     failures_after: int = 0
     seen_members: frozenset[str] = frozenset()
     seen_converged: frozenset[str] = frozenset()
+    progressed_at: datetime | None = None
+    holding_since: datetime | None = None
 
     def to_fields(self) -> dict[str, Any]:
         """The wait as JSON values."""
@@ -95,6 +60,8 @@ class Wait:
             "failures_after": self.failures_after,
             "seen_members": sorted(self.seen_members),
             "seen_converged": sorted(self.seen_converged),
+            "progressed_at": self.progressed_at and self.progressed_at.isoformat(),
+            "holding_since": self.holding_since and self.holding_since.isoformat(),
         }
 
     @classmethod
@@ -106,12 +73,16 @@ class Wait:
             failures_after=fields["failures_after"],
             seen_members=frozenset(fields["seen_members"]),
             seen_converged=frozenset(fields["seen_converged"]),
+            progressed_at=_read_moment(fields["progressed_at"]),
+            holding_since=_read_moment(fields["holding_since"]),
         )
 
-    def observe(self, snapshot: TierSnapshot) -> Wait:
+    def observe(self, snapshot: TierSnapshot, *, now: datetime) -> Wait:
         """This wait, having seen the snapshot too."""
+        progressed_at = self.progressed_at or now
         if not isinstance(snapshot.desired, DesiredState):
-            return replace(self, seen_members=self.seen_members.union(snapshot.members))
+            seen = self.seen_members.union(snapshot.members)
+            return replace(self, seen_members=seen, progressed_at=progressed_at)
         converged = {
             node
             for node, evidence in snapshot.evidence.items()
@@ -123,7 +94,25 @@ class Wait:
             self,
             seen_members=self.seen_members.union(snapshot.members),
             seen_converged=self.seen_converged | converged,
+            progressed_at=progressed_at if converged <= self.seen_converged else now,
         )
+
+    def hold(self, verdict: Verdict, policy: ConvergencePolicy, *, now: datetime) -> tuple[Wait, Verdict]:
+        """This wait with what a verdict means for it, and the verdict once it has held for long enough."""
+        if not isinstance(verdict, Converged):
+            return replace(self, holding_since=None), verdict
+        since = self.holding_since or now
+        is_enough = now - since >= policy.min_healthy_time
+        return replace(self, holding_since=since), verdict if is_enough else Waiting(verdict.summary)
+
+    def next_moment(self, policy: ConvergencePolicy) -> datetime:
+        """When the verdict may change although nothing that is observed does."""
+        moments = [self.deadline]
+        if self.holding_since is not None:
+            moments.append(self.holding_since + policy.min_healthy_time)
+        elif self.progressed_at is not None and policy.progress_deadline is not None:
+            moments.append(self.progressed_at + policy.progress_deadline)
+        return min(moments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,31 +165,52 @@ def evaluate(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, *, n
                 snapshot.evidence.get(node),
                 failures_after=wait.failures_after,
                 has_converged_before=node in wait.seen_converged,
+                must_be_healthy=policy.min_healthy_time > timedelta(0),
             )
             for node, member in members.items()
             if (assignment := desired.assignment_for(node)).generation == wait.generation
         },
     )
-    return _weigh(summary, policy, is_late=now >= wait.deadline)
+    stalled = None
+    if policy.progress_deadline is not None and wait.progressed_at is not None:
+        stalled = now >= wait.progressed_at + policy.progress_deadline
+    return _weigh(summary, members, policy, is_late=now >= wait.deadline, is_stalled=bool(stalled))
 
 
-def _weigh(summary: Summary, policy: ConvergencePolicy, *, is_late: bool) -> Verdict:
-    present, absent = summary.present, summary.count(Standing.ABSENT)
+def _weigh(
+    summary: Summary, members: Members, policy: ConvergencePolicy, *, is_late: bool, is_stalled: bool
+) -> Verdict:
+    present, absent = summary.present, sum(not member.is_present for member in members.values())
     failed, converged = summary.count(Standing.FAILED), summary.count(Standing.CONVERGED)
-    may_fail = floor_of(policy.max_failed, present)
-    if failed > may_fail:
-        return Failed(f"{failed} of {present} members present failed; max_failed={policy.max_failed}", summary)
+    all_present = len(members) - absent
+    if failed > floor_of(policy.max_failed, all_present):
+        named = _name(summary, Standing.FAILED)
+        reason = f"{failed} of {all_present} members present failed ({named}); max_failed={policy.max_failed} is spent"
+        return Failed(reason, summary)
     needed = max(ceiling_of(policy.min_converged, present), policy.min_members)
     missing = []
     if converged < needed:
         missing.append(f"{converged} of {present} members present converged, {needed} are needed")
-    if policy.max_absent is not None and absent > floor_of(policy.max_absent, len(summary.nodes)):
-        missing.append(f"{absent} of {len(summary.nodes)} members are absent; max_absent={policy.max_absent}")
+    if policy.max_absent is not None and absent > floor_of(policy.max_absent, len(members)):
+        named = ", ".join(sorted(node for node, member in members.items() if not member.is_present)[:_NAMED])
+        missing.append(f"{absent} of {len(members)} members are absent ({named}); max_absent={policy.max_absent}")
     if not missing:
         return Converged(summary)
+    if is_stalled and not is_late:
+        reason = f"no further node converged within progress_deadline={policy.progress_deadline}: {'; '.join(missing)}"
+        return Failed(reason, summary)
     if is_late:
         return Failed(f"deadline passed: {'; '.join(missing)}", summary, is_timeout=True)
     return Waiting(summary)
+
+
+def _name(summary: Summary, standing: Standing) -> str:
+    nodes = summary.by_standing.get(standing, [])
+    return ", ".join(nodes[:_NAMED]) + (", …" if len(nodes) > _NAMED else "")
+
+
+def _read_moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _superseded(desired: DesiredState, generation: int) -> str:

@@ -70,6 +70,10 @@ class Writer:
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
         return f"Dag {self.dag_id}, run {self.run_id}, task {self.task_id}{mapped}"
 
+    def is_same_run(self, other: Writer) -> bool:
+        """Whether both belong to one Dag run."""
+        return (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
+
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
@@ -78,6 +82,7 @@ class DesiredState:
     :param generation: the newest generation of the tier; grows by one with each new assignment.
     :param sequence: the logical time the write belongs to, in seconds since the epoch; null when it has none.
     :param written_at: ISO 8601, UTC, by the writer's clock; for people, no decision rests on it.
+    :param previous: the generation that was stable before this one; what a rollback goes back to.
     """
 
     generation: int
@@ -86,6 +91,7 @@ class DesiredState:
     written_at: str
     sequence: int | None = None
     canary: Canary | None = None
+    previous: int | None = None
 
     def assignment_for(self, node: str) -> Assignment:
         """The assignment of one node: the canary's when it covers the node, else the stable one."""
@@ -115,6 +121,7 @@ class DesiredState:
             "sequence": self.sequence,
             "written_by": asdict(self.written_by),
             "written_at": self.written_at,
+            "previous": self.previous,
         }
         return json.dumps(fields, allow_nan=False)
 
@@ -140,6 +147,7 @@ class DesiredState:
             written_at=document.text("written_at"),
             sequence=document.integer("sequence") if document.has("sequence") else None,
             canary=canary,
+            previous=document.integer("previous") if document.has("previous") else None,
         )
 
 

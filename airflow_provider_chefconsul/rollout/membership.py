@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.name import check_name
@@ -11,10 +11,16 @@ from airflow_provider_chefconsul.rollout.name import check_name
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A node that Consul lists for a tier; absent when its agent is not alive."""
+    """A node that Consul lists for a tier; absent when its agent is not alive.
+
+    :param unhealthy: the service checks on it that do not pass, where the tier is a service.
+    :param meta: its metadata.
+    """
 
     node: str
     is_present: bool = True
+    unhealthy: tuple[str, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
 
 
 Members = Mapping[str, Member]

@@ -28,6 +28,7 @@ class Standing(StrEnum):
     OLD_GENERATION = "old_generation"
     WRONG_STATE = "wrong_state"
     MALFORMED = "malformed_report"
+    UNHEALTHY = "unhealthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,29 @@ def judge(
     *,
     failures_after: int = 0,
     has_converged_before: bool = False,
+    must_be_healthy: bool = False,
 ) -> tuple[Standing, str]:
     """Where one member stands, and why.
 
     :param failures_after: a failure in a report with a ModifyIndex up to this is history.
     :param has_converged_before: it was seen converged on this assignment; a later run that is still going, or that
         ended before it had read a generation, has taken nothing of that away.
+    :param must_be_healthy: whether a converged member with failing service checks is held up by them.
     """
+    standing, why = _judge(member, assignment, evidence, failures_after, has_converged_before=has_converged_before)
+    if standing is Standing.CONVERGED and must_be_healthy and member.unhealthy:
+        return Standing.UNHEALTHY, ", ".join(member.unhealthy)
+    return standing, why
+
+
+def _judge(
+    member: Member,
+    assignment: Assignment,
+    evidence: Evidence | None,
+    failures_after: int,
+    *,
+    has_converged_before: bool,
+) -> tuple[Standing, str]:
     if not member.is_present:
         return Standing.ABSENT, "its agent is not alive"
     if evidence is None:

@@ -13,8 +13,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.name import check_tiers
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 from airflow_provider_chefconsul.triggers.remote_exec import BEGINNING_KEY

@@ -12,8 +12,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.convergence import ConvergencePolicy, Wait
+from airflow_provider_chefconsul.rollout.convergence import Wait
 from airflow_provider_chefconsul.rollout.membership import parse_members
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 
 if TYPE_CHECKING:

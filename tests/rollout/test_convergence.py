@@ -9,7 +9,6 @@ import pytest
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
 from airflow_provider_chefconsul.rollout.convergence import (
     Converged,
-    ConvergencePolicy,
     Failed,
     TierSnapshot,
     Verdict,
@@ -18,6 +17,7 @@ from airflow_provider_chefconsul.rollout.convergence import (
     evaluate,
 )
 from airflow_provider_chefconsul.rollout.desired import Canary
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Standing
 from tests.factory import (

@@ -16,7 +16,6 @@ from airflow_provider_chefconsul.exceptions import MalformedDocument, UnknownSch
 from airflow_provider_chefconsul.rollout.canary import BUCKETS
 from airflow_provider_chefconsul.rollout.convergence import (
     Converged,
-    ConvergencePolicy,
     Failed,
     TierSnapshot,
     Verdict,
@@ -26,6 +25,7 @@ from airflow_provider_chefconsul.rollout.convergence import (
 )
 from airflow_provider_chefconsul.rollout.desired import Assignment, Canary, DesiredState
 from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing
 from tests.factory import NOW, make_assignment, make_desired, make_report, make_wait

@@ -1,0 +1,197 @@
+"""Writing desired states: one transaction with a check of everything that was planned on, and a history entry each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.exceptions import (
+    ConsulUnavailable,
+    EnvironmentLeased,
+    MalformedDocument,
+    RequestTooLarge,
+    StaleWrite,
+    TransactionConflict,
+    WriteRefused,
+)
+from airflow_provider_chefconsul.rollout.change import Decision, Refused, Unchanged, Write
+from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
+from airflow_provider_chefconsul.rollout.lease import Holder, Lease
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
+
+LONGEST_TRANSACTION = 64  # operations; later versions of Consul take more
+HISTORY_KEPT = 50  # generations of each tier
+_PRUNED_AT_ONCE = 8  # of each tier; a longer history shrinks by and by
+_PAUSE = 0.1  # seconds
+
+Operation = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTier:
+    """What a plan rests on: the desired state that stands, and the generations in the tier's history."""
+
+    tier: str
+    current: DesiredState | None
+    generations: Sequence[int]
+    written_at: str
+
+
+class Planner(Protocol):
+    """Decides for each of some tiers what is to be written; asked again when somebody else wrote first."""
+
+    tiers: Sequence[str]
+    writer: Writer
+
+    async def plan(self, planned: PlannedTier) -> Decision:
+        """Decide for one tier."""
+
+
+class View(Protocol):
+    """What a commit needs of the shared data view."""
+
+    client: ConsulClient
+    keys: Keys
+
+
+class Commit:
+    """One write of desired states, all or none.
+
+    Every write names the ModifyIndex that it replaces; when somebody else wrote first, it is planned again on what
+    stands then. While a lease stands on the environment, only the Dag run that holds it may write, which renews the
+    lease in the same transaction; while none stands, the transaction checks that none has appeared. When an answer is
+    lost, what stands tells whether the write was made, so it is not made twice.
+    """
+
+    def __init__(self, view: View, environment: str, planner: Planner) -> None:
+        self._client = view.client
+        self._keys = view.keys
+        self._environment = environment
+        self._planner = planner
+
+    async def run(self, patience: timedelta) -> dict[str, Write | Unchanged]:
+        """Write, trying again while Consul is unavailable for at most ``patience``.
+
+        :raises StaleWrite: something later stands; nothing was written.
+        :raises EnvironmentLeased: another Dag run holds the environment; nothing was written.
+        :raises WriteRefused: a change is not allowed from where its tier is; nothing was written.
+        :raises MalformedDocument: what stands cannot be read, so it is not replaced; nothing was written.
+        :raises RequestTooLarge: more tiers or values than one transaction takes; nothing was written.
+        """
+        give_up = monotonic() + patience.total_seconds()
+        unanswered: dict[str, Write | Unchanged] = {}
+        while True:
+            try:
+                if unanswered and await self._has_written(unanswered):
+                    return unanswered
+                unanswered = {}
+                decisions, operations = await self._plan()
+                if operations:
+                    unanswered = decisions
+                    await self._client.transact(operations)
+            except RequestTooLarge as error:
+                raise RequestTooLarge(f"{self._where()}: too many tiers or values: {error}") from error
+            except TransactionConflict:
+                unanswered = {}
+                if monotonic() > give_up:
+                    raise
+            except ConsulUnavailable:
+                if monotonic() > give_up:
+                    raise
+            else:
+                return decisions
+            await asyncio.sleep(_PAUSE)
+
+    async def _plan(self) -> tuple[dict[str, Write | Unchanged], list[Operation]]:
+        """What to do, and the transaction that does it; an empty one when nothing is to be written."""
+        # Before the tiers: should the lease change hands after this look, the transaction's check of it fails.
+        fence = await self._fence()
+        decisions: dict[str, Write | Unchanged] = {}
+        operations: list[Operation] = []
+        pruning: list[Operation] = []
+        for tier in self._planner.tiers:
+            decision, entry, generations = await self._decide(tier)
+            decisions[tier] = decision
+            if isinstance(decision, Write):
+                operations += self._operations(tier, decision, entry)
+                pruning += self._prune(tier, generations)
+        if not operations:
+            return decisions, []
+        operations = [fence, *operations]
+        if len(operations) > LONGEST_TRANSACTION:
+            raise RequestTooLarge(
+                f"{len(decisions)} tiers take {len(operations)} operations, and Consul takes {LONGEST_TRANSACTION} in "
+                f"one transaction; write fewer tiers at once"
+            )
+        return decisions, [*operations, *pruning[: LONGEST_TRANSACTION - len(operations)]]
+
+    async def _fence(self) -> Operation:
+        """The operation that fails when the environment's lease is not, or no longer, as it is now."""
+        key = self._keys.lease(self._environment)
+        entry = await self._client.get(key)
+        if entry is None:
+            return {"Verb": "check-not-exists", "Key": key}
+        lease = Lease.from_json(key, entry.value)
+        if lease.holder != Holder.of(self._planner.writer):
+            raise EnvironmentLeased(f"{self._where()}: environment {self._environment} is {lease.describe()}")
+        renewed = lease.renew(now=datetime.now(UTC)).to_json().encode()
+        return {"Verb": "cas", "Key": key, "Value": renewed, "Index": entry.modify_index}
+
+    async def _decide(self, tier: str) -> tuple[Write | Unchanged, Entry | None, list[int]]:
+        key = self._keys.desired(self._environment, tier)
+        entry = await self._client.get(key)
+        histories = self._keys.histories(self._environment, tier)
+        try:
+            current = DesiredState.from_json(key, entry.value) if entry else None
+        except MalformedDocument as error:
+            raise type(error)(key, f"{error.problem}; put back the newest document below {histories}") from error
+        _, names = await self._client.names(histories)
+        generations = sorted(int(number) for name in names if (number := name.rpartition("/")[2]).isdecimal())
+        written_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        decision = await self._planner.plan(PlannedTier(tier, current, generations, written_at))
+        if isinstance(decision, Refused):
+            kind = StaleWrite if decision.is_stale else WriteRefused
+            raise kind(f"{self._environment}/{tier}: {decision.reason}")
+        return decision, entry, generations
+
+    def _operations(self, tier: str, decision: Write, entry: Entry | None) -> list[Operation]:
+        document = decision.desired.to_json().encode()
+        index = entry.modify_index if entry else 0
+        operations: list[Operation] = [
+            {"Verb": "cas", "Key": self._keys.desired(self._environment, tier), "Value": document, "Index": index}
+        ]
+        if decision.is_new:  # a generation is written once
+            history = self._keys.history(self._environment, tier, decision.generation)
+            operations.append({"Verb": "cas", "Key": history, "Value": document, "Index": 0})
+        return operations
+
+    def _prune(self, tier: str, generations: Sequence[int]) -> list[Operation]:
+        too_many = max(0, len(generations) + 1 - HISTORY_KEPT)
+        return [
+            {"Verb": "delete", "Key": self._keys.history(self._environment, tier, generation)}
+            for generation in generations[: min(too_many, _PRUNED_AT_ONCE)]
+        ]
+
+    async def _has_written(self, decisions: Mapping[str, Write | Unchanged]) -> bool:
+        """Whether a transaction whose answer was lost took effect.
+
+        The history says so of a new generation, even when others wrote since; of another write only what stands does.
+        """
+        for tier, decision in decisions.items():
+            if isinstance(decision, Write):
+                key = self._keys.desired(self._environment, tier)
+                if decision.is_new:
+                    key = self._keys.history(self._environment, tier, decision.generation)
+                entry = await self._client.get(key)
+                return entry is not None and entry.value == decision.desired.to_json().encode()
+        return False
+
+    def _where(self) -> str:
+        return f"{self._environment}/{', '.join(self._planner.tiers)}"

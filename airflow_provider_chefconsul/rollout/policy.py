@@ -1,0 +1,78 @@
+"""When a wait is over: what its author demands, in numbers of nodes and in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.count import Count, check_count
+
+_DURATIONS = ("min_healthy_time", "progress_deadline", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class ConvergencePolicy:
+    """When a wait is over. Counts are numbers of nodes or "N%".
+
+    A wait for a canary looks at the nodes that the canary covers. Its ``min_converged`` is of those; its budgets are of
+    the whole tier, so that they are spent over all waves of a rollout together.
+
+    :param min_converged: how many of the members present must have converged; a percentage is rounded up.
+    :param max_failed: how many of the tier's members present may have failed before the wait fails at once; a
+        percentage is rounded down.
+    :param max_absent: how many of all the tier's members may be absent when the wait converges; None is any number.
+    :param min_members: how many members must really have converged, so that a tier of absent nodes never passes.
+    :param min_healthy_time: how long all of this must hold, without a break, and with all checks of the tier's service
+        passing on the converged nodes; zero asks for no checks.
+    :param progress_deadline: how long no further node may converge before the wait fails; None is the timeout.
+    :param timeout: how long one try may take.
+    """
+
+    min_converged: Count = "100%"
+    max_failed: Count = 0
+    max_absent: Count | None = None
+    min_members: int = 1
+    min_healthy_time: timedelta = timedelta(0)
+    progress_deadline: timedelta | None = None
+    timeout: timedelta = timedelta(minutes=30)
+
+    def __post_init__(self) -> None:
+        """Refuse what can never be meant.
+
+        :raises InvalidInput: names the parameter.
+        """
+        check_count("min_converged", self.min_converged)
+        check_count("max_failed", self.max_failed)
+        if self.max_absent is not None:
+            check_count("max_absent", self.max_absent)
+        if type(self.min_members) is not int or self.min_members < 1:
+            raise InvalidInput(f"min_members must be a number of at least 1, not {self.min_members!r}")
+        for name in _DURATIONS:
+            _check_duration(name, getattr(self, name))
+        if self.min_healthy_time >= self.timeout:
+            raise InvalidInput(f"min_healthy_time={self.min_healthy_time} does not fit into timeout={self.timeout}")
+
+    def to_fields(self) -> dict[str, Any]:
+        """The policy as JSON scalars; durations in seconds."""
+        durations = {name: getattr(self, name) for name in _DURATIONS}
+        return {**asdict(self), **{name: each and each.total_seconds() for name, each in durations.items()}}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> ConvergencePolicy:
+        """What :meth:`to_fields` gave."""
+        seconds = {name: fields[name] for name in _DURATIONS}
+        return cls(
+            **{**fields, **{name: None if each is None else timedelta(seconds=each) for name, each in seconds.items()}}
+        )
+
+
+def _check_duration(name: str, duration: object) -> None:
+    if name == "progress_deadline" and duration is None:
+        return
+    if not isinstance(duration, timedelta):
+        raise InvalidInput(f"{name} must be a timedelta, not {duration!r}")
+    if duration < timedelta(0) or (duration == timedelta(0) and name != "min_healthy_time"):
+        raise InvalidInput(f"{name} must be a timedelta above zero, not {duration!r}")

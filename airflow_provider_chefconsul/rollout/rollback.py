@@ -1,0 +1,99 @@
+"""Deciding a rollback: which content a tier goes back to. Pure: nothing is read or written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from airflow_provider_chefconsul.rollout.change import Decision, Refused, Unchanged, Write, find_stale
+from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """The one intended way back.
+
+    :param to: a generation, or ``"previous"``: what stood before the desired state that stands, or without its canary.
+    :param sequence: as in a change: a rollback older than what stands is stale, too.
+    :param only_own: refuse to take back what another Dag run wrote.
+    """
+
+    writer: Writer
+    to: int | Literal["previous"] = "previous"
+    sequence: int | None = None
+    only_own: bool = False
+
+
+def plan_rollback(
+    current: DesiredState | None,
+    rollback: RollBack,
+    history: Mapping[int, DesiredState],
+    *,
+    written_at: str,
+) -> Decision:
+    """Decide what a rollback means for a tier.
+
+    While a canary is out, going back to the stable content only takes the canary back: its nodes return to the
+    generation that all others have kept, and those do nothing. Otherwise the old content becomes a new generation.
+    Going back twice goes further back.
+
+    :param current: what stands now.
+    :param history: by generation, the desired state as it was first written.
+    """
+    if current is None:
+        return Refused("the tier has no desired state, so there is nothing to roll back")
+    if current.written_by == rollback.writer:
+        return Unchanged(current.stable.generation)
+    if stale := find_stale(current, rollback.sequence):
+        return stale
+    if rollback.only_own and not current.written_by.is_same_run(rollback.writer):
+        return Refused(
+            f"generation {current.generation} was written by {current.written_by}, so there is nothing of this Dag run "
+            f"to take back",
+            is_stale=True,
+        )
+    sequence = max((each for each in (current.sequence, rollback.sequence) if each is not None), default=None)
+    signed = replace(current, written_by=rollback.writer, written_at=written_at, sequence=sequence)
+    if current.canary is not None and rollback.to in {"previous", current.stable.generation}:
+        return Write(replace(signed, canary=None), current.stable.generation, is_new=False)
+    if rollback.to == current.stable.generation:
+        return Unchanged(current.stable.generation)
+    target = _find_previous(current, history) if rollback.to == "previous" else rollback.to
+    if target is None:
+        return Refused(f"generation {current.stable.generation} has no earlier content to go back to")
+    entry = history.get(target)
+    if entry is None:
+        return Refused(f"generation {target} is not in the tier's history, which holds {_describe(history)}")
+    content = assignment_of(entry, target)
+    generation = max([current.generation, *history]) + 1
+    desired = replace(
+        signed,
+        generation=generation,
+        stable=Assignment(generation, content.state, content.values),
+        canary=None,
+        previous=entry.previous,
+    )
+    return Write(desired, generation)
+
+
+def assignment_of(entry: DesiredState, generation: int) -> Assignment:
+    """The assignment that began with the history entry of that generation."""
+    if entry.canary is not None and entry.canary.assignment.generation == generation:
+        return entry.canary.assignment
+    return entry.stable
+
+
+def _find_previous(current: DesiredState, history: Mapping[int, DesiredState]) -> int | None:
+    """The newest earlier stable generation with another content; one that is not in the history ends the search."""
+    target = current.previous
+    while target is not None and (entry := history.get(target)) is not None:
+        content = assignment_of(entry, target)
+        if not current.stable.has_content(content.state, content.values):
+            break
+        target = entry.previous
+    return target
+
+
+def _describe(history: Mapping[int, DesiredState]) -> str:
+    return f"generations {min(history)} to {max(history)}" if history else "nothing"
