@@ -25,14 +25,14 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": [f"{_PACKAGE}.operators.desired_state", f"{_PACKAGE}.operators.chef"],
+                "python-modules": [f"{_PACKAGE}.operators.{name}" for name in ("desired_state", "chef", "lease")],
             }
         ],
         "sensors": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.sensors.converged"]}],
         "triggers": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": [f"{_PACKAGE}.triggers.converged", f"{_PACKAGE}.triggers.remote_exec"],
+                "python-modules": [f"{_PACKAGE}.triggers.{name}" for name in ("converged", "lease", "remote_exec")],
             }
         ],
         "extra-links": [f"{_PACKAGE}.links.DesiredStateLink"],

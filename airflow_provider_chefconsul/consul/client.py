@@ -55,6 +55,23 @@ class ConsulClient(consul.base.Consul):
         _, found = await self.kv.get(key, consistency="consistent")
         return _entry(found) if found else None
 
+    async def look(self, key: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, Entry | None]:
+        """One key and Consul's index; with ``index``, as soon as something changes, or after ``wait``.
+
+        Without ``index`` the read is consistent.
+        """
+        consistency = "default" if index else "consistent"
+        found_index, found = await self.kv.get(key, consistency=consistency, **_blocking(index, wait))
+        return next_index(index, found_index), _entry(found) if found else None
+
+    async def put(self, key: str, value: str, *, modify_index: int) -> bool:
+        """Write a key that still has that ModifyIndex, 0 for one that is not there; whether Consul took it."""
+        return bool(await self.kv.put(key, value, cas=modify_index))
+
+    async def delete(self, key: str, *, modify_index: int) -> bool:
+        """Delete a key that still has that ModifyIndex; whether Consul did."""
+        return bool(await self.kv.delete(key, cas=modify_index))
+
     async def tree(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[Entry]]:
         """Every entry below a prefix, and Consul's index; with ``index``, as soon as something below it changes.
 

@@ -121,7 +121,7 @@ class Commit:
             decisions[tier] = decision
             if isinstance(decision, Write):
                 operations += self._operations(tier, decision, entry)
-                pruning += self._prune(tier, generations)
+                pruning += self._prune(tier, decision, generations)
         if not operations:
             return decisions, []
         operations = [fence, *operations]
@@ -172,8 +172,8 @@ class Commit:
             operations.append({"Verb": "cas", "Key": history, "Value": document, "Index": 0})
         return operations
 
-    def _prune(self, tier: str, generations: Sequence[int]) -> list[Operation]:
-        too_many = max(0, len(generations) + 1 - HISTORY_KEPT)
+    def _prune(self, tier: str, decision: Write, generations: Sequence[int]) -> list[Operation]:
+        too_many = max(0, len(generations) + decision.is_new - HISTORY_KEPT)
         return [
             {"Verb": "delete", "Key": self._keys.history(self._environment, tier, generation)}
             for generation in generations[: min(too_many, _PRUNED_AT_ONCE)]

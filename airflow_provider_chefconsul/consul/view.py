@@ -226,7 +226,10 @@ class _RollBackPlanner:
     async def plan(self, planned: PlannedTier) -> Decision:
         """Decide for one tier."""
         history = await self._view.history(self._environment, planned.tier)
-        return plan_rollback(planned.current, self._rollback, history, written_at=planned.written_at)
+        newest = max(planned.generations, default=0)
+        return plan_rollback(
+            planned.current, self._rollback, history, written_at=planned.written_at, newest_generation=newest
+        )
 
 
 def _read_desired(entry: Entry | None) -> DesiredState | MalformedDocument | None:

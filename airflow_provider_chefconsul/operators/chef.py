@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.consul.remote_exec import NodeResult, Outcome
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.rollout.generation import read_generations
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.standing import Standing, judge
@@ -21,7 +22,7 @@ from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK, PATIE
 from airflow_provider_chefconsul.triggers.remote_exec import BEGINNING_KEY, RemoteExecTrigger, read_results
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
 
 class ConsulExecChefOperator(BaseOperator):
@@ -40,6 +41,8 @@ class ConsulExecChefOperator(BaseOperator):
     :param environment: the tier's environment (templated).
     :param tier: one tier, or several (templated).
     :param command: a shell command line (templated); never put a secret into it.
+    :param generation: nudge only members that are assigned this generation, a number or the mapping that a
+        ``SetDesiredStateOperator`` returns; None is all members, whatever they are assigned (templated).
     :param max_parallel: how many nodes may run at the same time; None is all.
     :param members: who belongs to the tier; see ``ConvergedSensor`` (templated).
     :param all_nodes: nudge members that have converged, too.
@@ -50,7 +53,7 @@ class ConsulExecChefOperator(BaseOperator):
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
-    template_fields: Sequence[str] = ("environment", "tier", "command", "members")
+    template_fields: Sequence[str] = ("environment", "tier", "command", "generation", "members")
     template_fields_renderers = {"command": "bash"}  # noqa: RUF012 Airflow's declaration
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#f5ecd8"
@@ -61,6 +64,7 @@ class ConsulExecChefOperator(BaseOperator):
         environment: str,
         tier: str | Sequence[str],
         command: str = "chef-client",
+        generation: int | str | Mapping[str, int] | XComArg | None = None,
         max_parallel: int | None = None,
         members: str | Sequence[str] = "service",
         all_nodes: bool = False,
@@ -78,6 +82,8 @@ class ConsulExecChefOperator(BaseOperator):
         self.environment = environment
         self.tier = tier
         self.command = command
+        self.generation = generation
+        self._has_generation = generation is not None
         self.max_parallel = max_parallel
         self.members = members
         self.all_nodes = all_nodes
@@ -89,7 +95,8 @@ class ConsulExecChefOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int | str]:
         """Choose the nodes, and run the command on them, here or by deferring."""
         tiers = check_tiers(self.environment, self.tier)
-        nodes, index = asyncio.run(self._choose_nodes(tiers))
+        generations = read_generations(self.generation, tiers) if self._has_generation else {}
+        nodes, index = asyncio.run(self._choose_nodes(tiers, generations))
         context["ti"].xcom_push(key=BEGINNING_KEY, value={"index": index, "try_number": context["ti"].try_number})
         if not nodes:
             return {}
@@ -101,6 +108,11 @@ class ConsulExecChefOperator(BaseOperator):
             deadline=(datetime.now(UTC) + self.timeout).isoformat(),
             max_parallel=self.max_parallel,
             prefix_per_node=self.prefix_per_node,
+            lease={
+                "environment": self.environment,
+                "dag_id": context["ti"].dag_id,
+                "run_id": context["ti"].run_id,
+            },
         )
         if self.deferrable and not asyncio.run(trigger.attend(patience=PATIENCE)):
             self.defer(trigger=trigger, method_name="execute_complete", timeout=self.timeout + DEFERRAL_SLACK)
@@ -112,7 +124,7 @@ class ConsulExecChefOperator(BaseOperator):
         """Resume with the results that the trigger sent."""
         return self._report(read_results(event))
 
-    async def _choose_nodes(self, tiers: Sequence[str]) -> tuple[list[str], int]:
+    async def _choose_nodes(self, tiers: Sequence[str], generations: Mapping[str, int]) -> tuple[list[str], int]:
         """The nodes to nudge, and Consul's index before that."""
         chosen: set[str] = set()
         indexes = []
@@ -122,6 +134,11 @@ class ConsulExecChefOperator(BaseOperator):
                 members = await view.require_members(where, parse_members(self.members, tier))
                 record = await view.read(self.environment, tier)
                 desired = record.required_desired(where)
+                members = {
+                    node: member
+                    for node, member in members.items()
+                    if tier not in generations or desired.assignment_for(node).generation == generations[tier]
+                }
                 present = {node for node, member in members.items() if member.is_present}
                 converged = {
                     node

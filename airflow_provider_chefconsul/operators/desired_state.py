@@ -8,19 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, conf
 
-from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.rollout.change import Change, Unchanged, Write
-from airflow_provider_chefconsul.rollout.desired import Scalar, Writer, check_values
-from airflow_provider_chefconsul.rollout.membership import parse_members
+from airflow_provider_chefconsul.operators.rollback import RollBackOperator
+from airflow_provider_chefconsul.operators.writing import (
+    check_on_stale,
+    log_decisions,
+    raise_stale,
+    sequence_of,
+    writer_of,
+)
+from airflow_provider_chefconsul.rollout.change import Change
+from airflow_provider_chefconsul.rollout.desired import Scalar, check_values
+from airflow_provider_chefconsul.rollout.lease import Holder
+from airflow_provider_chefconsul.rollout.membership import Selector, parse_members
 from airflow_provider_chefconsul.rollout.name import check_name, check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.wave import parse_wave
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+__all__ = ["RollBackOperator", "SetDesiredStateOperator"]
 
 
 class SetDesiredStateOperator(BaseOperator):
@@ -30,6 +42,10 @@ class SetDesiredStateOperator(BaseOperator):
     A tier that already desires this is left alone, so a retry never makes a second generation. Nodes whose agents watch
     the key act at once; others on their next Chef run, or when a ``ConsulExecChefOperator`` nudges them.
 
+    With ``canary``, only a part of the tier is assigned the state, and the others keep what they have. Declaring the
+    same for more nodes widens it, declaring it without a canary promotes it; nodes that have it already do nothing
+    then. Declaring what the others have takes the canary back.
+
     Returns ``{tier: generation}``.
 
     :param environment: the tiers' environment (templated).
@@ -37,17 +53,31 @@ class SetDesiredStateOperator(BaseOperator):
     :param state: the state, one of those that the tier's recipes know (templated).
     :param values: what recipes need for it: a flat mapping of names to strings, numbers, booleans or null, never a
         secret (templated).
-    :param canary: not supported yet; anything but None is refused.
+    :param canary: how much of each tier: a number of nodes, a percentage such as ``"10%"`` of those present (rounded
+        up), or a list of nodes; None is all of it (templated).
+    :param spread: ``"meta:KEY"``: take the canary's nodes from the values of that metadata, such as zones, by turns.
     :param allowed_from: states that a tier may be in now; None in the list stands for a tier that has no desired state
         yet. None instead of a list allows any (templated).
+    :param sequence: the logical time that the write belongs to, in seconds since the epoch or as ISO 8601; None is that
+        of the Dag run. A write that is older than what stands is stale, and changes nothing (templated).
+    :param on_stale: what a stale write does to the task: ``"fail"`` (without retries) or ``"skip"``.
     :param wait: when given, also wait until the tiers have converged by this policy, in the same task.
-    :param members: who belongs to the tiers, for ``wait``; see ``ConvergedSensor`` (templated).
+    :param members: who belongs to the tiers, for ``canary`` and ``wait``; see ``ConvergedSensor`` (templated).
     :param force: make a new generation although nothing differs, so that every node runs and reports again.
     :param consul_conn_id: id of a connection of type ``consul``.
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
-    template_fields: Sequence[str] = ("environment", "tier", "state", "values", "allowed_from", "members")
+    template_fields: Sequence[str] = (
+        "environment",
+        "tier",
+        "state",
+        "values",
+        "canary",
+        "allowed_from",
+        "sequence",
+        "members",
+    )
     template_fields_renderers = {"values": "json"}  # noqa: RUF012 Airflow's declaration
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#dce6f5"
@@ -59,8 +89,11 @@ class SetDesiredStateOperator(BaseOperator):
         tier: str | Sequence[str],
         state: str,
         values: Mapping[str, Scalar] | None = None,
-        canary: None = None,
+        canary: int | str | Sequence[str] | None = None,
+        spread: str | None = None,
         allowed_from: Sequence[str | None] | None = None,
+        sequence: int | str | None = None,
+        on_stale: str = "fail",
         wait: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
         force: bool = False,
@@ -69,13 +102,17 @@ class SetDesiredStateOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if canary is not None:
-            raise InvalidInput(f"canary={canary!r}: canaries are not supported by this version; leave canary out")
+        if spread is not None and canary is None:
+            raise InvalidInput("spread says how a canary is chosen, and there is none")
         self.environment = environment
         self.tier = tier
         self.state = state
         self.values = values
+        self.canary = canary
+        self.spread = spread
         self.allowed_from = allowed_from
+        self.sequence = sequence
+        self.on_stale = check_on_stale(on_stale)
         self.wait = wait
         self.members = members
         self.force = force
@@ -85,12 +122,11 @@ class SetDesiredStateOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Write, and wait when a policy says so."""
         tiers = check_tiers(self.environment, self.tier)
-        for tier in tiers:
-            parse_members(self.members, tier)
+        selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         change = self._change(context)
-        if self.wait is not None:
-            asyncio.run(self._check_members(tiers))
-        generations = asyncio.run(self._write(dict.fromkeys(tiers, change)))
+        if self.wait is not None or self.canary is not None:
+            asyncio.run(self._check_members(selectors))
+        generations = asyncio.run(self._write(dict.fromkeys(tiers, change), selectors))
         if self.wait is None:
             return generations
         trigger = asyncio.run(
@@ -103,6 +139,7 @@ class SetDesiredStateOperator(BaseOperator):
                 members=self.members,
                 timeout=self.wait.timeout,
                 is_first_try=context["ti"].try_number == 1,
+                holder=Holder.of(change.writer),
             )
         )
         return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))
@@ -115,34 +152,29 @@ class SetDesiredStateOperator(BaseOperator):
         return {tier: summary["generation"] for tier, summary in outcome.settle(self.log).items()}
 
     def _change(self, context: Context) -> Change:
-        instance, dag_run = context["ti"], context["dag_run"]
-        moment = dag_run.logical_date or dag_run.run_after
-        map_index = -1 if instance.map_index is None else instance.map_index
         return Change(
             state=check_name("state", self.state),
-            writer=Writer(instance.dag_id, instance.run_id, instance.task_id, map_index),
+            writer=writer_of(context),
             values=check_values({} if self.values is None else self.values),
+            canary=None if self.canary is None else parse_wave(self.canary, self.spread),
             allowed_from=_check_states(self.allowed_from),
-            sequence=int(moment.timestamp()),
+            sequence=sequence_of(context, self.sequence),
             force=self.force,
         )
 
-    async def _check_members(self, tiers: Sequence[str]) -> None:
+    async def _check_members(self, selectors: Mapping[str, Selector]) -> None:
         """Refuse to write what nobody could converge on."""
         async with ConsulHook(self.consul_conn_id).open_view() as view:
-            for tier in tiers:
-                await view.require_members(f"{self.environment}/{tier}", parse_members(self.members, tier))
+            for tier, selector in selectors.items():
+                await view.require_members(f"{self.environment}/{tier}", selector)
 
-    async def _write(self, changes: Mapping[str, Change]) -> dict[str, int]:
+    async def _write(self, changes: Mapping[str, Change], selectors: Mapping[str, Selector]) -> dict[str, int]:
         async with ConsulHook(self.consul_conn_id).open_view() as view:
-            decisions = await view.write(self.environment, changes)
-        for tier, decision in decisions.items():
-            where = f"{self.environment}/{tier}"
-            match decision:
-                case Write(desired):
-                    self.log.info("%s: wrote generation %s, state %s", where, desired.generation, self.state)
-                case Unchanged(generation):
-                    self.log.info("%s: already desires state %s at generation %s", where, self.state, generation)
+            try:
+                decisions = await view.write(self.environment, changes, selectors)
+            except StaleWrite as error:
+                raise_stale(error, self.on_stale)
+        log_decisions(self.log, self.environment, decisions)
         return {tier: decision.generation for tier, decision in decisions.items()}
 
 

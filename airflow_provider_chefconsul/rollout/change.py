@@ -87,6 +87,9 @@ def plan_write(
     """
     if current is not None and _stands(current, change):
         return Unchanged(current.stable.generation)
+    planned = _plan(current, change, members, max(current.generation if current else 0, newest_generation) + 1)
+    if isinstance(planned, Unchanged):
+        return planned
     if current is not None and (stale := find_stale(current, change.sequence)):
         return stale
     state = current.stable.state if current is not None else None
@@ -94,7 +97,6 @@ def plan_write(
         allowed = ", ".join("no desired state yet" if name is None else name for name in change.allowed_from)
         standing = f"is in state {state}" if state is not None else "has no desired state yet"
         return Refused(f"state {change.state} is allowed from {allowed or 'nowhere'}, but the tier {standing}")
-    planned = _plan(current, change, members, max(current.generation if current else 0, newest_generation) + 1)
     if not isinstance(planned, Write):
         return planned
     sequence = change.sequence

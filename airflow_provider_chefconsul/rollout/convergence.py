@@ -102,8 +102,14 @@ class Wait:
         if not isinstance(verdict, Converged):
             return replace(self, holding_since=None), verdict
         since = self.holding_since or now
-        is_enough = now - since >= policy.min_healthy_time
-        return replace(self, holding_since=since), verdict if is_enough else Waiting(verdict.summary)
+        held = replace(self, holding_since=since)
+        if now - since >= policy.min_healthy_time:
+            return held, verdict
+        if now >= self.deadline:
+            met = f"the policy is met since {since.isoformat(timespec='seconds')} only"
+            reason = f"deadline passed: {met}, and must be for min_healthy_time={policy.min_healthy_time}"
+            return held, Failed(reason, verdict.summary, is_timeout=True)
+        return held, Waiting(verdict.summary)
 
     def next_moment(self, policy: ConvergencePolicy) -> datetime:
         """When the verdict may change although nothing that is observed does."""
@@ -219,7 +225,9 @@ def _superseded(desired: DesiredState, generation: int) -> str:
             f"generation {generation} is ahead of the desired state, which is at generation {desired.generation}: "
             f"the key was restored or rewritten by hand"
         )
+    newest = desired.canary.assignment if desired.canary else desired.stable
+    how = "is superseded by" if generation < newest.generation else "was taken back to"
     return (
-        f"generation {generation} is superseded by generation {desired.generation}, state {desired.stable.state}, "
+        f"generation {generation} {how} generation {newest.generation}, state {newest.state}, "
         f"written by {desired.written_by} at {desired.written_at}"
     )

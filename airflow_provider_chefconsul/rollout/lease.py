@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.rollout.document import SCHEMA, read_document
 
 SHORTEST_TTL = timedelta(seconds=30)  # a holder renews three times within it, and a deferral takes some seconds
 LONGEST_TTL = timedelta(days=1)
+_LONGEST_TTL_SECONDS = int(LONGEST_TTL.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Lease:
         holder = document.child("holder")
         return cls(
             holder=Holder(holder.text("dag_id"), holder.text("run_id")),
-            ttl=timedelta(seconds=document.integer("ttl_seconds", minimum=1)),
+            ttl=timedelta(seconds=document.integer("ttl_seconds", minimum=1, maximum=_LONGEST_TTL_SECONDS)),
             acquired_at=document.text("acquired_at"),
             expires_at=document.text("expires_at"),
             reason=document.text("reason") if document.has("reason") else "",

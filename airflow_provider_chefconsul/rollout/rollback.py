@@ -31,6 +31,7 @@ def plan_rollback(
     history: Mapping[int, DesiredState],
     *,
     written_at: str,
+    newest_generation: int = 0,
 ) -> Decision:
     """Decide what a rollback means for a tier.
 
@@ -40,6 +41,7 @@ def plan_rollback(
 
     :param current: what stands now.
     :param history: by generation, the desired state as it was first written.
+    :param newest_generation: the newest in the history, also of those that cannot be read.
     """
     if current is None:
         return Refused("the tier has no desired state, so there is nothing to roll back")
@@ -55,10 +57,11 @@ def plan_rollback(
         )
     sequence = max((each for each in (current.sequence, rollback.sequence) if each is not None), default=None)
     signed = replace(current, written_by=rollback.writer, written_at=written_at, sequence=sequence)
-    if current.canary is not None and rollback.to in {"previous", current.stable.generation}:
-        return Write(replace(signed, canary=None), current.stable.generation, is_new=False)
-    if rollback.to == current.stable.generation:
-        return Unchanged(current.stable.generation)
+    kept: Decision = Unchanged(current.stable.generation)
+    if current.canary is not None:
+        kept = Write(replace(signed, canary=None), current.stable.generation, is_new=False)
+    if rollback.to == current.stable.generation or (rollback.to == "previous" and current.canary is not None):
+        return kept
     target = _find_previous(current, history) if rollback.to == "previous" else rollback.to
     if target is None:
         return Refused(f"generation {current.stable.generation} has no earlier content to go back to")
@@ -66,13 +69,15 @@ def plan_rollback(
     if entry is None:
         return Refused(f"generation {target} is not in the tier's history, which holds {_describe(history)}")
     content = assignment_of(entry, target)
-    generation = max([current.generation, *history]) + 1
+    if current.stable.has_content(content.state, content.values):
+        return kept
+    generation = max([current.generation, newest_generation, *history]) + 1
     desired = replace(
         signed,
         generation=generation,
         stable=Assignment(generation, content.state, content.values),
         canary=None,
-        previous=entry.previous,
+        previous=previous_of(entry, target),
     )
     return Write(desired, generation)
 
@@ -84,6 +89,13 @@ def assignment_of(entry: DesiredState, generation: int) -> Assignment:
     return entry.stable
 
 
+def previous_of(entry: DesiredState, generation: int) -> int | None:
+    """The stable generation before the one that began with that history entry; a canary's is the one beside it."""
+    if entry.canary is not None and entry.canary.assignment.generation == generation:
+        return entry.stable.generation
+    return entry.previous
+
+
 def _find_previous(current: DesiredState, history: Mapping[int, DesiredState]) -> int | None:
     """The newest earlier stable generation with another content; one that is not in the history ends the search."""
     target = current.previous
@@ -91,7 +103,8 @@ def _find_previous(current: DesiredState, history: Mapping[int, DesiredState]) -
         content = assignment_of(entry, target)
         if not current.stable.has_content(content.state, content.values):
             break
-        target = entry.previous
+        earlier = previous_of(entry, target)
+        target = earlier if earlier is not None and earlier < target else None
     return target
 
 

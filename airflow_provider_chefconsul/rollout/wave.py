@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.canary import BUCKETS, bucket, rank
@@ -68,16 +68,16 @@ def parse_wave(canary: object, spread: object = None) -> Wave:
 
 
 def check_waves(waves: Sequence[object]) -> list[Wave]:
-    """The waves of a rollout, each wider than the one before.
+    """The waves of a rollout, each wider than those before.
 
-    Numbers and percentages cannot be compared before the members are known, so only neighbours of one kind are.
+    Numbers and percentages cannot be compared before the members are known, so only waves of one kind are.
 
     :raises InvalidInput: names the waves.
     """
     if isinstance(waves, str) or not isinstance(waves, Sequence) or not waves:
         raise InvalidInput(f'waves must be a list such as [1, "10%", "100%"], not {waves!r}')
     parsed = [parse_wave(wave) for wave in waves]
-    for narrow, wide in pairwise(parsed):
+    for narrow, wide in combinations(parsed, 2):
         if not _may_follow(narrow.size, wide.size):
             raise InvalidInput(f"waves only widen: {wide} comes after {narrow} in {list(waves)!r}")
     return parsed

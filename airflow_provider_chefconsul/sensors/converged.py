@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, conf
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
-from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.rollout.generation import read_generations
+from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
@@ -91,12 +92,13 @@ class ConvergedSensor(BaseSensorOperator):
                 self.consul_conn_id,
                 self.environment,
                 tiers,
-                generations=_read_generation(self.generation, tiers) if self._has_generation else None,
+                generations=read_generations(self.generation, tiers) if self._has_generation else None,
                 policy=self.policy,
                 members=self.members,
                 timeout=min(self.policy.timeout, timedelta(seconds=self.timeout)),
                 is_first_try=context["ti"].try_number == 1,
                 nudged_at=self._nudged_again(context),
+                holder=Holder(context["ti"].dag_id, context["ti"].run_id),
             )
         )
         return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))
@@ -122,23 +124,3 @@ class ConvergedSensor(BaseSensorOperator):
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
-
-
-def _read_generation(generation: Any, tiers: Sequence[str]) -> dict[str, int]:
-    """The generation of each tier; a template that is not rendered natively gives a string of digits."""
-    by_tier = generation if isinstance(generation, Mapping) else dict.fromkeys(tiers, generation)
-    missing = [tier for tier in tiers if tier not in by_tier]
-    if missing:
-        raise InvalidInput(f"generation {by_tier!r} says nothing of tier {', '.join(missing)}")
-    return {tier: _read_number(by_tier[tier]) for tier in tiers}
-
-
-def _read_number(number: Any) -> int:
-    if type(number) is int and number > 0:
-        return number
-    if isinstance(number, str) and number.isdecimal() and int(number) > 0:
-        return int(number)
-    raise InvalidInput(
-        f"generation must be a number above 0, or a mapping of tiers to such, not {number!r}; "
-        f"None from an XCom means that the task which should have written it did not"
-    )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_chefconsul.consul.lease import keeping
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.convergence import Wait
+from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.triggers.outcome import Outcome
@@ -28,7 +31,7 @@ DEFERRAL_SLACK = timedelta(minutes=2)  # past the deadline the scheduler ends a 
 
 class ConvergedTrigger(BaseTrigger):
     """
-    Waits until tiers have converged. It holds nothing in Consul, so there is nothing to clean up.
+    Waits until tiers have converged. It makes nothing in Consul, so there is nothing to clean up.
 
     The deadlines in ``waits`` are absolute: a restarted triggerer goes on with what is left of them.
 
@@ -37,6 +40,7 @@ class ConvergedTrigger(BaseTrigger):
     :param waits: by tier, the JSON form of a :class:`Wait`.
     :param policy: the JSON form of a :class:`ConvergencePolicy`.
     :param members: as Dag authors write it.
+    :param holder: the Dag run whose lease, if it has one, the wait renews: ``{"dag_id", "run_id"}``.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class ConvergedTrigger(BaseTrigger):
         waits: Mapping[str, Mapping[str, Any]],
         policy: Mapping[str, Any],
         members: str | Sequence[str],
+        holder: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.consul_conn_id = consul_conn_id
@@ -54,6 +59,7 @@ class ConvergedTrigger(BaseTrigger):
         self.waits = {tier: Wait.from_fields(wait) for tier, wait in waits.items()}
         self.policy = ConvergencePolicy.from_fields(policy)
         self.members = members
+        self.holder = Holder(**holder) if holder else None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where this class is, and its parameters as JSON values."""
@@ -65,6 +71,7 @@ class ConvergedTrigger(BaseTrigger):
                 "waits": {tier: wait.to_fields() for tier, wait in self.waits.items()},
                 "policy": self.policy.to_fields(),
                 "members": self.members,
+                "holder": asdict(self.holder) if self.holder else None,
             },
         )
 
@@ -77,7 +84,10 @@ class ConvergedTrigger(BaseTrigger):
     async def attend(self, *, until: datetime | None) -> Outcome | None:
         """Wait until there is an outcome, or until ``until``; what was seen meanwhile is remembered in ``waits``."""
         try:
-            async with ConsulHook(self.consul_conn_id).open_view(patience=_CONSUL_PATIENCE) as view:
+            async with (
+                ConsulHook(self.consul_conn_id).open_view(patience=_CONSUL_PATIENCE) as view,
+                keeping(view, self.environment, self.holder),
+            ):
                 results = await wait_for_tiers(
                     view,
                     self.environment,
@@ -120,6 +130,7 @@ async def begin_wait(
     timeout: timedelta,
     is_first_try: bool,
     nudged_at: int | None = None,
+    holder: Holder | None = None,
 ) -> ConvergedTrigger:
     """Describe a wait for tiers that begins now.
 
@@ -127,6 +138,7 @@ async def begin_wait(
     :param timeout: how long this try may take.
     :param is_first_try: whether failures that were reported before now count; on a later try they are history.
     :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
+    :param holder: the Dag run that waits; its lease is renewed meanwhile.
     :raises InvalidInput: ``members`` is not of its form.
     :raises NoDesiredState: a tier has none, and no generation was given.
     :raises MalformedDocument: it cannot be read.
@@ -150,4 +162,5 @@ async def begin_wait(
         waits=waits,
         policy=policy.to_fields(),
         members=members,
+        holder=asdict(holder) if holder else None,
     )

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_chefconsul.consul.lease import keeping
 from airflow_provider_chefconsul.consul.remote_exec import NodeResult, Outcome, execute
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.rollout.lease import Holder
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
 
 BEGINNING_KEY = "beginning"
 """The XCom with Consul's index before the nudge, and its try: a failure after it is news to the wait that follows."""
@@ -31,6 +37,8 @@ class RemoteExecTrigger(BaseTrigger):
     :param deadline: ISO 8601 with offset; when to come back with the results there are.
     :param max_parallel: how many nodes may run at the same time; None is all.
     :param prefix_per_node: key prefix for clusters whose nodes may write below their own name only.
+    :param lease: the environment and the Dag run whose lease on it, if it has one, is renewed meanwhile:
+        ``{"environment", "dag_id", "run_id"}``.
     :param results: JSON forms of the results of nodes that have exited already.
     """
 
@@ -44,6 +52,7 @@ class RemoteExecTrigger(BaseTrigger):
         deadline: str,
         max_parallel: int | None = None,
         prefix_per_node: str | None = None,
+        lease: Mapping[str, str] | None = None,
         results: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__()
@@ -54,6 +63,7 @@ class RemoteExecTrigger(BaseTrigger):
         self.deadline = deadline
         self.max_parallel = max_parallel
         self.prefix_per_node = prefix_per_node
+        self.lease = dict(lease) if lease else None
         self.results = _from_fields(results or {})
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -68,6 +78,7 @@ class RemoteExecTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "max_parallel": self.max_parallel,
                 "prefix_per_node": self.prefix_per_node,
+                "lease": self.lease,
                 "results": {node: asdict(each) for node, each in self.results.items()},
             },
         )
@@ -91,7 +102,7 @@ class RemoteExecTrigger(BaseTrigger):
         limit = min(deadline, datetime.now(UTC) + patience) if patience else deadline
         rest = [node for node in self.nodes if node not in self.results]
         try:
-            async with ConsulHook(self.consul_conn_id).open_view() as view:
+            async with ConsulHook(self.consul_conn_id).open_view() as view, self._keeping_lease(view):
                 found = await execute(
                     view.client,
                     self.command,
@@ -109,6 +120,12 @@ class RemoteExecTrigger(BaseTrigger):
         is_over = limit == deadline or all(result.outcome is Outcome.EXITED for result in found.values())
         self.results |= {node: each for node, each in found.items() if is_over or each.outcome is Outcome.EXITED}
         return is_over
+
+    def _keeping_lease(self, view: SharedView) -> AbstractAsyncContextManager[None]:
+        if self.lease is None:
+            return nullcontext()
+        holder = Holder(self.lease["dag_id"], self.lease["run_id"])
+        return keeping(view, self.lease["environment"], holder)
 
 
 def read_results(event: Any) -> dict[str, NodeResult]:

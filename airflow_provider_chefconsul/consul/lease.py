@@ -1,0 +1,141 @@
+"""Holding an environment: one Dag run at a time, by check-and-set on one key."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT
+from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
+from airflow_provider_chefconsul.rollout.lease import Holder, Lease, Sighting
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.client import Entry
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+log = logging.getLogger(__name__)
+_PAUSE = 0.2  # seconds, after somebody else was faster
+_BACKOFF = 1.0  # seconds, when Consul is unavailable
+_RENEWALS = 3  # within a ttl
+
+
+async def acquire(
+    view: SharedView,
+    environment: str,
+    holder: Holder,
+    *,
+    ttl: timedelta,
+    reason: str,
+    until: datetime,
+    on_progress: Callable[[str], None] = log.info,
+) -> bool:
+    """Hold the environment as soon as nobody else does.
+
+    A lease that its holder has not renewed for its ttl, as watched from here, is taken over; what the old holder writes
+    after that is refused by Consul, since its transaction names a lease that is no longer there.
+
+    :param until: aware; when to give up.
+    :param on_progress: called with a line whenever who holds the environment has changed.
+    :returns: whether the holder has it now; an own lease is renewed.
+    :raises MalformedDocument: the key holds something else than a lease; it is not replaced.
+    """
+    sighting: Sighting | None = None
+    index, entry = await view.client.look(view.keys.lease(environment))
+    while True:
+        now = monotonic()
+        lease = Lease.from_json(entry.key, entry.value) if entry else None
+        if entry is not None:
+            sighting = sighting.observe(entry.modify_index, now=now) if sighting else Sighting(entry.modify_index, now)
+        remaining = sighting.remaining(lease, now=now) if lease and sighting else 0.0
+        if lease is None or lease.holder == holder or remaining <= 0:
+            if lease is not None and lease.holder != holder:
+                on_progress(f"{environment}: the lease {lease.describe()} was not renewed for {lease.ttl}; taking over")
+            if await _write(view, environment, holder, lease, entry, ttl=ttl, reason=reason):
+                return True
+            await asyncio.sleep(_PAUSE)
+            index = 0
+        elif sighting and sighting.since == now:
+            on_progress(f"{environment}: waiting, {lease.describe()}")
+        left = (until - datetime.now(UTC)).total_seconds()
+        if left <= 0:
+            return False
+        patience = min(left, LONGEST_WAIT.total_seconds(), max(remaining, 0.1) if lease else left)
+        index, entry = await view.client.look(
+            view.keys.lease(environment), index=index, wait=timedelta(seconds=patience)
+        )
+
+
+async def release(view: SharedView, environment: str, holder: Holder) -> bool:
+    """Give the environment up; False when the holder does not have it, and nothing was done."""
+    key = view.keys.lease(environment)
+    while True:
+        entry = await view.client.get(key)
+        if entry is None or Lease.from_json(key, entry.value).holder != holder:
+            return False
+        try:
+            if await view.client.delete(key, modify_index=entry.modify_index):
+                return True
+        except ConsulUnavailable:
+            await asyncio.sleep(_BACKOFF)  # the answer may be lost: look again
+
+
+@asynccontextmanager
+async def keeping(view: SharedView, environment: str, holder: Holder | None) -> AsyncGenerator[None]:
+    """Renew the holder's lease for as long as the block runs; does nothing where the holder has none."""
+    if holder is None:
+        yield
+        return
+    renewing = asyncio.create_task(_keep(view, environment, holder))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await renewing
+
+
+async def _keep(view: SharedView, environment: str, holder: Holder) -> None:
+    key = view.keys.lease(environment)
+    while True:
+        try:
+            entry = await view.client.get(key)
+            lease = Lease.from_json(key, entry.value) if entry else None
+            if entry is None or lease is None:
+                return
+            if lease.holder != holder:
+                return  # it was taken over; the next write of this Dag run is refused and says by whom
+            renewed = lease.renew(now=datetime.now(UTC)).to_json()
+            if await view.client.put(key, renewed, modify_index=entry.modify_index):
+                await asyncio.sleep(lease.ttl.total_seconds() / _RENEWALS)
+        except ConsulError as error:
+            log.debug("%s: the lease was not renewed: %s", environment, error)
+            await asyncio.sleep(_BACKOFF)
+
+
+async def _write(
+    view: SharedView,
+    environment: str,
+    holder: Holder,
+    lease: Lease | None,
+    entry: Entry | None,
+    *,
+    ttl: timedelta,
+    reason: str,
+) -> bool:
+    """Put a lease in the place of the one that was seen; False when that has changed, or the answer was lost."""
+    now = datetime.now(UTC)
+    if lease is not None and lease.holder == holder and lease.ttl == ttl:
+        wanted = lease.renew(now=now)
+    else:
+        wanted = Lease.begin(holder, ttl, reason, now=now)
+    try:
+        index = entry.modify_index if entry else 0
+        return await view.client.put(view.keys.lease(environment), wanted.to_json(), modify_index=index)
+    except ConsulUnavailable:
+        return False

@@ -1,0 +1,127 @@
+"""One Dag run at a time per environment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, conf
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_chefconsul.consul.lease import release
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.rollout.lease import Holder, check_ttl
+from airflow_provider_chefconsul.rollout.name import check_name
+from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK, PATIENCE
+from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class AcquireLeaseOperator(BaseOperator):
+    """
+    Waits until no other Dag run holds the environment, and holds it for this one.
+
+    While the lease stands, only this Dag run's writes pass; each of its writes renews it, and so do its waits. It
+    belongs to the Dag run, so it survives retries, clears and deferral. Use it as setup, with ``ReleaseLeaseOperator``
+    as teardown. When its Dag run dies, the lease stands for ``ttl`` after the last renewal, as a waiter sees it; then
+    the waiter takes it over, and what the old Dag run still writes is refused by Consul.
+
+    :param environment: the environment (templated).
+    :param ttl: how long the lease stands unrenewed, from 30 seconds to a day. Tasks that neither write nor wait through
+        this provider must be shorter.
+    :param reason: why, for the log of those who wait (templated).
+    :param timeout: how long to wait for another Dag run.
+    :param consul_conn_id: id of a connection of type ``consul``.
+    :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
+    """
+
+    template_fields: Sequence[str] = ("environment", "reason")
+    ui_color = "#e8dff5"
+
+    def __init__(
+        self,
+        *,
+        environment: str,
+        ttl: timedelta = timedelta(minutes=15),
+        reason: str = "",
+        timeout: timedelta = timedelta(hours=1),
+        consul_conn_id: str = ConsulHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(timeout, timedelta) or timeout <= timedelta(0):
+            raise InvalidInput(f"timeout must be a timedelta above zero, not {timeout!r}")
+        self.environment = environment
+        self.ttl = check_ttl(ttl)
+        self.reason = reason
+        self.timeout = timeout
+        self.consul_conn_id = consul_conn_id
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> None:
+        """Take the lease, here or by deferring."""
+        check_name("environment", self.environment)
+        instance = context["ti"]
+        now = datetime.now(UTC)
+        trigger = LeaseTrigger(
+            consul_conn_id=self.consul_conn_id,
+            environment=self.environment,
+            dag_id=instance.dag_id,
+            run_id=instance.run_id,
+            ttl=self.ttl.total_seconds(),
+            reason=str(self.reason),
+            deadline=(now + self.timeout).isoformat(),
+        )
+        is_held = asyncio.run(trigger.attend(until=now + PATIENCE if self.deferrable else None))
+        if not is_held and self.deferrable:
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=self.timeout + DEFERRAL_SLACK)
+        self._settle(is_held=is_held)
+
+    def execute_complete(self, context: Context, event: Any = None) -> None:  # noqa: ARG002 Airflow's call
+        """Resume with what the trigger sent."""
+        self._settle(is_held=read_is_held(event))
+
+    def _settle(self, *, is_held: bool) -> None:
+        if not is_held:
+            raise AirflowFailException(
+                f"environment {self.environment} was not free within {self.timeout}; the log above names who holds it"
+            )
+        self.log.info("This Dag run holds environment %s", self.environment)
+
+
+class ReleaseLeaseOperator(BaseOperator):
+    """
+    Gives the environment up, where this Dag run holds it; a lease of another one is left alone.
+
+    :param environment: the environment (templated).
+    :param consul_conn_id: id of a connection of type ``consul``.
+    """
+
+    template_fields: Sequence[str] = ("environment",)
+    ui_color = "#e8dff5"
+
+    def __init__(self, *, environment: str, consul_conn_id: str = ConsulHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.environment = environment
+        self.consul_conn_id = consul_conn_id
+
+    def execute(self, context: Context) -> None:
+        """Delete the lease."""
+        check_name("environment", self.environment)
+        instance = context["ti"]
+        if asyncio.run(self._release(Holder(instance.dag_id, instance.run_id))):
+            self.log.info("Environment %s is free", self.environment)
+        else:
+            self.log.warning(
+                "This Dag run does not hold environment %s any more; nothing was changed", self.environment
+            )
+
+    async def _release(self, holder: Holder) -> bool:
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            return await release(view, self.environment, holder)

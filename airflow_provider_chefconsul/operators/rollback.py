@@ -1,0 +1,132 @@
+"""Taking tiers back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk import BaseOperator, conf
+
+from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.operators.writing import (
+    check_on_stale,
+    log_decisions,
+    raise_stale,
+    sequence_of,
+    writer_of,
+)
+from airflow_provider_chefconsul.rollout.lease import Holder
+from airflow_provider_chefconsul.rollout.name import check_tiers
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.rollback import RollBack
+from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
+from airflow_provider_chefconsul.triggers.outcome import Outcome
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RollBackOperator(BaseOperator):
+    """
+    Takes tiers back to what stood before, or to a generation of their history: the one intended way back.
+
+    While a canary is out, going back takes only the canary back: its nodes return to the generation that the others
+    have kept, and those do nothing. Otherwise the old content becomes a new generation. Rolling back twice goes further
+    back; a retry does not.
+
+    Returns ``{tier: generation}``, the generation that the nodes go back to.
+
+    :param environment: the tiers' environment (templated).
+    :param tier: one tier, or several in the order in which they were changed: they are taken back in reverse order,
+        each when the one after it has converged if there is a ``wait``, else in one transaction (templated).
+    :param to: ``"previous"`` or a generation (templated).
+    :param only_own: take back only what this Dag run wrote, and treat anything else as stale.
+    :param sequence: as in ``SetDesiredStateOperator`` (templated).
+    :param on_stale: as in ``SetDesiredStateOperator``.
+    :param wait: when given, also wait until the tiers have converged by this policy, in the same task.
+    :param members: who belongs to the tiers, for ``wait``; see ``ConvergedSensor`` (templated).
+    :param consul_conn_id: id of a connection of type ``consul``.
+    :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
+    """
+
+    template_fields: Sequence[str] = ("environment", "tier", "to", "sequence", "members")
+    operator_extra_links = (DesiredStateLink(),)
+    ui_color = "#f5dcdc"
+
+    def __init__(
+        self,
+        *,
+        environment: str,
+        tier: str | Sequence[str],
+        to: int | str = "previous",
+        only_own: bool = False,
+        sequence: int | str | None = None,
+        on_stale: str = "fail",
+        wait: ConvergencePolicy | None = None,
+        members: str | Sequence[str] = "service",
+        consul_conn_id: str = ConsulHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.environment = environment
+        self.tier = tier
+        self.to = to
+        self.only_own = only_own
+        self.sequence = sequence
+        self.on_stale = check_on_stale(on_stale)
+        self.wait = wait
+        self.members = members
+        self.consul_conn_id = consul_conn_id
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Take the tiers back, and wait for each when a policy says so."""
+        tiers = check_tiers(self.environment, self.tier)[::-1]
+        rollback = RollBack(writer_of(context), _check_to(self.to), sequence_of(context, self.sequence), self.only_own)
+        if self.wait is None:
+            return asyncio.run(self._roll_back(tiers, rollback))
+        generations: dict[str, int] = {}
+        for tier in tiers:
+            # Resumed after a deferral, what this task has taken back already is found so, and its wait ends at once.
+            generations |= asyncio.run(self._roll_back([tier], rollback))
+            trigger = asyncio.run(
+                begin_wait(
+                    self.consul_conn_id,
+                    self.environment,
+                    [tier],
+                    generations=generations,
+                    policy=self.wait,
+                    members=self.members,
+                    timeout=self.wait.timeout,
+                    is_first_try=context["ti"].try_number == 1,
+                    holder=Holder.of(rollback.writer),
+                )
+            )
+            wait_or_defer(self, trigger, deferrable=self.deferrable).settle(self.log)
+        return generations
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
+        """Resume with the outcome that the trigger sent, and go on with the next tier."""
+        Outcome.from_event(event).settle(self.log)
+        return self.execute(context)
+
+    async def _roll_back(self, tiers: Sequence[str], rollback: RollBack) -> dict[str, int]:
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            try:
+                decisions = await view.roll_back(self.environment, tiers, rollback)
+            except StaleWrite as error:
+                raise_stale(error, self.on_stale)
+        log_decisions(self.log, self.environment, decisions)
+        return {tier: decision.generation for tier, decision in decisions.items()}
+
+
+def _check_to(to: Any) -> int | Literal["previous"]:
+    if to == "previous":
+        return "previous"
+    if (type(to) is int and to > 0) or (isinstance(to, str) and to.isdecimal() and int(to) > 0):
+        return int(to)
+    raise InvalidInput(f'to must be "previous" or a generation, not {to!r}')

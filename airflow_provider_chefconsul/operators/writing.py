@@ -1,0 +1,94 @@
+"""What the operators that write have in common: who writes, for which logical time, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
+from airflow_provider_chefconsul.rollout.change import Unchanged, Write
+from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import Logger
+
+ON_STALE = ("fail", "skip")
+
+
+def writer_of(context: Context) -> Writer:
+    """The task instance as a writer."""
+    instance = context["ti"]
+    map_index = -1 if instance.map_index is None else instance.map_index
+    return Writer(instance.dag_id, instance.run_id, instance.task_id, map_index)
+
+
+def sequence_of(context: Context, given: Any) -> int:
+    """The logical time of a write, in seconds since the epoch.
+
+    :param given: a number of seconds or ISO 8601 text; None is the Dag run's logical date, its partition's date, or
+        when it was due, whichever it has first.
+    :raises InvalidInput: it is none of these.
+    """
+    if given is None or given in {"", "None"}:
+        dag_run = context["dag_run"]
+        moment = dag_run.logical_date or getattr(dag_run, "partition_date", None) or dag_run.run_after
+        return int(moment.timestamp())
+    if type(given) is int and given >= 0:
+        return given
+    if isinstance(given, datetime) and given.tzinfo is not None:
+        return int(given.timestamp())
+    if isinstance(given, str):
+        if given.isdecimal():
+            return int(given)
+        try:
+            moment = datetime.fromisoformat(given)
+        except ValueError:
+            moment = None
+        if moment is not None and moment.tzinfo is not None:
+            return int(moment.timestamp())
+    raise InvalidInput(
+        f"sequence must be seconds since the epoch, or a time with its zone such as 2026-11-22T08:00:00+00:00, "
+        f"not {given!r}"
+    )
+
+
+def check_on_stale(on_stale: object) -> str:
+    """Return ``on_stale`` when it is one of the two.
+
+    :raises InvalidInput: says which there are.
+    """
+    if on_stale in ON_STALE:
+        return str(on_stale)
+    raise InvalidInput(f'on_stale must be "fail" or "skip", not {on_stale!r}')
+
+
+def raise_stale(error: StaleWrite, on_stale: str) -> NoReturn:
+    """End the task of a write that something later has made stale; a retry would find the same."""
+    kind = AirflowSkipException if on_stale == "skip" else AirflowFailException
+    raise kind(str(error)) from error
+
+
+def log_decisions(log: Logger, environment: str, decisions: Mapping[str, Write | Unchanged]) -> None:
+    """Say for each tier what was written."""
+    for tier, decision in decisions.items():
+        match decision:
+            case Write(desired, generation):
+                log.info("%s/%s: %s", environment, tier, _describe(desired, generation))
+            case Unchanged(generation):
+                log.info("%s/%s: nothing to write, generation %s stands", environment, tier, generation)
+
+
+def _describe(desired: DesiredState, generation: int) -> str:
+    stable, canary = desired.stable, desired.canary
+    if canary is None:
+        return f"all nodes are assigned generation {generation}, state {stable.state}, values {dict(stable.values)}"
+    nodes = f"nodes {', '.join(canary.nodes)}" if canary.nodes else "no node by name"
+    return (
+        f"a canary is assigned generation {generation}, state {canary.assignment.state}, values "
+        f"{dict(canary.assignment.values)}: {nodes}, and buckets below {canary.threshold}; all others keep generation "
+        f"{stable.generation}"
+    )
