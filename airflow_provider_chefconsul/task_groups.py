@@ -236,8 +236,10 @@ class _Nodes:
 
 
 def _ask(number: int, subject: str, approval: bool | Mapping[str, Any]) -> BaseOperator:
-    given: dict[str, Any] = {} if isinstance(approval, bool) else dict(approval)
-    return ApprovalOperator(task_id=f"approve_{number}", **({"subject": subject, "fail_on_reject": True} | given))
+    parameters: dict[str, Any] = {"subject": subject, "fail_on_reject": True}
+    if not isinstance(approval, bool):
+        parameters |= approval
+    return ApprovalOperator(task_id=f"approve_{number}", **parameters)
 
 
 def _check_model(model: StateModel, state: str, allowed_from: Sequence[str | None] | None) -> Sequence[str | None]:

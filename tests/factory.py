@@ -7,8 +7,9 @@ from typing import Any
 
 from airflow_provider_chefconsul.rollout.change import Change
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot, Wait
-from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Writer
-from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.desired import Assignment, Canary, DesiredState, Writer
+from airflow_provider_chefconsul.rollout.lease import Holder, Lease
+from airflow_provider_chefconsul.rollout.membership import Member, Members
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence
@@ -38,10 +39,35 @@ def make_desired(generation: int = 7, **overrides: Any) -> DesiredState:
     return DesiredState(**defaults | overrides)
 
 
+def make_canary(generation: int = 8, **overrides: Any) -> Canary:
+    """A canary of the next release that covers web-1."""
+    assignment = make_assignment(generation, values={"release": "2.6.0"})
+    return Canary(
+        **{"assignment": assignment, "salt": str(generation), "threshold": 0, "nodes": ("web-1",)} | overrides
+    )
+
+
 def make_change(**overrides: Any) -> Change:
     """The change that leads to :func:`make_desired`'s content."""
     defaults = {"state": "converged", "values": {"release": "2.5.0"}, "writer": make_writer(), "sequence": 1763769600}
     return Change(**defaults | overrides)
+
+
+def make_members(*nodes: str, absent: Any = (), **overrides: Any) -> Members:
+    """Members of a tier; overrides are those of each."""
+    return {node: Member(node, **{"is_present": node not in absent} | overrides) for node in [*nodes, *absent]}
+
+
+def make_lease(**overrides: Any) -> Lease:
+    """The lease of :func:`make_writer`'s Dag run."""
+    defaults = {
+        "holder": Holder.of(make_writer()),
+        "ttl": timedelta(minutes=5),
+        "acquired_at": "2026-11-22T08:00:00Z",
+        "expires_at": "2026-11-22T08:05:00Z",
+        "reason": "upgrade to 2.5.0",
+    }
+    return Lease(**defaults | overrides)
 
 
 def make_report(node: str = "web-1", **overrides: Any) -> NodeReport:
@@ -84,5 +110,5 @@ def make_snapshot(
     for index, report in enumerate(reports, start=100):
         node = report.node if isinstance(report, NodeReport) else report[0]
         evidence[node] = Evidence(report if isinstance(report, NodeReport) else report[1], index)
-    everyone = {node: Member(node, is_present=node not in absent) for node in [*members, *absent]}
+    everyone = make_members(*members, absent=absent)
     return TierSnapshot(**{"desired": make_desired(), "members": everyone, "evidence": evidence} | overrides)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, Summary, judge
 
 _NAMED = 8  # nodes that a reason names
+_NOT_SLOW = {Standing.CONVERGED, Standing.ABSENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ def _weigh(
     failed, converged = summary.count(Standing.FAILED), summary.count(Standing.CONVERGED)
     all_present = len(members) - absent
     if failed > floor_of(policy.max_failed, all_present):
-        named = _name(summary, Standing.FAILED)
+        named = _name(summary.by_standing[Standing.FAILED])
         reason = f"{failed} of {all_present} members present failed ({named}); max_failed={policy.max_failed} is spent"
         return Failed(reason, summary)
     needed = max(ceiling_of(policy.min_converged, present), policy.min_members)
@@ -198,21 +199,23 @@ def _weigh(
     if converged < needed:
         missing.append(f"{converged} of {present} members present converged, {needed} are needed")
     if policy.max_absent is not None and absent > floor_of(policy.max_absent, len(members)):
-        named = ", ".join(sorted(node for node, member in members.items() if not member.is_present)[:_NAMED])
+        named = _name(node for node, member in members.items() if not member.is_present)
         missing.append(f"{absent} of {len(members)} members are absent ({named}); max_absent={policy.max_absent}")
     if not missing:
         return Converged(summary)
     if is_stalled and not is_late:
-        reason = f"no further node converged within progress_deadline={policy.progress_deadline}: {'; '.join(missing)}"
-        return Failed(reason, summary)
+        slow = [node for standing, nodes in summary.by_standing.items() if standing not in _NOT_SLOW for node in nodes]
+        named = f" ({_name(slow)})" if slow else ""
+        within = f"within progress_deadline={policy.progress_deadline}"
+        return Failed(f"no further node converged {within}{named}: {'; '.join(missing)}", summary)
     if is_late:
         return Failed(f"deadline passed: {'; '.join(missing)}", summary, is_timeout=True)
     return Waiting(summary)
 
 
-def _name(summary: Summary, standing: Standing) -> str:
-    nodes = summary.by_standing.get(standing, [])
-    return ", ".join(nodes[:_NAMED]) + (", …" if len(nodes) > _NAMED else "")
+def _name(nodes: Iterable[str]) -> str:
+    ordered = sorted(nodes)
+    return ", ".join(ordered[:_NAMED]) + (", …" if len(ordered) > _NAMED else "")
 
 
 def _read_moment(text: str | None) -> datetime | None:

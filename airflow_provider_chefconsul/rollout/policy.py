@@ -57,16 +57,15 @@ class ConvergencePolicy:
 
     def to_fields(self) -> dict[str, Any]:
         """The policy as JSON scalars; durations in seconds."""
-        durations = {name: getattr(self, name) for name in _DURATIONS}
-        return {**asdict(self), **{name: each and each.total_seconds() for name, each in durations.items()}}
+        fields = asdict(self)
+        return fields | {name: fields[name].total_seconds() for name in _DURATIONS if fields[name] is not None}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> ConvergencePolicy:
         """What :meth:`to_fields` gave."""
-        seconds = {name: fields[name] for name in _DURATIONS}
-        return cls(
-            **{**fields, **{name: None if each is None else timedelta(seconds=each) for name, each in seconds.items()}}
-        )
+        given = dict(fields)
+        durations = {name: timedelta(seconds=given[name]) for name in _DURATIONS if given[name] is not None}
+        return cls(**(given | durations))
 
 
 def _check_duration(name: str, duration: object) -> None:

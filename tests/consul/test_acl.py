@@ -39,6 +39,9 @@ key "chefconsul/demo/web/desired" {
 key_prefix "chefconsul/demo/_history/web/" {
   policy = "write"
 }
+key "chefconsul/demo/_lease" {
+  policy = "write"
+}
 node_prefix "" {
   policy = "read"
 }

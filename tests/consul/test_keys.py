@@ -16,6 +16,8 @@ def test_keys():
     assert keys.desired("demo", "web") == "chefconsul/demo/web/desired"
     assert keys.reports("demo", "web") == "chefconsul/demo/web/nodes/"
     assert keys.report("demo", "web", "web-1") == "chefconsul/demo/web/nodes/web-1"
+    assert keys.lease("demo") == "chefconsul/demo/_lease"
+    assert keys.histories("demo", "web") == "chefconsul/demo/_history/web/"
     assert keys.history("demo", "web", 43) == "chefconsul/demo/_history/web/000000000043"
 
 

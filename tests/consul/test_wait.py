@@ -134,7 +134,7 @@ async def test_one_tier_that_fails_ends_the_wait_for_all(view, tiers):
     results = await waiting
     assert isinstance(results["web"].verdict, Waiting)
     assert isinstance(results["app"].verdict, Failed)
-    assert results["app"].verdict.reason == "1 of 1 members present failed; max_failed=0"
+    assert results["app"].verdict.reason == "1 of 1 members present failed (app-1); max_failed=0 is spent"
 
 
 @pytest.mark.parametrize("spoil", ["supersede", "delete", "garble"])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
-from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
+from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.convergence import (
     Converged,
     Failed,
@@ -23,6 +21,7 @@ from airflow_provider_chefconsul.rollout.standing import Standing
 from tests.factory import (
     NOW,
     make_assignment,
+    make_canary,
     make_desired,
     make_failure,
     make_policy,
@@ -34,7 +33,7 @@ from tests.factory import (
 
 def judge_now(snapshot: TierSnapshot, wait: Wait | None = None, policy: ConvergencePolicy | None = None) -> Verdict:
     """Observe and evaluate, as the loop does."""
-    wait = (wait or make_wait()).observe(snapshot)
+    wait = (wait or make_wait()).observe(snapshot, now=NOW)
     return evaluate(snapshot, wait, policy or make_policy(), now=NOW)
 
 
@@ -77,7 +76,7 @@ def test_failure_fails_at_once_and_names_the_resource():
     """One failed member is one more than max_failed=0 allows."""
     verdict = judge_now(make_snapshot(*TWO, make_failure("web-3")))
     assert isinstance(verdict, Failed)
-    assert verdict.reason == "1 of 3 members present failed; max_failed=0"
+    assert verdict.reason == "1 of 3 members present failed (web-3); max_failed=0 is spent"
     assert verdict.summary.lines() == [
         "web-3: failed: Errno::ENOSPC: No space left on device in file[/srv/web/index.html]"
     ]
@@ -114,12 +113,12 @@ def test_max_absent():
     verdict = evaluate(snapshot, make_wait(), make_policy(max_absent=0), now=make_wait().deadline)
     assert isinstance(verdict, Failed)
     assert verdict.is_timeout
-    assert verdict.reason == "deadline passed: 1 of 3 members are absent; max_absent=0"
+    assert verdict.reason == "deadline passed: 1 of 3 members are absent (web-3); max_absent=0"
 
 
 def test_member_that_leaves_the_catalog_becomes_absent():
     """A member seen since the wait began stays a member."""
-    wait = make_wait().observe(make_snapshot(*TWO))
+    wait = make_wait().observe(make_snapshot(*TWO), now=NOW)
     verdict = judge_now(make_snapshot(*TWO, members=("web-1", "web-2")), wait, make_policy(max_absent=0))
     assert isinstance(verdict, Waiting)
     assert verdict.summary.by_standing[Standing.ABSENT] == ["web-3"]
@@ -127,7 +126,7 @@ def test_member_that_leaves_the_catalog_becomes_absent():
 
 def test_interval_run_does_not_undo_convergence():
     """A node seen converged that runs Chef again is still converged, until that run fails."""
-    wait = make_wait().observe(make_snapshot(*ALL))
+    wait = make_wait().observe(make_snapshot(*ALL), now=NOW)
     again = make_report("web-3", status=Status.RUNNING)
     assert isinstance(judge_now(make_snapshot(*TWO, again), wait), Converged)
     assert isinstance(judge_now(make_snapshot(*TWO, make_failure("web-3")), wait), Failed)
@@ -176,28 +175,59 @@ def test_only_members_assigned_the_generation_count():
     assert isinstance(judge_now(snapshot, make_wait(7)), Waiting)
 
 
+def test_budgets_are_of_the_whole_tier():
+    """While a canary of one is out, one failure in three is within a third, and absent members elsewhere count."""
+    desired = make_desired(8, stable=make_assignment(7), canary=make_canary(nodes=("web-2",)))
+    failed = make_snapshot(make_failure("web-2", generation=8), desired=desired)
+    assert isinstance(judge_now(failed, make_wait(8), make_policy(max_failed="34%", min_converged=0)), Waiting)
+    verdict = judge_now(failed, make_wait(8), make_policy(max_failed="33%"))
+    assert isinstance(verdict, Failed)
+    assert verdict.reason == "1 of 3 members present failed (web-2); max_failed=33% is spent"
+    there = make_snapshot(
+        make_report("web-2", generation=8), desired=desired, members=("web-1", "web-2"), absent=["web-3"]
+    )
+    assert isinstance(judge_now(there, make_wait(8), make_policy(max_absent="33%")), Waiting)
+    assert isinstance(judge_now(there, make_wait(8), make_policy(max_absent="34%")), Converged)
+
+
+def test_all_waves_spend_one_budget():
+    """A failure in the first wave still counts in the second: the generation is the same."""
+    names = [f"web-{number}" for number in range(1, 7)]
+    reports = [make_failure(node, generation=8) for node in names[:2]]
+    policy = make_policy(max_failed=1, min_converged=0)
+    for size, kind in ((1, Waiting), (2, Failed)):
+        desired = make_desired(8, stable=make_assignment(7), canary=make_canary(nodes=tuple(names[:size])))
+        assert isinstance(
+            judge_now(make_snapshot(*reports, members=names, desired=desired), make_wait(8), policy), kind
+        )
+
+
+def test_reason_names_the_first_eight():
+    """A large tier's verdict stays a line."""
+    names = [f"web-{number}" for number in range(1, 10)]
+    verdict = judge_now(make_snapshot(*map(make_failure, names), members=names))
+    assert isinstance(verdict, Failed)
+    assert verdict.reason == (
+        "9 of 9 members present failed (web-1, web-2, web-3, web-4, web-5, web-6, web-7, web-8, …); "
+        "max_failed=0 is spent"
+    )
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    ("desired", "words"),
     [
-        {"min_converged": "101%"},
-        {"min_converged": -1},
-        {"max_failed": 1.5},
-        {"max_failed": True},
-        {"max_absent": "many"},
-        {"min_members": 0},
-        {"timeout": timedelta(0)},
-        {"timeout": 30},
+        (
+            make_desired(8, stable=make_assignment(7)),
+            "generation 8 was taken back to generation 7, state converged, written by Dag shop_rollout, ",
+        ),
+        (
+            make_desired(9, stable=make_assignment(7, state="off"), canary=make_canary(9)),
+            "generation 8 is superseded by generation 9, state converged, written by Dag shop_rollout, ",
+        ),
     ],
 )
-def test_policy_refuses_what_cannot_be_meant(wrong):
-    """Each parameter is named in its error."""
-    with pytest.raises(InvalidInput, match=next(iter(wrong))):
-        make_policy(**wrong)
-
-
-def test_json_forms_round_trip():
-    """Policy and wait come back from their JSON forms as they were."""
-    policy = make_policy(max_absent="10%", timeout=timedelta(seconds=90))
-    wait = make_wait(failures_after=5).observe(make_snapshot(*TWO))
-    assert ConvergencePolicy.from_fields(policy.to_fields()) == policy
-    assert Wait.from_fields(wait.to_fields()) == wait
+def test_canary_that_is_out_no_more_ends_the_wait(desired, words):
+    """It was taken back, or another took its place."""
+    verdict = judge_now(make_snapshot(*ALL, desired=desired), make_wait(8))
+    assert isinstance(verdict, Failed)
+    assert words in verdict.reason

@@ -51,7 +51,7 @@ class Situation:
         """This situation once a node has reported."""
         evidence = {**self.present.evidence, node: Evidence(report, NEW_INDEX)}
         present = replace(self.present, evidence=evidence)
-        return replace(self, earlier=self.present, present=present, wait=self.wait.observe(present))
+        return replace(self, earlier=self.present, present=present, wait=self.wait.observe(present, now=NOW))
 
 
 # Strategies -----------------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def situations(draw: st.DrawFn) -> Situation:
     generations = sorted(present.desired.generations)
     generation = draw(st.sampled_from([*generations * 4, 6]))
     failures_after = draw(mostly(st.just(0), st.integers(0, OLD_INDEX)))
-    wait = make_wait(generation, failures_after=failures_after).observe(earlier).observe(present)
+    wait = make_wait(generation, failures_after=failures_after).observe(earlier, now=NOW).observe(present, now=NOW)
     return Situation(earlier, present, wait, draw(policies))
 
 
@@ -246,7 +246,7 @@ def test_silence_is_never_success(situation):
 def test_only_own_words_make_a_member_converged(situation):
     """Without history, the converged are those whose present report says just that, and nobody who is absent."""
     generation = situation.wait.generation
-    wait = make_wait(generation).observe(situation.present)
+    wait = make_wait(generation).observe(situation.present, now=NOW)
     verdict = evaluate(situation.present, wait, situation.policy, now=NOW)
     for node in verdict.summary.by_standing.get(Standing.CONVERGED, []):
         assert situation.present.members[node].is_present

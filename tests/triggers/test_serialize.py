@@ -9,13 +9,13 @@ import pytest
 
 from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
-from tests.factory import make_policy, make_report, make_snapshot, make_wait
+from tests.factory import NOW, make_policy, make_report, make_snapshot, make_wait
 
 TRIGGERS = [
     ConvergedTrigger(
         consul_conn_id="consul_default",
         environment="demo",
-        waits={"web": make_wait(failures_after=5).observe(make_snapshot(make_report())).to_fields()},
+        waits={"web": make_wait(failures_after=5).observe(make_snapshot(make_report()), now=NOW).to_fields()},
         policy=make_policy(max_absent="10%").to_fields(),
         members=["web-1", "web-2"],
     ),
