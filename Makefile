@@ -9,9 +9,11 @@ TESTS ?= tests
 NEWEST_AIRFLOW := 3.3.2
 ifeq ($(AIRFLOW),$(NEWEST_AIRFLOW))
 VENV := .venv
+PROGRAMS := ruby rspec sshd
 PYTEST_SELECTION :=
 else
 VENV := .venv-$(AIRFLOW)
+PROGRAMS := sshd
 PYTEST_SELECTION := --ignore=tests/demo --ignore=tests/cookbooks
 endif
 REQUIREMENTS := requirements/airflow-$(AIRFLOW).txt
@@ -20,7 +22,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test ruby lint bench clean distclean lock
+.PHONY: help demo test packages lint bench clean distclean lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,11 +30,11 @@ help:  ## list the targets
 demo: $(INSTALLED)  ## upgrade a nine-node environment with Airflow and Consul (ONCE=1: exit at the end)
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
 
-test: $(INSTALLED) $(if $(PYTEST_SELECTION),,ruby lint)  ## lint and test (AIRFLOW=3.2.2: the tests on that version)
+test: $(INSTALLED) packages $(if $(PYTEST_SELECTION),,lint)  ## lint and test (AIRFLOW=3.2.2: the tests on that version)
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(PYTEST_SELECTION) $(TESTS)
 
-ruby: $(INSTALLED)  ## install Ruby and RSpec for the cookbooks' specs, where they are missing
-	@$(BIN)/python -m demo.ruby
+packages: $(INSTALLED)  ## install what tests need beside Consul (Ruby, RSpec, sshd), where it is missing
+	@$(BIN)/python -m demo.packages $(PROGRAMS)
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -74,7 +76,7 @@ LOCK := .cache/lock-venv/bin/uv pip compile --quiet --universal --generate-hashe
 lock: .cache/lock-venv/bin/uv  ## compile the pinned requirements again (UPGRADE=1: newest versions)
 	echo apache-airflow==3.3.2 | $(LOCK) pyproject.toml - -o requirements/airflow-3.3.2.txt
 	echo apache-airflow==3.2.2 | $(LOCK) --exclude-newer 2026-06-01 --exclude-newer-package py-consul=2026-11-01 \
-		--exclude-newer-package anyio=2026-11-01 \
+		--exclude-newer-package anyio=2026-11-01 --exclude-newer-package apache-airflow-providers-ssh=2026-11-01 \
 		pyproject.toml - -o requirements/airflow-3.2.2.txt
 
 .cache/lock-venv/bin/uv: | .cache/lock-venv/bin/pip

@@ -25,14 +25,18 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": [f"{_PACKAGE}.operators.{name}" for name in ("desired_state", "chef", "lease")],
+                "python-modules": [
+                    f"{_PACKAGE}.operators.{name}" for name in ("desired_state", "chef", "ssh_chef", "lease")
+                ],
             }
         ],
         "sensors": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.sensors.converged"]}],
         "triggers": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": [f"{_PACKAGE}.triggers.{name}" for name in ("converged", "lease", "remote_exec")],
+                "python-modules": [
+                    f"{_PACKAGE}.triggers.{name}" for name in ("converged", "lease", "remote_exec", "ssh_chef")
+                ],
             }
         ],
         "extra-links": [f"{_PACKAGE}.links.DesiredStateLink"],

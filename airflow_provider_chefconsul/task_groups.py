@@ -123,6 +123,7 @@ def rollout(
     values: Mapping[str, Scalar] | None = None,
     *,
     waves: Sequence[int | str | Sequence[str]] = (1, "10%", "100%"),
+    spread: str | None = None,
     approval: bool | Mapping[str, Any] = False,
     auto_revert: bool = False,
     group_id: str | None = None,
@@ -142,6 +143,7 @@ def rollout(
 
     :param waves: what each wave widens the rollout to: numbers of nodes, percentages of those present, or lists of
         nodes. The wave ``"100%"`` promotes the canary; without it the others keep what they have.
+    :param spread: as in ``SetDesiredStateOperator``; it has no meaning for waves of named nodes and for ``"100%"``.
     :param approval: ask for approval in Airflow's UI before each wave but the first; a mapping holds further parameters
         of Airflow's ``ApprovalOperator``. A rejection fails the rollout.
     :param auto_revert: when a wave fails, take back what this Dag run wrote and wait for its nodes; the Dag run fails
@@ -169,6 +171,7 @@ def rollout(
                     values,
                     group_id=f"wave_{number}",
                     canary=None if wave.size == ALL else _as_written(wave.size),
+                    spread=None if wave.size == ALL or isinstance(wave.size, tuple) else spread,
                     policy=policy,
                     members=members,
                     command=command,

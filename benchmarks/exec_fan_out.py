@@ -27,8 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.remote_exec import Outcome, execute
+from airflow_provider_chefconsul.consul.remote_exec import execute
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.rollout.node_result import Outcome
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
 

@@ -73,6 +73,17 @@ async def run_trigger(trigger: Any) -> Any:
 @pytest.fixture(scope="session")
 def airflow_database() -> None:
     """Airflow's tables, once for each test process."""
+    make_database()
+
+
+@pytest.fixture
+def run_dag(airflow_database: None) -> Callable[..., dict[str, str]]:
+    """Run a Dag in this process, with its triggers, and return the state of the run and of each task."""
+    return run_once
+
+
+def make_database() -> None:
+    """Make the tables of this process's Airflow."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.utils.db import initdb
 
@@ -80,20 +91,31 @@ def airflow_database() -> None:
     DagBundlesManager().sync_bundles_to_db()
 
 
-@pytest.fixture
-def run_dag(airflow_database: None) -> Callable[..., dict[str, str]]:
+def run_once(dag: Any, logical_date: datetime | None = None, **conf: Any) -> dict[str, str]:
     """Run a Dag in this process, with its triggers, and return the state of the run and of each task."""
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
-    def run(dag: Any, **conf: Any) -> dict[str, str]:
-        bag = DagBag(str(_DAGS), collect_dags=False, bundle_name="dags-folder")
-        with warnings.catch_warnings():  # those of Airflow's in-process API server are not ours
-            warnings.simplefilter("ignore")
-            warnings.filterwarnings("error", module="airflow_provider_chefconsul")
-            bag.bag_dag(dag)
-            sync_bag_to_db(bag, "dags-folder", None)
-            dag_run = dag.test(logical_date=None, run_conf=conf)
-        states = {instance.task_id: str(instance.state) for instance in dag_run.get_task_instances()}
-        return {"run": str(dag_run.state), **states}
+    bag = DagBag(str(_DAGS), collect_dags=False, bundle_name="dags-folder")
+    with warnings.catch_warnings():  # those of Airflow's in-process API server are not ours
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", module="airflow_provider_chefconsul")
+        bag.bag_dag(dag)
+        sync_bag_to_db(bag, "dags-folder", None)
+        dag_run = dag.test(logical_date=logical_date, run_conf=conf)
+    states = {instance.task_id: str(instance.state) for instance in dag_run.get_task_instances()}
+    return {"run": str(dag_run.state), **states}
 
-    return run
+
+def pull_xcom(dag_id: str, task_id: str) -> Any:
+    """What a task returned in the newest run of its Dag; None when it returned nothing."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        newest = select(DagRun.run_id).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(1)
+        run_id = session.scalars(newest).one()
+        found = session.scalars(XComModel.get_many(run_id=run_id, dag_ids=dag_id, task_ids=task_id, key="return_value"))
+        value = found.first()
+    return None if value is None else XComModel.deserialize_value(value)

@@ -19,7 +19,13 @@ from demo.nodes import TIERS, SimulatedClient, add_node
 from tests.dags.fleet import Fleet
 from tests.raw_keys import RawKeys
 
-pytest_plugins = ["tests.acl_fixtures", "tests.airflow_home", "tests.consul_fixtures", "tests.tls_fixtures"]
+pytest_plugins = [
+    "tests.acl_fixtures",
+    "tests.airflow_home",
+    "tests.consul_fixtures",
+    "tests.ssh_fixtures",
+    "tests.tls_fixtures",
+]
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile(

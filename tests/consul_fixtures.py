@@ -53,6 +53,18 @@ def members(plain_consul: consul.Consul) -> Iterator[Callable[..., None]]:
 
 
 @pytest.fixture
+def service_check(plain_consul: consul.Consul) -> Callable[..., None]:
+    """Register a check of a node's instance of a service, or give it another status."""
+
+    def register(node: str, status: str, *, tier: str = "web", name: str = "http") -> None:
+        check = {"CheckID": f"{tier}:{name}", "Name": name, "Status": status, "ServiceID": tier}
+        fields = {"Node": node, "Address": "127.0.0.1", "SkipNodeUpdate": True, "Check": check}
+        assert plain_consul.http.put(lambda answer: answer.code, "/v1/catalog/register", data=json.dumps(fields)) == 200
+
+    return register
+
+
+@pytest.fixture
 def free_port() -> int:
     """A port where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:

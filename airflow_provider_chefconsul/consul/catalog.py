@@ -49,6 +49,12 @@ async def read_members(client: ConsulClient, selector: Selector) -> Members:
     }
 
 
+async def read_addresses(client: ConsulClient) -> dict[str, str]:
+    """By node, the address under which it is registered."""
+    _, found = await client.read("/v1/catalog/nodes")
+    return {entry["Node"]: entry["Address"] for entry in found}
+
+
 async def _list_unhealthy(client: ConsulClient, selector: Selector) -> dict[str, tuple[str, ...]]:
     """By node, the checks of the service that do not pass; a service alone has such."""
     if not isinstance(selector, ServiceMembers):

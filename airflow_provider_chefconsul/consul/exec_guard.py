@@ -1,12 +1,14 @@
 """The shell that a node wraps around a remotely executed command, so that a job runs its command at most once.
 
-The events of remote execution may come late, twice, or again when an agent restarts. The guard makes that harmless: the
-first one runs the command under a lock, each later one waits for that run to end and exits with the same code.
+The events of remote execution may come late, twice, or again when an agent restarts; over SSH, a restarted triggerer
+connects again. The guard makes that harmless: the first one runs the command under a lock, each later one waits for
+that run to end and exits with the same code.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shlex
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
@@ -76,3 +78,18 @@ def guarded(job_id: str, command: str) -> list[str]:
         )
     job = hashlib.sha256(f"{job_id}\0{command}".encode()).hexdigest()[:32]
     return ["/bin/sh", "-c", _GUARD, "chefconsul", job, command]
+
+
+def guarded_line(job_id: str, command: str) -> str:
+    """The same as one line for a login shell, which is how sshd starts commands.
+
+    :raises InvalidInput: no node could start this command; the whole line is one argument then.
+    """
+    line = shlex.join(guarded(job_id, command))
+    size = len(line.encode())
+    if size > LONGEST_COMMAND:
+        raise InvalidInput(
+            f"a command that begins {command[:40]!r} cannot be started over SSH: quoted and with its guard it has "
+            f"{size} bytes, of at most {LONGEST_COMMAND}; put a script on the nodes and name it in the command"
+        )
+    return line

@@ -46,6 +46,7 @@ async def acquire(
     :raises MalformedDocument: the key holds something else than a lease; it is not replaced.
     """
     sighting: Sighting | None = None
+    told = ""
     index, entry = await view.client.look(view.keys.lease(environment))
     while True:
         now = monotonic()
@@ -60,8 +61,8 @@ async def acquire(
                 return True
             await asyncio.sleep(_PAUSE)
             index = 0
-        elif sighting and sighting.since == now:
-            on_progress(f"{environment}: waiting, {lease.describe()}")
+        elif told != (told := lease.describe()):
+            on_progress(f"{environment}: waiting, {told}")
         left = (until - datetime.now(UTC)).total_seconds()
         if left <= 0:
             return False

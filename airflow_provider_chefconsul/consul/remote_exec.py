@@ -11,9 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +19,7 @@ from airflow_provider_chefconsul.consul.exec_guard import LONGEST_OUTPUT, guarde
 from airflow_provider_chefconsul.consul.exec_job import Job
 from airflow_provider_chefconsul.consul.exec_roster import Roster
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, InvalidInput, SessionLost
+from airflow_provider_chefconsul.rollout.node_result import NodeResult, Outcome
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.client import ConsulClient
@@ -33,31 +32,6 @@ _REPORT_EVERY = 1.0  # seconds
 _LONGEST_STEP = 2.0  # seconds that one turn of the watch counts: while Consul does not answer, nodes cannot either
 _REST_PER_NODE = 0.5e-3  # seconds; each listing names every node, so the more there are, the more changes share one
 _LONGEST_REST = 0.5  # seconds
-
-
-class Outcome(StrEnum):
-    """What became of the command on a node."""
-
-    EXITED = "exited"
-    UNACKNOWLEDGED = "unacknowledged"
-    SILENT = "silent"
-
-
-@dataclass(frozen=True, slots=True)
-class NodeResult:
-    """What a node's agent published.
-
-    :param outcome: EXITED with an exit code; UNACKNOWLEDGED: no answer, because its agent is down, remote execution is
-        disabled there or its token may not; SILENT: it started, and has not said how it ended.
-    :param exit_code: the command's; -1 when the shell around it was killed; 126, 127 and 137 may also be the guard's
-        (see ``exec_guard``), which says so in the output.
-    :param output: the end of what was printed, when the exit code is not 0. For people, never to be parsed.
-    """
-
-    node: str
-    outcome: Outcome
-    exit_code: int | None = None
-    output: str = ""
 
 
 async def execute(

@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
     log_decisions,
     raise_stale,
+    require_members,
     sequence_of,
     writer_of,
 )
@@ -102,8 +103,10 @@ class SetDesiredStateOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if spread is not None and canary is None:
-            raise InvalidInput("spread says how a canary is chosen, and there is none")
+        if spread is not None:
+            if canary is None:
+                raise InvalidInput("spread says how a canary is chosen, and there is none")
+            parse_wave(1, spread)  # of the two, only the canary is templated
         self.environment = environment
         self.tier = tier
         self.state = state
@@ -125,7 +128,7 @@ class SetDesiredStateOperator(BaseOperator):
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         change = self._change(context)
         if self.wait is not None or self.canary is not None:
-            asyncio.run(self._check_members(selectors))
+            asyncio.run(require_members(self.consul_conn_id, self.environment, selectors))
         generations = asyncio.run(self._write(dict.fromkeys(tiers, change), selectors))
         if self.wait is None:
             return generations
@@ -161,12 +164,6 @@ class SetDesiredStateOperator(BaseOperator):
             sequence=sequence_of(context, self.sequence),
             force=self.force,
         )
-
-    async def _check_members(self, selectors: Mapping[str, Selector]) -> None:
-        """Refuse to write what nobody could converge on."""
-        async with ConsulHook(self.consul_conn_id).open_view() as view:
-            for tier, selector in selectors.items():
-                await view.require_members(f"{self.environment}/{tier}", selector)
 
     async def _write(self, changes: Mapping[str, Change], selectors: Mapping[str, Selector]) -> dict[str, int]:
         async with ConsulHook(self.consul_conn_id).open_view() as view:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, conf
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_chefconsul.consul.lease import release
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.lease import Holder, check_ttl
@@ -123,5 +122,7 @@ class ReleaseLeaseOperator(BaseOperator):
             )
 
     async def _release(self, holder: Holder) -> bool:
+        from airflow_provider_chefconsul.consul.lease import release
+
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             return await release(view, self.environment, holder)

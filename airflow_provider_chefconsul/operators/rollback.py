@@ -15,10 +15,12 @@ from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
     log_decisions,
     raise_stale,
+    require_members,
     sequence_of,
     writer_of,
 )
 from airflow_provider_chefconsul.rollout.lease import Holder
+from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.rollback import RollBack
@@ -85,19 +87,34 @@ class RollBackOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Take the tiers back, and wait for each when a policy says so."""
+        return self._go_on(context, {})
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
+        """Resume with the outcome that the trigger sent, and go on with the next tier."""
+        tiers = Outcome.from_event(event).settle(self.log)
+        return self._go_on(context, {tier: summary["generation"] for tier, summary in tiers.items()})
+
+    def _go_on(self, context: Context, generations: dict[str, int]) -> dict[str, int]:
+        """Take back the tiers that have not been yet.
+
+        :param generations: by tier, what those that have been taken back went back to.
+        """
         tiers = check_tiers(self.environment, self.tier)[::-1]
         rollback = RollBack(writer_of(context), _check_to(self.to), sequence_of(context, self.sequence), self.only_own)
+        selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         if self.wait is None:
             return asyncio.run(self._roll_back(tiers, rollback))
-        generations: dict[str, int] = {}
+        asyncio.run(require_members(self.consul_conn_id, self.environment, selectors))
         for tier in tiers:
-            # Resumed after a deferral, what this task has taken back already is found so, and its wait ends at once.
+            if tier in generations:
+                continue
             generations |= asyncio.run(self._roll_back([tier], rollback))
+            # Those before are waited for again: so the event that a deferral ends with names all that are done.
             trigger = asyncio.run(
                 begin_wait(
                     self.consul_conn_id,
                     self.environment,
-                    [tier],
+                    list(generations),
                     generations=generations,
                     policy=self.wait,
                     members=self.members,
@@ -109,18 +126,13 @@ class RollBackOperator(BaseOperator):
             wait_or_defer(self, trigger, deferrable=self.deferrable).settle(self.log)
         return generations
 
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
-        """Resume with the outcome that the trigger sent, and go on with the next tier."""
-        Outcome.from_event(event).settle(self.log)
-        return self.execute(context)
-
     async def _roll_back(self, tiers: Sequence[str], rollback: RollBack) -> dict[str, int]:
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             try:
                 decisions = await view.roll_back(self.environment, tiers, rollback)
             except StaleWrite as error:
                 raise_stale(error, self.on_stale)
-        log_decisions(self.log, self.environment, decisions)
+        log_decisions(self.log, self.environment, decisions, done="rolled back")
         return {tier: decision.generation for tier, decision in decisions.items()}
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.change import Unchanged, Write
 from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
+from airflow_provider_chefconsul.rollout.membership import Selector
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +35,7 @@ def sequence_of(context: Context, given: Any) -> int:
         when it was due, whichever it has first.
     :raises InvalidInput: it is none of these.
     """
-    if given is None or given in {"", "None"}:
+    if given in (None, "", "None"):
         dag_run = context["dag_run"]
         moment = dag_run.logical_date or getattr(dag_run, "partition_date", None) or dag_run.run_after
         return int(moment.timestamp())
@@ -66,18 +68,31 @@ def check_on_stale(on_stale: object) -> str:
     raise InvalidInput(f'on_stale must be "fail" or "skip", not {on_stale!r}')
 
 
+async def require_members(consul_conn_id: str, environment: str, selectors: Mapping[str, Selector]) -> None:
+    """Refuse to write what nobody could converge on.
+
+    :raises NoMembers: names the tier that has none.
+    """
+    async with ConsulHook(consul_conn_id).open_view() as view:
+        for tier, selector in selectors.items():
+            await view.require_members(f"{environment}/{tier}", selector)
+
+
 def raise_stale(error: StaleWrite, on_stale: str) -> NoReturn:
     """End the task of a write that something later has made stale; a retry would find the same."""
     kind = AirflowSkipException if on_stale == "skip" else AirflowFailException
     raise kind(str(error)) from error
 
 
-def log_decisions(log: Logger, environment: str, decisions: Mapping[str, Write | Unchanged]) -> None:
-    """Say for each tier what was written."""
+def log_decisions(log: Logger, environment: str, decisions: Mapping[str, Write | Unchanged], *, done: str = "") -> None:
+    """Say for each tier what was written.
+
+    :param done: words that say what a write was, when it was more than a change.
+    """
     for tier, decision in decisions.items():
         match decision:
             case Write(desired, generation):
-                log.info("%s/%s: %s", environment, tier, _describe(desired, generation))
+                log.info("%s/%s: %s%s", environment, tier, done and f"{done}: ", _describe(desired, generation))
             case Unchanged(generation):
                 log.info("%s/%s: nothing to write, generation %s stands", environment, tier, generation)
 

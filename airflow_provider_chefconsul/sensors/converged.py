@@ -17,8 +17,8 @@ from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
+from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY
 from airflow_provider_chefconsul.triggers.outcome import Outcome
-from airflow_provider_chefconsul.triggers.remote_exec import BEGINNING_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_chefconsul.consul.lease import keeping
-from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.convergence import Wait
@@ -83,6 +81,9 @@ class ConvergedTrigger(BaseTrigger):
 
     async def attend(self, *, until: datetime | None) -> Outcome | None:
         """Wait until there is an outcome, or until ``until``; what was seen meanwhile is remembered in ``waits``."""
+        from airflow_provider_chefconsul.consul.lease import keeping
+        from airflow_provider_chefconsul.consul.wait import wait_for_tiers
+
         try:
             async with (
                 ConsulHook(self.consul_conn_id).open_view(patience=_CONSUL_PATIENCE) as view,

@@ -8,7 +8,6 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_chefconsul.consul.lease import acquire
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.lease import Holder
@@ -67,6 +66,8 @@ class LeaseTrigger(BaseTrigger):
 
     async def attend(self, *, until: datetime | None = None) -> bool:
         """Wait until the Dag run has the lease, at most until ``until`` or the deadline; whether it has it."""
+        from airflow_provider_chefconsul.consul.lease import acquire
+
         deadline = datetime.fromisoformat(self.deadline)
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             return await acquire(

@@ -1,149 +1,52 @@
-"""Running a command on nodes from the triggerer."""
+"""Running a command on nodes by Consul's remote execution from the triggerer."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
-from airflow_provider_chefconsul.consul.lease import keeping
-from airflow_provider_chefconsul.consul.remote_exec import NodeResult, Outcome, execute
-from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
-from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.lease import Holder
+from airflow_provider_chefconsul.rollout.node_result import NodeResult, Outcome
+from airflow_provider_chefconsul.triggers.nudge import NudgeTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
-BEGINNING_KEY = "beginning"
-"""The XCom with Consul's index before the nudge, and its try: a failure after it is news to the wait that follows."""
 
-
-class RemoteExecTrigger(BaseTrigger):
+class RemoteExecTrigger(NudgeTrigger):
     """
     Runs a command on nodes by Consul's remote execution, and sends each node's result.
 
     Cancelled (its task was cleared, marked or the triggerer stops), it destroys its session and deletes its keys.
     Started again with the same ``job_id``, it finds the nodes that already ran, and waits for those that still do.
 
-    :param consul_conn_id: id of a connection of type ``consul``.
-    :param command: a shell command line.
-    :param nodes: names of the nodes to run it on.
-    :param job_id: names the job on the nodes, so that none runs it twice.
-    :param deadline: ISO 8601 with offset; when to come back with the results there are.
-    :param max_parallel: how many nodes may run at the same time; None is all.
+    Parameters are those of ``NudgeTrigger``, and:
+
     :param prefix_per_node: key prefix for clusters whose nodes may write below their own name only.
-    :param lease: the environment and the Dag run whose lease on it, if it has one, is renewed meanwhile:
-        ``{"environment", "dag_id", "run_id"}``.
-    :param results: JSON forms of the results of nodes that have exited already.
     """
 
-    def __init__(
-        self,
-        *,
-        consul_conn_id: str,
-        command: str,
-        nodes: Sequence[str],
-        job_id: str,
-        deadline: str,
-        max_parallel: int | None = None,
-        prefix_per_node: str | None = None,
-        lease: Mapping[str, str] | None = None,
-        results: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> None:
-        super().__init__()
-        self.consul_conn_id = consul_conn_id
-        self.command = command
-        self.nodes = list(nodes)
-        self.job_id = job_id
-        self.deadline = deadline
-        self.max_parallel = max_parallel
+    def __init__(self, *, prefix_per_node: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.prefix_per_node = prefix_per_node
-        self.lease = dict(lease) if lease else None
-        self.results = _from_fields(results or {})
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where this class is, and its parameters as JSON values."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "consul_conn_id": self.consul_conn_id,
-                "command": self.command,
-                "nodes": self.nodes,
-                "job_id": self.job_id,
-                "deadline": self.deadline,
-                "max_parallel": self.max_parallel,
-                "prefix_per_node": self.prefix_per_node,
-                "lease": self.lease,
-                "results": {node: asdict(each) for node, each in self.results.items()},
-            },
+        path, kwargs = super().serialize()
+        return path, {**kwargs, "prefix_per_node": self.prefix_per_node}
+
+    async def _execute(
+        self, view: SharedView, nodes: Sequence[str], limit: datetime
+    ) -> tuple[dict[str, NodeResult], set[str]]:
+        from airflow_provider_chefconsul.consul.remote_exec import execute
+
+        found = await execute(
+            view.client,
+            self.command,
+            nodes,
+            job_id=self.job_id,
+            deadline=limit,
+            max_parallel=self.max_parallel,
+            prefix_per_node=self.prefix_per_node,
+            on_progress=self.log.info,
         )
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Run the command, and send the results."""
-        try:
-            await self.attend()
-        except ChefConsulError as error:
-            yield TriggerEvent({"error": f"{type(error).__name__}: {error}", "results": {}})
-        else:
-            yield TriggerEvent({"error": "", "results": {node: asdict(each) for node, each in self.results.items()}})
-
-    async def attend(self, *, patience: timedelta | None = None) -> bool:
-        """Run the command on the nodes that have not exited yet, and wait for them; ``results`` tells of each.
-
-        :param patience: come back after that long, even before the deadline.
-        :returns: whether it is over; when not, attend again, and nodes that run are waited for, not run again.
-        """
-        deadline = datetime.fromisoformat(self.deadline)
-        limit = min(deadline, datetime.now(UTC) + patience) if patience else deadline
-        rest = [node for node in self.nodes if node not in self.results]
-        try:
-            async with ConsulHook(self.consul_conn_id).open_view() as view, self._keeping_lease(view):
-                found = await execute(
-                    view.client,
-                    self.command,
-                    rest,
-                    job_id=self.job_id,
-                    deadline=limit,
-                    max_parallel=self.max_parallel,
-                    prefix_per_node=self.prefix_per_node,
-                    on_progress=self.log.info,
-                )
-        except ConsulUnavailable:
-            if limit < deadline:
-                return False
-            raise
-        is_over = limit == deadline or all(result.outcome is Outcome.EXITED for result in found.values())
-        self.results |= {node: each for node, each in found.items() if is_over or each.outcome is Outcome.EXITED}
-        return is_over
-
-    def _keeping_lease(self, view: SharedView) -> AbstractAsyncContextManager[None]:
-        if self.lease is None:
-            return nullcontext()
-        holder = Holder(self.lease["dag_id"], self.lease["run_id"])
-        return keeping(view, self.lease["environment"], holder)
-
-
-def read_results(event: Any) -> dict[str, NodeResult]:
-    """Read an event that came back through the database.
-
-    :raises ChefConsulError: it carries an error, or is not what this version's trigger sends.
-    """
-    try:
-        error, results = event["error"], _from_fields(event["results"])
-    except (TypeError, KeyError, ValueError, AttributeError) as problem:
-        raise ChefConsulError(f"the trigger sent something else than results: {event!r}") from problem
-    if error:
-        raise ChefConsulError(error)
-    return results
-
-
-def _from_fields(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, NodeResult]:
-    return {
-        node: NodeResult(node, Outcome(each["outcome"]), each["exit_code"], each["output"])
-        for node, each in fields.items()
-    }
+        return found, {node for node, each in found.items() if each.outcome is not Outcome.EXITED}

@@ -12,7 +12,8 @@ import pytest
 from airflow_provider_chefconsul.consul.catalog import await_member_change, read_members
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Member, MetaMembers, ServiceMembers
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, Members, MetaMembers, ServiceMembers
+from tests.factory import make_members
 
 PATIENCE = 20  # seconds that a change may take to be noticed, on however slow a machine
 WEB = ServiceMembers("web")
@@ -26,9 +27,9 @@ async def client(cluster):
         yield client
 
 
-def present(*nodes: str, absent: tuple[str, ...] = ()) -> dict[str, Member]:
-    """Members by name."""
-    return {node: Member(node, is_present=node not in absent) for node in [*nodes, *absent]}
+def places(members: Members) -> dict[str, bool]:
+    """By node, whether it is present."""
+    return {node: member.is_present for node, member in members.items()}
 
 
 async def _wait_for(client, selector, expected, index: int) -> int:
@@ -36,7 +37,7 @@ async def _wait_for(client, selector, expected, index: int) -> int:
     async with asyncio.timeout(PATIENCE):
         while True:
             index = await await_member_change(client, selector, index)
-            if await read_members(client, selector) == expected:
+            if places(await read_members(client, selector)) == places(expected):
                 return index
 
 
@@ -44,8 +45,8 @@ async def test_members_by_service(client, members):
     """The nodes with an instance of the service, and only those."""
     members("web-2", "web-1")
     members("app-1", tier="app")
-    assert await read_members(client, WEB) == present("web-1", "web-2")
-    assert await read_members(client, ServiceMembers("app")) == present("app-1")
+    assert await read_members(client, WEB) == make_members("web-1", "web-2")
+    assert await read_members(client, ServiceMembers("app")) == make_members("app-1")
     assert await read_members(client, ServiceMembers("db")) == {}
 
 
@@ -54,8 +55,9 @@ async def test_members_by_metadata(client, members):
     members("web-1", rack="r1", owner="a&b=c d/é")
     members("app-1", tier="app", rack="r1")
     members("web-2", rack="r2")
-    assert await read_members(client, MetaMembers("rack", "r1")) == present("web-1", "app-1")
-    assert await read_members(client, MetaMembers("owner", "a&b=c d/é")) == present("web-1")
+    owned = make_members("web-1", meta={"rack": "r1", "owner": "a&b=c d/é"})
+    assert await read_members(client, MetaMembers("rack", "r1")) == owned | make_members("app-1", meta={"rack": "r1"})
+    assert await read_members(client, MetaMembers("owner", "a&b=c d/é")) == owned
     assert await read_members(client, MetaMembers("rack", "r3")) == {}
 
 
@@ -63,7 +65,7 @@ async def test_members_by_name(client, members):
     """In the order of the list; one that Consul does not know is absent, for it must have been meant."""
     members("web-1", "web-2", "web-3")
     found = await read_members(client, ListedMembers(("web-2", "web-1", "web-9")))
-    assert found == present("web-2", "web-1", absent=("web-9",))
+    assert found == make_members("web-2", "web-1", absent=("web-9",))
     assert list(found) == ["web-2", "web-1", "web-9"]
 
 
@@ -73,7 +75,8 @@ async def test_member_whose_agent_is_not_alive_is_absent(client, members, select
     members("web-1", check="passing", rack="r1")
     members("web-2", check="critical", rack="r1")
     members("web-3", check=None, rack="r1")
-    assert await read_members(client, selector) == present("web-1", "web-3", absent=("web-2",))
+    expected = make_members("web-1", "web-3", absent=("web-2",), meta={"rack": "r1"})
+    assert await read_members(client, selector) == expected
 
 
 async def test_other_checks_are_none_of_this_business(client, members, plain_consul):
@@ -85,7 +88,51 @@ async def test_other_checks_are_none_of_this_business(client, members, plain_con
     ):
         fields = {"Node": "web-1", "Address": "127.0.0.1", "SkipNodeUpdate": True, "Check": check}
         assert plain_consul.http.put(lambda answer: answer.code, "/v1/catalog/register", data=json.dumps(fields)) == 200
-    assert await read_members(client, WEB) == present("web-1")
+    assert await read_members(client, WEB) == make_members("web-1", unhealthy=("web is critical",))
+
+
+@pytest.mark.parametrize(
+    ("selector", "meta"),
+    [
+        (WEB, {"zone": "a", "rack": "r1"}),
+        (MetaMembers("rack", "r1"), {"zone": "a", "rack": "r1"}),
+        (ListedMembers(("web-1", "web-9")), {"zone": "a", "rack": "r1"}),
+    ],
+)
+async def test_members_have_their_metadata(client, members, selector, meta):
+    """However they are named; one without any has none, and neither has one that Consul does not know."""
+    members("web-1", zone="a", rack="r1")
+    members("web-2")
+    found = await read_members(client, selector)
+    assert {node: member.meta for node, member in found.items() if member.meta} == {"web-1": meta}
+
+
+async def test_checks_of_the_service_that_do_not_pass(client, members, service_check):
+    """Each by its name and status; other services' checks on the same node, and those that pass, are left out."""
+    members("web-1", "web-2", rack="r1")
+    members("web-1", tier="app", rack="r1")
+    for status, name in (("passing", "tcp"), ("warning", "disk"), ("critical", "http")):
+        service_check("web-1", status, name=name)
+    service_check("web-1", "critical", tier="app")
+    found = await read_members(client, WEB)
+    assert found["web-1"].is_present
+    assert sorted(found["web-1"].unhealthy) == ["disk is warning", "http is critical"]
+    assert found["web-2"].unhealthy == ()
+    for selector in (ListedMembers(("web-1",)), MetaMembers("rack", "r1")):
+        assert (await read_members(client, selector))["web-1"].unhealthy == ()
+    service_check("web-1", "passing", name="disk")
+    service_check("web-1", "passing", name="http")
+    assert (await read_members(client, WEB))["web-1"].unhealthy == ()
+
+
+async def test_check_of_the_service_wakes(client, members, service_check):
+    """A tier's health can be waited for like its members."""
+    members("web-1")
+    index = await await_member_change(client, WEB, 0)
+    waiting = asyncio.create_task(await_member_change(client, WEB, index))
+    service_check("web-1", "critical")
+    async with asyncio.timeout(PATIENCE):
+        assert await waiting > index
 
 
 async def test_service_of_others_does_not_wake(client, members):
@@ -104,7 +151,7 @@ async def test_service_of_others_does_not_wake(client, members):
 async def test_first_member_wakes(client, members):
     """A tier that nobody belongs to yet can be waited for."""
     index = await await_member_change(client, WEB, 0)
-    waiting = asyncio.create_task(_wait_for(client, WEB, present("web-1"), index))
+    waiting = asyncio.create_task(_wait_for(client, WEB, make_members("web-1"), index))
     members("web-1")
     await waiting
 
@@ -122,12 +169,12 @@ async def test_agents_that_join_die_leave_and_come_back(make_cluster, monkeypatc
             indexes = await asyncio.gather(*waits)
 
         cluster.add_node("web-2", tier="web")
-        await expect(*[present("web-1", "web-2")] * 3)
+        await expect(*[make_members("web-1", "web-2")] * 3)
         cluster.kill_node("web-2")
-        await expect(*[present("web-1", absent=("web-2",))] * 3)
+        await expect(*[make_members("web-1", absent=("web-2",))] * 3)
         # An agent that leaves by itself may register itself once more on its way out, and then stays in the catalog.
         async with httpx.AsyncClient(base_url=cluster.server.url, trust_env=False) as http:
             (await http.put("/v1/agent/force-leave/web-2")).raise_for_status()
-        await expect(present("web-1"), present("web-1"), present("web-1", absent=("web-2",)))
+        await expect(make_members("web-1"), make_members("web-1"), make_members("web-1", absent=("web-2",)))
         cluster.restart_node("web-2")
-        await expect(*[present("web-1", "web-2")] * 3)
+        await expect(*[make_members("web-1", "web-2")] * 3)

@@ -30,14 +30,6 @@ PATIENCE = 20  # seconds that a change may take to be noticed, on however slow a
 WEB = ServiceMembers("web")
 
 
-@pytest.fixture
-async def view(cluster, consul_root):
-    """The view of the shared Consul, below the test's own root."""
-    settings = ConsulSettings("127.0.0.1", cluster.http_port, root=consul_root)
-    async with ConsulClient(settings) as client:
-        yield SharedView(client)
-
-
 # Reading --------------------------------------------------------------------------------------------------------------
 
 

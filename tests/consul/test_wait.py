@@ -20,6 +20,7 @@ from airflow_provider_chefconsul.rollout.membership import ListedMembers, Servic
 from airflow_provider_chefconsul.rollout.standing import Standing
 from tests.acl_fixtures import UNKNOWN_TOKEN
 from tests.factory import make_desired, make_failure, make_policy, make_report
+from tests.progress import Lines
 
 LONG = 120  # seconds that no wait here should need, on however slow a machine
 SHORT = 0.5  # seconds of a wait that is to run out
@@ -33,26 +34,6 @@ def connect(port: int, root: str = "chefconsul", *, retry_for: float = 0) -> Con
 def lasting(seconds: float, generation: int = 7) -> Wait:
     """A wait that begins now."""
     return Wait(generation, datetime.now(UTC) + timedelta(seconds=seconds))
-
-
-class Lines(list[str]):
-    """The lines of a wait's progress, to be waited for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._has_more = asyncio.Event()
-
-    def add(self, line: str) -> None:
-        """Take a line."""
-        self.append(line)
-        self._has_more.set()
-
-    async def until(self, words: str) -> None:
-        """Wait for a line that says so."""
-        async with asyncio.timeout(LONG):
-            while not any(words in line for line in self):
-                self._has_more.clear()
-                await self._has_more.wait()
 
 
 async def wait_for(view: SharedView, *tiers: str, wait: Wait | None = None, **options: Any) -> dict[str, WaitResult]:

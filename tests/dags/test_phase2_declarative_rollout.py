@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 from demo.nodes import TIERS
 from tests.airflow_home import connect
+from tests.dags.examples import load
 from tests.dags.fleet import Fleet
-
-DAGS = Path(__file__).parents[2] / "dags"
-
-
-def load(name):
-    """The Dag of an example file."""
-    spec = importlib.util.spec_from_file_location(name, DAGS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.dag
 
 
 def test_rollout_brings_every_tier_to_the_release(fleet: Fleet, run_dag, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -16,8 +17,9 @@ from airflow_provider_chefconsul.exceptions import (
     NoMembers,
 )
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
+from airflow_provider_chefconsul.rollout.lease import Holder
 from tests.airflow_home import connect, make_context, run_trigger
-from tests.factory import make_desired, make_failure, make_report
+from tests.factory import make_assignment, make_canary, make_desired, make_failure, make_lease, make_report
 from tests.raw_keys import RawKeys
 
 
@@ -69,6 +71,26 @@ def test_only_members_that_have_not_converged_are_nudged(nudge, keys):
     keys["demo/web/nodes/web-2"] = make_report("web-2").to_json()
     assert nudge() == {}
     assert nudge(all_nodes=True) == {"web-1": 0, "web-2": 0}
+
+
+def test_only_members_of_the_generation_are_nudged(nudge, keys):
+    """While a canary is out, its nodes and the others are nudged for their own generation only."""
+    keys["demo/web/desired"] = make_desired(8, stable=make_assignment(7), canary=make_canary(8)).to_json()
+    assert nudge(generation={"web": 8}) == {"web-1": 0}
+    assert nudge(generation=7) == {"web-2": 0}
+    assert nudge(generation="8", all_nodes=True) == {"web-1": 0}
+    assert nudge() == {"web-1": 0, "web-2": 0}
+    assert nudge(generation=6) == {}
+
+
+def test_nudge_renews_the_lease_of_its_dag_run(nudge, keys):
+    """So that a long run does not lose the environment; another Dag run's lease is left alone."""
+    keys["demo/_lease"] = make_lease().to_json()
+    nudge()
+    assert json.loads(keys["demo/_lease"])["expires_at"] > make_lease().expires_at
+    keys["demo/_lease"] = make_lease(holder=Holder("other_rollout", "manual__9")).to_json()
+    nudge()
+    assert keys["demo/_lease"] == make_lease(holder=Holder("other_rollout", "manual__9")).to_json()
 
 
 def test_failing_command_is_a_warning_with_its_output(nudge, capsys):
@@ -134,6 +156,8 @@ def test_unreadable_desired_state_is_an_error(nudge, keys):
         ({"timeout": timedelta(0)}, "timeout must be a timedelta above zero"),
         ({"tier": "a/b"}, "tier 'a/b' is not a name"),
         ({"members": ["web 1"]}, "node 'web 1' is not a name"),
+        ({"generation": 0}, "generation must be a number above 0"),
+        ({"generation": {"app": 7}}, "says nothing of tier web"),
     ],
 )
 def test_bad_input(nudge, wrong, words):

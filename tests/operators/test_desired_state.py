@@ -101,6 +101,8 @@ def test_allowed_from_for_a_tier_without_a_state(consul_kv):
         ({"allowed_from": ["off/"]}, "allowed_from 'off/' is not a name"),
         ({"members": "servise:web"}, "members 'servise:web' is none of"),
         ({"members": []}, "members is an empty list"),
+        ({"sequence": "yesterday"}, "sequence must be seconds since the epoch"),
+        ({"on_stale": "ignore"}, 'on_stale must be "fail" or "skip", not \'ignore\''),
     ],
 )
 def test_bad_input_changes_nothing(consul_kv, wrong, words):
@@ -108,12 +110,6 @@ def test_bad_input_changes_nothing(consul_kv, wrong, words):
     with pytest.raises(InvalidInput, match=words):
         make_operator(**wrong).execute(make_context())
     assert dict(consul_kv) == {}
-
-
-def test_canary_is_refused_when_the_dag_is_parsed():
-    """Canaries are not supported yet, and nobody shall believe that one was written."""
-    with pytest.raises(InvalidInput, match="canary='10%'"):
-        make_operator(canary="10%")
 
 
 def test_values_too_large_for_consul(consul_kv):
@@ -165,7 +161,9 @@ def test_wait_ends_alike_here_and_deferred(consul_kv, members, deferrable, monke
             event = asyncio.run(run_trigger(deferred.trigger))
             return getattr(operator, deferred.method_name)(make_context(), event)
 
-    with pytest.raises(AirflowFailException, match="demo/web: 1 of 2 members present failed; max_failed=0"):
+    with pytest.raises(
+        AirflowFailException, match=r"demo/web: 1 of 2 members present failed \(web-2\); max_failed=0 is spent"
+    ):
         run()
     consul_kv["demo/web/nodes/web-2"] = make_report("web-2", generation=1).to_json()
     assert run() == {"web": 1}

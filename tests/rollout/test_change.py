@@ -1,4 +1,4 @@
-"""Deciding a write."""
+"""Deciding a write: tables of cases. What must hold for any write is in test_change_properties.py."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from dataclasses import replace
 from enum import IntEnum, StrEnum
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.rollout.canary import BUCKETS
 from airflow_provider_chefconsul.rollout.change import Refused, Unchanged, Write, plan_write
-from airflow_provider_chefconsul.rollout.desired import Canary, DesiredState, check_values
-from tests.factory import make_assignment, make_change, make_desired, make_writer
+from airflow_provider_chefconsul.rollout.desired import DesiredState, check_values
+from airflow_provider_chefconsul.rollout.wave import Wave
+from tests.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
 
 AT = "2026-11-22T09:00:00Z"
 
@@ -105,40 +103,138 @@ def test_legal_origins():
     assert plan_write(make_desired(7), make_change(allowed_from=["waiting"]), written_at=AT) == Unchanged(7)
 
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-changes = st.builds(
-    make_change,
-    state=st.sampled_from(["off", "waiting", "converged"]),
-    values=st.dictionaries(st.text(min_size=1), scalars, max_size=3),
-    writer=st.builds(make_writer, run_id=st.sampled_from(["a", "b"])),
-    force=st.booleans(),
+# Canaries -------------------------------------------------------------------------------------------------------------
+
+WEB = make_members("web-1", "web-2", "web-3", "web-4")
+OUT = make_desired(8, stable=make_assignment(7), canary=make_canary(8), previous=6)  # release 2.6.0 on web-1
+NEXT = {"release": "2.6.0"}
+OTHER = {"release": "2.7.0"}
+
+
+@pytest.mark.parametrize(
+    ("current", "change", "generation", "stable", "canary", "previous", "is_new"),
+    [
+        (make_desired(7, previous=6), {"values": NEXT, "canary": Wave(1)}, 8, 7, 8, 6, True),
+        (OUT, {"values": NEXT, "canary": Wave(2)}, 8, 7, 8, 6, False),
+        (OUT, {"values": NEXT}, 8, 8, None, 7, False),
+        (OUT, {}, 7, 7, None, 6, False),
+        (OUT, {"canary": Wave(1)}, 7, 7, None, 6, False),
+        (OUT, {"values": OTHER, "canary": Wave(1)}, 9, 7, 9, 6, True),
+        (OUT, {"values": OTHER}, 9, 9, None, 7, True),
+        (OUT, {"values": NEXT, "force": True}, 9, 9, None, 7, True),
+        (OUT, {"force": True}, 9, 9, None, 7, True),
+        (OUT, {"values": NEXT, "canary": Wave(2), "force": True}, 8, 7, 8, 6, False),
+        (make_desired(7), {"canary": Wave(1), "force": True, "writer": make_writer(run_id="2")}, 8, 7, 8, None, True),
+        (make_desired(8, stable=make_assignment(7)), {"values": OTHER}, 9, 9, None, 7, True),
+    ],
+    ids=[
+        "begin",
+        "widen",
+        "promote",
+        "take back",
+        "take back, whatever the wave",
+        "replace by another canary",
+        "replace by something for all",
+        "force the canary's on all",
+        "force the stable one on all",
+        "widen a forced one",
+        "force a canary of what stands",
+        "after one was taken back",
+    ],
 )
-canaries = st.none() | st.builds(
-    Canary, assignment=st.just(make_assignment(7)), salt=st.just("7"), threshold=st.integers(0, BUCKETS)
+def test_what_a_write_means_while_a_canary_is_out(current, change, generation, stable, canary, previous, is_new):
+    """Whose generation it is, which generations the tier then has, and which one it goes back to."""
+    decision = plan_write(current, make_change(**change), written_at=AT, members=WEB)
+    assert isinstance(decision, Write)
+    assert (decision.generation, decision.is_new) == (generation, is_new)
+    desired = decision.desired
+    assert desired.stable.generation == stable
+    assert (desired.canary and desired.canary.assignment.generation) == canary
+    assert (desired.generation, desired.previous) == (max(current.generation, generation), previous)
+    assert (desired.written_by, desired.written_at) == (make_change(**change).writer, AT)
+
+
+def test_waves_from_the_first_to_all():
+    """Each task of a rollout, and then each of them once more: one generation, and the retries change nothing."""
+    waves = [make_change(values=NEXT, canary=canary) for canary in (Wave(1), Wave("50%"), Wave("100%"), None)]
+    current, nodes = make_desired(7), []
+    for change in waves:
+        decision = plan_write(current, change, written_at=AT, members=WEB)
+        assert isinstance(decision, Write)
+        assert decision.generation == 8
+        current = decision.desired
+        nodes.append(sum(current.assignment_for(node).generation == 8 for node in WEB))
+    assert nodes == [1, 2, 4, 4]
+    assert current == make_desired(8, stable=make_canary(8).assignment, previous=7, written_at=AT)
+    for change in waves:
+        assert plan_write(current, change, written_at=AT, members=WEB) == Unchanged(8)
+
+
+@pytest.mark.parametrize(
+    ("current", "canary", "members", "reason"),
+    [
+        (None, Wave(1), WEB, "a canary needs a desired state that the other nodes keep, and the tier has none yet"),
+        (make_desired(), Wave(1), {}, "no member is present"),
+        (make_desired(), Wave(("web-9",)), WEB, "canary names web-9, which the tier does not have"),
+        (OUT, Wave(("web-2",)), WEB, "a canary only widens, and web-1 of the one that is out is not named"),
+    ],
 )
-currents = st.none() | st.builds(
-    lambda state, values, canary: make_desired(
-        7, stable=make_assignment(6 if canary else 7, state=state, values=values), canary=canary
-    ),
-    st.sampled_from(["off", "waiting", "converged"]),
-    st.dictionaries(st.text(min_size=1), scalars, max_size=3),
-    canaries,
+def test_canary_that_cannot_be_had_is_refused(current, canary, members, reason):
+    """Nothing is written, and the reason says why."""
+    decision = plan_write(current, make_change(values=NEXT, canary=canary), written_at=AT, members=members)
+    assert isinstance(decision, Refused)
+    assert reason in decision.reason
+    assert not decision.is_stale
+
+
+def test_origin_while_a_canary_is_out():
+    """What counts is the state that the other nodes are in."""
+    current = make_desired(8, stable=make_assignment(7, state="waiting"), canary=make_canary(8))
+    change = make_change(values=NEXT, allowed_from=["waiting"])
+    assert isinstance(plan_write(current, change, written_at=AT), Write)
+    assert isinstance(plan_write(current, replace(change, allowed_from=["converged"]), written_at=AT), Refused)
+
+
+# Sequences ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("standing", "wanted", "written"),
+    [(100, 101, 101), (100, 100, 100), (100, None, 100), (None, 5, 5), (None, None, None), (100, 99, "stale")],
 )
+def test_sequence(standing, wanted, written):
+    """Only what is older is stale; without a sequence, the one that stands stays."""
+    current = make_desired(sequence=standing)
+    decision = plan_write(current, make_change(state="off", sequence=wanted), written_at=AT)
+    if written == "stale":
+        assert isinstance(decision, Refused)
+        assert decision.is_stale
+        assert decision.reason == (
+            "the write is stale: it belongs to sequence 99, and generation 7 of sequence 100 stands, "
+            "written by Dag shop_rollout, run manual__1, task web.set at 2026-11-22T08:00:00Z"
+        )
+    else:
+        assert isinstance(decision, Write)
+        assert decision.desired.sequence == written
 
 
-@given(currents, changes)
-def test_retry_never_makes_a_second_generation(current, change):
-    """Planning the same change again on its own result writes nothing, and names the generation it made."""
-    decision = plan_write(current, change, written_at=AT)
-    standing = decision.desired if isinstance(decision, Write) else current
-    again = plan_write(standing, replace(change, allowed_from=["nowhere"]), written_at="2026-11-22T10:00:00Z")
-    if isinstance(decision, Write | Unchanged):
-        assert again == Unchanged(decision.generation)
+@pytest.mark.parametrize(
+    "change",
+    [{"values": NEXT}, {}, {"values": NEXT, "canary": Wave(2)}, {"values": OTHER}, {"values": NEXT, "force": True}],
+)
+def test_stale_write_leaves_a_canary_alone(change):
+    """Neither promotes, takes back, widens nor replaces it."""
+    decision = plan_write(OUT, make_change(**change, sequence=5), written_at=AT, members=WEB)
+    assert isinstance(decision, Refused)
+    assert decision.is_stale
 
 
-@given(currents, changes)
-def test_generations_only_grow(current, change):
-    """A write is one generation above whatever stood."""
-    decision = plan_write(current, change, written_at=AT)
-    if isinstance(decision, Write):
-        assert decision.generation == (current.generation if current else 0) + 1
+@pytest.mark.parametrize(
+    ("current", "change", "generation"),
+    [(make_desired(7), {}, 7), (OUT, {"values": NEXT, "canary": Wave(1)}, 8)],
+    ids=["all", "canary"],
+)
+def test_what_stands_is_unchanged_even_when_older(current, change, generation):
+    """A task of last month that wants what is there has nothing to complain of, wherever it may come from."""
+    change = make_change(**change, sequence=5, allowed_from=["nowhere"])
+    assert plan_write(current, change, written_at=AT, members=WEB) == Unchanged(generation)

@@ -37,6 +37,7 @@ desired_states = st.builds(
     written_at=st.text(),
     sequence=st.none() | st.integers(0),
     canary=st.none() | canaries,
+    previous=st.none() | st.integers(0),
 )
 
 

@@ -101,7 +101,7 @@ def test_deadline_names_who_held_it_up(sense, tier, consul_root, capsys, report,
 def test_failure_fails_at_once_on_the_first_try(sense, tier, capsys):
     """A failure reported before the wait began counts, and its resource is named."""
     tier["demo/web/nodes/web-2"] = make_failure("web-2").to_json()
-    with pytest.raises(AirflowFailException, match="1 of 2 members present failed; max_failed=0"):
+    with pytest.raises(AirflowFailException, match=r"1 of 2 members present failed \(web-2\); max_failed=0 is spent"):
         sense(policy=ConvergencePolicy(timeout=timedelta(hours=1)))
     assert "Errno::ENOSPC: No space left on device in file[/srv/web/index.html]" in capsys.readouterr().out
 

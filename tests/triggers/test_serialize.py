@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
+from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
 from tests.factory import NOW, make_policy, make_report, make_snapshot, make_wait
 
 TRIGGERS = [
@@ -27,6 +28,20 @@ TRIGGERS = [
         deadline="2026-11-22T08:30:00+00:00",
         max_parallel=2,
         prefix_per_node="rexec-node",
+    ),
+    SSHChefTrigger(
+        consul_conn_id="consul_default",
+        ssh_conn_id="ssh_fleet",
+        command="sudo chef-client",
+        nodes=["web-1", "web-2", "web-3"],
+        job_id="7f0c",
+        deadline="2026-11-22T08:30:00+00:00",
+        max_parallel=10,
+        lease={"environment": "demo", "dag_id": "shop", "run_id": "manual__1"},
+        results={
+            "web-1": {"outcome": "exited", "exit_code": 3, "output": "no space left", "reason": ""},
+            "web-2": {"outcome": "unacknowledged", "exit_code": None, "output": "", "reason": "it is down"},
+        },
     ),
 ]
 

@@ -1,0 +1,155 @@
+"""What the operators have in common that run chef-client on nodes: whom they choose, and what they say of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.rollout.generation import read_generations
+from airflow_provider_chefconsul.rollout.membership import Members, parse_members
+from airflow_provider_chefconsul.rollout.name import check_tiers
+from airflow_provider_chefconsul.rollout.node_result import NodeResult, Outcome
+from airflow_provider_chefconsul.rollout.standing import Standing, judge
+from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK
+from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY, NudgeTrigger, read_results
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+
+class NudgeOperator(BaseOperator):
+    """Runs a command on the members of tiers that have not converged; how it gets there is for a subclass to say."""
+
+    template_fields: Sequence[str] = ("environment", "tier", "command", "generation", "members")
+    template_fields_renderers = {"command": "bash"}  # noqa: RUF012 Airflow's declaration
+    operator_extra_links = (DesiredStateLink(),)
+    ui_color = "#f5ecd8"
+    unanswered = ""  # what to ask oneself when a node does not answer and nothing says why
+
+    def __init__(
+        self,
+        *,
+        environment: str,
+        tier: str | Sequence[str],
+        command: str,
+        generation: int | str | Mapping[str, int] | XComArg | None,
+        max_parallel: int | None,
+        members: str | Sequence[str],
+        all_nodes: bool,
+        timeout: timedelta,
+        consul_conn_id: str,
+        deferrable: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if max_parallel is not None and max_parallel < 1:
+            raise InvalidInput(f"max_parallel must be at least 1, not {max_parallel}")
+        if not isinstance(timeout, timedelta) or timeout <= timedelta(0):
+            raise InvalidInput(f"timeout must be a timedelta above zero, not {timeout!r}")
+        self.environment = environment
+        self.tier = tier
+        self.command = command
+        self.generation = generation
+        self._has_generation = generation is not None
+        self.max_parallel = max_parallel
+        self.members = members
+        self.all_nodes = all_nodes
+        self.timeout = timeout
+        self.consul_conn_id = consul_conn_id
+        self.deferrable = deferrable
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, int | str]:  # noqa: ARG002 Airflow's call
+        """Resume with the results that the trigger sent."""
+        return self._report(read_results(event))
+
+    def _choose(self, context: Context) -> list[str]:
+        """The nodes to nudge; Consul's index before that goes into an XCom."""
+        tiers = check_tiers(self.environment, self.tier)
+        generations = read_generations(self.generation, tiers) if self._has_generation else {}
+        nodes, index = asyncio.run(self._choose_nodes(tiers, generations))
+        context["ti"].xcom_push(key=BEGINNING_KEY, value={"index": index, "try_number": context["ti"].try_number})
+        return nodes
+
+    def _job(self, context: Context, nodes: Sequence[str]) -> dict[str, Any]:
+        """What a trigger is told of a new job, however it gets to the nodes."""
+        return {
+            "consul_conn_id": self.consul_conn_id,
+            "command": self.command,
+            "nodes": nodes,
+            "job_id": uuid4().hex,
+            "deadline": (datetime.now(UTC) + self.timeout).isoformat(),
+            "max_parallel": self.max_parallel,
+            "lease": {
+                "environment": self.environment,
+                "dag_id": context["ti"].dag_id,
+                "run_id": context["ti"].run_id,
+            },
+        }
+
+    def _run(self, trigger: NudgeTrigger, *, patience: timedelta) -> dict[str, int | str]:
+        """Run the job here; by deferring, when it takes longer than ``patience``."""
+        if self.deferrable and not asyncio.run(trigger.attend(patience=patience)):
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=self.timeout + DEFERRAL_SLACK)
+        elif not self.deferrable:
+            asyncio.run(trigger.attend())
+        return self._report(trigger.results)
+
+    async def _choose_nodes(self, tiers: Sequence[str], generations: Mapping[str, int]) -> tuple[list[str], int]:
+        chosen: set[str] = set()
+        indexes = []
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            for tier in tiers:
+                nodes, index = await self._choose_of_tier(view, tier, generations.get(tier))
+                chosen |= nodes
+                indexes.append(index)
+        return sorted(chosen), min(indexes)
+
+    async def _choose_of_tier(self, view: SharedView, tier: str, generation: int | None) -> tuple[set[str], int]:
+        where = f"{self.environment}/{tier}"
+        members: Members = await view.require_members(where, parse_members(self.members, tier))
+        record = await view.read(self.environment, tier)
+        converged: set[str] = set()
+        if not self.all_nodes or generation is not None:  # else it does not matter what is desired
+            desired = record.required_desired(where)
+            members = {
+                node: member
+                for node, member in members.items()
+                if generation is None or desired.assignment_for(node).generation == generation
+            }
+            converged = {
+                node
+                for node, member in members.items()
+                if judge(member, desired.assignment_for(node), record.evidence.get(node))[0] is Standing.CONVERGED
+            }
+        present = {node for node, member in members.items() if member.is_present}
+        self.log.info(
+            "%s: of %s members %s absent, %s; nudging %s",
+            where,
+            len(members),
+            len(members) - len(present),
+            "converged or not" if self.all_nodes else f"{len(converged)} converged",
+            "all that are present" if self.all_nodes else "the rest",
+        )
+        return (present if self.all_nodes else present - converged), record.index
+
+    def _report(self, results: Mapping[str, NodeResult]) -> dict[str, int | str]:
+        for node, result in results.items():
+            match result.outcome:
+                case Outcome.EXITED if result.exit_code != 0:
+                    self.log.warning("%s: %r exited with %s\n%s", node, self.command, result.exit_code, result.output)
+                case Outcome.UNACKNOWLEDGED:
+                    self.log.warning("%s: no answer; %s", node, result.reason or self.unanswered)
+                case Outcome.SILENT:
+                    why = f" ({result.reason})" if result.reason else ""
+                    self.log.warning("%s: began %r and has not said how it ended%s", node, self.command, why)
+        return {node: str(each.outcome) if each.exit_code is None else each.exit_code for node, each in results.items()}

@@ -1,0 +1,105 @@
+"""The history of a tier on a real Consul: what is kept, and going back to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_chefconsul.consul.commit import HISTORY_KEPT
+from airflow_provider_chefconsul.exceptions import StaleWrite, WriteRefused
+from airflow_provider_chefconsul.rollout.change import Unchanged
+from airflow_provider_chefconsul.rollout.rollback import RollBack
+from airflow_provider_chefconsul.rollout.wave import Wave
+from tests.consul.keys import desired, generations
+from tests.factory import make_assignment, make_change, make_desired, make_writer
+
+
+def fill(kv, first: int, last: int) -> None:
+    """A tier with these generations, each of its own release."""
+    for generation in range(first, last + 1):
+        stable = make_assignment(generation, values={"release": str(generation)})
+        document = make_desired(generation, stable=stable, previous=generation - 1 or None).to_json()
+        kv[f"demo/_history/web/{generation:012d}"] = kv["demo/web/desired"] = document
+
+
+async def test_history_is_kept_to_a_bound(view, consul_kv, members):
+    """The oldest goes in the transaction that adds one; a write that adds none takes none away."""
+    members("web-1")
+    fill(consul_kv, 1, HISTORY_KEPT)
+    await view.write("demo", {"web": make_change(state="off")})
+    assert generations(consul_kv) == list(range(2, HISTORY_KEPT + 2))
+    await view.write("demo", {"web": make_change(state="waiting", canary=Wave(1))})
+    await view.write("demo", {"web": make_change(state="waiting")})
+    assert generations(consul_kv) == list(range(3, HISTORY_KEPT + 3))
+
+
+async def test_longer_history_shrinks_by_and_by(view, consul_kv):
+    """An older version kept more: a transaction takes a few away at a time."""
+    fill(consul_kv, 1, HISTORY_KEPT + 12)
+    sizes = []
+    for number in range(3):
+        await view.write("demo", {"web": make_change(values={"release": f"new-{number}"})})
+        sizes.append(len(generations(consul_kv)))
+    assert sizes == [HISTORY_KEPT + 5, HISTORY_KEPT, HISTORY_KEPT]
+    assert generations(consul_kv)[-1] == HISTORY_KEPT + 15
+
+
+async def test_rollback_beyond_the_history_says_what_there_is(view, consul_kv):
+    """What was pruned is gone; nothing is written."""
+    fill(consul_kv, 11, 13)
+    before = dict(consul_kv)
+    with pytest.raises(
+        WriteRefused, match="demo/web: generation 10 is not in .* history, which holds generations 11 t"
+    ):
+        await view.roll_back("demo", ["web"], RollBack(make_writer(task_id="back"), to=10))
+    assert dict(consul_kv) == before
+
+
+async def test_history_as_it_was_written(view, consul_kv):
+    """Oldest first; what cannot be read, or is no generation, is left out."""
+    fill(consul_kv, 9, 11)
+    consul_kv["demo/_history/web/000000000010"] = "{"
+    consul_kv["demo/_history/web/notes"] = make_desired().to_json()
+    consul_kv["demo/_history/web-blue/000000000001"] = make_desired().to_json()
+    found = await view.history("demo", "web")
+    assert list(found) == [9, 11]
+    assert found[11] == desired(consul_kv)
+    assert await view.history("demo", "db") == {}
+
+
+async def test_write_goes_on_above_a_history_that_cannot_be_read(view, consul_kv):
+    """The desired state was set back by hand, and the newest entry garbled: no generation is given twice."""
+    fill(consul_kv, 1, 5)
+    consul_kv["demo/web/desired"] = consul_kv["demo/_history/web/000000000003"]
+    consul_kv["demo/_history/web/000000000005"] = "{"
+    decision = (await view.roll_back("demo", ["web"], RollBack(make_writer(task_id="back"))))["web"]
+    assert decision.generation == 6
+    assert (await view.write("demo", {"web": make_change(state="off")}))["web"].generation == 7
+    assert generations(consul_kv) == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_full_transaction_leaves_pruning_for_later(view, consul_kv):
+    """A write is never refused for the sake of what it would clear away."""
+    fill(consul_kv, 1, HISTORY_KEPT + 3)
+    changes = {f"tier-{number}": make_change() for number in range(30)} | {"web": make_change(state="off")}
+    await view.write("demo", changes)
+    assert len(generations(consul_kv)) == HISTORY_KEPT + 4 - 1
+
+
+async def test_several_tiers_roll_back_at_once(view, consul_kv):
+    """All or none: the stale one keeps the others from going back."""
+    both, rollback = ("web", "app"), RollBack(make_writer(task_id="back"))
+    for release in ("2.5.0", "2.6.0"):
+        await view.write("demo", dict.fromkeys(both, make_change(values={"release": release})))
+    for tier, sequence in (("web", None), ("app", 1763769601)):
+        await view.write("demo", {tier: make_change(values={"release": "2.7.0"}, sequence=sequence)})
+    before = dict(consul_kv)
+    with pytest.raises(StaleWrite, match="demo/app: the write is stale: it belongs to sequence 1763769600"):
+        await view.roll_back("demo", both, replace(rollback, sequence=1763769600))
+    assert dict(consul_kv) == before
+    decisions = await view.roll_back("demo", both, rollback)
+    assert list(decisions) == list(both)
+    assert {tier: decision.generation for tier, decision in decisions.items()} == {"web": 4, "app": 4}
+    assert [desired(consul_kv, tier).stable.values for tier in both] == [{"release": "2.6.0"}] * 2
+    assert await view.roll_back("demo", both, rollback) == {"web": Unchanged(4), "app": Unchanged(4)}

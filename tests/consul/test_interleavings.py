@@ -1,0 +1,277 @@
+"""Two orchestrators that write to one tier of a real Consul, in any order and each between the other's steps.
+
+An operation may be held up just before its transaction, when everything has been read and decided; meanwhile others
+write, or take the environment's lease. Whatever the order, what an operation does must be what the rules say of that
+which stands when its transaction arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import consul
+import hypothesis
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.exceptions import EnvironmentLeased, StaleWrite, WriteRefused
+from airflow_provider_chefconsul.rollout.change import Change, Decision, Refused, Unchanged, Write, plan_write
+from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
+from airflow_provider_chefconsul.rollout.lease import Holder, Lease
+from airflow_provider_chefconsul.rollout.rollback import RollBack, plan_rollback
+from airflow_provider_chefconsul.rollout.wave import Wave
+from tests.factory import make_change, make_lease, make_members, make_writer
+from tests.raw_keys import RawKeys
+
+NODES = ["web-1", "web-2", "web-3", "web-4"]
+WEB = make_members(*NODES)
+LONG_AGO = "1970-01-01T00:00:00Z"
+PATIENCE = 60  # seconds that no operation should need, on however slow a machine
+
+
+class HeldClient(ConsulClient):
+    """A client whose next transaction waits at a gate."""
+
+    gate: asyncio.Event | None = None
+
+    async def transact(self, operations: Sequence[Mapping[str, Any]]) -> None:
+        """Wait, once, and then send it."""
+        if self.gate is not None:
+            gate, self.gate = self.gate, None
+            await gate.wait()
+        await super().transact(operations)
+
+
+@dataclass
+class Operation:
+    """A change or a rollback under way, and what the rules say of it."""
+
+    intent: Change | RollBack
+    task: asyncio.Task[Any] | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def expect(self, current: DesiredState | None, history: Mapping[int, DesiredState], at: str = "") -> Decision:
+        """What must become of it where this stands."""
+        if isinstance(self.intent, RollBack):
+            return plan_rollback(current, self.intent, history, written_at=at)
+        newest = max(history, default=0)
+        return plan_write(current, self.intent, written_at=at, newest_generation=newest, members=WEB)
+
+
+class Orchestrators(RuleBasedStateMachine):
+    """Two orchestrators; each step of one is a task of a Dag run of some logical time."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.root = f"test-{uuid.uuid4().hex[:12]}"
+        self.kv = RawKeys(consul.Consul(host="127.0.0.1", port=port), self.root)
+        self.runner = asyncio.Runner()
+        settings = ConsulSettings("127.0.0.1", port, root=self.root)
+        self.clients = [self.runner.run(_make_client(settings)) for _ in range(2)]
+        self.views = [SharedView(client) for client in self.clients]
+        self.held: list[Operation | None] = [None, None]
+        self.current: DesiredState | None = None
+        self.history: dict[int, DesiredState] = {}
+        self.lease: Lease | None = None
+        self.tasks = 0
+
+    def teardown(self) -> None:
+        """Let go of everything."""
+        for operation in self.held:
+            if operation is not None and operation.task is not None:
+                operation.task.cancel()
+        for client in self.clients:
+            self.runner.run(client.close())
+        self.runner.close()
+        self.kv.client.kv.delete(f"{self.root}/", recurse=True)
+
+    # What orchestrators do ------------------------------------------------------------------------------------------
+
+    who = st.sampled_from([0, 1])
+    lags = st.sampled_from([0, 0, 0, 0, 0, -1, 1])  # of a Dag run's logical time, to that of what stands
+    holds = st.sampled_from([True, True, False])
+    waves = st.sampled_from([None, None, Wave(1), Wave(2), Wave("75%"), Wave("100%"), Wave(("web-1", "web-3"))])
+
+    def make_writer(self, who: int, sequence: int, as_holder: bool) -> Writer:
+        """A new task of one of its Dag runs; of the one that holds the environment, if there is one."""
+        self.tasks += 1
+        run_id = self.lease.holder.run_id if as_holder and self.lease else f"{who}-{sequence}"
+        return make_writer(run_id=run_id, task_id=f"task-{self.tasks}")
+
+    @initialize()
+    def first_write(self) -> None:
+        """The tier has a desired state."""
+        self.write(0, 0, "other", None, False, False, False)
+
+    @rule(
+        who=who,
+        lag=lags,
+        what=st.sampled_from(["next", "next", "next", "other", "stable"]),
+        canary=waves,
+        force=st.sampled_from([False] * 5 + [True]),
+        hold=holds,
+        as_holder=st.booleans(),
+    )
+    def write(
+        self, who: int, lag: int, what: str, canary: Wave | None, force: bool, hold: bool, as_holder: bool
+    ) -> None:
+        """Write the release that is out as a canary, another or the stable one: to all, or in a wave."""
+        sequence = self.sequence + lag
+        writer = self.make_writer(who, sequence, as_holder)
+        values = {"release": str(self.tasks)}
+        if self.current and what == "stable":
+            values = self.current.stable.values
+        elif self.current and self.current.canary and what == "next":
+            values = self.current.canary.assignment.values
+        change = make_change(values=values, canary=canary, force=force, sequence=sequence, writer=writer)
+        self.begin(who, Operation(change), hold=hold)
+
+    @rule(
+        who=who,
+        lag=lags,
+        to=st.sampled_from(["previous", "previous", 1, 2, 9]),
+        only_own=st.sampled_from([False, False, True]),
+        hold=holds,
+        as_holder=st.booleans(),
+    )
+    def roll_back(self, who: int, lag: int, to: Any, only_own: bool, hold: bool, as_holder: bool) -> None:
+        """Go back to what was before, or to a generation."""
+        sequence = self.sequence + lag
+        writer = self.make_writer(who, sequence, as_holder)
+        self.begin(who, Operation(RollBack(writer, to=to, sequence=sequence, only_own=only_own)), hold=hold)
+
+    @property
+    def sequence(self) -> int:
+        """The logical time of what stands."""
+        return self.current.sequence or 0 if self.current else 100
+
+    @precondition(lambda self: any(self.held))
+    @rule(who=who)
+    def go_on(self, who: int) -> None:
+        """Send the transaction that was held up."""
+        if self.held[who] is not None:
+            self.finish(who)
+
+    @rule(who=who, lag=lags)
+    def seize_lease(self, who: int, lag: int) -> None:
+        """A Dag run acquires the environment, or takes it over."""
+        holder = Holder("shop_rollout", f"{who}-{self.sequence + lag}")
+        self.lease = make_lease(holder=holder, expires_at=LONG_AGO)
+        self.kv["demo/_lease"] = self.lease.to_json()
+
+    @precondition(lambda self: self.lease is not None)
+    @rule()
+    def release_lease(self) -> None:
+        """Whoever had it gives it up."""
+        self.lease = None
+        del self.kv["demo/_lease"]
+
+    # What must come of it -------------------------------------------------------------------------------------------
+
+    def begin(self, who: int, operation: Operation, *, hold: bool) -> None:
+        """Start an operation, up to its transaction if it is to be held there, else to its end."""
+        who = 1 - who if self.held[who] else who
+        if self.held[who]:
+            self.finish(who)
+        if hold:
+            self.clients[who].gate = operation.gate
+        self.held[who] = operation
+        self.runner.run(self._start(who, operation))
+        if not hold or (operation.task is not None and operation.task.done()):
+            self.finish(who)
+
+    async def _start(self, who: int, operation: Operation) -> None:
+        view = self.views[who]
+        if isinstance(operation.intent, RollBack):
+            running = view.roll_back("demo", ["web"], operation.intent)
+        else:
+            running = view.write("demo", {"web": operation.intent})
+        operation.task = asyncio.create_task(running)
+        async with asyncio.timeout(PATIENCE):
+            while not operation.task.done() and self.clients[who].gate is not None:
+                await asyncio.wait({operation.task}, timeout=0.002)
+
+    def finish(self, who: int) -> None:
+        """Let an operation end, and compare what it did with what the rules say of what stands now."""
+        operation, self.held[who] = self.held[who], None
+        assert operation is not None
+        assert operation.task is not None
+        operation.gate.set()
+        self.clients[who].gate = None
+        self.runner.run(asyncio.wait_for(asyncio.wait({operation.task}), PATIENCE))
+        holder = Holder.of(operation.intent.writer)
+        error = operation.task.exception()
+        if self.lease is not None and self.lease.holder != holder:
+            assert isinstance(error, EnvironmentLeased)
+            return
+        expected = operation.expect(self.current, self.history)
+        if isinstance(expected, Refused):
+            assert isinstance(error, StaleWrite if expected.is_stale else WriteRefused)
+            assert expected.reason in str(error)
+            return
+        assert error is None
+        decision = operation.task.result()["web"]
+        if isinstance(decision, Write):
+            self.note(decision, operation)
+            expected = operation.expect(self.before, self.history_before, decision.desired.written_at)
+        assert decision == expected
+        assert isinstance(decision, Write | Unchanged)
+
+    def note(self, decision: Write, operation: Operation) -> None:
+        """Remember a write."""
+        self.before, self.history_before = self.current, dict(self.history)
+        standing = self.current.sequence if self.current else None
+        assert standing is None or operation.intent.sequence >= standing, "a stale write was let through"
+        if decision.is_new:
+            assert decision.generation not in self.history, "a generation was given twice"
+            self.history[decision.generation] = decision.desired
+        self.current = decision.desired
+        if self.lease is not None:
+            renewed = Lease.from_json("key", self.kv["demo/_lease"])
+            assert renewed == replace(self.lease, expires_at=renewed.expires_at)
+            assert renewed.expires_at > LONG_AGO
+            self.lease = renewed
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """Every generation is in the history once, without a gap, as it was written; the last write is what stands."""
+        found = {
+            key.removeprefix("demo/_history/web/"): DesiredState.from_json(key, self.kv[key])
+            for key in self.kv
+            if key.startswith("demo/_history/web/")
+        }
+        assert list(found) == [f"{generation:012d}" for generation in range(1, len(self.history) + 1)]
+        assert found == {f"{generation:012d}": written for generation, written in self.history.items()}
+        text = self.kv.get("demo/web/desired")
+        assert (text and DesiredState.from_json("key", text)) == self.current
+
+
+async def _make_client(settings: ConsulSettings) -> HeldClient:
+    return HeldClient(settings)
+
+
+def test_interleavings(cluster, members):
+    """No write is lost, no stale one let through, and none passes while another Dag run holds the environment."""
+    members(*NODES)
+    settings = hypothesis.settings(
+        max_examples=30,
+        stateful_step_count=20,
+        derandomize=True,
+        database=None,
+        phases=[hypothesis.Phase.generate],  # to find a shorter example would take minutes
+    )
+    run_state_machine_as_test(lambda: Orchestrators(cluster.http_port), settings=settings)

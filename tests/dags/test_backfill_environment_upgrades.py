@@ -1,0 +1,93 @@
+"""The example Dag, run by Airflow for days of its calendar against real agents."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from demo.nodes import TIERS
+from tests.airflow_home import connect
+from tests.dags.examples import DAGS, load
+from tests.dags.fleet import Fleet
+
+CALENDAR = json.loads((DAGS / "releases.json").read_text())
+DAYS = [datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in CALENDAR]
+RELEASES = list(CALENDAR.values())
+
+
+def history(fleet: Fleet, tier: str) -> list[str]:
+    """The releases that a tier was given, oldest first."""
+    keys = sorted(key for key in fleet.keys if key.startswith(f"demo/_history/{tier}/"))
+    return [json.loads(fleet.keys[key])["stable"]["values"]["release"] for key in keys]
+
+
+def test_days_in_order_again_and_backwards(fleet: Fleet, run_dag, monkeypatch, capsys):
+    """In order each day is an upgrade; again, nothing changes; backwards, all but the newest are skipped as stale."""
+    connect(monkeypatch, fleet.cluster.http_port)
+    dag = load("backfill_environment_upgrades")
+    until = len(DAYS) - 1
+    for day in DAYS[:until]:
+        states = run_dag(dag, logical_date=day)
+        assert set(states.values()) == {"success"}
+    for tier in TIERS:
+        assert history(fleet, tier) == RELEASES[:until]
+        assert fleet.statuses(tier) == {"succeeded"}
+
+    before = dict(fleet.keys)
+    outcomes = [run_dag(dag, logical_date=day) for day in DAYS[:until]]
+    assert {key: value for key, value in fleet.keys.items() if key != "demo/_lease"} == before
+    assert [states["run"] for states in outcomes] == ["success"] * until
+    assert [states["db_converged.set"] for states in outcomes] == ["skipped"] * (until - 1) + ["success"]
+
+    capsys.readouterr()
+    for day in reversed(DAYS):
+        states = run_dag(dag, logical_date=day)
+        assert states["run"] == "success"
+        assert states["release_lease"] == "success"
+        steps = {state for task, state in states.items() if "_converged." in task}
+        assert steps == ({"success"} if day == DAYS[-1] else {"skipped"})
+    printed = capsys.readouterr().out
+    for day in DAYS[:-1]:
+        words = f"it belongs to sequence {int(day.timestamp())}, and generation {len(DAYS)} of sequence"
+        assert f"demo/db: the write is stale: {words} {int(DAYS[-1].timestamp())} stands" in printed
+    for tier in TIERS:
+        assert history(fleet, tier) == RELEASES
+    assert "demo/_lease" not in fleet.keys
+
+
+def test_nothing_is_due_before_the_first_release(run_dag, consul_connection, consul_kv):
+    """Then there is nothing to hold the environment for either."""
+    states = run_dag(load("backfill_environment_upgrades"), logical_date=datetime(2026, 10, 4, tzinfo=UTC))
+    assert states.pop("run") == "success"
+    assert set(states.values()) == {"skipped"}
+    assert dict(consul_kv) == {}
+
+
+@pytest.mark.parametrize(
+    ("dates", "release"),
+    [
+        ({"logical_date": DAYS[1]}, RELEASES[1]),
+        ({"logical_date": None, "partition_date": DAYS[2]}, RELEASES[2]),
+        ({"logical_date": None, "partition_date": None}, RELEASES[3]),
+        ({"logical_date": None}, RELEASES[3]),
+    ],
+)
+def test_release_of_a_run(dates, release):
+    """The newest that is due at the logical time; without one at the partition's, or at that the run was due."""
+    choose = load("backfill_environment_upgrades").get_task("choose_release").python_callable
+    assert choose(SimpleNamespace(run_after=datetime(2026, 10, 30, tzinfo=UTC), **dates)) == release
+    with pytest.raises(AirflowSkipException, match="No release is due by 2026-01-01"):
+        choose(SimpleNamespace(logical_date=datetime(2026, 1, 1, tzinfo=UTC)))
+
+
+def test_one_run_for_each_day_of_the_calendar():
+    """As backfills and the scheduler see it, after the Dag went through the database."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(load("backfill_environment_upgrades")))
+    runs = stored.iter_dagrun_infos_between(DAYS[0], DAYS[-1])
+    assert [run.logical_date for run in runs] == DAYS

@@ -1,0 +1,78 @@
+"""Dag runs that come too late: what belongs to an earlier logical time than what stands is never written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from airflow_provider_chefconsul.task_groups import rollout, transition
+from tests.factory import make_desired
+
+LAST_MONTH, STANDING = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
+pytestmark = pytest.mark.usefixtures("consul_connection")
+
+
+@pytest.fixture
+def standing(consul_kv, members) -> dict[str, str]:
+    """What stands for the web tier, written for November."""
+    members("web-1", "web-2")
+    consul_kv["demo/web/desired"] = make_desired(7, sequence=int(STANDING.timestamp())).to_json()
+    return dict(consul_kv)
+
+
+def build(make_group) -> DAG:
+    """A Dag of a group, with a task before it and one after it."""
+    with DAG("late", schedule=None) as dag:
+        EmptyOperator(task_id="before") >> make_group() >> EmptyOperator(task_id="after")
+    return dag
+
+
+def one_step(**options):
+    """A single transition to an older release."""
+    return transition("demo", "web", "converged", {"release": "2.4.0"}, command="true", **options)
+
+
+def in_waves(**options):
+    """A rollout of an older release."""
+    return rollout("demo", "web", "converged", {"release": "2.4.0"}, command="true", auto_revert=True, **options)
+
+
+@pytest.mark.parametrize("make_group", [one_step, in_waves])
+def test_stale_run_fails(run_dag, consul_kv, standing, capsys, make_group):
+    """By default; it says what it lost to, and nothing is written, neither by the rollout nor by its revert."""
+    states = run_dag(build(make_group), logical_date=LAST_MONTH)
+    assert states["run"] == "failed"
+    assert {state for task, state in states.items() if task.endswith(".set")} <= {"failed", "upstream_failed"}
+    assert states["after"] == "upstream_failed"
+    assert dict(consul_kv) == standing
+    printed = capsys.readouterr().out
+    assert "demo/web: the write is stale: it belongs to sequence 1790812800" in printed
+    assert "generation 7 of sequence 1793491200 stands, written by Dag shop_rollout, run manual__1" in printed
+
+
+@pytest.mark.parametrize("make_group", [one_step, in_waves])
+def test_stale_run_is_skipped(run_dag, consul_kv, standing, make_group):
+    """With on_stale="skip" the write, all that follows it and the revert are skipped, and the Dag run succeeds."""
+    states = run_dag(build(lambda: make_group(on_stale="skip")), logical_date=LAST_MONTH)
+    assert states.pop("run") == "success"
+    assert states.pop("before") == "success"
+    assert set(states.values()) == {"skipped"}
+    assert dict(consul_kv) == standing
+
+
+def test_later_run_writes(run_dag, consul_kv, standing):
+    """A run of a later logical date is not stale, and neither is one of the same."""
+    with DAG("in_time", schedule=None) as dag:
+        SetDesiredStateOperator(
+            task_id="set", environment="demo", tier="web", state="converged", values={"release": "{{ ts }}"}
+        )
+    assert run_dag(dag, logical_date=STANDING)["run"] == "success"
+    assert run_dag(dag, logical_date=LAST_MONTH)["run"] == "failed"
+    assert run_dag(dag, logical_date=datetime(2026, 11, 2, tzinfo=UTC))["run"] == "success"
+    assert [key for key in consul_kv if "_history" in key] == [
+        "demo/_history/web/000000000008", "demo/_history/web/000000000009",
+    ]  # fmt: skip

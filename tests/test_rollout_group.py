@@ -1,0 +1,170 @@
+"""What rollout() and transitions() put into a Dag; what their tasks do is tested with them, and in tests/dags."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, TriggerRule
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
+from airflow_provider_chefconsul.rollout import ConvergencePolicy, StateModel
+from airflow_provider_chefconsul.task_groups import rollout, transition, transitions
+
+MODEL = StateModel(
+    ["off", "waiting", "converged"], [("converged", "off"), ("off", "waiting"), ("waiting", "converged")]
+)
+
+
+@pytest.fixture
+def dag():
+    """A Dag to put groups into; leaves no current Dag behind."""
+    with DAG("rollout", schedule=None) as dag:
+        yield dag
+
+
+def edges(dag: DAG) -> dict[str, set[str]]:
+    """By task, those that it waits for."""
+    return {task.task_id: task.upstream_task_ids for task in dag.tasks}
+
+
+def test_wave_after_wave(dag):
+    """Each begins when the one before has converged; the last one promotes, and the end comes of all of them."""
+    group = rollout("demo", "web", "converged", {"release": "2.5.0"}, waves=[1, "10%", "100%"])
+    assert group.group_id == "web_converged"
+    found = edges(dag)
+    assert found["web_converged.wave_1.set"] == set()
+    assert found["web_converged.wave_2.set"] == {"web_converged.wave_1.wait"}
+    assert found["web_converged.wave_3.set"] == {"web_converged.wave_2.wait"}
+    assert found["web_converged.end"] == {"web_converged.wave_3.wait"}
+    assert [dag.get_task(f"web_converged.wave_{number}.set").canary for number in (1, 2, 3)] == [1, "10%", None]
+    assert len(dag.tasks) == 3 * 3 + 1
+
+
+def test_named_waves(dag):
+    """Lists of nodes reach the operator as lists."""
+    rollout("demo", "web", "off", waves=[["web-1"], ["web-1", "web-2"]])
+    assert [dag.get_task(f"web_off.wave_{number}.set").canary for number in (1, 2)] == [["web-1"], ["web-1", "web-2"]]
+
+
+def test_spread_is_for_waves_that_choose(dag):
+    """It reaches the waves that take a number of nodes; the last one takes all."""
+    rollout("demo", "web", "off", waves=[["web-1"], 3, "100%"], spread="meta:zone")
+    spreads = [dag.get_task(f"web_off.wave_{number}.set").spread for number in (1, 2, 3)]
+    assert spreads == [None, "meta:zone", None]
+    with pytest.raises(InvalidInput, match='spread must be "meta:KEY"'):
+        rollout("demo", "app", "off", spread="zone")
+
+
+def test_revert_follows_every_task_that_may_fail(dag):
+    """One failure is enough for it, it takes back this Dag run's own writes only, and the group ends after it."""
+    rollout("demo", "web", "off", waves=[1, "100%"], approval=True, auto_revert=True)
+    roll_back = dag.get_task("web_off.revert.roll_back")
+    assert isinstance(roll_back, RollBackOperator)
+    assert (roll_back.only_own, roll_back.on_stale, roll_back.trigger_rule) == (True, "skip", TriggerRule.ONE_FAILED)
+    found = edges(dag)
+    assert found["web_off.revert.roll_back"] == {
+        *(f"web_off.wave_{number}.{name}" for number in (1, 2) for name in ("set", "nudge", "wait")),
+        "web_off.approve_2",
+    }
+    assert found["web_off.end"] == {"web_off.wave_2.wait", "web_off.revert.wait"}
+    wait = dag.get_task("web_off.revert.wait")
+    assert wait.generation.operator is roll_back
+
+
+def test_approval_before_each_wave_but_the_first(dag):
+    """Airflow's own operator asks, and says for what; a rejection fails."""
+    rollout("demo", "web", "off", waves=[1, "10%", "100%"], approval={"body": "Look at the dashboard first."})
+    found = edges(dag)
+    assert found["web_off.approve_2"] == {"web_off.wave_1.wait"}
+    assert found["web_off.wave_2.set"] == {"web_off.approve_2"}
+    assert found["web_off.wave_3.set"] == {"web_off.approve_3"}
+    ask = dag.get_task("web_off.approve_3")
+    assert isinstance(ask, ApprovalOperator)
+    assert ask.subject == "demo/web: bring 100% of the nodes to state off?"
+    assert (ask.fail_on_reject, ask.body) == (True, "Look at the dashboard first.")
+    assert "web_off.approve_1" not in found
+
+
+def test_parameters_reach_every_wave(dag):
+    """And the revert, where they have a meaning for it."""
+    policy = ConvergencePolicy(max_failed=1, timeout=timedelta(minutes=5))
+    rollout(
+        "demo", "web", "off", waves=[1, "100%"], policy=policy, members=["web-1", "web-2"], command="true",
+        max_parallel=3, sequence="{{ ts }}", auto_revert=True, consul_conn_id="other", deferrable=True,
+    )  # fmt: skip
+    for task in dag.tasks:
+        kind = task.task_id.rpartition(".")[2]
+        if kind == "end":
+            continue
+        assert (task.environment, task.tier, task.members) == ("demo", "web", ["web-1", "web-2"])
+        assert (task.consul_conn_id, task.deferrable) == ("other", True)
+        if kind in {"set", "roll_back"}:
+            assert task.sequence == "{{ ts }}"
+        if kind == "nudge":
+            assert (task.command, task.max_parallel, task.timeout) == ("true", 3, policy.timeout)
+        if kind == "wait":
+            assert task.policy is policy
+
+
+@pytest.mark.parametrize(
+    ("waves", "words"),
+    [
+        ([], "waves must be a list"),
+        ("100%", "waves must be a list"),
+        ([0], "canary must be a number of nodes from 1"),
+        (["10%", "101%"], "canary must be a number of nodes from 1"),
+        ([5, 3], r"waves only widen: 3 comes after 5 in \[5, 3\]"),
+        (["50%", 1, "10%"], "waves only widen: 10% comes after 50%"),
+        (["100%", 2], "waves only widen: 2 comes after 100%"),
+        ([["web-1", "web-2"], ["web-2"]], "waves only widen: web-2 comes after web-1, web-2"),
+    ],
+)
+def test_waves_that_do_not_widen(dag, waves, words):
+    """An error when the Dag is parsed, that names them."""
+    with pytest.raises(InvalidInput, match=words):
+        rollout("demo", "web", "off", waves=waves)
+
+
+def test_transitions_are_chained(dag):
+    """Each step waits for the one before; a tier that comes to a state twice gets a number."""
+    groups = transitions("demo", [("web", "off"), (["app", "db"], "off"), ("web", "off")], {"release": "2.5.0"})
+    assert [group.group_id for group in groups] == ["web_off", "app_db_off", "web_off_2"]
+    found = edges(dag)
+    assert found["app_db_off.set"] == {"web_off.wait"}
+    assert found["web_off_2.set"] == {"app_db_off.wait"}
+    assert dag.get_task("web_off_2.set").values == {"release": "2.5.0"}
+
+
+def test_model_is_asked_when_the_dag_is_parsed(dag):
+    """A step that it does not allow after the tier's own step before is named; other tiers' steps do not matter."""
+    transitions("demo", [("web", "off"), ("db", "converged"), ("web", "waiting"), ("web", "converged")], model=MODEL)
+    words = "tier web: transition off → converged is not in the state model; off may be followed by waiting"
+    with DAG("wrong", schedule=None), pytest.raises(InvalidInput, match=words):
+        transitions("demo", [("web", "off"), ("db", "off"), ("web", "converged")], model=MODEL)
+    with pytest.raises(InvalidInput, match="state gone is none of converged, off, waiting"):
+        transitions("demo", [("web", "gone")], model=MODEL)
+
+
+def test_model_is_asked_again_at_the_write(dag):
+    """By way of allowed_from: the states before, the state itself, and none at all."""
+    group = transition("demo", "web", "waiting", model=MODEL)
+    assert group.children["web_waiting.set"].allowed_from == [None, "waiting", "off"]
+    with pytest.raises(InvalidInput, match="transition converged → waiting is not in the state model"):
+        transition("demo", "web", "waiting", group_id="other", model=MODEL, allowed_from=["converged"])
+
+
+@pytest.mark.parametrize("approval", [False, True])
+@pytest.mark.parametrize("auto_revert", [False, True])
+def test_dag_is_serializable(dag, approval, auto_revert):
+    """As the Dag processor stores it and the scheduler reads it: JSON, with the same tasks and edges."""
+    rollout("demo", "web", "off", approval=approval, auto_revert=auto_revert, spread="meta:zone")
+    stored = DagSerialization.to_dict(dag)
+    DagSerialization.validate_schema(stored)
+    again = DagSerialization.from_dict(json.loads(json.dumps(stored)))
+    for task in dag.tasks:
+        assert again.get_task(task.task_id).downstream_task_ids == task.downstream_task_ids
