@@ -20,7 +20,10 @@ module DesiredState
 
     # Reads the JSON file; raises InvalidInput.
     def self.read(path)
-      new(JSON.parse(File.read(path)))
+      given = JSON.parse(File.read(path, encoding: Encoding::UTF_8))
+      raise InvalidInput, "settings #{path} must be a JSON object" unless given.is_a?(Hash)
+
+      new(given)
     rescue SystemCallError, JSON::ParserError => e
       raise InvalidInput, "settings #{path} cannot be read: #{e.message}"
     end
@@ -30,6 +33,7 @@ module DesiredState
       unknown = given.keys - NAMES
       raise InvalidInput, "unknown settings of desired_state: #{unknown.sort.join(', ')}" unless unknown.empty?
 
+      given.each { |name, value| check_type(name, value) }
       @given = given
       @env = env
       @node_name = Name.check('node', given['node_name'])
@@ -45,6 +49,16 @@ module DesiredState
 
     attr_reader :given, :env
 
+    def check_type(name, value)
+      case name
+      when 'patience' then nil # converted
+      when 'verify'
+        raise InvalidInput, "verify must be true or false, not #{value.inspect}" unless [true, false].include?(value)
+      else
+        raise InvalidInput, "setting #{name} must be text, not #{value.inspect}" unless value.nil? || value.is_a?(String)
+      end
+    end
+
     def url
       address = given['consul_url'] || presence(env['CONSUL_HTTP_ADDR']) || DEFAULT_URL
       return address if address.match?(%r{\A[a-z]+://})
@@ -54,12 +68,10 @@ module DesiredState
 
     def token
       path = given['token_file'] || presence(env['CONSUL_HTTP_TOKEN_FILE'])
-      return presence(env['CONSUL_HTTP_TOKEN']) unless path
+      token = path ? File.binread(path).strip : presence(env['CONSUL_HTTP_TOKEN'])
+      return token if token.nil? || token.b.match?(/\A[!-~]+\z/)
 
-      token = File.read(path).strip
-      return token if token.match?(/\A[[:graph:]]+\z/)
-
-      raise InvalidInput, "token file #{path} must hold one ACL token and nothing else"
+      raise InvalidInput, "#{path ? "token file #{path}" : 'CONSUL_HTTP_TOKEN'} must hold one ACL token and nothing else"
     rescue SystemCallError => e
       raise InvalidInput, "token file #{path} cannot be read: #{e.message}"
     end

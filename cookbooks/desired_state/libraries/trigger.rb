@@ -40,7 +40,7 @@ module DesiredState
         settings.state_dir.nil?
 
       @settings = settings
-      @tiers = tiers
+      @tiers = tiers.each { |tier| Name.check('tier', tier) }
       @command = command
       @out = out
       @delivery = delivery
