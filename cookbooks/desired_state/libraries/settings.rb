@@ -37,7 +37,7 @@ module DesiredState
       @given = given
       @env = env
       @node_name = Name.check('node', given['node_name'])
-      @environment = Name.check('environment', given['environment'])
+      @environment = check_environment(given['environment'])
       @keys = Keys.new(prefix: given['prefix'] || DEFAULT_PREFIX, environment: environment)
       @patience = Float(given['patience'] || DEFAULT_PATIENCE, exception: false) ||
                   raise(InvalidInput, "patience must be a number of seconds, not #{given['patience'].inspect}")
@@ -48,6 +48,13 @@ module DesiredState
     private
 
     attr_reader :given, :env
+
+    # Chef's own default is no name, so that nodes of two real environments never share one by oversight.
+    def check_environment(environment)
+      return Name.check('environment', environment) unless [nil, '_default'].include?(environment)
+
+      raise InvalidInput, "no environment: set node['desired_state']['environment'], a policy group or a Chef environment"
+    end
 
     def check_type(name, value)
       case name

@@ -64,7 +64,7 @@ action_class do
 
   def trigger_command
     tiers = new_resource.tiers.flat_map { |tier| ['--tier', tier] }
-    Shellwords.join(
+    DesiredState::Systemd.command_line(
       [RbConfig.ruby, ::File.join(new_resource.lib_dir, 'trigger.rb'), '--settings', new_resource.settings_path, *tiers,
        '--', *new_resource.command]
     )

@@ -179,7 +179,7 @@ RSpec.describe DesiredState::ConsulKV do
   describe 'the address' do
     [
       'consul', 'http://', 'http://:8500', 'ftp://consul:21', 'unix:///run/consul.sock', 'http://consul:8500/ui',
-      'http://consul:8500?x=1', 'http://user:secret@consul:8500', "http://user:sec ret@consul:8500", 'http://consul:port',
+      'http://consul:8500?x=1', 'http://user:secret@consul:8500', 'http://user:sec ret@consul:8500', 'http://consul:port'
     ].each do |url|
       it "refuses #{url} without showing a password" do
         expect { described_class.new(url: url) }.to raise_error(DesiredState::InvalidInput) do |error|

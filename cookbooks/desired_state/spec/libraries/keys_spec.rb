@@ -16,7 +16,7 @@ RSpec.describe DesiredState::Keys do
     expect(nested.desired('web')).to eq('teams/shop/prod/web/desired')
   end
 
-  ['', '/', 'a/', '/a', 'a//b', 'a b', '../a', nil, 1].each do |prefix|
+  ['', '/', 'a/', '/a', 'a//b', 'a b', '../a', "a\nb", "..\na", nil, 1].each do |prefix|
     it "refuses the prefix #{prefix.inspect}" do
       expect { described_class.new(prefix: prefix, environment: 'prod') }
         .to raise_error(DesiredState::InvalidInput, /prefix/)

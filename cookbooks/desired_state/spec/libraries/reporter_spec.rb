@@ -79,7 +79,7 @@ RSpec.describe DesiredState::Reporter do
     expect(sent.map { |fields| fields.values_at('tier', 'generation', 'state', 'source', 'status') }).to eq(
       [
         ['web', 42, 'converged', 'consul', 'running'], ['db', 7, 'off', 'cache', 'running'],
-        ['web', 42, 'converged', 'consul', 'succeeded'], ['db', 7, 'off', 'cache', 'succeeded'],
+        ['web', 42, 'converged', 'consul', 'succeeded'], ['db', 7, 'off', 'cache', 'succeeded']
       ]
     )
   end

@@ -82,6 +82,8 @@ RSpec.describe DesiredState::Settings do
   {
     { 'node_name' => nil } => /\Anode nil is not a name/,
     { 'node_name' => 'web/1' } => %r{\Anode "web/1" is not a name},
+    { 'environment' => '_default' } => /no environment: set node\['desired_state'\]\['environment'\]/,
+    { 'environment' => nil } => /no environment/,
     { 'environment' => '' } => /\Aenvironment "" is not a name/,
     { 'environment' => 7 } => /environment must be text, not 7/,
     { 'prefix' => '/a' } => %r{prefix "/a" is not},

@@ -89,7 +89,7 @@ RSpec.describe DesiredState::Trigger do
       expect(decide).to eq(ran)
       [
         { status: 'failed' }, { status: 'running' }, { status: 'rebooting' }, { generation: 41 }, { generation: 43 },
-        { state: 'off' }, { generation: nil, state: nil },
+        { state: 'off' }, { generation: nil, state: nil }
       ].each do |fields|
         kv.put(report_key, report(**fields).to_json)
         expect([fields, decide]).to eq([fields, ran])
@@ -140,6 +140,13 @@ RSpec.describe DesiredState::Trigger do
 
     it 'is to run a tier that was never declared, since the recipe may have a default' do
       expect(decide).to eq(ran)
+      kv.put(report_key, report(generation: 0, source: 'default', status: 'failed').to_json)
+      expect(decide).to eq(ran)
+    end
+
+    it 'is not to run a tier that was never declared, once it is what its default says' do
+      kv.put(report_key, report(generation: 0, source: 'default').to_json)
+      expect(decide).to eq(skipped)
     end
   end
 
