@@ -70,9 +70,9 @@ def _run(directory: Path, console: Console, *, is_once: bool) -> int:
             f"Consul is up with {len(cluster.nodes)} nodes, its UI at http://127.0.0.1:{cluster.http_port}/ui/"
         )
         ended_well = asyncio.run(Story(cluster, airflow, console, nodes, client).tell())
-        console.print(f"Airflow: {airflow.url}, user admin, password {airflow.password}", soft_wrap=True)
         console.print(f"Files and logs: {directory}", soft_wrap=True)
         if not is_once:
+            console.print(f"Airflow: {airflow.url}, user admin, password {airflow.password}", soft_wrap=True)
             console.print("Ctrl-C stops everything.")
             with suppress(KeyboardInterrupt):
                 while True:
@@ -98,7 +98,7 @@ def _own_directory(directory: Path) -> Iterator[Path]:
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:
     for signum in _ENDINGS:  # a second Ctrl-C must not leave half of it running
         signal.signal(signum, signal.SIG_IGN)
-    print("Stopping everything, this takes up to 20 s.", file=sys.stderr)
+    print("Stopping everything, this takes about 20 s at most.", file=sys.stderr)
     raise KeyboardInterrupt
 
 

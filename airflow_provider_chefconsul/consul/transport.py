@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import consul.base
 import httpx
 from consul.exceptions import ConsulException
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import (
@@ -26,6 +27,8 @@ from airflow_provider_chefconsul.exceptions import (
 )
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+_SILENT_TRIES = 4  # within about a second
 _READ_TIMEOUT = 15.0  # seconds; in-flight requests were seen to hang 7 s through an election
 _NO_LEADER = ("No cluster leader", "No known Consul servers", "leadership lost", "raft is not leader")
 
@@ -53,6 +56,7 @@ class HttpxTransport(consul.base.HTTPClient):
             retry=retry_if_exception_type(ConsulUnavailable),
             stop=stop_after_delay(self._retry_for),
             wait=wait_random_exponential(multiplier=0.1, max=3),
+            before_sleep=self._say_once,
             reraise=True,
         )
         return await retrying(self._send, "GET", callback, path, params, headers=headers, raw=raw)
@@ -78,6 +82,12 @@ class HttpxTransport(consul.base.HTTPClient):
     async def close(self) -> None:
         """Close all connections."""
         await self._http.aclose()
+
+    def _say_once(self, retrying: RetryCallState) -> None:
+        """Say in the log that Consul is away, when it has been for some tries."""
+        if retrying.attempt_number == _SILENT_TRIES and retrying.outcome is not None:
+            seconds = self._retry_for.total_seconds()
+            log.warning("%s; trying again for up to %g s", retrying.outcome.exception(), seconds)
 
     async def _send(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.canary import BUCKETS, bucket
-from airflow_provider_chefconsul.rollout.document import SCHEMA, Document, read_document
+from airflow_provider_chefconsul.rollout.document import SCHEMA, Document, read_document, shown
 from airflow_provider_chefconsul.rollout.name import is_name
 
 Scalar = str | int | float | bool | None
@@ -38,7 +38,9 @@ class Assignment:
         values = document.child("values").fields if document.has("values") else {}
         for name, value in values.items():
             if not is_scalar(value):
-                raise document.malformed(f"field {document.path}values.{name} must be a JSON scalar, not {value!r:.80}")
+                raise document.malformed(
+                    f"field {document.path}values.{name} must be a JSON scalar, not {shown(value)}"
+                )
         return cls(document.integer("generation"), document.name("state"), values)
 
 

@@ -20,6 +20,11 @@ def _refuse_constant(name: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # made once: json.loads would make one for each document
 
 
+def shown(value: object) -> str:
+    """The start of a value's JSON form, for messages; the cookbook's are the same."""
+    return json.dumps(value, separators=(",", ":"))[:80]
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A JSON object under a key, with typed access to its fields; fields nobody asks for are ignored."""
@@ -79,7 +84,7 @@ class Document:
         return self.fields[name]
 
     def _wrong(self, name: str, expected: str, value: object) -> MalformedDocument:
-        return self.malformed(f"field {self.path}{name} must be {expected}, not {json.dumps(value)[:80]}")
+        return self.malformed(f"field {self.path}{name} must be {expected}, not {shown(value)}")
 
 
 def read_document(key: str, text: str | bytes | None) -> Document:
@@ -92,10 +97,12 @@ def read_document(key: str, text: str | bytes | None) -> Document:
         # Strict UTF-8 and no NaN: both languages must agree on what a document is.
         decoded = text.decode() if isinstance(text, bytes) else text or ""
         fields = _DECODER.decode(decoded)
+        if "\\u" in decoded:  # such an escape can bring in half of a surrogate pair, which is no text to others
+            json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise MalformedDocument(key, f"not JSON ({error})") from error
     if not isinstance(fields, dict):
-        raise MalformedDocument(key, f"must be a JSON object, not {type(fields).__name__}")
+        raise MalformedDocument(key, f"must be a JSON object, not {shown(fields)}")
     document = Document(key, fields)
     schema = document.integer("schema", minimum=1)
     if schema != SCHEMA:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from airflow_provider_chefconsul.rollout.desired import Assignment
-from airflow_provider_chefconsul.rollout.document import SCHEMA, Document, read_document
+from airflow_provider_chefconsul.rollout.document import SCHEMA, Document, read_document, shown
 
 MESSAGE_LIMIT = 2000
 
@@ -86,7 +86,7 @@ class NodeReport:
         document = read_document(key, text)
         status = document.text("status")
         if status not in set(Status):
-            raise document.malformed(f"field status must be one of {', '.join(Status)}, not {status!r}")
+            raise document.malformed(f"field status must be one of {', '.join(Status)}, not {shown(status)}")
         return cls(
             node=document.name("node"),
             tier=document.name("tier"),

@@ -140,6 +140,16 @@ async def test_reads_are_repeated(trouble):
     assert len(peer.requests) == 3
 
 
+async def test_outage_is_said_once_while_it_lasts(caplog):
+    """After some tries, not after each, so that a task's log says why it waits."""
+    with answering(*[Answer(500, "rpc error")] * 6, LEADER) as peer:
+        async with connect(peer.port, retry_for=60) as client:
+            assert await client.leader() == "10.0.0.1:8300"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"http://127.0.0.1:{peer.port}/v1/status/leader: 500 rpc error; trying again for up to 60 s"
+    ]
+
+
 async def test_reads_are_given_up():
     """When the time to try again is over, the last trouble is the error."""
     with answering(Answer(500, "first"), Answer(500, "No cluster leader")) as peer:

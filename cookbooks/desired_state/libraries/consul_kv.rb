@@ -24,6 +24,9 @@ module DesiredState
       Net::HTTPHeaderSyntaxError
     ].freeze
 
+    # In the words of OpenSSL 1.1 and 3; another try may succeed, unlike after a certificate that is refused.
+    HANDSHAKE_CUT_SHORT = /unexpected eof|SYSCALL/.freeze
+
     attr_reader :url
 
     # +url+ is http://HOST:PORT or https://HOST:PORT; +token+ an ACL token; +tls+ may have ca_file, cert_file, key_file
@@ -43,7 +46,7 @@ module DesiredState
       return if response.code == '404' && consul?(response)
       raise rejected(response, "a read of #{key}") unless response.code == '200' && consul?(response)
 
-      row = JSON.parse(response.body).first
+      row = decoded(response, "a read of #{key}") { |rows| rows.is_a?(Array) && rows.first.is_a?(Hash) && rows.first }
       Entry.new(value: row['Value'].to_s.unpack1('m'), modify_index: row['ModifyIndex'])
     end
 
@@ -61,7 +64,8 @@ module DesiredState
     # The id of a new session; its locks are released when it is not renewed for +ttl+ seconds (Consul takes up to twice).
     def create_session(name:, ttl:, lock_delay: 5)
       body = { Name: name, TTL: "#{ttl}s", Behavior: 'release', LockDelay: "#{lock_delay}s" }
-      JSON.parse(write('/v1/session/create', JSON.generate(body), READ_TIMEOUT).body).fetch('ID')
+      response = write('/v1/session/create', JSON.generate(body), READ_TIMEOUT)
+      decoded(response, 'the creation of a session') { |session| session.is_a?(Hash) && session['ID'] }
     end
 
     # False when the session has expired.
@@ -83,9 +87,14 @@ module DesiredState
       return uri if uri.is_a?(URI::HTTP) && uri.hostname && !uri.userinfo && ['', '/'].include?(uri.path) && !uri.query
 
       raise InvalidInput, "Consul's address is not of the form http://HOST:PORT or https://HOST:PORT: " \
-                          "#{url.to_s.sub(%r{//[^/@]*@}, '//…@')}"
-    rescue URI::InvalidURIError => e
-      raise InvalidInput, "Consul's address is no URL: #{e.message}"
+                          "#{without_user(url)}"
+    rescue URI::InvalidURIError
+      raise InvalidInput, "Consul's address is no URL: #{without_user(url)}"
+    end
+
+    # A password in it stays out of logs and reports.
+    def without_user(url)
+      url.to_s.sub(%r{//.*@}, '//…@')
     end
 
     def read_tls(tls)
@@ -123,12 +132,21 @@ module DesiredState
 
     def request(request, timeout)
       request['X-Consul-Token'] = @token if @token
+      request['Accept-Encoding'] = 'identity' # as long as it says
       response = connection(timeout).start { |http| http.request(request) }
+      raise EOFError, 'the answer is cut short' if cut_short?(response)
+
       check(response, "#{request.method} #{request.path.sub(/\?.*/, '')}")
     rescue OpenSSL::SSL::SSLError => e
+      raise unreachable(e) if e.message.match?(HANDSHAKE_CUT_SHORT)
+
       raise TLSFailed, "Consul at #{url}: #{e.message}; check the settings ca_file, cert_file and key_file"
     rescue *NETWORK_ERRORS => e
-      raise ConsulUnavailable, "Consul at #{url} is unreachable: #{e.class}: #{e.message}"
+      raise unreachable(e)
+    end
+
+    def unreachable(error)
+      ConsulUnavailable.new("Consul at #{url} is unreachable: #{error.class}: #{error.message}")
     end
 
     def connection(timeout)
@@ -144,6 +162,11 @@ module DesiredState
       http
     end
 
+    # Net::HTTP takes what came for the whole.
+    def cut_short?(response)
+      response.content_length.to_i > response.body.to_s.bytesize
+    end
+
     def check(response, what)
       case response.code.to_i
       when 403
@@ -153,6 +176,13 @@ module DesiredState
       else
         response
       end
+    end
+
+    # What the block picks from the JSON of an answer.
+    def decoded(response, what)
+      yield(JSON.parse(response.body)) || raise(rejected(response, what))
+    rescue JSON::ParserError
+      raise rejected(response, what)
     end
 
     def consul?(response)

@@ -55,9 +55,10 @@ module DesiredState
 
     def initialize(document)
       @canary = document.has?('canary') ? Canary.read(document.child('canary')) : nil
-      check_writer(document.child('written_by'))
+      writer = document.child('written_by')
       @generation = document.integer('generation')
       @stable = Assignment.read(document.child('stable'))
+      check_writer(writer)
       document.text('written_at')
       document.integer('sequence') if document.has?('sequence')
       freeze

@@ -9,7 +9,11 @@ module DesiredState
   # Each problem is a MalformedDocument in the words that the orchestrator would use.
   class Document
     SCHEMA = 1
-    STRING = /"(?:[^"\\]|\\.)*"/m.freeze
+
+    # With the escapes that JSON knows; those of surrogates come in pairs.
+    STRING = %r{
+      "(?>[^"\\]+ | \\["\\/bfnrt] | \\u(?!(?i:d[89a-f]))\h{4} | \\u(?i:d[89ab])\h\h\\u(?i:d[c-f])\h\h)*"
+    }x.freeze
 
     attr_reader :key, :fields, :path
 
@@ -30,8 +34,10 @@ module DesiredState
     def self.decode(key, text)
       text = text.to_s.dup.force_encoding(Encoding::UTF_8)
       raise MalformedDocument.new(key, 'not JSON (invalid UTF-8)') unless text.valid_encoding?
-      # Ruby's parser passes over comments, Python's does not; outside of strings JSON has no slash.
-      raise MalformedDocument.new(key, 'not JSON (a comment)') if text.gsub(STRING, '').include?('/')
+
+      # Ruby's parser takes comments, unknown escapes and halves of surrogate pairs, the orchestrator's does not;
+      # outside of strings JSON has neither slash nor backslash.
+      raise MalformedDocument.new(key, 'not JSON (a comment or escape)') if text.gsub(STRING, '').match?(%r{[/\\]})
 
       JSON.parse(text)
     rescue JSON::ParserError => e
@@ -39,9 +45,9 @@ module DesiredState
     end
     private_class_method :decode
 
-    # A value as the start of its JSON form.
+    # The start of a value's JSON form; infinity, which a number such as 1e999 is read as, has one here.
     def self.shown(value)
-      JSON.generate(value, space: ' ', ascii_only: true)[0, 80]
+      JSON.generate(value, ascii_only: true, allow_nan: true)[0, 80]
     end
 
     def initialize(key, fields, path = '')

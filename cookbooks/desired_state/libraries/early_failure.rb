@@ -23,7 +23,7 @@ module DesiredState
       started = run_status.start_time if run_status.respond_to?(:start_time)
       report = Report.new(
         'node' => settings.node_name, 'status' => 'failed', 'run_id' => run_id(run_status),
-        'started_at' => started ? Report.moment(started.dup) : moment, 'finished_at' => moment,
+        'started_at' => started ? Report.moment(started) : moment, 'finished_at' => moment,
         'client' => client, 'error' => Report.error(exception)
       )
       key = settings.keys.early_failure(settings.node_name)

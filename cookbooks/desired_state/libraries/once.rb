@@ -29,7 +29,7 @@ module DesiredState
     def run(&work)
       return :already if done?
 
-      session = @kv.create_session(name: "desired_state #{@lock_key}", ttl: @ttl)
+      session = persist { @kv.create_session(name: "desired_state #{@lock_key}", ttl: @ttl) }
       begin
         acquire(session) ? work_under(session, &work) : :already
       ensure
@@ -46,12 +46,12 @@ module DesiredState
     # False when another node has done the work while this one waited.
     def acquire(session)
       deadline = now + @wait
-      until @kv.put(@lock_key, holder, acquire: session)
+      until persist { @kv.put(@lock_key, holder, acquire: session) }
         return false if done?
         raise LockTimeout, "#{@lock_key} was not free within #{@wait} s: #{held_by}" if now > deadline
 
         sleep(@poll)
-        renewed = @kv.renew_session(session)
+        renewed = persist { @kv.renew_session(session) }
         raise LockLost, "#{@lock_key}: the session expired while this node waited for the lock" unless renewed
       end
       !done?
@@ -61,13 +61,32 @@ module DesiredState
       lost = false
       renewer = Thread.new { lost = true if renew_until_lost(session) }
       yield
-      renewer.kill
       raise LockLost, "#{@lock_key} was lost in the middle of the work; another node may do it again" if lost
-      return :ran if @kv.put(@done_key, holder, cas: 0)
+      return :ran if mark_done
 
       raise LockLost, "#{@done_key} was written by another node, which did the work at the same time"
     ensure
       renewer&.kill
+    end
+
+    # A marker of our own is that of a write whose answer was lost.
+    def mark_done
+      marker = holder
+      persist { @kv.put(@done_key, marker, cas: 0) || @kv.get(@done_key)&.value == marker }
+    end
+
+    # Asks again while Consul is away, for as long as the lock outlives that: an election in the middle of a migration
+    # is no reason to do it twice. Nothing that is asked so does harm when it is done twice.
+    def persist
+      deadline = now + @ttl
+      begin
+        yield
+      rescue ConsulUnavailable
+        raise if now + @poll > deadline
+
+        sleep(@poll)
+        retry
+      end
     end
 
     def renew_until_lost(session)
@@ -92,7 +111,7 @@ module DesiredState
 
     def held_by
       holder = JSON.parse(@kv.get(@lock_key)&.value.to_s)
-      "held by #{holder['node']} since #{holder['at']}"
+      holder.is_a?(Hash) ? "held by #{holder['node']} since #{holder['at']}" : 'whoever holds it does not say'
     rescue JSON::ParserError, ConsulError
       'whoever holds it does not say'
     end

@@ -53,15 +53,15 @@ module DesiredState
 
     # A run on this node that began meanwhile has dropped the file or changed the key, so neither is overwritten.
     def deliver(path)
-      row = JSON.parse(File.read(path))
+      row = JSON.parse(File.read(path, encoding: Encoding::UTF_8))
       report = Report.parse(path, JSON.generate(row['report']))
       standing = @kv.get(row['key'])
       return unless File.exist?(path)
 
-      if superseded?(row['key'], standing, report) ||
-         @kv.put(row['key'], report.to_json, timeout: TIMEOUT, cas: standing ? standing.modify_index : 0)
-        @logger&.info("desired_state: sent the report #{report['status']} of run #{report['run_id']}, kept since")
-      end
+      is_sent = !superseded?(row['key'], standing, report) &&
+                @kv.put(row['key'], report.to_json, timeout: TIMEOUT, cas: standing ? standing.modify_index : 0)
+      @logger&.info("desired_state: #{is_sent ? 'sent' : 'dropped, since there is a newer one,'} the kept report " \
+                    "#{report['status']} of run #{report['run_id']}")
       discard(path)
     end
 
@@ -69,8 +69,7 @@ module DesiredState
     def superseded?(key, standing, report)
       return false if standing.nil?
 
-      there = Report.parse(key, standing.value)
-      there['run_id'] != report['run_id'] && there['started_at'] > report['started_at']
+      Report.parse(key, standing.value)['started_at'] > report['started_at']
     rescue MalformedDocument
       false
     end

@@ -43,6 +43,7 @@ module DesiredState
       return Socket.tcp(@uri.hostname, @uri.port, connect_timeout: OPEN_TIMEOUT) { nil } if @uri.scheme == 'tcp'
 
       http = Net::HTTP.new(@uri.hostname, @uri.port, nil)
+      http.max_retries = 0 # else one look may take twice its time
       http.use_ssl = @uri.scheme == 'https'
       http.open_timeout = OPEN_TIMEOUT
       http.read_timeout = READ_TIMEOUT

@@ -80,6 +80,8 @@ module DesiredState
       temporary = "#{cache_file(tier)}.#{Process.pid}"
       File.binwrite(temporary, text, perm: 0o600)
       File.rename(temporary, cache_file(tier))
+    rescue SystemCallError
+      nil # a full disk must not keep a node from what was read; :last_known says so if it ever misses the file
     end
 
     def recall(tier, key)

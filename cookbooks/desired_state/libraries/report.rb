@@ -29,8 +29,9 @@ module DesiredState
       document.integer('generation') if document.has?('generation')
       document.name('state') if document.has?('state')
       %w(run_id started_at).each { |name| document.text(name) }
-      %w(finished_at source client).each { |name| document.text(name) if document.has?(name) }
+      document.text('finished_at') if document.has?('finished_at')
       document.integer('updated_resources') if document.has?('updated_resources')
+      %w(source client).each { |name| document.text(name) if document.has?(name) }
       check_error(document.child('error')) if document.has?('error')
     end
     private_class_method :check
@@ -43,13 +44,18 @@ module DesiredState
 
     # The +error+ of a report: class and message of an exception, and the resource that is to blame, if any.
     def self.error(exception, resource = nil)
-      message = exception.message.to_s.dup.force_encoding(Encoding::UTF_8).scrub
-      { 'class' => exception.class.name.to_s, 'message' => message[0, MESSAGE_LIMIT], 'resource' => resource.to_s }
+      { 'class' => exception.class.name.to_s, 'message' => unicode(exception.message)[0, MESSAGE_LIMIT],
+        'resource' => unicode(resource) }
     end
+
+    def self.unicode(text)
+      text.to_s.dup.force_encoding(Encoding::UTF_8).scrub
+    end
+    private_class_method :unicode
 
     # A moment as reports give it.
     def self.moment(time)
-      time.utc.strftime('%Y-%m-%dT%H:%M:%SZ')
+      time.getutc.strftime('%Y-%m-%dT%H:%M:%SZ')
     end
 
     def initialize(fields)

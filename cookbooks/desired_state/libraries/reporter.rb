@@ -24,7 +24,7 @@ module DesiredState
       @started_at = Report.moment(clock.call)
       @tiers = []
       @updated = 0
-      @failure = nil
+      @failures = []
       @failed_file = nil
     end
 
@@ -47,9 +47,9 @@ module DesiredState
     # The innermost of nested resources comes first.
     def resource_failed(resource, _action, exception)
       if resource.respond_to?(:ignore_failure) && resource.ignore_failure
-        @failure = nil
+        @failures.clear
       else
-        @failure ||= [exception, resource.to_s]
+        @failures << [exception, resource.to_s]
       end
     end
 
@@ -102,8 +102,8 @@ module DesiredState
     # Chef wraps exceptions, and customises their messages on the way out of each resource.
     def describe(exception)
       root = exception.respond_to?(:wrapped_errors) ? exception.wrapped_errors.first || exception : exception
-      inner, resource = @failure
-      return Report.error(inner, resource) if inner && root.message.to_s.include?(inner.message.to_s)
+      inner, resource = @failures.find { |failure, _| root.message.to_s.include?(failure.message.to_s) }
+      return Report.error(inner, resource) if inner
 
       Report.error(root, @failed_file)
     rescue StandardError => e

@@ -20,7 +20,10 @@ module DesiredState
 
     # Reads the JSON file; raises InvalidInput.
     def self.read(path)
-      new(JSON.parse(File.read(path)))
+      given = JSON.parse(File.read(path, encoding: Encoding::UTF_8))
+      raise InvalidInput, "settings #{path} must be a JSON object" unless given.is_a?(Hash)
+
+      new(given)
     rescue SystemCallError, JSON::ParserError => e
       raise InvalidInput, "settings #{path} cannot be read: #{e.message}"
     end
@@ -30,10 +33,11 @@ module DesiredState
       unknown = given.keys - NAMES
       raise InvalidInput, "unknown settings of desired_state: #{unknown.sort.join(', ')}" unless unknown.empty?
 
+      given.each { |name, value| check_type(name, value) }
       @given = given
       @env = env
       @node_name = Name.check('node', given['node_name'])
-      @environment = Name.check('environment', given['environment'])
+      @environment = check_environment(given['environment'])
       @keys = Keys.new(prefix: given['prefix'] || DEFAULT_PREFIX, environment: environment)
       @patience = Float(given['patience'] || DEFAULT_PATIENCE, exception: false) ||
                   raise(InvalidInput, "patience must be a number of seconds, not #{given['patience'].inspect}")
@@ -45,6 +49,23 @@ module DesiredState
 
     attr_reader :given, :env
 
+    # Chef's own default is no name, so that nodes of two real environments never share one by oversight.
+    def check_environment(environment)
+      return Name.check('environment', environment) unless [nil, '_default'].include?(environment)
+
+      raise InvalidInput, "no environment: set node['desired_state']['environment'], a policy group or a Chef environment"
+    end
+
+    def check_type(name, value)
+      case name
+      when 'patience' then nil # converted
+      when 'verify'
+        raise InvalidInput, "verify must be true or false, not #{value.inspect}" unless [true, false].include?(value)
+      else
+        raise InvalidInput, "setting #{name} must be text, not #{value.inspect}" unless value.nil? || value.is_a?(String)
+      end
+    end
+
     def url
       address = given['consul_url'] || presence(env['CONSUL_HTTP_ADDR']) || DEFAULT_URL
       return address if address.match?(%r{\A[a-z]+://})
@@ -54,12 +75,10 @@ module DesiredState
 
     def token
       path = given['token_file'] || presence(env['CONSUL_HTTP_TOKEN_FILE'])
-      return presence(env['CONSUL_HTTP_TOKEN']) unless path
+      token = path ? File.binread(path).strip : presence(env['CONSUL_HTTP_TOKEN'])
+      return token if token.nil? || token.b.match?(/\A[!-~]+\z/)
 
-      token = File.read(path).strip
-      return token if token.match?(/\A[[:graph:]]+\z/)
-
-      raise InvalidInput, "token file #{path} must hold one ACL token and nothing else"
+      raise InvalidInput, "#{path ? "token file #{path}" : 'CONSUL_HTTP_TOKEN'} must hold one ACL token and nothing else"
     rescue SystemCallError => e
       raise InvalidInput, "token file #{path} cannot be read: #{e.message}"
     end

@@ -40,7 +40,7 @@ module DesiredState
         settings.state_dir.nil?
 
       @settings = settings
-      @tiers = tiers
+      @tiers = tiers.each { |tier| Name.check('tier', tier) }
       @command = command
       @out = out
       @delivery = delivery
@@ -85,10 +85,14 @@ module DesiredState
       report_key = @settings.keys.report(tier, @settings.node_name)
       desired = @settings.kv.get(key)
       report = @settings.kv.get(report_key)
-      return false if desired.nil? || report.nil?
+      assignment = desired && Desired.parse(key, desired.value).assignment_for(@settings.node_name)
+      return false if report.nil?
 
-      assignment = Desired.parse(key, desired.value).assignment_for(@settings.node_name)
-      Report.parse(report_key, report.value).converged_on?(assignment)
+      report = Report.parse(report_key, report.value)
+      return report.converged_on?(assignment) if assignment
+
+      # A tier that was never declared is what its recipe's default says.
+      report['source'] == 'default' && report['status'] == 'succeeded'
     end
 
     def run_command

@@ -16,6 +16,7 @@ property :settings_path, String,
 
 action :create, description: 'Put libraries and settings in place.' do
   given = DesiredState::ChefRun.settings_of(node)
+  DesiredState::Settings.new(given) # what is wrong fails here, not when something outside of Chef reads it
 
   directory new_resource.lib_dir do
     recursive true

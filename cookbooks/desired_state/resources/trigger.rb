@@ -64,7 +64,7 @@ action_class do
 
   def trigger_command
     tiers = new_resource.tiers.flat_map { |tier| ['--tier', tier] }
-    Shellwords.join(
+    DesiredState::Systemd.command_line(
       [RbConfig.ruby, ::File.join(new_resource.lib_dir, 'trigger.rb'), '--settings', new_resource.settings_path, *tiers,
        '--', *new_resource.command]
     )
@@ -93,7 +93,11 @@ action :create, description: 'Put watch, path unit, service and timer in place.'
 
   systemd_unit 'desired-state.service' do
     content(
-      Unit: { Description: 'Converge on the desired state of this node', After: 'network-online.target' },
+      Unit: {
+        Description: 'Converge on the desired state of this node',
+        After: 'network-online.target',
+        StartLimitIntervalSec: 0, # a node that has nothing to do ends in no time, however often it is triggered
+      },
       Service: {
         Type: 'oneshot',
         # Before Chef reads the state, so that a change in mid-run makes the file, and the path unit runs this again.
@@ -147,10 +151,14 @@ action :delete, description: 'Take watch, path unit, service and timer away; lib
     notifies :reload, "service[#{new_resource.consul_unit}]", :delayed
   end
 
-  %w(desired-state.timer desired-state.path desired-state.service).each do |unit|
+  %w(desired-state.timer desired-state.path).each do |unit|
     systemd_unit unit do
       action %i(stop disable delete)
     end
+  end
+
+  systemd_unit 'desired-state.service' do
+    action :delete # not stopped: it may be what runs this
   end
 
   file '/etc/tmpfiles.d/desired_state.conf' do

@@ -36,7 +36,7 @@ action :start, description: 'Start it, now and at boot.' do
     systemd_unit unit do
       content(
         Unit: { Description: "Shop tier #{new_resource.process}", After: 'network.target' },
-        Service: { ExecStart: Shellwords.join(new_resource.command), Restart: 'on-failure', DynamicUser: true },
+        Service: { ExecStart: DesiredState::Systemd.command_line(new_resource.command), Restart: 'on-failure', DynamicUser: true },
         Install: { WantedBy: 'multi-user.target' }
       )
       action %i(create enable start)

@@ -67,6 +67,7 @@ action :run, description: 'Install the release and run it.' do
 
   desired_state_ready "http://127.0.0.1:#{port}/" do
     expect new_resource.mode == 'serving' ? 200 : 503
+    interval 0.2
   end
 end
 

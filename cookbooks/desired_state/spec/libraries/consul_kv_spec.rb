@@ -1,0 +1,291 @@
+# frozen_string_literal: true
+
+RSpec.describe DesiredState::ConsulKV do
+  let(:key) { keys.desired('web') }
+
+  describe 'against a real Consul' do
+    it 'reads back what it wrote, byte by byte' do
+      value = "größer ✓ \x00\xff".b
+      expect(kv.put(key, value)).to be(true)
+      expect(kv.get(key)).to have_attributes(value: value, modify_index: a_value > 0)
+    end
+
+    it 'tells a key that is not there from an empty one' do
+      expect(kv.get(key)).to be_nil
+      kv.put(key, '')
+      expect(kv.get(key).value).to eq('')
+    end
+
+    it 'writes with cas only what has not changed meanwhile' do
+      expect(kv.put(key, 'one', cas: 0)).to be(true)
+      expect(kv.put(key, 'two', cas: 0)).to be(false)
+      index = kv.get(key).modify_index
+      expect(kv.put(key, 'two', cas: index)).to be(true)
+      expect(kv.put(key, 'three', cas: index)).to be(false)
+      expect(kv.get(key).value).to eq('two')
+    end
+
+    it 'gives a lock to one session at a time' do
+      mine, other = Array.new(2) { kv.create_session(name: 'spec', ttl: 10, lock_delay: 0) }
+      expect(kv.put(key, 'mine', acquire: mine)).to be(true)
+      expect(kv.put(key, 'mine', acquire: mine)).to be(true)
+      expect(kv.put(key, 'other', acquire: other)).to be(false)
+      expect(kv.put(key, '', release: mine)).to be(true)
+      expect(kv.put(key, 'other', acquire: other)).to be(true)
+    ensure
+      [mine, other].each { |session| kv.destroy_session(session) }
+    end
+
+    it 'renews a session while there is one' do
+      session = kv.create_session(name: 'spec', ttl: 10)
+      expect(kv.renew_session(session)).to be(true)
+      kv.destroy_session(session)
+      expect(kv.renew_session(session)).to be(false)
+    end
+  end
+
+  describe 'where a Consul is expected' do
+    it 'never takes 403 for a missing key, and shows the words' do
+      refusing = peer { [403, 'Permission denied', {}] }
+      expect { kv_at(refusing.url).get(key, patience: 5) }.to raise_error(
+        DesiredState::AccessDenied, "Consul at #{refusing.url} refused GET /v1/kv/#{key} to this node's token: Permission denied"
+      )
+      expect(refusing.requests.size).to eq(1)
+    end
+
+    {
+      'a 404 that is not from Consul' => [404, 'not found', {}],
+      'a 200 that is not from Consul' => [200, '[{"Value": "e30=", "ModifyIndex": 1}]', {}],
+      'a redirect' => [301, '', { 'Location' => 'http://127.0.0.1/' }],
+      'a 400' => [400, 'Missing key name'],
+      'what is no JSON' => [200, '<html>'],
+      'JSON of another form' => [200, '{"Value": "e30="}'],
+      'a list of something else' => [200, '[1]'],
+      'an empty list' => [200, '[]'],
+    }.each do |what, answer|
+      it "takes #{what} neither for a missing key nor for a value" do
+        other = peer { answer }
+        expect { kv_at(other.url).get(key, patience: 5) }
+          .to raise_error(DesiredState::RequestRejected, /#{other.url} answered #{answer[0]} to a read of #{key}, not as/)
+        expect(other.requests.size).to eq(1)
+      end
+    end
+
+    [[500, 'No cluster leader'], [503, ''], [429, 'slow down']].each do |status, words|
+      it "asks again after #{status}, within its patience" do
+        answers = [[status, words], nil, "garbage\r\n\r\n"]
+        troubled = peer { |request| answers.empty? ? Peer.forward(request) : answers.shift }
+        kv.put(key, 'there')
+        expect(kv_at(troubled.url).get(key, patience: 30).value).to eq('there')
+        expect(troubled.requests.size).to eq(4)
+      end
+    end
+
+    it 'asks once without patience, and shows the words in one line' do
+      troubled = peer { [500, "No\n cluster \xff leader".b] }
+      expect { kv_at(troubled.url).get(key) }.to raise_error(
+        DesiredState::ConsulUnavailable, "Consul at #{troubled.url} answered 500: No cluster � leader"
+      )
+      expect(troubled.requests.size).to eq(1)
+    end
+
+    it 'gives up when its patience is over' do
+      troubled = peer { [500, ''] }
+      expect { kv_at(troubled.url).get(key, patience: 1) }
+        .to raise_error(DesiredState::ConsulUnavailable, /answered 500: no reason given/)
+      expect(troubled.requests.size).to be_between(2, 4) # with pauses that double from 0.1 s
+    end
+
+    it 'says that nothing listens' do
+      url = nowhere
+      expect { kv_at(url).get(key) }
+        .to raise_error(DesiredState::ConsulUnavailable, /\AConsul at #{url} is unreachable: Errno::ECONNREFUSED/)
+    end
+
+    it 'does not wait for an answer without end' do
+      released = Queue.new
+      silent = peer { released.pop }
+      expect { kv_at(silent.url).put(key, 'x', timeout: 0.1) }
+        .to raise_error(DesiredState::ConsulUnavailable, /unreachable: Net::ReadTimeout/)
+      expect { kv_at(silent.url).get(key) }.to raise_error(DesiredState::ConsulUnavailable, /Net::ReadTimeout/)
+    ensure
+      released.close
+    end
+
+    {
+      'hangs up' => nil,
+      'sends garbage' => "garbage\r\n\r\n",
+      'cuts its answer short' => "HTTP/1.1 200 OK\r\nX-Consul-Index: 1\r\nContent-Length: 100\r\n\r\ntrue",
+      'has no leader' => [500, 'No cluster leader'],
+    }.each do |what, answer|
+      it "never repeats a PUT when Consul #{what}" do
+        troubled = peer { answer }
+        expect { kv_at(troubled.url).put(key, 'x', cas: 0) }.to raise_error(DesiredState::ConsulUnavailable)
+        expect { kv_at(troubled.url).create_session(name: 'spec', ttl: 10) }.to raise_error(DesiredState::ConsulUnavailable)
+        expect(troubled.requests.map(&:target)).to eq(["/v1/kv/#{key}?cas=0", '/v1/session/create'])
+      end
+    end
+
+    it 'takes only true for a write that was done' do
+      other = peer { [200, 'OK'] }
+      expect { kv_at(other.url).put(key, 'x') }
+        .to raise_error(DesiredState::RequestRejected, /did not answer a write of #{key} as Consul does/)
+    end
+
+    ['', '[]', '{}', '{"ID": null}'].each do |body|
+      it "takes the answer #{body.inspect} for no session" do
+        other = peer { [200, body] }
+        expect { kv_at(other.url).create_session(name: 'spec', ttl: 10) }
+          .to raise_error(DesiredState::RequestRejected, /answered 200 to the creation of a session, not as Consul does/)
+      end
+    end
+
+    it 'tells a renewal that was refused from a session that is gone' do
+      other = peer { [400, 'no'] }
+      expect { kv_at(other.url).renew_session('x') }
+        .to raise_error(DesiredState::RequestRejected, /answered 400 to the renewal of a session/)
+    end
+
+    it 'sends the token with reads and writes, and in no other place' do
+      asked = peer { |request| request.verb == 'PUT' ? [200, 'true'] : [404, ''] }
+      with_token = kv_at(asked.url, token: 'secret-token')
+      with_token.get(key)
+      with_token.put(key, 'x', cas: 0)
+      with_token.renew_session('id')
+      expect(asked.requests.map { |request| request.headers['x-consul-token'] }).to eq(['secret-token'] * 3)
+      expect(asked.requests.map(&:target).join).not_to include('secret')
+    end
+
+    it 'sends no token where there is none' do
+      asked = peer { [404, ''] }
+      kv_at(asked.url).get(key)
+      expect(asked.requests.first.headers).not_to include('x-consul-token')
+    end
+
+    it 'asks no proxy of the environment' do
+      proxy = peer { [200, 'true'] }
+      names = %w(http_proxy HTTP_PROXY no_proxy NO_PROXY)
+      before = ENV.to_h.slice(*names)
+      names.first(2).each { |name| ENV[name] = proxy.url }
+      names.last(2).each { |name| ENV[name] = '' }
+      # An address where nothing is, since Ruby never asks a proxy for loopback ones.
+      expect { kv_at('http://192.0.2.1:8500').put(key, 'x', timeout: 0.1) }.to raise_error(DesiredState::ConsulUnavailable)
+      expect(proxy.requests).to be_empty
+    ensure
+      names.each { |name| ENV[name] = before[name] }
+    end
+  end
+
+  describe 'the address' do
+    [
+      'consul', 'http://', 'http://:8500', 'ftp://consul:21', 'unix:///run/consul.sock', 'http://consul:8500/ui',
+      'http://consul:8500?x=1', 'http://user:secret@consul:8500', 'http://user:sec ret@consul:8500', 'http://consul:port'
+    ].each do |url|
+      it "refuses #{url} without showing a password" do
+        expect { described_class.new(url: url) }.to raise_error(DesiredState::InvalidInput) do |error|
+          expect(error.message).to match(/\AConsul's address is (not of the form|no URL)/)
+          expect(error.message).not_to match(/sec ?ret/)
+        end
+      end
+    end
+
+    it 'takes a slash at the end, and IPv6' do
+      expect(described_class.new(url: 'http://consul:8500/').url).to eq('http://consul:8500')
+      expect(described_class.new(url: 'https://[::1]:8501').url).to eq('https://[::1]:8501')
+    end
+  end
+
+  describe 'TLS' do
+    let(:key_pair) { OpenSSL::PKey::EC.generate('prime256v1') }
+    let(:certificate) { self_signed(key_pair, '127.0.0.1') }
+    let(:ca_file) { write('ca.pem', certificate.to_pem) }
+
+    def self_signed(key_pair, address)
+      name = OpenSSL::X509::Name.parse("/CN=#{address}")
+      certificate = OpenSSL::X509::Certificate.new
+      certificate.version = 2
+      certificate.serial = SecureRandom.random_number(2**64)
+      certificate.subject = certificate.issuer = name
+      certificate.public_key = key_pair
+      certificate.not_before = Time.now - 3600
+      certificate.not_after = Time.now + 3600
+      extensions = OpenSSL::X509::ExtensionFactory.new(certificate, certificate)
+      certificate.add_extension(extensions.create_extension('basicConstraints', 'CA:TRUE', true))
+      certificate.add_extension(extensions.create_extension('subjectAltName', "IP:#{address}"))
+      certificate.sign(key_pair, OpenSSL::Digest.new('SHA256'))
+    end
+
+    def write(name, content)
+      File.join(directory, name).tap { |path| File.write(path, content) }
+    end
+
+    def server(**options)
+      context = OpenSSL::SSL::SSLContext.new
+      context.cert = options.fetch(:cert, certificate)
+      context.key = key_pair
+      if options[:client_ca]
+        context.verify_mode = OpenSSL::SSL::VERIFY_PEER | OpenSSL::SSL::VERIFY_FAIL_IF_NO_PEER_CERT
+        context.cert_store = OpenSSL::X509::Store.new.add_cert(options[:client_ca])
+      end
+      peer(tls: context) { |request| Peer.forward(request) }
+    end
+
+    it 'trusts a certificate of the CA that it is given' do
+      secure = server
+      kv.put(key, 'over TLS')
+      expect(kv_at(secure.url, tls: { ca_file: ca_file }).get(key).value).to eq('over TLS')
+    end
+
+    it 'refuses a certificate of a CA that it does not know, at once' do
+      secure = server
+      expect { kv_at(secure.url).get(key, patience: 30) }
+        .to raise_error(DesiredState::TLSFailed, /\AConsul at #{secure.url}: .*certificate verify failed.*ca_file/)
+      expect(secure.requests).to be_empty
+    end
+
+    it 'refuses a certificate for another host' do
+      other = self_signed(key_pair, '127.0.0.2')
+      secure = server(cert: other)
+      expect { kv_at(secure.url, tls: { ca_file: write('other.pem', other.to_pem) }).get(key) }
+        .to raise_error(DesiredState::TLSFailed, /mismatch|certificate verify failed/)
+    end
+
+    it 'takes any certificate where verify is false' do
+      expect(kv_at(server.url, tls: { verify: false }).get(key)).to be_nil
+    end
+
+    it 'shows its own certificate to a server that asks for one' do
+      secure = server(client_ca: certificate)
+      mine = { ca_file: ca_file, cert_file: ca_file, key_file: write('key.pem', key_pair.to_pem) }
+      expect(kv_at(secure.url, tls: mine).put(key, 'x')).to be(true)
+      expect { kv_at(secure.url, tls: { ca_file: ca_file }).put(key, 'x') }.to raise_error(DesiredState::ConsulError)
+    end
+
+    it 'says that a server does not speak TLS' do
+      expect { kv_at(consul_url.sub('http:', 'https:')).get(key, patience: 30) }
+        .to raise_error(DesiredState::TLSFailed, /wrong version number/)
+    end
+
+    it 'asks again when the handshake is cut short' do
+      hanging_up = TCPServer.new('127.0.0.1', 0)
+      rude = Thread.new do
+        socket = hanging_up.accept
+        socket.readpartial(65_536) # all of the client's hello, else this would be a reset
+        socket.close
+      end
+      expect { kv_at("https://127.0.0.1:#{hanging_up.addr[1]}").get(key) }
+        .to raise_error(DesiredState::ConsulUnavailable, /unreachable/)
+      rude.join
+    ensure
+      hanging_up.close
+    end
+
+    it 'names the file that it cannot use' do
+      garbage = write('garbage.pem', 'garbage')
+      [{ cert_file: '/nowhere.pem' }, { cert_file: garbage }, { key_file: garbage }].each do |tls|
+        expect { kv_at('https://127.0.0.1:1', tls: tls) }
+          .to raise_error(DesiredState::InvalidInput, /TLS files cannot be used.*#{tls.values.first}/)
+      end
+    end
+  end
+end

@@ -1,0 +1,71 @@
+# frozen_string_literal: true
+
+RSpec.describe DesiredState::Document do
+  def parse(text)
+    described_class.parse('the/key', text)
+  end
+
+  def refusal_of(text)
+    parse(text)
+    nil
+  rescue DesiredState::MalformedDocument => e
+    e
+  end
+
+  it 'ignores fields that nobody asks for' do
+    expect(parse('{"schema": 1, "later": {"a": [1]}}').integer('schema')).to eq(1)
+  end
+
+  it 'reads text outside of ASCII from the bytes that Consul gives' do
+    expect(parse('{"schema": 1, "text": "größer ✓"}'.b).text('text')).to eq('größer ✓')
+  end
+
+  it 'takes a slash and every escape that JSON knows, in strings' do
+    text = parse('{"schema": 1, "text": "a/b \" \\\\ \/ \b\f\n\r\t \u00e9 \uD83D\ude00 // /* */"}').text('text')
+    expect(text).to eq("a/b \" \\ / \b\f\n\r\t é 😀 // /* */")
+  end
+
+  {
+    'nothing' => '',
+    'nil' => nil,
+    'invalid UTF-8' => "{\"schema\": 1, \"a\": \"\xff\"}",
+    'a comment' => '{"schema": 1 /* one */}',
+    'a comment to the end of a line' => "{\"schema\": 1} // one\n",
+    'an escape that JSON does not know' => '{"schema": 1, "a": "\q"}',
+    'the first half of a surrogate pair' => '{"schema": 1, "a": "\ud83dx"}',
+    'the second half of a surrogate pair' => '{"schema": 1, "a": "\uDE00"}',
+    'an escape outside of a string' => '{"schema": 1, \u0022a": 1}',
+    'nesting without end' => '[' * 100_000,
+    'NaN' => '{"schema": 1, "a": NaN}',
+    'a comma too many' => '{"schema": 1,}',
+    'a tab in a string' => "{\"schema\": 1, \"a\": \"\t\"}",
+  }.each do |what, text|
+    it "refuses #{what} as not JSON" do
+      expect(refusal_of(text)).to have_attributes(key: 'the/key', problem: a_string_starting_with('not JSON ('))
+    end
+  end
+
+  it 'answers text of quotes and backslashes without end in time' do
+    expect(refusal_of('"\\q' * 20_000).problem).to start_with('not JSON (')
+  end
+
+  it 'shows a number that is infinite, instead of failing to' do
+    expect(refusal_of('{"schema": 1e999}').problem).to eq('field schema must be an integer, not Infinity')
+  end
+
+  it 'shows at most the start of a value' do
+    expect(refusal_of(JSON.generate('x' * 1000)).problem).to eq("must be a JSON object, not \"#{'x' * 79}")
+  end
+
+  it 'names a field by its path' do
+    child = parse('{"schema": 1, "a": {"b": {"c": 1}}}').child('a').child('b')
+    expect { child.text('c') }.to raise_error(DesiredState::MalformedDocument, 'the/key: field a.b.c must be a string, not 1')
+  end
+
+  it 'holds integers to their bounds' do
+    document = parse('{"schema": 1, "n": 5}')
+    expect(document.integer('n', minimum: 5, maximum: 5)).to eq(5)
+    expect { document.integer('n', minimum: 6) }.to raise_error(/must be at least 6, not 5/)
+    expect { document.integer('n', maximum: 4) }.to raise_error(/must be from 0 to 4, not 5/)
+  end
+end

@@ -1,0 +1,183 @@
+# frozen_string_literal: true
+
+RSpec.describe DesiredState::Outbox do
+  let(:outbox_dir) { File.join(directory, 'outbox') }
+  let(:outbox) { outbox_at(consul_url) }
+
+  def outbox_at(url)
+    described_class.new(kv: kv_at(url), dir: outbox_dir, logger: log)
+  end
+
+  # Puts a report on disk, as a run does that Consul is away from.
+  def keep(**fields)
+    outbox_at(nowhere).send_report(report_key, report(**fields), keep: true)
+    log.lines.clear
+  end
+
+  def kept
+    Dir[File.join(outbox_dir, '*')]
+  end
+
+  describe '#send_report' do
+    it 'gives Consul the report and keeps nothing' do
+      expect(outbox.send_report(report_key, report, keep: true)).to be(true)
+      expect(reported).to eq(report.fields)
+      expect(kept).to be_empty
+    end
+
+    it 'keeps the report while Consul is away, for the eyes of its owner only' do
+      expect(outbox_at(nowhere).send_report(report_key, report(status: 'failed'), keep: true)).to be(false)
+      expect(kept.size).to eq(1)
+      expect(JSON.parse(File.read(kept.first))).to eq('key' => report_key, 'report' => report(status: 'failed').fields)
+      expect(File.stat(kept.first).mode & 0o777).to eq(0o600)
+      expect(log.lines).to contain_exactly(/\Aerror: .*could not report failed, kept for the next run: Consul at/)
+    end
+
+    it 'keeps one report for each key, the last one' do
+      away = outbox_at(nowhere)
+      %w(failed succeeded).each { |status| away.send_report(report_key, report(status: status), keep: true) }
+      away.send_report(report_key('db'), report(tier: 'db'), keep: true)
+      expect(kept.map { |path| JSON.parse(File.read(path))['report'].values_at('tier', 'status') })
+        .to contain_exactly(%w(web succeeded), %w(db succeeded))
+    end
+
+    it 'keeps nothing that it is not asked to keep, and drops what is older' do
+      keep(status: 'failed')
+      outbox_at(nowhere).send_report(report_key, report(status: 'running'), keep: false)
+      expect(kept).to be_empty
+      expect(log.lines).to contain_exactly(/\Aerror: .*could not report running of web: DesiredState::ConsulUnavailable/)
+    end
+
+    it 'keeps nothing when Consul says no, since it would again' do
+      refusing = peer { [403, 'Permission denied', {}] }
+      expect(outbox_at(refusing.url).send_report(report_key, report, keep: true)).to be(false)
+      expect(kept).to be_empty
+      expect(log.lines).to contain_exactly(/\Aerror: .*DesiredState::AccessDenied: .*Permission denied/)
+    end
+
+    it 'sends once, and waits two seconds at most' do
+      troubled = peer { [500, 'No cluster leader'] }
+      outbox_at(troubled.url).send_report(report_key, report, keep: true)
+      expect(troubled.requests.size).to eq(1)
+      expect(described_class::TIMEOUT).to be <= 2
+    end
+
+    it 'raises nothing when nothing can be kept either' do
+      File.write(outbox_dir, 'not a directory')
+      expect(outbox_at(nowhere).send_report(report_key, report, keep: true)).to be(false)
+      expect(log.lines).to contain_exactly(/\Aerror: .*could not report succeeded of web: Errno::/)
+    end
+
+    it 'raises nothing when the report cannot be written as JSON' do
+      expect(outbox.send_report(report_key, report(client: "\xff"), keep: true)).to be(false)
+      expect(log.lines).to contain_exactly(/\Aerror: .*could not report succeeded of web: JSON::GeneratorError/)
+    end
+
+    it 'says so when it has no place to keep it' do
+      nothing_kept = described_class.new(kv: kv_at(nowhere), dir: nil, logger: log)
+      expect(nothing_kept.send_report(report_key, report, keep: true)).to be(false)
+      expect(log.lines).to contain_exactly(/\Aerror: .*could not report succeeded of web/)
+      expect(nothing_kept.flush).to eq(0)
+    end
+
+    it 'needs no logger' do
+      quiet = described_class.new(kv: kv_at(nowhere), dir: outbox_dir)
+      expect(quiet.send_report(report_key, report, keep: true)).to be(false)
+      expect(quiet.send_report(report_key, report, keep: false)).to be(false)
+    end
+  end
+
+  describe '#flush' do
+    it 'sends what was kept, once' do
+      keep(status: 'failed', error: { 'class' => 'E', 'message' => 'größer ✓', 'resource' => '' })
+      expect(outbox.flush).to eq(0)
+      expect(reported).to include('status' => 'failed', 'error' => a_hash_including('message' => 'größer ✓'))
+      expect(kept).to be_empty
+      expect(log.lines).to contain_exactly(/\Ainfo: .*sent the kept report failed of run run-1/)
+      expect(outbox.flush).to eq(0)
+    end
+
+    it 'keeps it for another time while Consul is away' do
+      keep
+      expect(outbox_at(nowhere).flush).to eq(1)
+      expect(kept.size).to eq(1)
+    end
+
+    it 'has nothing to do where nothing was ever kept' do
+      expect(outbox.flush).to eq(0)
+    end
+
+    it "takes the place of the same run's running" do
+      kv.put(report_key, report(status: 'running').to_json)
+      keep(status: 'succeeded')
+      outbox.flush
+      expect(reported['status']).to eq('succeeded')
+    end
+
+    it "takes the place of an older run's report, and of what is malformed" do
+      [report(run_id: 'run-0', status: 'failed', started_at: '2026-11-22T07:00:00Z').to_json, '{"schema": 1}'].each do |text|
+        kv.put(report_key, text)
+        keep
+        expect(outbox.flush).to eq(0)
+        expect(reported).to eq(report.fields)
+      end
+    end
+
+    it "never takes the place of a newer run's report" do
+      newer = report(run_id: 'run-2', status: 'running', started_at: '2026-11-22T09:00:00Z')
+      keep
+      kv.put(report_key, newer.to_json)
+      expect(outbox.flush).to eq(0)
+      expect(reported).to eq(newer.fields)
+      expect(kept).to be_empty
+      expect(log.lines).to contain_exactly(/\Ainfo: .*dropped, since there is a newer one/)
+    end
+
+    it 'leaves the field to a run that reports between its look and its write' do
+      newer = report(run_id: 'run-2', status: 'running')
+      between = peer do |request|
+        Peer.forward(request).tap { kv.put(report_key, newer.to_json) if request.verb == 'GET' }
+      end
+      keep
+      expect(outbox_at(between.url).flush).to eq(0)
+      expect(between.writes.size).to eq(1)
+      expect(reported).to eq(newer.fields)
+      expect(kept).to be_empty
+    end
+
+    it 'leaves the field to a run that drops the kept report between' do
+      between = peer { |request| Peer.forward(request).tap { kept.each { |path| File.delete(path) } } }
+      keep
+      expect(outbox_at(between.url).flush).to eq(0)
+      expect(between.writes).to be_empty
+      expect(reported).to be_nil
+    end
+
+    ['', 'garbage', '[]', '{}', '{"key": "x", "report": {"schema": 1}}', "{\"key\": \"\xff\"}"].each do |content|
+      it "drops a file that holds #{content.inspect}, and goes on" do
+        keep
+        File.write(File.join(outbox_dir, 'a.json'), content)
+        expect(outbox.flush).to eq(0)
+        expect(kept).to be_empty
+        expect(reported).to eq(report.fields)
+        expect(log.lines).to include(/\Aerror: .*a\.json is dropped/)
+      end
+    end
+
+    it 'drops what Consul refuses' do
+      refusing = peer { [403, 'Permission denied', {}] }
+      keep
+      expect(outbox_at(refusing.url).flush).to eq(0)
+      expect(kept).to be_empty
+      expect(log.lines).to contain_exactly(/\Aerror: .*is dropped: DesiredState::AccessDenied/)
+    end
+
+    it 'does not touch what another process is about to put there' do
+      FileUtils.mkdir_p(outbox_dir)
+      half = File.join(outbox_dir, 'x.json.4711')
+      File.write(half, '{"ke')
+      expect(outbox.flush).to eq(0)
+      expect(kept).to eq([half])
+    end
+  end
+end

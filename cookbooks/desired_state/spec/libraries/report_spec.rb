@@ -1,0 +1,62 @@
+# frozen_string_literal: true
+
+RSpec.describe DesiredState::Report do
+  key = 'chefconsul/demo/web/nodes/web-1'
+  errors = { 'malformed' => DesiredState::MalformedDocument, 'unknown_schema' => DesiredState::UnknownSchema }
+
+  Contract.load('report_valid.json').each do |entry|
+    it "reads what is valid: #{entry['why']}" do
+      found = described_class.parse(key, JSON.generate(entry['document']))
+      assignment = DesiredState::Assignment.new(**entry['assignment'].transform_keys(&:to_sym))
+      expect(found.converged_on?(assignment)).to be(entry['has_converged'])
+    end
+
+    it "writes what it reads: #{entry['why']}" do
+      found = described_class.parse(key, JSON.generate(entry['document']))
+      expect(JSON.parse(found.to_json)).to eq(entry['document'])
+      expect(described_class.parse(key, found.to_json).fields).to eq(found.fields)
+    end
+  end
+
+  Contract.load('report_malformed.json').each do |entry|
+    it "refuses what is malformed: #{entry['why']}" do
+      expect { described_class.parse(key, entry['raw']) }.to raise_error do |error|
+        expect(error).to be_an_instance_of(errors.fetch(entry['error']))
+        expect(error.problem).to include(entry['says'])
+        expect(error.message).to include(key)
+      end
+    end
+  end
+
+  describe '.error' do
+    it 'cuts a message at 2000 characters' do
+      error = described_class.error(RuntimeError.new('é' * 2001))
+      expect(error).to eq('class' => 'RuntimeError', 'message' => 'é' * 2000, 'resource' => '')
+    end
+
+    it 'gives JSON whatever bytes the message and the resource hold' do
+      error = described_class.error(RuntimeError.new("a\xffb".b), "file[/caf\xe9]")
+      expect(error).to include('message' => 'a�b', 'resource' => 'file[/caf�]')
+      expect(JSON.parse(report(error: error).to_json)['error']).to eq(error)
+    end
+
+    it 'bears an exception of a class without a name' do
+      error = described_class.error(Class.new(StandardError).new('x'))
+      expect(error['class']).to eq('')
+      expect(described_class.parse(key, report(error: error).to_json)['error']).to eq(error)
+    end
+  end
+
+  it 'gives moments in UTC and leaves the time as it was' do
+    time = Time.new(2026, 11, 22, 10, 0, 0, '+02:00')
+    expect(described_class.moment(time)).to eq('2026-11-22T08:00:00Z')
+    expect(time.hour).to eq(10)
+  end
+
+  it 'gives another report for other fields' do
+    first = report(status: 'running')
+    expect(first.with('status' => 'failed')['status']).to eq('failed')
+    expect(first['status']).to eq('running')
+    expect(first.fields).to be_frozen
+  end
+end

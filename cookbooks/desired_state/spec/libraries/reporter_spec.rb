@@ -1,0 +1,245 @@
+# frozen_string_literal: true
+
+RSpec.describe DesiredState::Reporter do
+  let(:resource_class) do
+    Struct.new(:name, :ignore_failure) do
+      def to_s
+        name
+      end
+    end
+  end
+  let(:run_status_class) { Struct.new(:run_context) }
+  let(:run_context_class) { Struct.new(:reboot_requested?) }
+  let(:consul) { peer { [200, 'true'] } }
+  let(:snapshots) { {} }
+  let(:times) { [Time.utc(2026, 11, 22, 8, 0, 1), Time.utc(2026, 11, 22, 8, 0, 9)] }
+  let(:reporter) { make }
+
+  def make(url: consul.url, outbox: outbox_at(url), **options)
+    described_class.new(
+      settings: settings, snapshots: snapshots, outbox: outbox, client: 'chef 18.5.0', run_id: 'run-7', logger: log,
+      clock: -> { times.size > 1 ? times.shift : times.first }, **options
+    )
+  end
+
+  def outbox_at(url)
+    DesiredState::Outbox.new(kv: kv_at(url), dir: File.join(directory, 'outbox'), logger: log)
+  end
+
+  def resource(name, ignore_failure: false)
+    resource_class.new(name, ignore_failure)
+  end
+
+  # What ChefRun does for a recipe.
+  def read(tier, generation: 42, state: 'converged', source: 'consul')
+    reporter.begin_tier(tier)
+    assignment = DesiredState::Assignment.new(generation: generation, state: state, values: {})
+    snapshots[tier] = DesiredState::Snapshot.new(tier: tier, assignment: assignment, source: source)
+    reporter.running(tier)
+  end
+
+  # The reports that Consul got, in order; each is one that both languages read.
+  def sent
+    consul.writes.map { |request| DesiredState::Report.parse(request.path, request.body).fields }
+  end
+
+  # As Chef raises what ended the converge phase.
+  def wrapped(*errors)
+    Class.new(StandardError) { attr_accessor :wrapped_errors }.new("Found #{errors.size} errors").tap do |error|
+      error.wrapped_errors = errors
+    end
+  end
+
+  # As Chef customises what a resource raises.
+  def customised(resource, error)
+    error.exception("#{resource} (web::default line 7) had an error: #{error.class}: #{error.message}")
+  end
+
+  it 'reports running first and the outcome last, under the key of the node' do
+    read('web')
+    2.times { reporter.resource_updated(resource('file[/a]'), :create) }
+    reporter.run_completed(Object.new, run_status_class.new(run_context_class.new(false)))
+    both = {
+      'schema' => 1, 'node' => World::NODE, 'tier' => 'web', 'generation' => 42, 'state' => 'converged', 'run_id' => 'run-7',
+      'started_at' => '2026-11-22T08:00:01Z', 'source' => 'consul', 'client' => 'chef 18.5.0', 'error' => nil
+    }
+    expect(sent).to eq(
+      [
+        both.merge('status' => 'running', 'finished_at' => nil, 'updated_resources' => 0),
+        both.merge('status' => 'succeeded', 'finished_at' => '2026-11-22T08:00:09Z', 'updated_resources' => 2),
+      ]
+    )
+    expect(consul.writes.map(&:target).uniq).to eq(["/v1/kv/#{report_key}"])
+  end
+
+  it 'reports every tier that the run has read, with what it read' do
+    read('web', generation: 42)
+    read('db', generation: 7, state: 'off', source: 'cache')
+    reporter.run_completed(nil)
+    expect(sent.map { |fields| fields.values_at('tier', 'generation', 'state', 'source', 'status') }).to eq(
+      [
+        ['web', 42, 'converged', 'consul', 'running'], ['db', 7, 'off', 'cache', 'running'],
+        ['web', 42, 'converged', 'consul', 'succeeded'], ['db', 7, 'off', 'cache', 'succeeded']
+      ]
+    )
+  end
+
+  it 'reports a tier once, however often it is begun' do
+    2.times { reporter.begin_tier('web') }
+    reporter.run_completed(nil)
+    expect(sent.size).to eq(1)
+  end
+
+  it 'reports nothing when no tier was read' do
+    reporter.run_completed(nil)
+    reporter.run_failed(RuntimeError.new('x'))
+    expect(consul.requests).to be_empty
+  end
+
+  it 'claims no generation for a tier that could not be read' do
+    reporter.begin_tier('web')
+    reporter.run_failed(DesiredState::MalformedDocument.new('the/key', 'not JSON'))
+    expect(sent).to contain_exactly(
+      a_hash_including(
+        'status' => 'failed', 'generation' => nil, 'state' => nil,
+        'error' => { 'class' => 'DesiredState::MalformedDocument', 'message' => 'the/key: not JSON', 'resource' => '' }
+      )
+    )
+  end
+
+  describe 'the error of a failed run' do
+    before { read('web') }
+
+    let(:error) { sent.last.fetch('error') }
+
+    it 'is that of the innermost of nested resources, in its own words' do
+      inner = IOError.new('the disk is full')
+      file = resource('file[/a]')
+      outer = customised(file, inner)
+      reporter.resource_failed(file, :create, inner)
+      reporter.resource_failed(resource('shop[web]'), :run, outer)
+      reporter.run_failed(wrapped(customised('shop[web]', outer)))
+      expect(error).to eq('class' => 'IOError', 'message' => 'the disk is full', 'resource' => 'file[/a]')
+    end
+
+    it 'is the first of those that Chef wrapped' do
+      reporter.run_failed(wrapped(ArgumentError.new('first'), IOError.new('second')))
+      expect(error).to include('class' => 'ArgumentError', 'message' => 'first')
+    end
+
+    it 'is the wrapping itself when there is nothing in it' do
+      reporter.run_failed(wrapped)
+      expect(error['message']).to eq('Found 0 errors')
+    end
+
+    it 'blames no resource whose failure was ignored' do
+      reporter.resource_failed(resource('execute[a]', ignore_failure: true), :run, IOError.new('boom'))
+      reporter.run_failed(RuntimeError.new('afterwards: boom'))
+      expect(error).to include('message' => 'afterwards: boom', 'resource' => '')
+    end
+
+    it 'blames no resource inside of one whose failure was ignored' do
+      reporter.resource_failed(resource('file[/a]'), :create, IOError.new('boom'))
+      reporter.resource_failed(resource('shop[web]', ignore_failure: true), :run, IOError.new('boom'))
+      reporter.run_failed(RuntimeError.new('afterwards: boom'))
+      expect(error).to include('message' => 'afterwards: boom', 'resource' => '')
+    end
+
+    it 'blames the resource that ended the run, not one whose failure another one rescued' do
+      reporter.resource_failed(resource('file[/rescued]'), :create, IOError.new('tried in vain'))
+      last = resource('file[/b]')
+      reporter.resource_failed(last, :create, IOError.new('the disk is full'))
+      reporter.run_failed(wrapped(customised(last, IOError.new('the disk is full'))))
+      expect(error).to include('message' => 'the disk is full', 'resource' => 'file[/b]')
+    end
+
+    it 'names the recipe that did not compile' do
+      broken = ArgumentError.new('boom at compile')
+      reporter.recipe_file_load_failed('/cookbooks/web/recipes/default.rb', broken, 'web::default')
+      reporter.run_failed(broken)
+      expect(error).to eq('class' => 'ArgumentError', 'message' => 'boom at compile',
+                          'resource' => 'recipe /cookbooks/web/recipes/default.rb')
+    end
+
+    it 'is short, and JSON, whatever the message holds' do
+      reporter.run_failed(RuntimeError.new("\xff#{'x' * 5000}"))
+      expect(error['message']).to eq("�#{'x' * 1999}")
+    end
+
+    it 'goes with the generation that the run compiled, and its count of updated resources' do
+      reporter.resource_updated(resource('file[/a]'), :create)
+      reporter.run_failed(RuntimeError.new('x'))
+      expect(sent.last).to include('status' => 'failed', 'generation' => 42, 'state' => 'converged',
+                                   'updated_resources' => 1, 'finished_at' => '2026-11-22T08:00:09Z')
+    end
+  end
+
+  it 'reports a run that ends with a reboot as rebooting, not as failed' do
+    stub_const('Chef::Exceptions::Reboot', Class.new(StandardError))
+    read('web')
+    reporter.run_completed(nil, run_status_class.new(run_context_class.new(true)))
+    reporter.run_failed(Chef::Exceptions::Reboot.new('rebooting now'), nil)
+    expect(sent.map { |fields| fields['status'] }).to eq(%w(running rebooting))
+  end
+
+  it 'reports nothing of a why-run' do
+    reporter = make(outbox: nil)
+    reporter.begin_tier('web')
+    reporter.running('web')
+    reporter.run_completed(nil)
+    reporter.run_failed(RuntimeError.new('x'))
+    expect(consul.requests).to be_empty
+    expect(log.lines).to be_empty
+  end
+
+  it 'makes up a run id where Chef gives none' do
+    reporter = make(run_id: nil)
+    reporter.begin_tier('web')
+    reporter.running('web')
+    expect(sent.last['run_id']).to match(/\A\h{8}-/)
+  end
+
+  it 'keeps the outcome when Consul is gone in mid-run' do
+    read('web')
+    consul.answer = ->(_) { [500, 'No cluster leader'] }
+    reporter.run_completed(nil)
+    expect(outbox_at(consul_url).flush).to eq(0)
+    expect(reported).to include('status' => 'succeeded', 'generation' => 42, 'run_id' => 'run-7')
+  end
+
+  it 'does not keep running' do
+    consul.answer = ->(_) { [500, 'No cluster leader'] }
+    read('web')
+    outbox_at(consul_url).flush
+    expect(reported).to be_nil
+    expect(log.lines.first).to match(/could not report running/)
+  end
+
+  describe 'whatever happens' do
+    before { read('web') }
+
+    it 'raises nothing when Consul says no' do
+      consul.answer = ->(_) { [403, 'Permission denied', {}] }
+      expect { reporter.run_failed(RuntimeError.new('x')) }.not_to raise_error
+      expect(log.lines.last).to match(/could not report failed of web: DesiredState::AccessDenied/)
+    end
+
+    it 'raises nothing when an exception cannot be described' do
+      mute = Class.new(StandardError) do
+        def message
+          raise IOError, 'no message'
+        end
+      end
+      expect { reporter.run_failed(mute.new) }.not_to raise_error
+      expect(sent.last).to include('status' => 'failed', 'error' => a_hash_including('message' => 'no message'))
+    end
+
+    it 'raises nothing when Chef gives something else than expected' do
+      reporter.resource_failed(Object.new, nil, RuntimeError.new('x'))
+      reporter.resource_updated(nil, nil)
+      expect { reporter.run_completed(nil, Object.new) }.not_to raise_error
+      expect { reporter.run_completed(nil, run_status_class.new(nil)) }.not_to raise_error
+      expect(sent.last['status']).to eq('succeeded')
+    end
+  end
+end

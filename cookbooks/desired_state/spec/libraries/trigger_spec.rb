@@ -1,0 +1,240 @@
+# frozen_string_literal: true
+
+require 'open3'
+require 'rbconfig'
+
+RSpec.describe DesiredState::Trigger do
+  program = File.expand_path('../../libraries/trigger.rb', __dir__)
+
+  # What the command does: it reads the tier's desired state, and notes its generation.
+  let(:command) do
+    script = File.join(directory, 'command.rb')
+    File.write(script, <<~RUBY)
+      require 'json'
+      require 'net/http'
+      desired = Net::HTTP.get(URI('#{consul_url}/v1/kv/#{keys.desired('web')}?raw'))
+      is_first = !File.exist?('#{runs_file}')
+      File.write('#{runs_file}', "\#{JSON.parse(desired)['generation']}\\n", mode: 'a')
+      File.read('#{gate}') if is_first && File.exist?('#{gate}')
+    RUBY
+    [RbConfig.ruby, '--disable-gems', script]
+  end
+  let(:runs_file) { File.join(directory, 'runs') }
+  let(:gate) { File.join(directory, 'gate') }
+  let(:state_dir) { File.join(directory, 'state') }
+
+  # The generations that the command has read, by run.
+  def runs
+    File.exist?(runs_file) ? File.readlines(runs_file, chomp: true).map(&:to_i) : []
+  end
+
+  def settings_file(**given)
+    File.join(directory, 'settings.json').tap { |path| File.write(path, JSON.generate(settings_given(**given))) }
+  end
+
+  define_method(:arguments) do |given: {}, tiers: %w(web), run: command|
+    [RbConfig.ruby, '--disable-gems', program, '--settings', settings_file(**given), *tiers.flat_map { |tier| ['--tier', tier] }, '--', *run]
+  end
+
+  # Runs the trigger to its end; gives output and exit code.
+  def trigger(env = {}, **options)
+    output, status = Open3.capture2e(env, *arguments(**options))
+    [output, status.exitstatus]
+  end
+
+  def keep(**fields)
+    outbox = DesiredState::Outbox.new(kv: kv_at(nowhere), dir: DesiredState.outbox_dir(state_dir))
+    outbox.send_report(report_key, report(**fields), keep: true)
+  end
+
+  def kept
+    Dir[File.join(DesiredState.outbox_dir(state_dir), '*.json')]
+  end
+
+  it 'makes at most two runs of ten triggers that come while the first one runs, and the last run reads the newest state' do
+    File.mkfifo(gate)
+    desire(generation: 1)
+    run = arguments
+    first = Process.spawn(*run, out: File::NULL)
+    wait_until('the first run') { runs == [1] }
+    desire(generation: 2)
+    others = Array.new(9) { Process.spawn(*run, out: File::NULL) }
+    ended = Array.new(8) { Process.wait2(-1) }
+    expect(ended.map(&:first)).not_to include(first)
+    desire(generation: 3)
+    File.write(gate, '')
+    left = [first, *others] - ended.map(&:first)
+    codes = [*ended, *left.map { |pid| Process.wait2(pid) }].map { |_, status| status.exitstatus }
+    expect(codes).to eq([0] * 10)
+    expect(runs).to eq([1, 3])
+  end
+
+  describe 'the decision' do
+    # In this process; gives what was said and whether the command ran.
+    def decide(tiers: %w(web), **given)
+      File.delete(runs_file) if File.exist?(runs_file)
+      output = StringIO.new
+      run = ['touch', runs_file]
+      code = described_class.new(settings: settings(**given), tiers: tiers, command: run, out: output, delivery: 0).run
+      raise "exit code #{code}" unless code.zero?
+
+      [output.string, File.exist?(runs_file)]
+    end
+
+    let(:skipped) { ["desired_state trigger: every assignment has been reported as succeeded\n", false] }
+    let(:ran) { ['', true] }
+
+    it 'is to run a node that has not reported its assignment as succeeded' do
+      desire
+      expect(decide).to eq(ran)
+      [
+        { status: 'failed' }, { status: 'running' }, { status: 'rebooting' }, { generation: 41 }, { generation: 43 },
+        { state: 'off' }, { generation: nil, state: nil }
+      ].each do |fields|
+        kv.put(report_key, report(**fields).to_json)
+        expect([fields, decide]).to eq([fields, ran])
+      end
+    end
+
+    it 'is not to run a node that has' do
+      desire
+      kv.put(report_key, report.to_json)
+      expect(decide).to eq(skipped)
+    end
+
+    it 'is to run when one of several tiers asks for it' do
+      desire('web')
+      kv.put(report_key('web'), report.to_json)
+      desire('db', generation: 7)
+      kv.put(report_key('db'), report(tier: 'db', generation: 6).to_json)
+      expect(decide(tiers: %w(web db))).to eq(ran)
+      kv.put(report_key('db'), report(tier: 'db', generation: 7).to_json)
+      expect(decide(tiers: %w(web db))).to eq(skipped)
+    end
+
+    it 'is to run when a canary grows past this node, not when it grows past others' do
+      kv.put(report_key, report.to_json)
+      bucket = DesiredState::Bucket.of('43', World::NODE)
+      { 0 => skipped, bucket => skipped, bucket + 1 => ran }.each do |threshold, expected|
+        desire(canary: canary_fields(threshold: threshold))
+        expect([threshold, decide]).to eq([threshold, expected])
+      end
+      kv.put(report_key, report(generation: 43).to_json)
+      expect(decide).to eq(skipped)
+      desire(generation: 43) # the canary is promoted
+      expect(decide).to eq(skipped)
+    end
+
+    it 'is to run when it cannot tell' do
+      desire
+      kv.put(report_key, report.to_json)
+      refusing = peer { [403, 'Permission denied', {}] }
+      said = 'desired_state trigger: runs, since it cannot tell whether it has to: '
+      expect(decide(consul_url: nowhere)).to match([/\A#{said}Consul at .* is unreachable/, true])
+      expect(decide(consul_url: refusing.url)).to match([/\A#{said}Consul at .*Permission denied/, true])
+      kv.put(report_key, '{"schema": 2}')
+      expect(decide).to match([/\A#{said}#{report_key}: schema 2 is unknown/, true])
+      kv.put(keys.desired('web'), '{')
+      expect(decide).to match([/\A#{said}#{keys.desired('web')}: not JSON/, true])
+    end
+
+    it 'is to run a tier that was never declared, since the recipe may have a default' do
+      expect(decide).to eq(ran)
+      kv.put(report_key, report(generation: 0, source: 'default', status: 'failed').to_json)
+      expect(decide).to eq(ran)
+    end
+
+    it 'is not to run a tier that was never declared, once it is what its default says' do
+      kv.put(report_key, report(generation: 0, source: 'default').to_json)
+      expect(decide).to eq(skipped)
+    end
+  end
+
+  {
+    'its exit code' => [['sh', '-c', 'exit 35'], 35],
+    '128 and the number of the signal that ended it' => [['sh', '-c', 'kill -TERM $$'], 143],
+    '127 when it cannot be started' => [['/nowhere/chef-client'], 127],
+  }.each do |what, (run, code)|
+    it "ends as the command does: with #{what}" do
+      expect(trigger(run: run).last).to eq(code)
+    end
+  end
+
+  it 'gives the command its arguments as they are' do
+    output, = trigger(run: ['printf', '<%s>', 'a b', '$HOME', '--tier', '*'])
+    expect(output).to eq('<a b><$HOME><--tier><*>')
+  end
+
+  describe 'the outbox' do
+    it 'is emptied before anything else, so that a run whose report was kept is not repeated' do
+      desire
+      keep
+      output, code = trigger
+      expect(output).to match(/sent the kept report succeeded.*\n.*every assignment has been reported as succeeded/)
+      expect([code, runs, kept]).to eq([0, [], []])
+      expect(reported).to eq(report.fields)
+    end
+
+    it 'is emptied whatever the locale of the unit is' do
+      keep(status: 'failed', error: { 'class' => 'E', 'message' => 'größer ✓', 'resource' => '' })
+      trigger({ 'LC_ALL' => 'C', 'LANG' => nil }, run: ['true'])
+      expect(reported.dig('error', 'message')).to eq('größer ✓')
+    end
+
+    it 'is emptied after the run, as soon as Consul is back' do
+      keep
+      away = File.join(directory, 'away.json')
+      File.rename(kept.first, away)
+      looks = Queue.new
+      back = peer do |request|
+        looks << request if kept.any?
+        looks.empty? || looks.size > 1 ? Peer.forward(request) : [500, 'No cluster leader']
+      end
+      expect(trigger(given: { consul_url: back.url }, run: ['cp', away, kept_path])).to eq(
+        ["desired_state: sent the kept report succeeded of run run-1\n", 0]
+      )
+      expect(reported).to eq(report.fields)
+    end
+
+    it 'is left alone after a while when Consul does not come back' do
+      keep
+      code = described_class.new(
+        settings: settings(consul_url: nowhere), tiers: ['web'], command: ['true'], out: StringIO.new, delivery: 0
+      ).run
+      expect(code).to eq(0)
+      expect(kept.size).to eq(1)
+    end
+
+    def kept_path
+      File.join(DesiredState.outbox_dir(state_dir), 'a.json')
+    end
+  end
+
+  {
+    'no settings' => [['--tier', 'web', '--', 'true'], '--settings'],
+    'settings that are not there' => [['--settings', '/nowhere.json', '--tier', 'web', '--', 'true'], '/nowhere.json'],
+    'no tier' => [['--settings', 'SETTINGS', '--', 'true'], '--tier'],
+    'a tier that is no name' => [['--settings', 'SETTINGS', '--tier', '../web', '--', 'true'], 'tier "../web"'],
+    'no command' => [['--settings', 'SETTINGS', '--tier', 'web'], 'COMMAND'],
+    'an unknown option' => [['--settings', 'SETTINGS', '--tiers-of-joy', '--', 'true'], 'tiers-of-joy'],
+  }.each do |what, (given, words)|
+    it "exits 43 for #{what}, saying so, and runs nothing" do
+      given = given.map { |argument| argument == 'SETTINGS' ? settings_file : argument }
+      _, errors, status = Open3.capture3(RbConfig.ruby, '--disable-gems', program, *given)
+      expect(status.exitstatus).to eq(43)
+      expect(errors).to match(/\Adesired_state trigger: .*#{Regexp.escape(words)}/)
+    end
+  end
+
+  it 'exits 43 without a place for its locks' do
+    output, code = trigger(given: { state_dir: nil })
+    expect(code).to eq(43)
+    expect(output).to match(/\Adesired_state trigger: the setting state_dir is missing/)
+  end
+
+  it 'keeps its locks where only its owner can hold them' do
+    trigger(run: ['true'])
+    expect(File.stat(state_dir).mode & 0o777).to eq(0o700)
+    expect(Dir[File.join(state_dir, 'trigger.*')].map { |path| File.stat(path).mode & 0o777 }).to eq([0o600] * 2)
+  end
+end

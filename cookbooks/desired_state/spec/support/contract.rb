@@ -1,0 +1,16 @@
+# frozen_string_literal: true
+
+require 'json'
+
+# The documents that pytest reads, too.
+module Contract
+  DIRECTORY = File.expand_path('../../../../tests/contract', __dir__)
+
+  # The entries of one file; there is at least one.
+  def self.load(name)
+    entries = JSON.parse(File.read(File.join(DIRECTORY, name), encoding: Encoding::UTF_8))
+    raise "#{name} is empty" if entries.empty?
+
+    entries
+  end
+end

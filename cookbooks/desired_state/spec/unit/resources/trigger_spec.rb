@@ -1,0 +1,127 @@
+# frozen_string_literal: true
+
+require 'chefspec_helper'
+require 'shellwords'
+
+RSpec.describe 'desired_state_trigger' do
+  platform 'debian', '11'
+  step_into :desired_state_trigger
+
+  before { chef_node.default['desired_state'] = settings_given }
+
+  def unit(name)
+    chef_run.systemd_unit(name).content
+  end
+
+  describe 'create' do
+    recipe do
+      desired_state_trigger 'shop' do
+        tiers %w(web app)
+        command %w(/opt/chef-client --once)
+        interval '10min'
+        splay '30s'
+        lib_dir '/opt/lib'
+        settings_path '/opt/settings.json'
+      end
+    end
+
+    it 'puts libraries and settings there' do
+      expect(chef_run).to create_desired_state_install('/opt/lib').with(settings_path: '/opt/settings.json')
+    end
+
+    it 'watches the desired state of each tier, and only touches a file' do
+      watches = JSON.parse(chef_run.file('/etc/consul.d/desired_state_watches.json').content).fetch('watches')
+      expect(watches).to eq(
+        %w(web app).map do |tier|
+          { 'type' => 'key', 'key' => keys.desired(tier), 'args' => ['/usr/bin/touch', '/run/desired_state/due'] }
+        end
+      )
+    end
+
+    it 'has the agent reload when the watches change' do
+      file = chef_run.file('/etc/consul.d/desired_state_watches.json')
+      expect(file).to notify('service[consul.service]').to(:reload).delayed
+      expect(chef_run.service('consul.service')).to do_nothing
+    end
+
+    it 'gives the agent a directory for that file, now and after a boot' do
+      expect(chef_run).to create_directory('/run/desired_state').with(owner: 'root', group: 'consul', mode: '0770')
+      expect(chef_run).to create_file('/etc/tmpfiles.d/desired_state.conf')
+        .with(content: "d /run/desired_state 0770 root consul -\n")
+    end
+
+    it 'runs the trigger for the tiers with the command' do
+      expect(Shellwords.split(unit('desired-state.service')[:Service][:ExecStart])).to eq(
+        [
+          RbConfig.ruby, '/opt/lib/trigger.rb', '--settings', '/opt/settings.json', '--tier', 'web', '--tier', 'app', '--',
+          '/opt/chef-client', '--once'
+        ]
+      )
+      expect(chef_run).to create_systemd_unit('desired-state.service')
+      expect(chef_run).not_to start_systemd_unit('desired-state.service')
+    end
+
+    it 'removes the file before each run, so that a change in mid-run starts another one' do
+      expect(unit('desired-state.service')[:Service][:ExecStartPre]).to eq('/bin/rm -f /run/desired_state/due')
+      expect(unit('desired-state.path')[:Path]).to eq(PathExists: '/run/desired_state/due', Unit: 'desired-state.service')
+    end
+
+    it 'looks now and then whether the node still has to run' do
+      expect(unit('desired-state.timer')[:Timer]).to eq(
+        OnBootSec: '10min', OnUnitInactiveSec: '10min', RandomizedDelaySec: '30s', Unit: 'desired-state.service'
+      )
+    end
+
+    it 'starts path and timer, at each boot too' do
+      %w(desired-state.path desired-state.timer).each do |name|
+        expect(chef_run).to create_systemd_unit(name)
+        expect(chef_run).to enable_systemd_unit(name)
+        expect(chef_run).to start_systemd_unit(name)
+      end
+    end
+  end
+
+  describe 'create with a name alone' do
+    recipe { desired_state_trigger 'web' }
+
+    it 'takes it for the tier, and runs chef-client' do
+      expect(unit('desired-state.service')[:Service][:ExecStart]).to end_with('--tier web -- chef-client')
+    end
+  end
+
+  describe 'create for what is no tier' do
+    recipe { desired_state_trigger '../web' }
+
+    it 'fails the run' do
+      expect { chef_run }.to raise_error(DesiredState::InvalidInput, %r{tier "\.\./web"})
+    end
+  end
+
+  describe 'delete' do
+    recipe do
+      desired_state_trigger 'web' do
+        action :delete
+      end
+    end
+
+    it 'takes away what create made, and leaves libraries and settings' do
+      %w(desired-state.timer desired-state.path).each do |name|
+        expect(chef_run).to stop_systemd_unit(name)
+        expect(chef_run).to disable_systemd_unit(name)
+        expect(chef_run).to delete_systemd_unit(name)
+      end
+      expect(chef_run).to delete_file('/etc/tmpfiles.d/desired_state.conf')
+      expect(chef_run).to delete_file('/etc/consul.d/desired_state_watches.json')
+      expect(chef_run.find_resources(:desired_state_install)).to be_empty
+    end
+
+    it 'does not stop the service, which may be what runs this' do
+      expect(chef_run).to delete_systemd_unit('desired-state.service')
+      expect(chef_run).not_to stop_systemd_unit('desired-state.service')
+    end
+
+    it 'has the agent forget the watches' do
+      expect(chef_run.file('/etc/consul.d/desired_state_watches.json')).to notify('service[consul.service]').to(:reload)
+    end
+  end
+end
