@@ -126,6 +126,7 @@ def rollout(
     spread: str | None = None,
     approval: bool | Mapping[str, Any] = False,
     auto_revert: bool = False,
+    force: bool = False,
     group_id: str | None = None,
     policy: ConvergencePolicy | None = None,
     members: str | Sequence[str] = "service",
@@ -178,6 +179,7 @@ def rollout(
                     max_parallel=max_parallel,
                     prefix_per_node=prefix_per_node,
                     sequence=sequence,
+                    force=force and number == 1,  # it would begin anew in each wave
                     **kwargs,
                     **how,
                 )

@@ -140,7 +140,9 @@ class Commit:
             return {"Verb": "check-not-exists", "Key": key}
         lease = Lease.from_json(key, entry.value)
         if lease.holder != Holder.of(self._planner.writer):
-            raise EnvironmentLeased(f"{self._where()}: environment {self._environment} is {lease.describe()}")
+            raise EnvironmentLeased(
+                f"{self._where()}: the environment is {lease.describe()}; AcquireLeaseOperator waits for it"
+            )
         renewed = lease.renew(now=datetime.now(UTC)).to_json().encode()
         return {"Verb": "cas", "Key": key, "Value": renewed, "Index": entry.modify_index}
 

@@ -75,7 +75,8 @@ def plan_write(
     """Decide what a change means for a tier.
 
     A change that already stands is ``Unchanged``, so that a retry never makes a second generation. This holds for a
-    forced change too: what its own task instance wrote is not written again. A change that is a canary's content
+    forced change too: what its own task instance wrote is not written again. Only a later logical time is recorded, so
+    that what lies between can no longer go back behind it. A change that is a canary's content
     promotes it, one that is the stable content takes the canary back; both keep the generations, so that nodes which
     are there already do nothing.
 
@@ -86,10 +87,10 @@ def plan_write(
     :param members: the tier's members today, for a canary.
     """
     if current is not None and _stands(current, change):
-        return Unchanged(current.stable.generation)
+        return _keep(current, current.stable.generation, change)
     planned = _plan(current, change, members, max(current.generation if current else 0, newest_generation) + 1)
-    if isinstance(planned, Unchanged):
-        return planned
+    if current is not None and isinstance(planned, Unchanged):
+        return _keep(current, planned.generation, change)
     if current is not None and (stale := find_stale(current, change.sequence)):
         return stale
     state = current.stable.state if current is not None else None
@@ -115,6 +116,13 @@ def find_stale(current: DesiredState, sequence: int | None) -> Refused | None:
         f"{current.sequence} stands, written by {current.written_by} at {current.written_at}",
         is_stale=True,
     )
+
+
+def _keep(current: DesiredState, generation: int, change: Change) -> Write | Unchanged:
+    """What stands is what is wanted; it belongs to the later of both times from now on."""
+    if change.sequence is None or (current.sequence is not None and change.sequence <= current.sequence):
+        return Unchanged(generation)
+    return Write(replace(current, sequence=change.sequence), generation, is_new=False)
 
 
 def _stands(current: DesiredState, change: Change) -> bool:

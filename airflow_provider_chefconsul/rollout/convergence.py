@@ -181,12 +181,21 @@ def evaluate(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, *, n
     stalled = None
     if policy.progress_deadline is not None and wait.progressed_at is not None:
         stalled = now >= wait.progressed_at + policy.progress_deadline
-    return _weigh(summary, members, policy, is_late=now >= wait.deadline, is_stalled=bool(stalled))
+    is_wave = desired.canary is not None and desired.canary.assignment.generation == wait.generation
+    covered = len(summary.nodes) if is_wave else None
+    return _weigh(summary, members, policy, covered, is_late=now >= wait.deadline, is_stalled=bool(stalled))
 
 
 def _weigh(
-    summary: Summary, members: Members, policy: ConvergencePolicy, *, is_late: bool, is_stalled: bool
+    summary: Summary,
+    members: Members,
+    policy: ConvergencePolicy,
+    covered: int | None,
+    *,
+    is_late: bool,
+    is_stalled: bool,
 ) -> Verdict:
+    """Weigh what was found; ``covered`` is how many nodes a canary covers, None for a wait that is for no canary."""
     present, absent = summary.present, sum(not member.is_present for member in members.values())
     failed, converged = summary.count(Standing.FAILED), summary.count(Standing.CONVERGED)
     all_present = len(members) - absent
@@ -195,6 +204,8 @@ def _weigh(
         reason = f"{failed} of {all_present} members present failed ({named}); max_failed={policy.max_failed} is spent"
         return Failed(reason, summary)
     needed = max(ceiling_of(policy.min_converged, present), policy.min_members)
+    if covered is not None:  # numbers that are meant for the whole tier cannot be had of a wave
+        needed = min(needed, max(covered, 1))
     missing = []
     if converged < needed:
         missing.append(f"{converged} of {present} members present converged, {needed} are needed")

@@ -152,7 +152,7 @@ async def begin_wait(
         for tier in tiers:
             record = await view.read(environment, tier)
             if generations is None:
-                generation = record.required_desired(f"{environment}/{tier}").generation
+                generation = max(record.required_desired(f"{environment}/{tier}").generations)
             else:
                 generation = generations[tier]
             history = record.index if nudged_at is None else nudged_at

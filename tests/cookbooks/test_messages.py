@@ -51,7 +51,7 @@ def load(kind: str) -> list[dict[str, str]]:
 def cookbook_says() -> dict[str, list[str | None]]:
     """The cookbook's messages for each kind of document, in the order of the contract; all from one process."""
     ruby = shutil.which("ruby")
-    assert ruby, "no ruby on the PATH: `make ruby` installs it"
+    assert ruby, "no ruby on the PATH: `make packages` installs it"
     raws = {kind: [entry["raw"] for entry in load(kind)] for kind in KINDS}
     ran = subprocess.run(
         [ruby, "-e", READ_ALL, str(LIBRARIES)],
