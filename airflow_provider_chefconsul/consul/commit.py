@@ -141,7 +141,8 @@ class Commit:
         lease = Lease.from_json(key, entry.value)
         if lease.holder != Holder.of(self._planner.writer):
             raise EnvironmentLeased(
-                f"{self._where()}: the environment is {lease.describe()}; AcquireLeaseOperator waits for it"
+                f"{self._where()}: environment {self._environment} is {lease.describe()}; "
+                f"an AcquireLeaseOperator waits for it, and takes over when nobody renews it"
             )
         renewed = lease.renew(now=datetime.now(UTC)).to_json().encode()
         return {"Verb": "cas", "Key": key, "Value": renewed, "Index": entry.modify_index}

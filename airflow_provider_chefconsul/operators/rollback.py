@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator, conf
@@ -19,6 +19,7 @@ from airflow_provider_chefconsul.operators.writing import (
     sequence_of,
     writer_of,
 )
+from airflow_provider_chefconsul.rollout.generation import read_generations
 from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
@@ -28,7 +29,7 @@ from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_d
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
 
 class RollBackOperator(BaseOperator):
@@ -46,6 +47,9 @@ class RollBackOperator(BaseOperator):
         each when the one after it has converged if there is a ``wait``, else in one transaction (templated).
     :param to: ``"previous"`` or a generation (templated).
     :param only_own: take back only what this Dag run wrote, and treat anything else as stale.
+    :param generation: take back only this generation, and treat anything else as stale: a number or the mapping that a
+        ``SetDesiredStateOperator`` returns, for a single tier. Nothing from it means that nothing was written, which is
+        stale, too (templated).
     :param sequence: as in ``SetDesiredStateOperator`` (templated).
     :param on_stale: as in ``SetDesiredStateOperator``.
     :param wait: when given, also wait until the tiers have converged by this policy, in the same task.
@@ -54,7 +58,7 @@ class RollBackOperator(BaseOperator):
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
-    template_fields: Sequence[str] = ("environment", "tier", "to", "sequence", "members")
+    template_fields: Sequence[str] = ("environment", "tier", "to", "generation", "sequence", "members")
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#f5dcdc"
 
@@ -65,6 +69,7 @@ class RollBackOperator(BaseOperator):
         tier: str | Sequence[str],
         to: int | str = "previous",
         only_own: bool = False,
+        generation: int | str | Mapping[str, int] | XComArg | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
         wait: ConvergencePolicy | None = None,
@@ -78,6 +83,8 @@ class RollBackOperator(BaseOperator):
         self.tier = tier
         self.to = to
         self.only_own = only_own
+        self.generation = generation
+        self._has_generation = generation is not None
         self.sequence = sequence
         self.on_stale = check_on_stale(on_stale)
         self.wait = wait
@@ -100,7 +107,13 @@ class RollBackOperator(BaseOperator):
         :param generations: by tier, what those that have been taken back went back to.
         """
         tiers = check_tiers(self.environment, self.tier)[::-1]
-        rollback = RollBack(writer_of(context), _check_to(self.to), sequence_of(context, self.sequence), self.only_own)
+        rollback = RollBack(
+            writer_of(context),
+            _check_to(self.to),
+            sequence_of(context, self.sequence),
+            self.only_own,
+            self._read_generation(tiers),
+        )
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         if self.wait is None:
             return asyncio.run(self._roll_back(tiers, rollback))
@@ -125,6 +138,15 @@ class RollBackOperator(BaseOperator):
             )
             wait_or_defer(self, trigger, deferrable=self.deferrable).settle(self.log)
         return generations
+
+    def _read_generation(self, tiers: Sequence[str]) -> int | None:
+        if not self._has_generation:
+            return None
+        if len(tiers) > 1:
+            raise InvalidInput(f"generation is of a single tier, and there are {', '.join(tiers)}")
+        if self.generation is None or self.generation == "None":
+            raise_stale(StaleWrite("what was to be taken back was never written"), self.on_stale)
+        return read_generations(self.generation, tiers)[tiers[0]]
 
     async def _roll_back(self, tiers: Sequence[str], rollback: RollBack) -> dict[str, int]:
         async with ConsulHook(self.consul_conn_id).open_view() as view:

@@ -17,8 +17,8 @@ _DURATIONS = ("min_healthy_time", "progress_deadline", "timeout")
 class ConvergencePolicy:
     """When a wait is over. Counts are numbers of nodes or "N%".
 
-    A wait for a canary looks at the nodes that the canary covers. Its ``min_converged`` is of those, and no more of them are asked for than it covers; its budgets are of
-    the whole tier, so that they are spent over all waves of a rollout together.
+    A wait for a canary looks at the nodes that the canary covers. Its ``min_converged`` is of those, and no more of
+    them are asked for than there are. Its budgets are of the whole tier, so that all waves together spend them.
 
     :param min_converged: how many of the members present must have converged; a percentage is rounded up.
     :param max_failed: how many of the tier's members present may have failed before the wait fails at once; a

@@ -17,12 +17,14 @@ class RollBack:
     :param to: a generation, or ``"previous"``: what stood before the desired state that stands, or without its canary.
     :param sequence: as in a change: a rollback older than what stands is stale, too.
     :param only_own: refuse to take back what another Dag run wrote.
+    :param generation: refuse to take back anything but this generation; None is whatever stands.
     """
 
     writer: Writer
     to: int | Literal["previous"] = "previous"
     sequence: int | None = None
     only_own: bool = False
+    generation: int | None = None
 
 
 def plan_rollback(
@@ -55,6 +57,9 @@ def plan_rollback(
             f"to take back",
             is_stale=True,
         )
+    newest = current.canary.assignment.generation if current.canary else current.stable.generation
+    if rollback.generation is not None and rollback.generation != newest:
+        return Refused(f"generation {newest} stands, so there is no {rollback.generation} to take back", is_stale=True)
     sequence = max((each for each in (current.sequence, rollback.sequence) if each is not None), default=None)
     signed = replace(current, written_by=rollback.writer, written_at=written_at, sequence=sequence)
     kept: Decision = Unchanged(current.stable.generation)

@@ -244,6 +244,8 @@ def test_runs_that_die_before_a_recipe_reads_a_tier(trial):
     assert early not in trial.keys
 
     trial.write("libraries/broken.rb", "def broken(\n")
+    assert node.converge("--why-run").code == 1
+    assert early not in trial.keys
     assert node.converge().code == 1
     syntax = json.loads(trial.keys[early])
     assert (syntax["node"], syntax["status"], syntax["schema"]) == ("web-1", "failed", 1)

@@ -100,8 +100,39 @@ def test_once_on_three_nodes_at_the_same_time(trial, gate, cluster):
     assert trial.keys["demo/db/locks/migrate"] == ""
 
 
+def test_once_is_not_done_when_what_it_notifies_fails(trial):
+    """Delayed notifications of the body belong to the task: it is marked as done after them, or not at all."""
+    trial.recipe(f"""
+        desired_state('web')
+        desired_state_once 'migrate' do
+          tier 'web'
+          version 1
+          body do
+            execute('migrate') {{ command 'false'; action :nothing }}
+            file('{trial.directory}/plan') {{ content '1'; notifies :run, 'execute[migrate]', :delayed }}
+          end
+        end
+    """)
+    trial.desire()
+    assert trial.node().converge().code == 1
+    assert trial.report().error.resource == "execute[migrate]"
+    assert "demo/web/done/migrate/1" not in trial.keys
+    assert trial.keys["demo/web/locks/migrate"] == ""
+
+
+def test_run_that_is_left_early_has_not_succeeded(trial):
+    """Chef completes it, with exit code 0; what was to come, a readiness check say, never did."""
+    trial.recipe("""
+        desired_state('web')
+        ruby_block('leave') { block { throw :end_client_run_early } }
+    """)
+    trial.desire()
+    assert trial.node().converge().code == 0
+    assert (trial.report().status, trial.report().error.kind) == (Status.FAILED, "UncaughtThrowError")
+
+
 def test_ready_comes_after_delayed_restarts(trial, free_port):
-    """desired_state_ready looks when the services have been restarted, though it is declared before the change."""
+    """desired_state_ready, declared last, looks when delayed restarts are over."""
     trial.recipe(f"""
         desired_state('web')
         ruby_block 'service' do

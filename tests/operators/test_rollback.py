@@ -130,6 +130,26 @@ def test_tier_whose_nodes_fail_holds_up_those_before_it(roll_back, consul_kv, me
     assert (standing(consul_kv, "web"), standing(consul_kv, "db")) == ((3, "2.4.0"), (3, "2.4.0"))
 
 
+def test_generation_leaves_anything_else_alone(roll_back, consul_kv):
+    """Another generation, and nothing at all because the task before did not write, are stale."""
+    for release in ("2.4.0", "2.5.0"):
+        declare(release)
+    before = dict(consul_kv)
+    for generation in (1, {"web": 3}):
+        with pytest.raises(AirflowFailException, match="generation 2 stands, so there is no"):
+            roll_back(generation=generation)
+    operator = RollBackOperator(
+        task_id="roll_back", environment="demo", tier="web", generation={"web": 2}, on_stale="skip"
+    )
+    operator.generation = None  # as a template renders the XCom of a task that failed
+    with pytest.raises(AirflowSkipException, match="was never written"):
+        operator.execute(make_context(task_id="roll_back"))
+    with pytest.raises(InvalidInput, match="generation is of a single tier, and there are db, web"):
+        roll_back(tier=["web", "db"], generation=2)
+    assert dict(consul_kv) == before
+    assert roll_back(generation={"web": 2}) == {"web": 3}
+
+
 def test_only_own_leaves_others_writes_alone(roll_back, consul_kv):
     """What another Dag run wrote is refused like a stale write: failed, or skipped."""
     for release in ("2.4.0", "2.5.0"):

@@ -238,3 +238,16 @@ def test_what_stands_is_unchanged_even_when_older(current, change, generation):
     """A task of last month that wants what is there has nothing to complain of, wherever it may come from."""
     change = make_change(**change, sequence=5, allowed_from=["nowhere"])
     assert plan_write(current, change, written_at=AT, members=WEB) == Unchanged(generation)
+
+
+def test_what_stands_belongs_to_the_later_time():
+    """Else a write of a time between could go back behind who declared it again; nodes do nothing for it."""
+    first = plan_write(None, make_change(values={"release": "2.4"}, sequence=100), written_at=AT).desired
+    again = plan_write(first, make_change(values={"release": "2.4"}, sequence=300), written_at=AT)
+    assert again == Write(replace(first, sequence=300), 1, is_new=False)
+    between = plan_write(again.desired, make_change(values={"release": "2.3"}, sequence=200), written_at=AT)
+    assert isinstance(between, Refused)
+    assert between.is_stale
+    assert plan_write(again.desired, make_change(values={"release": "2.4"}, sequence=200), written_at=AT) == Unchanged(
+        1
+    )

@@ -231,3 +231,13 @@ def test_canary_that_is_out_no_more_ends_the_wait(desired, words):
     verdict = judge_now(make_snapshot(*ALL, desired=desired), make_wait(8))
     assert isinstance(verdict, Failed)
     assert words in verdict.reason
+
+
+@pytest.mark.parametrize("policy", [{"min_converged": 2}, {"min_members": 2}], ids=str)
+def test_wave_is_not_asked_for_more_nodes_than_it_covers(policy):
+    """A number that is meant for the whole tier would hold the first wave up for ever; of a whole tier it is asked."""
+    canary = Canary(make_assignment(8), salt="8", threshold=0, nodes=("web-1",))
+    desired = make_desired(8, stable=make_assignment(7), canary=canary)
+    wave = make_snapshot(make_report("web-1", generation=8), desired=desired)
+    assert isinstance(judge_now(wave, make_wait(8), make_policy(**policy)), Converged)
+    assert isinstance(judge_now(make_snapshot(make_report("web-1")), policy=make_policy(**policy)), Waiting)

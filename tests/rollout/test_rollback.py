@@ -144,6 +144,16 @@ def test_rollback_of_what_came_later_is_stale(overrides, reason):
     assert reason in back(CURRENT, **overrides).reason
 
 
+def test_rollback_of_one_generation_only():
+    """What has that generation, the canary's while one is out; anything else came before or after it."""
+    assert isinstance(back(CURRENT, generation=7), Write)
+    assert isinstance(back(HISTORY[8], generation=8), Write)
+    for current, generation in ((CURRENT, 6), (CURRENT, 8), (HISTORY[8], 7)):
+        decision = back(current, generation=generation)
+        assert isinstance(decision, Refused)
+        assert decision.is_stale
+
+
 def test_rollback_of_own_writes():
     """The same Dag run's, by another task; and anybody's when that was not asked for."""
     assert isinstance(back(CURRENT, only_own=True), Write)

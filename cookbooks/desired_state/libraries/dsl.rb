@@ -22,13 +22,15 @@ module DesiredState
     # has read last: beware, a node that is cut off may start again what was turned off since. :fail_late leaves the tier
     # alone, converges the rest and then fails: for run lists that repair the Consul agent.
     def desired_state(tier, default: nil, on_unavailable: :fail, &block)
-      snapshot = ChefRun.of(run_context).snapshot(tier, default: default, on_unavailable: on_unavailable)
+      begin
+        snapshot = ChefRun.of(run_context).snapshot(tier, default: default, on_unavailable: on_unavailable)
+      rescue ConsulUnavailable => e
+        raise unless on_unavailable == :fail_late && block
+
+        return ChefRun.fail_late(self, tier, e)
+      end
       snapshot.dispatch(&block) if block
       snapshot
-    rescue ConsulUnavailable => e
-      raise unless on_unavailable == :fail_late && block
-
-      ChefRun.fail_late(self, tier, e)
     end
   end
 
@@ -83,6 +85,11 @@ module DesiredState
         'environment' => node.policy_group || node.chef_environment,
         'state_dir' => File.join(Chef::Config[:file_cache_path], 'desired_state'),
       }.merge(given.compact)
+    end
+
+    # Whether a tier will get a report of this run.
+    def reports?
+      @reporter.reports?
     end
 
     def self.outbox(settings)

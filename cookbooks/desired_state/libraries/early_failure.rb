@@ -13,7 +13,7 @@ module DesiredState
     # Whether the reporter of a recipe has reported the run, or will.
     def reported?(run_status)
       node = run_status.node if run_status.respond_to?(:node)
-      node.respond_to?(:run_state) && node.run_state.key?(:desired_state)
+      node.respond_to?(:run_state) && node.run_state[:desired_state]&.reports?
     end
 
     # Returns whether Consul has the report. Raises nothing, since that would replace the run's own exception.

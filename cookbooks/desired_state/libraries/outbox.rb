@@ -53,7 +53,8 @@ module DesiredState
 
     # A run on this node that began meanwhile has dropped the file or changed the key, so neither is overwritten.
     def deliver(path)
-      row = JSON.parse(File.read(path, encoding: Encoding::UTF_8))
+      text = File.read(path, encoding: Encoding::UTF_8)
+      row = JSON.parse(text)
       report = Report.parse(path, JSON.generate(row['report']))
       standing = @kv.get(row['key'])
       return unless File.exist?(path)
@@ -62,7 +63,7 @@ module DesiredState
                 @kv.put(row['key'], report.to_json, timeout: TIMEOUT, cas: standing ? standing.modify_index : 0)
       @logger&.info("desired_state: #{is_sent ? 'sent' : 'dropped, since there is a newer one,'} the kept report " \
                     "#{report['status']} of run #{report['run_id']}")
-      discard(path)
+      discard(path) if File.read(path, encoding: Encoding::UTF_8) == text # not what another run has kept since
     end
 
     # Whether the key holds the report of a later run.
@@ -87,7 +88,7 @@ module DesiredState
     end
 
     def complain(report, error)
-      @logger&.error("desired_state: could not report #{report['status']} of #{report['tier']}: " \
+      @logger&.error("desired_state: could not report #{report['status']} of #{report['tier'] || 'the run'}: " \
                      "#{error.class}: #{error.message}")
     end
 

@@ -47,7 +47,7 @@ module DesiredState
       http.use_ssl = @uri.scheme == 'https'
       http.open_timeout = OPEN_TIMEOUT
       http.read_timeout = READ_TIMEOUT
-      status = http.start { |connection| connection.get(@uri.request_uri).code.to_i }
+      status = Timeout.timeout(OPEN_TIMEOUT + READ_TIMEOUT) { http.start { |connection| connection.get(@uri.request_uri).code.to_i } }
       "HTTP #{status}" unless @expect.include?(status)
     rescue *FAILURES => e
       "#{e.class}: #{e.message}"

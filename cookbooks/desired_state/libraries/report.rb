@@ -45,7 +45,7 @@ module DesiredState
     # The +error+ of a report: class and message of an exception, and the resource that is to blame, if any.
     def self.error(exception, resource = nil)
       { 'class' => exception.class.name.to_s, 'message' => unicode(exception.message)[0, MESSAGE_LIMIT],
-        'resource' => unicode(resource) }
+        'resource' => unicode(resource)[0, MESSAGE_LIMIT] }
     end
 
     def self.unicode(text)

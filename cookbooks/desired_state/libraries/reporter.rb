@@ -26,11 +26,17 @@ module DesiredState
       @updated = 0
       @failures = []
       @failed_file = nil
+      @is_whole = false
     end
 
     # Announces a tier before it is read, so that a failed read is reported too.
     def begin_tier(tier)
       @tiers |= [tier]
+    end
+
+    # Whether there is a tier to report.
+    def reports?
+      @tiers.any?
     end
 
     # Says that the run works on the tier.
@@ -57,8 +63,17 @@ module DesiredState
       @failed_file = "recipe #{path}"
     end
 
+    def converge_complete
+      @is_whole = true
+    end
+
+    # Chef completes a run too that was left by `throw :end_client_run_early`.
     def run_completed(_node, run_status = nil)
-      finish(reboot_requested?(run_status) ? 'rebooting' : 'succeeded')
+      return finish('rebooting') if reboot_requested?(run_status)
+      return finish('succeeded') if @is_whole
+
+      finish('failed', 'class' => 'UncaughtThrowError', 'resource' => '',
+                       'message' => 'the run was ended early (:end_client_run_early): not everything has converged')
     end
 
     # A requested reboot ends a run that has completed with an exception.
@@ -99,10 +114,15 @@ module DesiredState
       )
     end
 
+    # A failure that was rescued has ended nothing.
+    def cause_of?(failure, root)
+      failure.instance_of?(root.class) && root.message.to_s.include?(failure.message.to_s)
+    end
+
     # Chef wraps exceptions, and customises their messages on the way out of each resource.
     def describe(exception)
       root = exception.respond_to?(:wrapped_errors) ? exception.wrapped_errors.first || exception : exception
-      inner, resource = @failures.find { |failure, _| root.message.to_s.include?(failure.message.to_s) }
+      inner, resource = @failures.find { |failure, _| cause_of?(failure, root) }
       return Report.error(inner, resource) if inner
 
       Report.error(root, @failed_file)

@@ -30,7 +30,7 @@ module DesiredState
       raise OptionParser::MissingArgument, 'COMMAND' if command.empty?
 
       new(settings: Settings.read(options[:settings]), tiers: options[:tiers], command: command, out: out).run
-    rescue OptionParser::ParseError, InvalidInput => e
+    rescue OptionParser::ParseError, InvalidInput, SystemCallError => e
       warn("desired_state trigger: #{e.message}")
       43
     end

@@ -50,7 +50,7 @@ action :run, description: 'Converge the body, unless a node of the tier has done
   else
     once.run do
       converge_by("do #{new_resource.task} #{new_resource.version} for all nodes of tier #{tier}") do
-        instance_exec(&new_resource.body)
+        compile_and_converge_action(&new_resource.body) # delayed notifications too, before it is marked as done
       end
     end
   end

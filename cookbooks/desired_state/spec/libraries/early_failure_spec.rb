@@ -65,6 +65,6 @@ RSpec.describe DesiredState::EarlyFailure do
     expect(described_class.reported?(nil)).to be_falsey
     expect(described_class.reported?(run_status_class.new(nil))).to be_falsey
     expect(described_class.reported?(run_status_class.new(node_class.new({})))).to be_falsey
-    expect(described_class.reported?(run_status_class.new(node_class.new({ desired_state: 1 })))).to be(true)
+    expect(described_class.reported?(run_status_class.new(node_class.new({ desired_state: Struct.new(:reports?).new(true) })))).to be(true)
   end
 end

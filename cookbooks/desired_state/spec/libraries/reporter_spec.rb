@@ -58,6 +58,7 @@ RSpec.describe DesiredState::Reporter do
   it 'reports running first and the outcome last, under the key of the node' do
     read('web')
     2.times { reporter.resource_updated(resource('file[/a]'), :create) }
+    reporter.converge_complete
     reporter.run_completed(Object.new, run_status_class.new(run_context_class.new(false)))
     both = {
       'schema' => 1, 'node' => World::NODE, 'tier' => 'web', 'generation' => 42, 'state' => 'converged', 'run_id' => 'run-7',
@@ -75,6 +76,7 @@ RSpec.describe DesiredState::Reporter do
   it 'reports every tier that the run has read, with what it read' do
     read('web', generation: 42)
     read('db', generation: 7, state: 'off', source: 'cache')
+    reporter.converge_complete
     reporter.run_completed(nil)
     expect(sent.map { |fields| fields.values_at('tier', 'generation', 'state', 'source', 'status') }).to eq(
       [
@@ -86,11 +88,13 @@ RSpec.describe DesiredState::Reporter do
 
   it 'reports a tier once, however often it is begun' do
     2.times { reporter.begin_tier('web') }
+    reporter.converge_complete
     reporter.run_completed(nil)
     expect(sent.size).to eq(1)
   end
 
   it 'reports nothing when no tier was read' do
+    reporter.converge_complete
     reporter.run_completed(nil)
     reporter.run_failed(RuntimeError.new('x'))
     expect(consul.requests).to be_empty
@@ -177,6 +181,7 @@ RSpec.describe DesiredState::Reporter do
   it 'reports a run that ends with a reboot as rebooting, not as failed' do
     stub_const('Chef::Exceptions::Reboot', Class.new(StandardError))
     read('web')
+    reporter.converge_complete
     reporter.run_completed(nil, run_status_class.new(run_context_class.new(true)))
     reporter.run_failed(Chef::Exceptions::Reboot.new('rebooting now'), nil)
     expect(sent.map { |fields| fields['status'] }).to eq(%w(running rebooting))
@@ -186,6 +191,7 @@ RSpec.describe DesiredState::Reporter do
     reporter = make(outbox: nil)
     reporter.begin_tier('web')
     reporter.running('web')
+    reporter.converge_complete
     reporter.run_completed(nil)
     reporter.run_failed(RuntimeError.new('x'))
     expect(consul.requests).to be_empty
@@ -202,6 +208,7 @@ RSpec.describe DesiredState::Reporter do
   it 'keeps the outcome when Consul is gone in mid-run' do
     read('web')
     consul.answer = ->(_) { [500, 'No cluster leader'] }
+    reporter.converge_complete
     reporter.run_completed(nil)
     expect(outbox_at(consul_url).flush).to eq(0)
     expect(reported).to include('status' => 'succeeded', 'generation' => 42, 'run_id' => 'run-7')
@@ -237,6 +244,7 @@ RSpec.describe DesiredState::Reporter do
     it 'raises nothing when Chef gives something else than expected' do
       reporter.resource_failed(Object.new, nil, RuntimeError.new('x'))
       reporter.resource_updated(nil, nil)
+      reporter.converge_complete
       expect { reporter.run_completed(nil, Object.new) }.not_to raise_error
       expect { reporter.run_completed(nil, run_status_class.new(nil)) }.not_to raise_error
       expect(sent.last['status']).to eq('succeeded')
