@@ -41,7 +41,7 @@ RSpec.describe DesiredState::EarlyFailure do
 
   it 'raises nothing when Consul is away, and keeps nothing' do
     expect(report(settings_file(consul_url: nowhere))).to be(false)
-    expect(log.lines).to contain_exactly(/\Aerror: .*could not report failed of : DesiredState::ConsulUnavailable/)
+    expect(log.lines).to contain_exactly(/\Aerror: .*could not report failed of the run: DesiredState::ConsulUnavailable/)
     expect(Dir[File.join(directory, 'state', '**', '*')]).to be_empty
   end
 
