@@ -112,7 +112,7 @@ class Commit:
     async def _plan(self) -> tuple[dict[str, Write | Unchanged], list[Operation]]:
         """What to do, and the transaction that does it; an empty one when nothing is to be written."""
         # Before the tiers: should the lease change hands after this look, the transaction's check of it fails.
-        fence = await self._fence()
+        fences = await self._fence()
         decisions: dict[str, Write | Unchanged] = {}
         operations: list[Operation] = []
         pruning: list[Operation] = []
@@ -124,7 +124,7 @@ class Commit:
                 pruning += self._prune(tier, decision, generations)
         if not operations:
             return decisions, []
-        operations = [fence, *operations]
+        operations = [*fences, *operations]
         if len(operations) > LONGEST_TRANSACTION:
             raise RequestTooLarge(
                 f"{len(decisions)} tiers take {len(operations)} operations, and Consul takes {LONGEST_TRANSACTION} in "
@@ -132,12 +132,12 @@ class Commit:
             )
         return decisions, [*operations, *pruning[: LONGEST_TRANSACTION - len(operations)]]
 
-    async def _fence(self) -> Operation:
-        """The operation that fails when the environment's lease is not, or no longer, as it is now."""
+    async def _fence(self) -> list[Operation]:
+        """The operations that fail when the environment's lease is not, or no longer, as it is now."""
         key = self._keys.lease(self._environment)
         entry = await self._client.get(key)
         if entry is None:
-            return {"Verb": "check-not-exists", "Key": key}
+            return [{"Verb": "check-not-exists", "Key": key}, await self._fence_of_loser()]
         lease = Lease.from_json(key, entry.value)
         if lease.holder != Holder.of(self._planner.writer):
             raise EnvironmentLeased(
@@ -145,7 +145,19 @@ class Commit:
                 f"an AcquireLeaseOperator waits for it, and takes over when nobody renews it"
             )
         renewed = lease.renew(now=datetime.now(UTC)).to_json().encode()
-        return {"Verb": "cas", "Key": key, "Value": renewed, "Index": entry.modify_index}
+        return [{"Verb": "cas", "Key": key, "Value": renewed, "Index": entry.modify_index}]
+
+    async def _fence_of_loser(self) -> Operation:
+        """The operation that fails when this Dag run's lease was taken over, though nobody holds one any more."""
+        writer = self._planner.writer
+        key = self._keys.lost_lease(self._environment, writer.dag_id, writer.run_id)
+        entry = await self._client.get(key)
+        if entry is not None:
+            raise EnvironmentLeased(
+                f"{self._where()}: this Dag run held environment {self._environment}, until its lease was taken over: "
+                f"{Lease.from_json(key, entry.value).describe()} then; clear its AcquireLeaseOperator to go on"
+            )
+        return {"Verb": "check-not-exists", "Key": key}
 
     async def _decide(self, tier: str) -> tuple[Write | Unchanged, Entry | None, list[int]]:
         key = self._keys.desired(self._environment, tier)
@@ -177,9 +189,12 @@ class Commit:
 
     def _prune(self, tier: str, decision: Write, generations: Sequence[int]) -> list[Operation]:
         too_many = max(0, len(generations) + decision.is_new - HISTORY_KEPT)
+        # Many canaries that were taken back must not push out what a rollback of the next one goes to.
+        needed = {decision.desired.stable.generation, decision.desired.previous}
+        old = [generation for generation in generations if generation not in needed]
         return [
             {"Verb": "delete", "Key": self._keys.history(self._environment, tier, generation)}
-            for generation in generations[: min(too_many, _PRUNED_AT_ONCE)]
+            for generation in old[: min(too_many, _PRUNED_AT_ONCE)]
         ]
 
     async def _has_written(self, decisions: Mapping[str, Write | Unchanged]) -> bool:

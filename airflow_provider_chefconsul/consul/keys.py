@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.name import NAME_FORM, check_name
@@ -41,6 +42,11 @@ class Keys:
     def lease(self, environment: str) -> str:
         """Who holds the environment."""
         return f"{self.environment(environment)}_lease"
+
+    def lost_lease(self, environment: str, dag_id: str, run_id: str) -> str:
+        """There when that Dag run's lease was taken over; ids of Dag runs may hold what a key does not take."""
+        name = sha256(f"{dag_id}\0{run_id}".encode()).hexdigest()[:32]
+        return f"{self.environment(environment)}_lost/{name}"
 
     def reports(self, environment: str, tier: str) -> str:
         """What the tier's reports begin with; ends with a slash, the rest is the node's name."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT
-from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
+from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, TransactionConflict
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease, Sighting
 
 if TYPE_CHECKING:
@@ -129,14 +129,31 @@ async def _write(
     ttl: timedelta,
     reason: str,
 ) -> bool:
-    """Put a lease in the place of the one that was seen; False when that has changed, or the answer was lost."""
+    """Put a lease in the place of the one that was seen; False when that has changed, or the answer was lost.
+
+    A holder whose lease is taken over is marked: its writes are refused even after the lease was given up again, until
+    it acquires one itself.
+    """
     now = datetime.now(UTC)
     if lease is not None and lease.holder == holder and lease.ttl == ttl:
         wanted = lease.renew(now=now)
     else:
         wanted = Lease.begin(holder, ttl, reason, now=now)
+    document = wanted.to_json().encode()
+    operations: list[Mapping[str, Any]] = [
+        {
+            "Verb": "cas",
+            "Key": view.keys.lease(environment),
+            "Value": document,
+            "Index": entry.modify_index if entry else 0,
+        },
+        {"Verb": "delete", "Key": view.keys.lost_lease(environment, holder.dag_id, holder.run_id)},
+    ]
+    if lease is not None and lease.holder != holder:
+        lost = view.keys.lost_lease(environment, lease.holder.dag_id, lease.holder.run_id)
+        operations.append({"Verb": "set", "Key": lost, "Value": document})
     try:
-        index = entry.modify_index if entry else 0
-        return await view.client.put(view.keys.lease(environment), wanted.to_json(), modify_index=index)
-    except ConsulUnavailable:
+        await view.client.transact(operations)
+    except (ConsulUnavailable, TransactionConflict):
         return False
+    return True

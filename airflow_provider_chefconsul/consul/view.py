@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredS
 from airflow_provider_chefconsul.rollout.change import NOBODY, Change, Decision, Unchanged, Write, plan_write
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.membership import Members, Selector, ServiceMembers
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, Members, Selector, ServiceMembers
 from airflow_provider_chefconsul.rollout.name import is_name
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.rollback import RollBack, plan_rollback
@@ -205,11 +205,17 @@ class _ChangePlanner:
         """Decide for one tier."""
         tier, change = planned.tier, self._changes[planned.tier]
         members = NOBODY
+        selector = self._selectors.get(tier, ServiceMembers(tier))
         if change.canary is not None:
-            members = await read_members(self._view.client, self._selectors.get(tier, ServiceMembers(tier)))
+            members = await read_members(self._view.client, selector)
         newest = max(planned.generations, default=0)
         return plan_write(
-            planned.current, change, written_at=planned.written_at, newest_generation=newest, members=members
+            planned.current,
+            change,
+            written_at=planned.written_at,
+            newest_generation=newest,
+            members=members,
+            by_name=isinstance(selector, ListedMembers),  # other nodes may read the same desired state
         )
 
 

@@ -23,7 +23,7 @@ from airflow_provider_chefconsul.rollout.generation import read_generations
 from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.rollout.rollback import RollBack
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
@@ -48,8 +48,8 @@ class RollBackOperator(BaseOperator):
     :param to: ``"previous"`` or a generation (templated).
     :param only_own: take back only what this Dag run wrote, and treat anything else as stale.
     :param generation: take back only this generation, and treat anything else as stale: a number or the mapping that a
-        ``SetDesiredStateOperator`` returns, for a single tier. Nothing from it means that nothing was written, which is
-        stale, too (templated).
+        ``SetDesiredStateOperator`` returns, for a single tier, or a list of such, of which the newest counts. Nothing
+        from it means that nothing was written, which is stale, too (templated).
     :param sequence: as in ``SetDesiredStateOperator`` (templated).
     :param on_stale: as in ``SetDesiredStateOperator``.
     :param wait: when given, also wait until the tiers have converged by this policy, in the same task.
@@ -69,7 +69,7 @@ class RollBackOperator(BaseOperator):
         tier: str | Sequence[str],
         to: int | str = "previous",
         only_own: bool = False,
-        generation: int | str | Mapping[str, int] | XComArg | None = None,
+        generation: int | str | Mapping[str, int] | XComArg | Sequence[Any] | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
         wait: ConvergencePolicy | None = None,
@@ -87,7 +87,7 @@ class RollBackOperator(BaseOperator):
         self._has_generation = generation is not None
         self.sequence = sequence
         self.on_stale = check_on_stale(on_stale)
-        self.wait = wait
+        self.wait = None if wait is None else check_policy("wait", wait)
         self.members = members
         self.consul_conn_id = consul_conn_id
         self.deferrable = deferrable
@@ -144,9 +144,12 @@ class RollBackOperator(BaseOperator):
             return None
         if len(tiers) > 1:
             raise InvalidInput(f"generation is of a single tier, and there are {', '.join(tiers)}")
-        if self.generation is None or self.generation == "None":
+        # Of several, some may be of an earlier try that was taken back: the newest is what this Dag run wrote last.
+        given = self.generation if isinstance(self.generation, (list, tuple)) else [self.generation]
+        written = [read_generations(each, tiers)[tiers[0]] for each in given if each not in (None, "None")]
+        if not written:
             raise_stale(StaleWrite("what was to be taken back was never written"), self.on_stale)
-        return read_generations(self.generation, tiers)[tiers[0]]
+        return max(written)
 
     async def _roll_back(self, tiers: Sequence[str], rollback: RollBack) -> dict[str, int]:
         async with ConsulHook(self.consul_conn_id).open_view() as view:

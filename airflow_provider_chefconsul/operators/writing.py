@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
 ON_STALE = ("fail", "skip")
+_LATEST = 253402300799  # the year 9999; milliseconds taken for seconds would make every later write stale for good
 
 
 def writer_of(context: Context) -> Writer:
@@ -39,13 +40,13 @@ def sequence_of(context: Context, given: Any) -> int:
         dag_run = context["dag_run"]
         moment = dag_run.logical_date or getattr(dag_run, "partition_date", None) or dag_run.run_after
         return int(moment.timestamp())
-    if type(given) is int and given >= 0:
+    if isinstance(given, str) and given.isdecimal():
+        given = int(given)
+    if type(given) is int and 0 <= given <= _LATEST:
         return given
     if isinstance(given, datetime) and given.tzinfo is not None:
         return int(given.timestamp())
     if isinstance(given, str):
-        if given.isdecimal():
-            return int(given)
         try:
             moment = datetime.fromisoformat(given)
         except ValueError:

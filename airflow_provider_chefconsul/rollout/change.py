@@ -71,6 +71,7 @@ def plan_write(
     written_at: str,
     newest_generation: int = 0,
     members: Members = NOBODY,
+    by_name: bool = False,
 ) -> Decision:
     """Decide what a change means for a tier.
 
@@ -85,10 +86,12 @@ def plan_write(
     :param newest_generation: the newest in the tier's history. A desired state that was deleted or set back starts
         above it, since nodes' old reports would else count for the new generation.
     :param members: the tier's members today, for a canary.
+    :param by_name: whether the canary must name its nodes, since nodes that are no members may read the desired state.
     """
     if current is not None and _stands(current, change):
         return _keep(current, current.stable.generation, change)
-    planned = _plan(current, change, members, max(current.generation if current else 0, newest_generation) + 1)
+    generation = max(current.generation if current else 0, newest_generation) + 1
+    planned = _plan(current, change, members, generation, by_name=by_name)
     if current is not None and isinstance(planned, Unchanged):
         return _keep(current, planned.generation, change)
     if current is not None and (stale := find_stale(current, change.sequence)):
@@ -131,7 +134,9 @@ def _stands(current: DesiredState, change: Change) -> bool:
     return not change.force or current.written_by == change.writer
 
 
-def _plan(current: DesiredState | None, change: Change, members: Members, generation: int) -> Decision:
+def _plan(
+    current: DesiredState | None, change: Change, members: Members, generation: int, *, by_name: bool
+) -> Decision:
     """Who is assigned what; the caller fills in who wrote it."""
     new = Assignment(generation, change.state, dict(change.values))
     if current is None:
@@ -140,11 +145,12 @@ def _plan(current: DesiredState | None, change: Change, members: Members, genera
         return Write(DesiredState(generation, new, change.writer, ""), generation)
     standing = current.canary
     is_of_canary = standing is not None and standing.assignment.has_content(change.state, change.values)
-    if standing is not None and not change.force and current.stable.has_content(change.state, change.values):
+    # Where both have the content, a forced canary is out: to declare it again widens or promotes that.
+    if standing and not is_of_canary and not change.force and current.stable.has_content(change.state, change.values):
         return Write(replace(current, canary=None), current.stable.generation, is_new=False)
     if change.canary is not None:
         assignment = standing.assignment if standing is not None and is_of_canary else new
-        canary = plan_canary(assignment, standing if is_of_canary else None, change.canary, members)
+        canary = plan_canary(assignment, standing if is_of_canary else None, change.canary, members, by_name=by_name)
         if isinstance(canary, NoWave):
             return Refused(canary.reason)
         if canary == standing:

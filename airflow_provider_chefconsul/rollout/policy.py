@@ -68,6 +68,16 @@ class ConvergencePolicy:
         return cls(**(given | durations))
 
 
+def check_policy(name: str, policy: object) -> ConvergencePolicy:
+    """Return ``policy`` when it is one.
+
+    :raises InvalidInput: names the parameter.
+    """
+    if isinstance(policy, ConvergencePolicy):
+        return policy
+    raise InvalidInput(f"{name} must be a ConvergencePolicy, not {policy!r}")
+
+
 def _check_duration(name: str, duration: object) -> None:
     if name == "progress_deadline" and duration is None:
         return

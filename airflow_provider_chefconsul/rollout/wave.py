@@ -106,10 +106,13 @@ class _Choice:
         return {node for node in members if node in self.nodes or bucket(salt, node) < self.threshold}
 
 
-def plan_canary(assignment: Assignment, standing: Canary | None, wave: Wave, members: Members) -> Canary | NoWave:
+def plan_canary(
+    assignment: Assignment, standing: Canary | None, wave: Wave, members: Members, *, by_name: bool = False
+) -> Canary | NoWave:
     """The canary that covers a wave of today's members, and everybody whom the standing one covers.
 
     :param standing: the canary of the same assignment that is out already; None begins one.
+    :param by_name: name the nodes, and set no threshold, which would cover nodes that are no members, too.
     :returns: a canary equal to ``standing`` when that covers the wave.
     """
     salt = standing.salt if standing else str(assignment.generation)
@@ -121,7 +124,7 @@ def plan_canary(assignment: Assignment, standing: Canary | None, wave: Wave, mem
     if isinstance(wave.size, tuple):
         found = _name_nodes(choice, covered, wave.size, members)
     else:
-        found = _count_nodes(choice, covered, wave, salt, members)
+        found = _count_nodes(choice, covered, wave, salt, members, by_name=by_name)
     if isinstance(found, NoWave):
         return found
     return Canary(assignment, salt, found.threshold, found.nodes)
@@ -139,9 +142,11 @@ def _name_nodes(choice: _Choice, covered: set[str], nodes: tuple[str, ...], memb
     return _Choice(choice.threshold, tuple(dict.fromkeys((*choice.nodes, *nodes))))
 
 
-def _count_nodes(choice: _Choice, covered: set[str], wave: Wave, salt: str, members: Members) -> _Choice:
+def _count_nodes(
+    choice: _Choice, covered: set[str], wave: Wave, salt: str, members: Members, *, by_name: bool
+) -> _Choice:
     assert not isinstance(wave.size, tuple)
-    if wave.size == ALL:
+    if wave.size == ALL and not by_name:
         return _Choice(BUCKETS, choice.nodes)
     present = [node for node, member in members.items() if member.is_present]
     size = ceiling_of(wave.size, len(present))
@@ -152,7 +157,7 @@ def _count_nodes(choice: _Choice, covered: set[str], wave: Wave, salt: str, memb
     wanted = covered.union(added)
     # A threshold where it says the same: nodes that join later then fall on the right side by themselves.
     by_threshold = _Choice(max(choice.threshold, *(bucket(salt, node) + 1 for node in added)), choice.nodes)
-    if by_threshold.covers(salt, members) == wanted:
+    if not by_name and by_threshold.covers(salt, members) == wanted:
         return by_threshold
     return _Choice(choice.threshold, (*choice.nodes, *added))
 

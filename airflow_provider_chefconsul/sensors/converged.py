@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.rollout.generation import read_generations
 from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.name import check_tiers
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY
 from airflow_provider_chefconsul.triggers.outcome import Outcome
@@ -76,7 +76,7 @@ class ConvergedSensor(BaseSensorOperator):
         super().__init__(**kwargs)
         self.environment = environment
         self.tier = tier
-        self.policy = policy or ConvergencePolicy()
+        self.policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
         self.members = members
         self.generation = generation
         self.nudged_by = nudged_by

@@ -9,10 +9,11 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, chain, conf
 
+from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
 from airflow_provider_chefconsul.rollout.desired import Scalar
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.rollout.wave import ALL, check_waves
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
 from airflow_provider_chefconsul.task_groups.transition import group_name, transition
@@ -54,7 +55,9 @@ def rollout(
     :param kwargs: further parameters of each transition.
     :raises InvalidInput: waves that do not widen, or another parameter.
     """
-    policy = policy or ConvergencePolicy()
+    policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
+    if not isinstance(tier, str):
+        raise InvalidInput(f"tier must be one tier, not {tier!r}; build a rollout for each")
     how: dict[str, Any] = {"consul_conn_id": consul_conn_id, "deferrable": deferrable}
     where: dict[str, Any] = {"environment": environment, "tier": tier, "members": members}
     nodes = Nodes(where, how, policy, command, max_parallel, prefix_per_node)
@@ -62,11 +65,12 @@ def rollout(
         # Whatever comes of the rollout comes of this task, also for what follows the group.
         end = EmptyOperator(task_id="end", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
         before: list[Any] = []
+        built: list[Any] = []
         for number, wave in enumerate(check_waves(waves), start=1):
             if approval and number > 1:
                 subject = f"{environment}/{tier}: bring {wave} of the nodes to state {state}?"
                 before.append(_ask(number, subject, approval))
-            before.append(
+            built.append(
                 transition(
                     environment,
                     tier,
@@ -86,6 +90,7 @@ def rollout(
                     **how,
                 )
             )
+            before.append(built[-1])
         chain(*before, end)
         if auto_revert:
             tasks = [task for part in before for task in (part if isinstance(part, TaskGroup) else [part])]
@@ -93,7 +98,7 @@ def rollout(
                 roll_back = RollBackOperator(
                     task_id="roll_back",
                     only_own=True,
-                    generation=next(iter(before[0].children.values())).output,
+                    generation=[next(iter(each.children.values())).output for each in built],
                     on_stale="skip",
                     sequence=sequence,
                     trigger_rule=TriggerRule.ONE_FAILED,

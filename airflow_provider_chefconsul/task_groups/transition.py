@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.rollout.desired import Scalar
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.rollout.state_model import StateModel
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
 
@@ -55,7 +55,7 @@ def transition(
     tiers = [tier] if isinstance(tier, str) else list(tier)
     where: dict[str, Any] = {"environment": environment, "tier": tier, "members": members}
     how: dict[str, Any] = {"consul_conn_id": consul_conn_id, "deferrable": deferrable}
-    policy = policy or ConvergencePolicy()
+    policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
     if model is not None:
         allowed_from = _check_model(model, state, allowed_from)
     with TaskGroup(group_id or group_name([*tiers, state]), **group_kwargs) as group:

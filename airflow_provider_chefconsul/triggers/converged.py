@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,9 @@ class ConvergedTrigger(BaseTrigger):
             {
                 "consul_conn_id": self.consul_conn_id,
                 "environment": self.environment,
-                "waits": {tier: wait.to_fields() for tier, wait in self.waits.items()},
+                # What is stored here is as old as the deferral when a triggerer restarts: it says nothing of whether
+                # the policy has been met without a break since, so that is watched anew.
+                "waits": {tier: replace(wait, holding_since=None).to_fields() for tier, wait in self.waits.items()},
                 "policy": self.policy.to_fields(),
                 "members": self.members,
                 "holder": asdict(self.holder) if self.holder else None,

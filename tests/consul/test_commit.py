@@ -126,7 +126,7 @@ async def test_own_lease_that_changes_between_plan_and_write(cluster, consul_roo
 async def test_as_many_tiers_as_consul_takes_in_one_transaction(view, consul_kv):
     """Thirty-one at once; one more is refused before anything is sent, by its number of operations."""
     tiers = [f"tier-{number}" for number in range(32)]
-    with pytest.raises(RequestTooLarge, match="32 tiers take 65 operations, and Consul takes 64 in one transaction"):
+    with pytest.raises(RequestTooLarge, match="32 tiers take 66 operations, and Consul takes 64 in one transaction"):
         await view.write("demo", dict.fromkeys(tiers, make_change()))
     assert dict(consul_kv) == {}
     await view.write("demo", dict.fromkeys(tiers[1:], make_change()))

@@ -82,9 +82,9 @@ async def test_write_goes_on_above_a_history_that_cannot_be_read(view, consul_kv
 async def test_full_transaction_leaves_pruning_for_later(view, consul_kv):
     """A write is never refused for the sake of what it would clear away."""
     fill(consul_kv, 1, HISTORY_KEPT + 3)
-    changes = {f"tier-{number}": make_change() for number in range(30)} | {"web": make_change(state="off")}
+    changes = {f"tier-{number}": make_change() for number in range(29)} | {"web": make_change(state="off")}
     await view.write("demo", changes)
-    assert len(generations(consul_kv)) == HISTORY_KEPT + 4 - 1
+    assert len(generations(consul_kv)) == HISTORY_KEPT + 4 - 2
 
 
 async def test_several_tiers_roll_back_at_once(view, consul_kv):
@@ -103,3 +103,17 @@ async def test_several_tiers_roll_back_at_once(view, consul_kv):
     assert {tier: decision.generation for tier, decision in decisions.items()} == {"web": 4, "app": 4}
     assert [desired(consul_kv, tier).stable.values for tier in both] == [{"release": "2.6.0"}] * 2
     assert await view.roll_back("demo", both, rollback) == {"web": Unchanged(4), "app": Unchanged(4)}
+
+
+async def test_history_keeps_what_a_rollback_needs(view, consul_kv, members):
+    """However many canaries were taken back since the stable content was declared."""
+    members("web-1", "web-2")
+    await view.write("demo", {"web": make_change()})
+    for number in range(HISTORY_KEPT + 3):
+        await view.write("demo", {"web": make_change(values={"release": f"new-{number}"}, canary=Wave(1))})
+        await view.write("demo", {"web": make_change()})
+    assert len(generations(consul_kv)) == HISTORY_KEPT
+    await view.write("demo", {"web": make_change(state="off", canary=Wave(1))})
+    await view.write("demo", {"web": make_change(state="off")})
+    await view.roll_back("demo", ["web"], RollBack(make_writer(task_id="back")))
+    assert desired(consul_kv).stable.values == {"release": "2.5.0"}

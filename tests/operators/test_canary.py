@@ -230,7 +230,43 @@ def test_own_lease_is_renewed_by_the_write(tier, consul_root):
 
 def test_more_tiers_than_a_transaction_takes(consul_kv):
     """31 are written at once; 32 are refused with the reason, and none of them is written."""
-    with pytest.raises(RequestTooLarge, match="32 tiers take 65 operations, and Consul takes 64 in one transaction"):
+    with pytest.raises(RequestTooLarge, match="32 tiers take 66 operations, and Consul takes 64 in one transaction"):
         declare(tier=[f"tier-{number}" for number in range(32)])
     assert dict(consul_kv) == {}
     assert len(declare(tier=[f"tier-{number}" for number in range(31)])) == 31
+
+
+def test_forced_waves_go_through(tier):
+    """The content is the same for all; the waves after the first widen and promote the forced generation."""
+    assert declare("2.4.0", {"task_id": "wave_1"}, canary=1, force=True) == {"web": 2}
+    assert declare("2.4.0", {"task_id": "wave_1"}, canary=1, force=True) == {"web": 2}
+    assert declare("2.4.0", {"task_id": "wave_2"}, canary="50%") == {"web": 2}
+    assert len(covered(tier)) == 5
+    assert declare("2.4.0", {"task_id": "wave_3"}) == {"web": 2}
+    assert json.loads(tier["demo/web/desired"])["stable"]["generation"] == 2
+
+
+@pytest.mark.parametrize("canary", [1, 2, "100%"])
+def test_canary_of_listed_members_covers_no_others(tier, canary):
+    """Other nodes read the same desired state, so the members are named."""
+    listed = NODES[:3]
+    declare(members=listed, canary=canary)
+    assert set(covered(tier)) <= set(listed)
+    assert len(covered(tier)) == (3 if canary == "100%" else canary)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"wait": "yes"}, "wait must be a ConvergencePolicy, not 'yes'"),
+        ({"wait": timedelta(minutes=5)}, "wait must be a ConvergencePolicy"),
+        ({"sequence": 1795593600000}, "sequence must be seconds since the epoch"),
+        ({"sequence": "1795593600000"}, "sequence must be seconds since the epoch"),
+    ],
+)
+def test_what_would_be_noticed_too_late(consul_kv, members, wrong, words):
+    """Is refused before anything is written."""
+    members("web-1")
+    with pytest.raises(InvalidInput, match=words):
+        declare(**wrong)
+    assert dict(consul_kv) == {}

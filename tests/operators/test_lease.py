@@ -170,3 +170,23 @@ def test_event_is_validated_on_resume(event):
     operator = AcquireLeaseOperator(task_id="acquire", environment="demo")
     with pytest.raises(ChefConsulError, match="the trigger sent something else"):
         operator.execute_complete(make_context(), event)
+
+
+def test_lost_lease_stays_lost(acquire, release, consul_kv):
+    """Also when the one who took it over has given it up again; acquiring makes up for it."""
+    other = {"dag_id": "other_rollout", "run_id": "manual__9"}
+    consul_kv[KEY] = make_lease(holder=Holder(**other), ttl=timedelta(seconds=1)).to_json()
+    acquire()
+    write("2.5.0")
+    release()
+    before = dict(consul_kv)
+    with pytest.raises(
+        EnvironmentLeased, match=r"held environment demo, until its lease was taken over: held by Dag sh"
+    ):
+        write("2.7.0", **other)
+    assert dict(consul_kv) == before
+    assert write("2.6.0", dag_id="a_third") == {"web": 2}
+    AcquireLeaseOperator(task_id="acquire", environment="demo").execute(make_context(**other))
+    assert write("2.7.0", **other) == {"web": 3}
+    release(**other)
+    assert write("2.8.0", **other) == {"web": 4}

@@ -260,3 +260,17 @@ def test_event_is_validated_on_resume(event):
     operator = RollBackOperator(task_id="roll_back", environment="demo", tier="web")
     with pytest.raises(ChefConsulError, match="the trigger sent something else"):
         operator.execute_complete(make_context(), event)
+
+
+@pytest.mark.usefixtures("consul_kv")
+def test_newest_of_several_generations(roll_back, members):
+    """A wave that was cleared after its rollback wrote a generation of its own; it is taken back, too."""
+    members("web-1", "web-2")
+    declare("2.4.0", run_id="earlier")
+    assert declare("2.5.0", task_id="wave_1", canary=1) == {"web": 2}
+    both = [{"web": 2}, None]
+    assert roll_back(generation=both, only_own=True) == {"web": 1}
+    assert declare("2.5.0", task_id="wave_2", canary=2) == {"web": 3}
+    assert roll_back(generation=[{"web": 2}, {"web": 3}], only_own=True) == {"web": 1}
+    with pytest.raises(AirflowSkipException, match="never written"):
+        roll_back(generation=[None, None], on_stale="skip")

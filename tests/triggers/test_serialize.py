@@ -54,3 +54,16 @@ def test_round_trip(trigger):
     again = getattr(import_module(module), name)(**json.loads(json.dumps(kwargs)))
     assert type(again) is type(trigger)
     assert again.serialize() == (path, kwargs)
+
+
+def test_restarted_wait_holds_anew():
+    """What the stored form says of a policy that was met is as old as the deferral, and nobody has watched since."""
+    waits = {"web": make_wait(holding_since=NOW).to_fields()}
+    trigger = ConvergedTrigger(
+        consul_conn_id="consul_default",
+        environment="demo",
+        waits=waits,
+        policy=make_policy().to_fields(),
+        members="service",
+    )
+    assert trigger.serialize()[1]["waits"]["web"]["holding_since"] is None
