@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_chefconsul.consul.view import SharedView
@@ -123,6 +123,7 @@ class _TierWait:
                     line = f"{self.environment}/{self.tier}: {error}; trying again until {wait.deadline.isoformat()}"
                     self.on_progress(line)
                 self.trouble = error
+                wait = replace(wait, holding_since=None)  # nobody watches meanwhile whether the policy is met
                 moment = limit if self.last else first_look
                 await asyncio.sleep(_BACKOFF)
             except TimeoutError:

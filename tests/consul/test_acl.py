@@ -42,6 +42,9 @@ key_prefix "chefconsul/demo/_history/web/" {
 key "chefconsul/demo/_lease" {
   policy = "write"
 }
+key_prefix "chefconsul/demo/_lost/" {
+  policy = "write"
+}
 node_prefix "" {
   policy = "read"
 }
