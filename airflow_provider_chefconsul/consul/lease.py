@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _PAUSE = 0.2  # seconds, after somebody else was faster
 _BACKOFF = 1.0  # seconds, when Consul is unavailable
+_PATIENCE = 60.0  # seconds, for giving a lease up
 _RENEWALS = 3  # within a ttl
 
 
@@ -73,8 +74,12 @@ async def acquire(
 
 
 async def release(view: SharedView, environment: str, holder: Holder) -> bool:
-    """Give the environment up; False when the holder does not have it, and nothing was done."""
+    """Give the environment up; False when the holder does not have it, and nothing was done.
+
+    :raises ConsulUnavailable: Consul refused for a minute to delete the key.
+    """
     key = view.keys.lease(environment)
+    give_up = monotonic() + _PATIENCE
     while True:
         entry = await view.client.get(key)
         if entry is None or Lease.from_json(key, entry.value).holder != holder:
@@ -83,6 +88,8 @@ async def release(view: SharedView, environment: str, holder: Holder) -> bool:
             if await view.client.delete(key, modify_index=entry.modify_index):
                 return True
         except ConsulUnavailable:
+            if monotonic() > give_up:
+                raise
             await asyncio.sleep(_BACKOFF)  # the answer may be lost: look again
 
 
