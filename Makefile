@@ -9,7 +9,7 @@ TESTS ?= tests
 NEWEST_AIRFLOW := 3.3.2
 ifeq ($(AIRFLOW),$(NEWEST_AIRFLOW))
 VENV := .venv
-PROGRAMS := ruby rspec sshd
+PROGRAMS := ruby rspec sshd chromium
 PYTEST_SELECTION :=
 else
 VENV := .venv-$(AIRFLOW)
@@ -33,7 +33,7 @@ demo: $(INSTALLED)  ## upgrade a nine-node environment with Airflow and Consul (
 test: $(INSTALLED) packages $(if $(PYTEST_SELECTION),,lint)  ## lint and test (AIRFLOW=3.2.2: the tests on that version)
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(PYTEST_SELECTION) $(TESTS)
 
-packages: $(INSTALLED)  ## install what tests need beside Consul (Ruby, RSpec, sshd), where it is missing
+packages: $(INSTALLED)  ## install what tests need beside Consul (Ruby, RSpec, sshd, Chromium), where it is missing
 	@$(BIN)/python -m demo.packages $(PROGRAMS)
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports

@@ -35,6 +35,7 @@ PROGRAMS = {
     for program in (
         Program("ruby", "ruby", "the cookbooks' specs", "install Ruby 3"),
         Program("rspec", "ruby-rspec", "the cookbooks' specs", "gem install rspec"),
+        Program("chromium", "chromium", "the rollout board's browser tests", "install Chromium"),
         Program("sshd", "openssh-server", "the tests of SSH", "install OpenSSH's server", is_service=True),
     )
 }
