@@ -80,3 +80,7 @@ class SessionLost(ConsulError):
 
 class NameTaken(ChefConsulError):
     """A simulated fleet would mix with nodes that are not its own."""
+
+
+class DagNotRun(ChefConsulError):
+    """A Dag under test could not be run to its end."""
