@@ -45,6 +45,7 @@ class Fleet:
         self.plan = plan
         self.runs: list[NodeRun] = []
         self.is_ready = asyncio.Event()
+        self.is_over = asyncio.Event()
         self._client = client
         self._keys = Keys(client.settings.root)
         self._outbox = Outbox(client)
@@ -57,12 +58,15 @@ class Fleet:
         :raises NameTaken: there are members that are not the fleet's own.
         :raises ConsulError: Consul says no; while it is only away, the fleet waits for it.
         """
-        await self._roster.claim()
         try:
-            await self._roster.register(plan.node for plan in self.plan.nodes.values() if plan.is_there_at_start)
-            await self._live()
+            await self._roster.claim()
+            try:
+                await self._roster.register(plan.node for plan in self.plan.nodes.values() if plan.is_there_at_start)
+                await self._live()
+            finally:
+                await self._roster.leave()
         finally:
-            await self._roster.remove(self.plan.nodes)
+            self.is_over.set()
 
     def report(self, node: str, text: str) -> None:
         """Write a node's report."""
@@ -119,7 +123,7 @@ class Fleet:
             try:
                 index, entry = await self._client.look(key, index=index, wait=_WATCH)
             except ConsulUnavailable as error:
-                log.warning("%s", error)
+                self._progress.tell(str(error))
                 await asyncio.sleep(_BACKOFF)
                 index = 0
                 continue

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Protocol
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
@@ -18,18 +19,28 @@ from airflow_provider_chefconsul.simulator.reporting import CLIENT, now, told_to
 CUT = 40  # characters of a report that stay of a malformed one
 
 
+class Ending(StrEnum):
+    """How a run ended."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    MALFORMED = "malformed"
+    CUT_OFF = "cut off"
+
+
 @dataclass(frozen=True, slots=True)
 class NodeRun:
     """A run of a node.
 
-    :param ending: ``running`` until it ends, for ever when it hangs; then ``succeeded``, ``failed``, ``malformed`` (it
-        succeeded, and its report cannot be read) or ``cut off`` (the node went absent).
+    :param ending: ``running`` until it ends, for ever when it hangs; ``malformed`` when it succeeded and its report
+        cannot be read; ``cut off`` when the node went absent.
     """
 
     node: str
     tier: str
     assignment: Assignment
-    ending: str = "running"
+    ending: Ending = Ending.RUNNING
     fault: Fault | None = None
 
 
@@ -143,19 +154,19 @@ class SimulatedNode:
                 await asyncio.Event().wait()
             await asyncio.sleep(begun + plan.seconds - asyncio.get_running_loop().time())
         except asyncio.CancelledError:
-            self._around.note(replace(run, ending="cut off"))
+            self._around.note(replace(run, ending=Ending.CUT_OFF))
             raise
         report = replace(report, status=Status.SUCCEEDED, finished_at=now(), updated_resources=1)
         if plan.fault is None:
             self._send(report)
-            self._around.note(replace(run, ending="succeeded"))
+            self._around.note(replace(run, ending=Ending.SUCCEEDED))
         elif plan.fault.kind is Kind.MALFORMED:
             self._around.report(self.plan.node, report.to_json()[:CUT])
-            self._around.note(replace(run, ending="malformed"))
+            self._around.note(replace(run, ending=Ending.MALFORMED))
         else:
             failed = replace(report, status=Status.FAILED, updated_resources=0, error=told_to_fail(plan.fault.text))
             self._send(failed)
-            self._around.note(replace(run, ending="failed"))
+            self._around.note(replace(run, ending=Ending.FAILED))
 
     def _fail_unread(self, error: MalformedDocument) -> None:
         """Where a node cannot read what it should be, the orchestrator learns why there was no run."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.simulator.fault import Kind
-from airflow_provider_chefconsul.simulator.node import NodeRun
+from airflow_provider_chefconsul.simulator.node import Ending, NodeRun
 
 
 class Progress:
@@ -29,26 +29,33 @@ class Progress:
 
     def note(self, run: NodeRun) -> None:
         """Take note of a run that begins or ends."""
-        tier = run.tier
-        if run.ending == "running":
-            if not self._active[tier]:
-                self._endings[tier], self._since[tier] = Counter(), time.monotonic()
-            self._active[tier] += 1
-            if run.fault is None or run.fault.kind is not Kind.HANGS:
-                return
-            self.tell(f"{run.node} hangs ({run.fault.text})")
-        elif run.ending != "succeeded":
-            why = f" ({run.fault.text})" if run.fault and run.ending != "cut off" else ""
-            what = {"failed": "fails", "malformed": "reports malformed"}.get(run.ending, "is cut off")
-            self.tell(f"{run.node} {what}{why}")
-        if run.ending == "cut off" and run.fault is not None and run.fault.kind is Kind.HANGS:
-            return  # it was counted when it began to hang
-        self._active[tier] -= 1
-        self._endings[tier]["hang" if run.ending == "running" else run.ending] += 1
-        if not self._active[tier]:
-            endings = ", ".join(f"{count} {ending}" for ending, count in self._endings[tier].most_common())
-            seconds = time.monotonic() - self._since[tier]
-            self.tell(f"{self._environment}/{tier}: all runs have ended: {endings}, in {seconds:.1f} s")
+        hangs = run.fault is not None and run.fault.kind is Kind.HANGS
+        match run.ending:
+            case Ending.RUNNING:
+                if not self._active[run.tier]:
+                    self._endings[run.tier], self._since[run.tier] = Counter(), time.monotonic()
+                if hangs:
+                    self._tell_fault(run, "hangs")
+                else:
+                    self._active[run.tier] += 1
+            case _ if not hangs:
+                self._end(run)
+
+    def _end(self, run: NodeRun) -> None:
+        if run.ending is Ending.FAILED:
+            self._tell_fault(run, "fails")
+        elif run.ending is Ending.MALFORMED:
+            self._tell_fault(run, "reports malformed")
+        self._active[run.tier] -= 1
+        self._endings[run.tier][run.ending] += 1
+        if not self._active[run.tier] and run.ending is not Ending.CUT_OFF:
+            endings = ", ".join(f"{count} {ending}" for ending, count in self._endings[run.tier].items())
+            seconds = time.monotonic() - self._since[run.tier]
+            self.tell(f"{self._environment}/{run.tier}: runs ended: {endings}, in {seconds:.1f} s")
+
+    def _tell_fault(self, run: NodeRun, what: str) -> None:
+        if run.fault is not None:
+            self.tell(f"{run.node} {what} ({run.fault.text})")
 
 
 def _describe(desired: DesiredState) -> str:

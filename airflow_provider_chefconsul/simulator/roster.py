@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_chefconsul.consul.catalog import EXTERNAL_HEALTH
 from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.exceptions import NameTaken
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable, NameTaken
 from airflow_provider_chefconsul.simulator.outbox import Operation, apply_all
 
 MARK = "chefconsul-simulated"
@@ -15,6 +16,8 @@ MARK = "chefconsul-simulated"
 
 _ADDRESS = "127.0.0.1"
 _NAMED = 5
+_ATTEMPTS = 5  # to leave the catalog
+_PAUSE = 1.0  # seconds between them
 
 
 class Roster:
@@ -40,17 +43,28 @@ class Roster:
             _, instances = await self._client.read(f"/v1/catalog/service/{tier}")
             self._check(f"tier {tier}", {entry["Node"]: entry["NodeMeta"] or {} for entry in instances})
         ours = set(self._tiers.values())
-        await self.remove(
-            node for node, found in meta.items() if found.get(MARK) == self._environment and found.get("tier") in ours
-        )
+        left = [node for node, at in meta.items() if at.get(MARK) == self._environment and at.get("tier") in ours]
+        await self._remove(left)
 
     async def register(self, nodes: Iterable[str]) -> None:
         """Make nodes members of their tiers."""
         await apply_all(self._client, [operation for node in nodes for operation in self.joining(node)])
 
-    async def remove(self, nodes: Iterable[str]) -> None:
-        """Take nodes out of the catalog, with their services and checks."""
-        await apply_all(self._client, [{"Node": {"Verb": "delete", "Node": {"Node": node}}} for node in nodes])
+    async def leave(self) -> None:
+        """Take all nodes out of the catalog, with their services and checks.
+
+        :raises ConsulUnavailable: Consul stayed away; says what becomes of the nodes.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                await self._remove(self._tiers)
+            except ConsulUnavailable as error:
+                if attempt == _ATTEMPTS:
+                    stay = "the simulated nodes stay in its catalog; the next fleet of this environment removes them"
+                    raise ConsulUnavailable(f"{error}; {stay}") from error
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
 
     def joining(self, node: str) -> list[Operation]:
         """What makes a node a member of its tier."""
@@ -60,6 +74,9 @@ class Roster:
             {"Node": {"Verb": "set", "Node": entry}},
             {"Service": {"Verb": "set", "Node": node, "Service": {"ID": tier, "Service": tier}}},
         ]
+
+    async def _remove(self, nodes: Iterable[str]) -> None:
+        await apply_all(self._client, [{"Node": {"Verb": "delete", "Node": {"Node": node}}} for node in nodes])
 
     @staticmethod
     def presence(node: str, *, is_present: bool) -> Operation:

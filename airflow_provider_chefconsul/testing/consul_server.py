@@ -10,7 +10,6 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Self
 
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
@@ -27,10 +26,10 @@ _LOG_LINES = 15
 
 
 class ConsulServer:
-    """``consul agent -dev`` on free ports of loopback; use as a context manager.
+    """``consul agent -dev`` on free ports of loopback.
 
     :param directory: where its log goes; it keeps its data in memory.
-    :raises ConsulUnavailable: there is no such program, or it does not start.
+    :raises ConsulUnavailable: there is no such program.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -43,13 +42,18 @@ class ConsulServer:
         """How to reach it, below a root prefix."""
         return ConsulSettings(_ADDRESS, self._port, root=root)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start it, and return when it leads.
+
+        :raises ConsulUnavailable: it does not; with the end of its log.
+        """
         for _ in range(_ATTEMPTS):
             if self._start():
-                return self
-        raise ConsulUnavailable(self._describe("did not start"))
+                return
+        raise ConsulUnavailable(self._describe("did not find free ports"))
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Kill it."""
         if self._process is not None:
             self._process.kill()  # in development mode there is nothing to save
             self._process.wait()
@@ -80,7 +84,7 @@ class ConsulServer:
                     return False
                 raise ConsulUnavailable(self._describe(f"ended with {self._process.returncode}"))
             if time.monotonic() > deadline:
-                self.__exit__()
+                self.stop()
                 raise ConsulUnavailable(self._describe(f"did not lead within {_LONGEST_START:g} s"))
             time.sleep(0.05)
         return True

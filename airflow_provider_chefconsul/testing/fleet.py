@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -154,11 +153,11 @@ class FleetUnderTest:
     async def _live(self, ready: Callable[[], None]) -> None:
         async with ConsulClient(self.settings) as client:
             self._fleet = Fleet(client, self.environment, self._plan, tell=self.lines.append)
-            async with running(self._fleet):
+            async with running(self._fleet) as fleet:
                 if self._baseline is not None:
                     await self._converge(client, self._baseline)
                 ready()
-                await asyncio.Event().wait()  # until the test ends
+                await fleet.is_over.wait()
 
     async def _converge(self, client: ConsulClient, baseline: Change) -> None:
         """Bring all tiers to what they are before the test."""

@@ -21,10 +21,19 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def chefconsul_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServer]:
     """A Consul for this test process, on ports of its own; the one of ``CONSUL_BINARY`` or on the PATH."""
+    from airflow_provider_chefconsul.exceptions import ConsulUnavailable
     from airflow_provider_chefconsul.testing.consul_server import ConsulServer
 
-    with ConsulServer(tmp_path_factory.mktemp("consul")) as server:
-        yield server
+    problem = ""
+    try:
+        server = ConsulServer(tmp_path_factory.mktemp("consul"))
+        server.start()
+    except ConsulUnavailable as error:
+        problem = str(error)
+    if problem:  # not inside of the except, or the text would be shown twice
+        pytest.fail(problem, pytrace=False)
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

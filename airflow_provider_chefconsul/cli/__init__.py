@@ -1,0 +1,1 @@
+"""``airflow chefconsul``: rollouts from a shell."""
