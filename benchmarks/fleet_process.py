@@ -27,15 +27,13 @@ class Usage:
     memory_mb: float
 
 
-def serve(pipe: Connection, port: int, root: str, environment: str, tier: str, size: int, seconds: float) -> None:
+def serve(pipe: Connection, settings: ConsulSettings, environment: str, sizes: dict[str, int]) -> None:
     """Run the fleet: send how long it took to be ready, answer whatever comes with its usage, end at None."""
-    asyncio.run(_serve(pipe, ConsulSettings("127.0.0.1", port, root=root), environment, tier, size, seconds))
+    asyncio.run(_serve(pipe, settings, environment, sizes))
 
 
-async def _serve(
-    pipe: Connection, settings: ConsulSettings, environment: str, tier: str, size: int, seconds: float
-) -> None:
-    plan = plan_fleet({tier: size}, seconds=seconds, seed=1)
+async def _serve(pipe: Connection, settings: ConsulSettings, environment: str, sizes: dict[str, int]) -> None:
+    plan = plan_fleet(sizes, seconds=0)
     async with ConsulClient(settings) as client:
         begun = time.perf_counter()
         async with running(Fleet(client, environment, plan)):

@@ -68,13 +68,13 @@ class Figures:
 
 async def measure(cluster: ConsulCluster, size: int, rounds: int) -> Figures:
     """Let a fleet converge several times."""
-    root = f"{ROOT}/{size}"
-    with _fleet_process(cluster.http_port, root, size) as fleet:
+    settings = ConsulSettings("127.0.0.1", cluster.http_port, root=f"{ROOT}/{size}")
+    with _fleet_process(settings, size) as fleet:
         joined: float = await asyncio.to_thread(fleet.recv)
         assert cluster.server.pid is not None
         consul = psutil.Process(cluster.server.pid)
         took, fleet_cpu, consul_cpu, memory = [], [], [], 0.0
-        async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port, root=root)) as client:
+        async with ConsulClient(settings) as client:
             view = SharedView(client)
             for number in range(rounds):
                 before, consul_before = await _usage(fleet), _cpu_seconds(consul)
@@ -110,10 +110,10 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 
 @contextmanager
-def _fleet_process(port: int, root: str, size: int) -> Iterator[Connection]:
+def _fleet_process(settings: ConsulSettings, size: int) -> Iterator[Connection]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, port, root, ENVIRONMENT, TIER, size, 0.0))
+    process = context.Process(target=serve, args=(theirs, settings, ENVIRONMENT, {TIER: size}))
     process.start()
     try:
         yield ours
@@ -130,9 +130,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="generations for each size")
     parser.add_argument("--json", type=Path, default=DEFAULT_JSON, help="file to write the figures to")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="simulated-fleet-") as name:
-        with ConsulCluster(find_consul(), Path(name) / "consul") as cluster:
-            figures = [asyncio.run(measure(cluster, size, options.rounds)) for size in options.sizes]
+    with (
+        tempfile.TemporaryDirectory(prefix="simulated-fleet-") as name,
+        ConsulCluster(find_consul(), Path(name) / "consul") as cluster,
+    ):
+        figures = [asyncio.run(measure(cluster, size, options.rounds)) for size in options.sizes]
     table = Table(title=f"Simulated fleet (target: {TARGET_SIZE:,} nodes within {TARGET_SECONDS:g} s)")
     for column in ("nodes", "join", "write to verdict", "CPU fleet", "CPU Consul", "memory fleet", ""):
         table.add_column(column, justify="right")

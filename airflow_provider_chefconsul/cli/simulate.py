@@ -40,7 +40,7 @@ def simulate(args: Namespace) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at the end
         sys.exit(CLOSED_PIPE)
     except ChefConsulError as error:
-        print(f"airflow chefconsul simulate: {error}", file=sys.stderr)
+        sys.stderr.write(f"airflow chefconsul simulate: {error}\n")
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
 
 
@@ -65,9 +65,7 @@ async def _simulate(args: Namespace) -> int:
     from airflow_provider_chefconsul.simulator.fleet import Fleet, running
     from airflow_provider_chefconsul.simulator.plan import plan_fleet
 
-    plan = plan_fleet(
-        read_tiers(args.tier), args.fault or (), seed=args.seed, seconds=args.seconds, spread=args.spread
-    )
+    plan = plan_fleet(read_tiers(args.tier), args.fault or (), seed=args.seed, seconds=args.seconds, spread=args.spread)
     async with ConsulHook(args.conn_id).open_view(patience=_PATIENCE) as view:
         fleet = Fleet(view.client, args.environment, plan, tell=_tell)
         async with running(fleet):
@@ -88,4 +86,5 @@ def _introduce(fleet: Fleet, url: str) -> None:
 
 
 def _tell(line: str) -> None:
-    print(f"{datetime.now().astimezone():%H:%M:%S} {line}", flush=True)
+    sys.stdout.write(f"{datetime.now().astimezone():%H:%M:%S} {line}\n")
+    sys.stdout.flush()

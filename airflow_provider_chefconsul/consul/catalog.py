@@ -26,7 +26,7 @@ EXTERNAL_HEALTH = "externalNodeHealth"
 ``serfHealth`` is not theirs to give: once a minute Consul deregisters a node that has it but no agent.
 """
 
-# Only nodes that are not alive: one without such a check (registered from outside, watched by nobody) counts as present.
+# Only nodes that are not alive: one without such a check (registered from outside, no agent) counts as present.
 _NOT_ALIVE = {"filter": f'CheckID == "serfHealth" or CheckID == "{EXTERNAL_HEALTH}"'}
 # An agent that joins is registered by a server at first, and adds its metadata by itself: no change of health, so
 # nothing wakes the query then.

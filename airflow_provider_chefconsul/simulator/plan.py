@@ -154,7 +154,9 @@ def _check_order(node: str, faults: Sequence[Fault]) -> None:
     kinds = [fault.kind for fault in faults]
     for fault in faults:
         if fault.kind is Kind.RETURNS and Kind.ABSENT not in kinds:
-            raise InvalidInput(f"fault {fault.text!r}: {node} never goes absent; say when, as '{node} goes absent at 10s'")
+            raise InvalidInput(
+                f"fault {fault.text!r}: {node} never goes absent; say when, as '{node} goes absent at 10s'"
+            )
         if fault.kind is Kind.JOINS and kinds.count(Kind.JOINS) > 1:
             raise InvalidInput(f"fault {fault.text!r}: {node} joins more than once")
         if fault.kind is Kind.FLAPS and kinds.count(Kind.FLAPS) + kinds.count(Kind.ABSENT) > 1:

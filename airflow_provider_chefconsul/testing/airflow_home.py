@@ -70,14 +70,14 @@ class AirflowHome:
             "is_prepared": self._is_prepared,
             "answer": str(answer),
         }
-        environment = self._environment() | {f"AIRFLOW_CONN_{consul_conn_id.upper()}": _connection(settings)} | env
+        environment = self._environment() | {f"AIRFLOW_CONN_{consul_conn_id.upper()}": _connection(settings)}
         log = self._directory / "run.log"
         with log.open("wb") as output:
             try:
-                subprocess.run(  # noqa: S603 - our own module
+                subprocess.run(
                     [sys.executable, "-m", "airflow_provider_chefconsul.testing.run_dag"],
                     input=json.dumps(question).encode(),
-                    env=environment,
+                    env=environment | dict(env),
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     timeout=timeout.total_seconds(),

@@ -56,8 +56,6 @@ def fleet(chefconsul_server: ConsulServer, chefconsul_airflow: AirflowHome) -> I
 
         def start(**options: Any) -> FleetUnderTest:
             root = f"test-{uuid.uuid4().hex[:12]}"
-            return stack.enter_context(
-                FleetUnderTest(chefconsul_server.settings(root), chefconsul_airflow, **options)
-            )
+            return stack.enter_context(FleetUnderTest(chefconsul_server.settings(root), chefconsul_airflow, **options))
 
         yield start
