@@ -10,16 +10,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput
 
-if TYPE_CHECKING:
-    from airflow_provider_chefconsul.simulator.fleet import Fleet
-
 INTERRUPTED, CLOSED_PIPE, TERMINATED = 130, 141, 143
 _PATIENCE = timedelta(seconds=10)  # somebody sits in front of it
-_SHOWN = 20  # lines that name a node and its fault
 _TIER = re.compile(r"([^=]+)=(\d{1,6})")
 
 
@@ -68,21 +63,10 @@ async def _simulate(args: Namespace) -> int:
     plan = plan_fleet(read_tiers(args.tier), args.fault or (), seed=args.seed, seconds=args.seconds, spread=args.spread)
     async with ConsulHook(args.conn_id).open_view(patience=_PATIENCE) as view:
         fleet = Fleet(view.client, args.environment, plan, tell=_tell)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, fleet.is_over.set)
         async with running(fleet):
-            _introduce(fleet, view.client.settings.url)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, fleet.is_over.set)
             await fleet.is_over.wait()
     return TERMINATED
-
-
-def _introduce(fleet: Fleet, url: str) -> None:
-    sizes = ", ".join(f"{tier}={len(nodes)}" for tier, nodes in fleet.plan.tiers.items())
-    _tell(f"{fleet.environment}: simulated nodes ({sizes}) are in the catalog of {url}; Ctrl-C takes them out again")
-    faults = [f"{node.node}: {fault.text}" for node in fleet.plan.nodes.values() for fault in node.faults]
-    for line in faults[:_SHOWN]:
-        _tell(f"  {line}")
-    if len(faults) > _SHOWN:
-        _tell(f"  and {len(faults) - _SHOWN} more faults")
 
 
 def _tell(line: str) -> None:

@@ -62,6 +62,7 @@ class Fleet:
             await self._roster.claim()
             try:
                 await self._roster.register(plan.node for plan in self.plan.nodes.values() if plan.is_there_at_start)
+                self._progress.introduce(self.plan, self._client.settings.url)
                 await self._live()
             finally:
                 await self._roster.leave()

@@ -10,6 +10,9 @@ from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.simulator.fault import Kind
 from airflow_provider_chefconsul.simulator.node import Ending, NodeRun
+from airflow_provider_chefconsul.simulator.plan import FleetPlan
+
+_SHOWN = 20  # lines that name a node and its fault
 
 
 class Progress:
@@ -21,6 +24,16 @@ class Progress:
         self._active: Counter[str] = Counter()
         self._endings: dict[str, Counter[str]] = {}
         self._since: dict[str, float] = {}
+
+    def introduce(self, plan: FleetPlan, url: str) -> None:
+        """Say which nodes there are, and what will go wrong."""
+        sizes = ", ".join(f"{tier}={len(nodes)}" for tier, nodes in plan.tiers.items())
+        self.tell(f"{self._environment}: simulated nodes ({sizes}) are in the catalog of {url}")
+        faults = [f"{node.node}: {fault.text}" for node in plan.nodes.values() for fault in node.faults]
+        for line in faults[:_SHOWN]:
+            self.tell(line)
+        if len(faults) > _SHOWN:
+            self.tell(f"and {len(faults) - _SHOWN} more faults")
 
     def desire(self, tier: str, desired: DesiredState | MalformedDocument) -> None:
         """Say what is desired of a tier."""
