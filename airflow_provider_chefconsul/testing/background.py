@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ class Background:
         self._live = live
         self._is_settled = threading.Event()
         self._error: BaseException | None = None
+        self._is_told = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="chefconsul-fleet")
@@ -33,6 +35,7 @@ class Background:
     def check(self) -> None:
         """Raise the error that ended the coroutine, if one has."""
         if self._error is not None:
+            self._is_told = True
             raise self._error
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -42,11 +45,11 @@ class Background:
 
     def stop(self) -> None:
         """Cancel the coroutine, wait for its end and raise its error, if it had one that was not raised yet."""
-        is_known = self._error is not None
-        if self._loop is not None and self._task is not None and not is_known:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        if self._loop is not None and self._task is not None:
+            with suppress(RuntimeError):  # the loop is closed: the coroutine has ended by itself
+                self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
-        if not is_known:
+        if not self._is_told:
             self.check()
 
     def _run(self) -> None:

@@ -130,6 +130,7 @@ class FleetUnderTest:
         """What a tier looks like now."""
         if tier not in self._plan.tiers:
             raise InvalidInput(f"there is no tier {tier}; the fleet has {', '.join(self._plan.tiers)}")
+        self._life.check()
         return self._life.call(self._look(tier))
 
     async def _look(self, tier: str) -> TierOutcome:
