@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from airflow_provider_chefconsul.rollout.desired import Assignment
 from airflow_provider_chefconsul.rollout.document import SCHEMA, Document, read_document, shown
+from airflow_provider_chefconsul.rollout.one_line import one_line
 
 MESSAGE_LIMIT = 2000
 
@@ -31,8 +32,7 @@ class RunError:
 
     def __str__(self) -> str:
         """One line for logs."""
-        message = " ".join(self.message.split())
-        return f"{self.kind}: {message}" + (f" in {self.resource}" if self.resource else "")
+        return one_line(f"{self.kind}: {self.message}" + (f" in {self.resource}" if self.resource else ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,14 +78,14 @@ def test_waits_for_the_last_report(sense, tier):
 @pytest.mark.parametrize(
     ("report", "line"),
     [
-        (None, "web-2: not_reported: has never reported"),
-        (make_report("web-2", generation=6).to_json(), "web-2: old_generation: succeeded on generation 6"),
-        (make_report("web-2", state="off").to_json(), "web-2: wrong_state: reports state off, not converged"),
-        ("{", "web-2: malformed_report: {root}/demo/web/nodes/web-2: not JSON"),
-        ('{"schema": 2}', "web-2: malformed_report: {root}/demo/web/nodes/web-2: schema 2 is unknown"),
+        (None, "web-2: not reported: has never reported; run chef-client on it"),
+        (make_report("web-2", generation=6).to_json(), "web-2: last ran generation 6 (succeeded "),
+        (make_report("web-2", state="off").to_json(), "web-2: reports state off, not converged, on generation 7"),
+        ("{", "web-2: its report cannot be read: {root}/demo/web/nodes/web-2: not JSON"),
+        ('{"schema": 2}', "web-2: its report cannot be read: {root}/demo/web/nodes/web-2: schema 2 is unknown"),
         (
             make_report("web-9").to_json(),
-            "web-2: malformed_report: {root}/demo/web/nodes/web-2: is a report of node web-9",
+            "web-2: its report cannot be read: {root}/demo/web/nodes/web-2: is a report of node web-9",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_old_failure_is_history_after_a_clear(sense, tier, capsys):
     tier["demo/web/nodes/web-2"] = make_failure("web-2").to_json()
     with pytest.raises(AirflowSensorTimeout):
         sense(make_context(try_number=2))
-    assert "web-2: failed_earlier" in capsys.readouterr().out
+    assert "web-2: failed converging generation 7 before this try" in capsys.readouterr().out
 
     def fail_again():
         time.sleep(0.3)
