@@ -31,10 +31,14 @@ _FIRST_LOOK = timedelta(seconds=3)  # however late the wait is resumed: its trig
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """A wait's last verdict, and the wait as it stands, to be gone on with."""
+    """A wait's last verdict, the wait as it stands, to be gone on with, and what the verdict rests on.
+
+    :param snapshot: None when the tier was never seen.
+    """
 
     verdict: Verdict
     wait: Wait
+    snapshot: TierSnapshot | None = None
 
 
 async def wait_for_tiers(
@@ -115,7 +119,7 @@ class _TierWait:
                     async for self.last in watch:
                         self.trouble = None
                         wait, verdict = await self._judge(wait, self.last)
-                        record(self.tier, WaitResult(verdict, wait))
+                        record(self.tier, WaitResult(verdict, wait, self.last))
                         moment = min(limit, wait.next_moment(self.policy))
                         timeout.reschedule(asyncio.get_running_loop().time() + _seconds_until(moment))
             except ConsulUnavailable as error:
@@ -128,7 +132,7 @@ class _TierWait:
                 await asyncio.sleep(_BACKOFF)
             except TimeoutError:
                 if moment >= limit:
-                    record(self.tier, WaitResult(self._judge_at(limit, wait), wait))
+                    record(self.tier, WaitResult(self._judge_at(limit, wait), wait, self.last))
                     return
                 # Time alone may have changed the verdict: look once more, and judge by that.
                 moment = min(limit, datetime.now(UTC) + _FIRST_LOOK)
@@ -137,8 +141,8 @@ class _TierWait:
         wait, verdict = self._hold(wait, snapshot)
         if isinstance(verdict, Failed):
             # It is final, and a server that has just been elected may have answered from an old state: look again.
-            snapshot = await self.view.snapshot(self.environment, self.tier, self.selector)
-            wait, verdict = self._hold(wait, snapshot)
+            self.last = await self.view.snapshot(self.environment, self.tier, self.selector)
+            wait, verdict = self._hold(wait, self.last)
         line = f"{self.environment}/{self.tier} generation {wait.generation}: {verdict.summary}"
         if isinstance(verdict, Waiting) and wait.holding_since is not None:
             line += f"; this must hold for {self.policy.min_healthy_time}"

@@ -26,6 +26,7 @@ from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.membership import Selector, parse_members
 from airflow_provider_chefconsul.rollout.name import check_name, check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.rollout.wave import parse_wave
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
@@ -118,7 +119,7 @@ class SetDesiredStateOperator(BaseOperator):
         self.on_stale = check_on_stale(on_stale)
         self.wait = None if wait is None else check_policy("wait", wait)
         self.members = members
-        self.force = force
+        self.force = check_switch("force", force)
         self.consul_conn_id = consul_conn_id
         self.deferrable = deferrable
 

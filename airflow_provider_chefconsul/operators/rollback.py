@@ -25,6 +25,7 @@ from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.rollout.rollback import RollBack
+from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 
@@ -82,7 +83,7 @@ class RollBackOperator(BaseOperator):
         self.environment = environment
         self.tier = tier
         self.to = to
-        self.only_own = only_own
+        self.only_own = check_switch("only_own", only_own)
         self.generation = generation
         self._has_generation = generation is not None
         self.sequence = sequence
