@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.rollout.explain import describe_assignment
+from airflow_provider_chefconsul.rollout.one_line import one_line
 from airflow_provider_chefconsul.simulator.fault import Kind
 from airflow_provider_chefconsul.simulator.node import Ending, NodeRun
 from airflow_provider_chefconsul.simulator.plan import FleetPlan
@@ -19,11 +21,16 @@ class Progress:
     """The lines: what is desired, each run that does not end well, and how the nodes of a tier ended."""
 
     def __init__(self, environment: str, tell: Callable[[str], None]) -> None:
-        self.tell = tell
+        self._tell = tell
         self._environment = environment
         self._active: Counter[str] = Counter()
+        self._hanging: dict[str, set[str]] = {}
         self._endings: dict[str, Counter[str]] = {}
         self._since: dict[str, float] = {}
+
+    def tell(self, line: str) -> None:
+        """Tell a line; what comes from Consul is made printable."""
+        self._tell(one_line(line))
 
     def introduce(self, plan: FleetPlan, url: str) -> None:
         """Say which nodes there are, and what will go wrong."""
@@ -37,24 +44,26 @@ class Progress:
 
     def desire(self, tier: str, desired: DesiredState | MalformedDocument) -> None:
         """Say what is desired of a tier."""
-        text = str(desired) if isinstance(desired, MalformedDocument) else _describe(desired)
+        text = str(desired) if isinstance(desired, MalformedDocument) else describe_assignment(desired)
         self.tell(f"{self._environment}/{tier}: {text}")
 
     def note(self, run: NodeRun) -> None:
         """Take note of a run that begins or ends."""
-        hangs = run.fault is not None and run.fault.kind is Kind.HANGS
-        match run.ending:
-            case Ending.RUNNING:
-                if not self._active[run.tier]:
-                    self._endings[run.tier], self._since[run.tier] = Counter(), time.monotonic()
-                if hangs:
-                    self._tell_fault(run, "hangs")
-                else:
-                    self._active[run.tier] += 1
-            case _ if not hangs:
-                self._end(run)
+        hanging = self._hanging.setdefault(run.tier, set())
+        if run.fault is not None and run.fault.kind is Kind.HANGS:
+            if run.ending is Ending.RUNNING:
+                hanging.add(run.node)
+                self._tell_fault(run, "hangs")
+            else:
+                hanging.discard(run.node)
+        elif run.ending is Ending.RUNNING:
+            if not self._active[run.tier]:
+                self._endings[run.tier], self._since[run.tier] = Counter(), time.monotonic()
+            self._active[run.tier] += 1
+        else:
+            self._end(run, len(hanging))
 
-    def _end(self, run: NodeRun) -> None:
+    def _end(self, run: NodeRun, hanging: int) -> None:
         if run.ending is Ending.FAILED:
             self._tell_fault(run, "fails")
         elif run.ending is Ending.MALFORMED:
@@ -62,20 +71,11 @@ class Progress:
         self._active[run.tier] -= 1
         self._endings[run.tier][run.ending] += 1
         if not self._active[run.tier] and run.ending is not Ending.CUT_OFF:
-            endings = ", ".join(f"{count} {ending}" for ending, count in self._endings[run.tier].items())
+            endings = [f"{count} {ending}" for ending, count in self._endings[run.tier].items()]
+            endings += [f"{hanging} still hanging"] if hanging else []
             seconds = time.monotonic() - self._since[run.tier]
-            self.tell(f"{self._environment}/{run.tier}: runs ended: {endings}, in {seconds:.1f} s")
+            self.tell(f"{self._environment}/{run.tier}: runs ended: {', '.join(endings)}, in {seconds:.1f} s")
 
     def _tell_fault(self, run: NodeRun, what: str) -> None:
         if run.fault is not None:
             self.tell(f"{run.node} {what} ({run.fault.text})")
-
-
-def _describe(desired: DesiredState) -> str:
-    text = _describe_assignment(desired.stable)
-    return f"{text}; canary {_describe_assignment(desired.canary.assignment)}" if desired.canary else text
-
-
-def _describe_assignment(assignment: Assignment) -> str:
-    values = "".join(f", {name}={value}" for name, value in assignment.values.items())
-    return f"generation {assignment.generation} is {assignment.state}{values}"

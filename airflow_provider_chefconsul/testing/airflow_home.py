@@ -70,7 +70,10 @@ class AirflowHome:
             "is_prepared": self._is_prepared,
             "answer": str(answer),
         }
-        environment = self._environment() | {f"AIRFLOW_CONN_{consul_conn_id.upper()}": _connection(settings)}
+        environment = self._environment() | {
+            f"AIRFLOW_CONN_{consul_conn_id.upper()}": _connection(settings),
+            "CONSUL_HTTP_ADDR": settings.url,  # also for tasks that ask Consul by themselves
+        }
         log = self._directory / "run.log"
         with log.open("wb") as output:
             try:
@@ -94,8 +97,8 @@ class AirflowHome:
         return DagRunResult(found["state"], found["tasks"], log.read_text(errors="replace"))
 
     def _environment(self) -> dict[str, str]:
-        """This process's environment without its Airflow, and above all without its connections."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        """This process's environment without its Airflow and its Consul, above all without their connections."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CONSUL_"))}
         dags = self._directory / "dags"  # empty: the Dag comes from the author's file
         dags.mkdir(exist_ok=True)
         return kept | {

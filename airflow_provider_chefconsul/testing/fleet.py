@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -16,9 +16,10 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.change import Change
 from airflow_provider_chefconsul.rollout.convergence import Converged, Wait
 from airflow_provider_chefconsul.rollout.desired import DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.rollout.explain import explain_tier
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.standing import Standing, judge
+from airflow_provider_chefconsul.rollout.standing import Standing
 from airflow_provider_chefconsul.simulator.fleet import Fleet, running
 from airflow_provider_chefconsul.simulator.node import NodeRun
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
@@ -33,11 +34,14 @@ class TierOutcome:
     """What a tier looks like.
 
     :param desired: its desired state; None when it has none.
-    :param standings: where each member stands towards its assignment, such as ``converged`` or ``failed``.
+    :param standings: where each member stands towards its assignment, such as ``converged`` or ``failed``; None where
+        it has none.
+    :param explanation: all of it in words, such as for the message of an assertion.
     """
 
     desired: DesiredState | None
-    standings: Mapping[str, Standing]
+    standings: Mapping[str, Standing | None]
+    explanation: str = field(repr=False)
 
 
 class FleetUnderTest:
@@ -136,13 +140,13 @@ class FleetUnderTest:
     async def _look(self, tier: str) -> TierOutcome:
         async with ConsulClient(self.settings) as client:
             snapshot = await SharedView(client).snapshot(self.environment, tier, ServiceMembers(tier))
-        if not isinstance(snapshot.desired, DesiredState):
-            return TierOutcome(None, {})
-        standings = {
-            node: judge(member, snapshot.desired.assignment_for(node), snapshot.evidence.get(node))[0]
-            for node, member in snapshot.members.items()
-        }
-        return TierOutcome(snapshot.desired, standings)
+        told = explain_tier(self.environment, tier, snapshot, now=datetime.now(UTC))
+        lines = (told.headline, *told.obstacles, *map(str, told.nodes.values()))
+        return TierOutcome(
+            snapshot.desired if isinstance(snapshot.desired, DesiredState) else None,
+            {node: each.standing for node, each in told.nodes.items()},
+            "\n".join(lines),
+        )
 
     def __enter__(self) -> Self:
         self._life.start()

@@ -103,7 +103,7 @@ def test_signal_takes_all_nodes_out_of_the_catalog(cluster, consul_root, consul_
     assert lines[0].startswith("demo: simulated nodes (web=3, db=1) are in the catalog of http://127.0.0.1:")
     assert lines[1:4] == [
         "web-2: web-2 fails in converged",
-        "demo/web: generation 1 is converged, release=1",
+        "demo/web: assigned generation 1, state converged, release=1",
         "web-2 fails (web-2 fails in converged)",
     ]
     assert lines[-1].startswith("demo/web: runs ended: ")

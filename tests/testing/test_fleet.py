@@ -23,7 +23,8 @@ with DAG("upgrade", schedule=None, params={"release": "0"}):
 
     @task
     def check():
-        assert "AIRFLOW_CONN_PRODUCTION" not in os.environ
+        assert not {"AIRFLOW_CONN_PRODUCTION", "CONSUL_HTTP_TOKEN"} & set(os.environ)
+        assert os.environ["CONSUL_HTTP_ADDR"] == "http://127.0.0.1:PORT"
         return [os.environ["AIRFLOW_VAR_COLOUR"]]
 
     @task
@@ -70,11 +71,13 @@ def write(directory: Path, text: str, name: str = "dag.py") -> Path:
 def test_dag_runs_against_the_fleet(start_fleet: StartFleet, tmp_path, monkeypatch):
     """With triggers, a connection of its own name, a file beside it, variables, and tasks that are not run."""
     monkeypatch.setenv("AIRFLOW_CONN_PRODUCTION", "consul://production:8500")
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", "http://production:8500")
+    monkeypatch.setenv("CONSUL_HTTP_TOKEN", "secret")
     write(tmp_path, 'CONNECTION = "consul_staging"\n', "beside.py")
     nodes = start_fleet(web=3, db=1, **BEFORE)
     moment = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
     result = nodes.run(
-        write(tmp_path, ROLLOUT),
+        write(tmp_path, ROLLOUT.replace("PORT", str(nodes.settings.port))),
         conf={"release": "2.5.0"},
         logical_date=moment,
         consul_conn_id="consul_staging",
@@ -129,7 +132,9 @@ def test_fault_that_hits_before_the_test_begins_is_an_error(start_fleet: StartFl
     with pytest.raises(InvalidInput, match=r"tier web does not get to where .* 'web-7 fails with release=2.5.0'"):
         start_fleet(web=3, faults=["web-2 fails"], **BEFORE)
     nodes = start_fleet(web=3, faults=["web-2 fails with release=2.5.0"], **BEFORE)
-    assert set(nodes.tier("web").standings.values()) == {"converged"}
+    outcome = nodes.tier("web")
+    assert set(outcome.standings.values()) == {"converged"}
+    assert outcome.explanation.splitlines()[0].startswith("demo/web: 3 of 3 members converged, ")
 
 
 def test_two_fleets_of_one_test_must_not_mix(start_fleet: StartFleet):
