@@ -1,0 +1,47 @@
+"""Tiers as a terminal shows them: what is desired, what holds them up, and the table of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from airflow_provider_chefconsul.cli.table import nodes_table
+from airflow_provider_chefconsul.rollout.one_line import one_line
+from airflow_provider_chefconsul.rollout.tier_status import NodeStatus, TierStatus
+
+_LISTED = 50  # nodes of a tier; of a larger one only those that hold it up, and of these no more
+
+
+def render(
+    statuses: Iterable[TierStatus], *, now: datetime, width: int, lists_all: bool, above: str = ""
+) -> RenderableType:
+    """What is desired of each tier and what holds it up, and the table of nodes.
+
+    :param lists_all: every node, also of a large tier.
+    :param above: a line to begin with.
+    """
+    lines: list[Text] = [Text(one_line(above), "bold")] if above else []
+    listed: dict[str, list[NodeStatus]] = {}
+    for status in statuses:
+        lines += _describe(status)
+        chosen = list(status.nodes.values())
+        if len(chosen) > _LISTED and not lists_all:
+            chosen = [node for node in chosen if not node.has_converged][:_LISTED]
+            lines.append(
+                Text(f"  {len(chosen)} of {len(status.nodes)} nodes are listed; --all lists the others", "dim")
+            )
+        if chosen:
+            listed[status.tier] = chosen
+    return Group(*lines, nodes_table(listed, now=now, width=width)) if listed else Group(*lines)
+
+
+def _describe(status: TierStatus) -> Iterator[Text]:
+    explanation = status.explanation
+    yield Text(one_line(explanation.headline), "bold green" if status.has_converged else "bold")
+    if explanation.written:
+        yield Text(f"  {one_line(explanation.written)}", "dim")
+    for obstacle in explanation.obstacles:
+        yield Text(f"  {one_line(obstacle)}", "yellow")
