@@ -31,7 +31,7 @@ async def history_command(args: Namespace, output: Output) -> ExitCode:
     if output.is_json:
         output.document({"environment": args.environment, "tier": args.tier, "generations": entries})
     else:
-        output.line(f"{args.environment}/{args.tier}: {len(entries)} generations; * is assigned now", style="bold")
+        output.line(f"{args.environment}/{args.tier}: the history of its generations; * is assigned now", style="bold")
         output.show(_table(entries, is_wide=output.console.width >= WIDE))
     return ExitCode.OK
 

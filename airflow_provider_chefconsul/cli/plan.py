@@ -48,7 +48,7 @@ def _decision(step: Step) -> str:
         case Refused(reason):
             return f"refused: {reason}"
         case decision:
-            return describe_decision(decision)
+            return describe_decision(decision, done="would write")
 
 
 def _difference(difference: Difference) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from airflow_provider_chefconsul.cli.table import nodes_table
@@ -23,7 +24,7 @@ def render(
     :param lists_all: every node, also of a large tier.
     :param above: a line to begin with.
     """
-    lines: list[Text] = [Text(one_line(above), "bold")] if above else []
+    lines: list[RenderableType] = [Text(one_line(above), "bold")] if above else []
     listed: dict[str, list[NodeStatus]] = {}
     for status in statuses:
         lines += _describe(status)
@@ -38,10 +39,14 @@ def render(
     return Group(*lines, nodes_table(listed, now=now, width=width)) if listed else Group(*lines)
 
 
-def _describe(status: TierStatus) -> Iterator[Text]:
+def _describe(status: TierStatus) -> Iterator[RenderableType]:
     explanation = status.explanation
     yield Text(one_line(explanation.headline), "bold green" if status.has_converged else "bold")
     if explanation.written:
-        yield Text(f"  {one_line(explanation.written)}", "dim")
+        yield _indented(explanation.written, "dim")
     for obstacle in explanation.obstacles:
-        yield Text(f"  {one_line(obstacle)}", "yellow")
+        yield _indented(obstacle, "yellow")
+
+
+def _indented(text: str, style: str) -> Padding:
+    return Padding(Text(one_line(text), style), (0, 0, 0, 2))

@@ -14,7 +14,8 @@ from airflow_provider_chefconsul.rollout.standing import Standing
 from airflow_provider_chefconsul.rollout.tier_status import NodeStatus
 
 WIDE = 100  # columns of a terminal, from which on all is shown
-_LONGEST_NAME = {True: 40, False: 20}
+_LONGEST_NAME = {True: 40, False: 16}
+_LONGEST_WHY = 60  # characters, on a narrow terminal
 _STYLES = {
     Standing.CONVERGED: "green",
     Standing.RUNNING: "yellow",
@@ -34,14 +35,14 @@ def nodes_table(tiers: Mapping[str, Sequence[NodeStatus]], *, now: datetime, wid
     :param width: columns of the terminal.
     """
     is_wide = width >= WIDE
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, expand=False)
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     headings = ("tier", "node", "agent", "assigned", "reported", "standing", "age", "why")
     for heading in headings if is_wide else ("node", "gen", "standing", "age", "why"):
         table.add_column(
             heading,
             justify="right" if heading in {"age", "gen"} else "left",
-            no_wrap=not (is_wide and heading == "why"),
-            overflow="fold" if is_wide and heading == "why" else "ellipsis",
+            no_wrap=heading != "why",  # alone it gives way when the terminal is too narrow
+            overflow="fold" if heading == "why" else "ellipsis",
             max_width=_LONGEST_NAME[is_wide] if heading in {"node", "tier"} else None,
         )
     for tier, nodes in tiers.items():
@@ -67,15 +68,18 @@ def _narrow(node: NodeStatus, now: datetime) -> list[Text]:
     return [
         Text(one_line(node.member.node)),
         Text(str(node.assigned.generation) if node.assigned else "-"),
-        *_standing(node, now),
+        *_standing(node, now, longest_why=_LONGEST_WHY),
     ]
 
 
-def _standing(node: NodeStatus, now: datetime) -> Iterable[Text]:
+def _standing(node: NodeStatus, now: datetime, *, longest_why: int | None = None) -> Iterable[Text]:
+    why = one_line(node.why)
+    if longest_why is not None and len(why) > longest_why:
+        why = f"{why[:longest_why]}…"
     return (
         Text(node.standing or "-", _STYLES.get(node.standing, "bold red")),
         Text(_age(node.since, now)),
-        Text(one_line(node.why)),
+        Text(why),
     )
 
 

@@ -18,5 +18,5 @@ def who_writes(command: str) -> Writer:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name; OSError since Python 3.13
         user = "somebody"
-    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Writer(COMMAND_LINE, f"{user}@{socket.gethostname()} {now}", command)
