@@ -7,7 +7,9 @@ from airflow_provider_chefconsul.rollout.tier_status import NodeStatus, TierStat
 _NAMED = 20  # nodes that one change names
 
 
-def changes_between(before: TierStatus | None, after: TierStatus, *, lists_all: bool = False) -> list[str]:
+def changes_between(
+    environment: str, before: TierStatus | None, after: TierStatus, *, lists_all: bool = False
+) -> list[str]:
     """The tier's headline where it differs, and a line for each node that stands otherwise.
 
     :param before: None at the first look, when only nodes that hold the tier up are named.
@@ -15,14 +17,15 @@ def changes_between(before: TierStatus | None, after: TierStatus, *, lists_all: 
     """
     lines = [] if before and before.explanation.headline == after.explanation.headline else [after.explanation.headline]
     known = before.nodes if before else {}
+    where = f"{environment}/{after.tier}"
     changed = [
-        f"  {after.explanation.nodes[name]}"
+        f"{where} {after.explanation.nodes[name]}"
         for name, node in after.nodes.items()
         if _gist(known.get(name)) != _gist(node) and (before or not node.has_converged)
     ]
-    changed += [f"  {name}: is no member any more" for name in known if name not in after.nodes]
+    changed += [f"{where} {name}: is no member any more" for name in known if name not in after.nodes]
     if len(changed) > _NAMED and not lists_all:
-        changed = [*changed[:_NAMED], f"  … and {len(changed) - _NAMED} nodes more; --all names them"]
+        changed = [*changed[:_NAMED], f"{where} … and {len(changed) - _NAMED} nodes more; --all names them"]
     return lines + changed
 
 

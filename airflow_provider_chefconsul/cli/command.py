@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
+import sys
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 Command = Callable[[Namespace, Output], Awaitable[ExitCode]]
-_PATIENCE = timedelta(seconds=10)  # somebody sits in front of it
+PATIENCE = timedelta(seconds=10)  # somebody sits in front of it
 _TERMINATED = 128 + signal.SIGTERM
 
 
@@ -40,6 +42,7 @@ def command(function: Command) -> Callable[[Namespace], NoReturn]:
 
 def _run(function: Command, args: Namespace) -> int:
     before = signal.signal(signal.SIGTERM, _terminate)  # so that a terminal is left clean
+    _log_to_standard_error()
     output = Output(is_json=getattr(args, "output", "table") == "json")
     try:
         return asyncio.run(_await(function(args, output)))
@@ -55,6 +58,13 @@ def _run(function: Command, args: Namespace) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
+def _log_to_standard_error() -> None:
+    """Keep Airflow's log out of what scripts read; Airflow 3.3 does so itself."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
+            handler.setStream(sys.stderr)
+
+
 async def _await(command: Awaitable[ExitCode]) -> ExitCode:
     return await command
 
@@ -64,14 +74,16 @@ def _terminate(_signum: int, _frame: FrameType | None) -> None:
 
 
 @asynccontextmanager
-async def open_view(args: Namespace) -> AsyncGenerator[SharedView]:
+async def open_view(args: Namespace, *, patience: timedelta | None = None) -> AsyncGenerator[SharedView]:
     """The shared data view of the connection that ``--conn-id`` names.
 
+    :param patience: how long reads and writes are tried again while Consul is unavailable; None is
+        :data:`PATIENCE`.
     :raises InvalidInput: Airflow has no such connection, or it cannot be used.
     """
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"  # as Airflow's own commands do: look into the database, too
     try:
-        async with ConsulHook(args.conn_id).open_view(patience=_PATIENCE) as view:
+        async with ConsulHook(args.conn_id).open_view(patience=patience or PATIENCE) as view:
             yield view
     except AirflowNotFoundException as error:
         raise InvalidInput(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from airflow_provider_chefconsul.cli.argument import read_selectors
 from airflow_provider_chefconsul.cli.command import command, open_view
@@ -16,11 +16,13 @@ from airflow_provider_chefconsul.cli.watch import Watch
 from airflow_provider_chefconsul.consul.overview import read_lease
 from airflow_provider_chefconsul.rollout.tier_status import tier_status
 
+_PATIENCE_OF_WATCH = timedelta(seconds=2)  # then it says that Consul is away, and goes on
+
 
 @command
 async def status_command(args: Namespace, output: Output) -> ExitCode:
     """Show the tiers once, or go on with ``--watch``."""
-    async with open_view(args) as view:
+    async with open_view(args, patience=_PATIENCE_OF_WATCH if args.watch else None) as view:
         tiers = await find_tiers(view, args.environment, args.tier)
         if args.watch:
             await Watch(view, args, output).run(tiers)

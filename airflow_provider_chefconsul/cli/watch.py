@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from argparse import Namespace
-from collections.abc import Iterable
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
@@ -50,10 +51,9 @@ class Watch:
 
     async def run(self, tiers: Iterable[str]) -> NoReturn:
         """Follow the tiers, and when none was named also those that are declared meanwhile."""
-        if not self.is_live:
-            await self._follow_all(tiers)
         # In a thread of its own Live draws again by itself: ages grow although nothing changes.
-        with Live(get_renderable=self._render, console=self.output.console, screen=True, refresh_per_second=2):
+        live = Live(get_renderable=self._render, console=self.output.console, screen=True, refresh_per_second=2)
+        with _without_warnings(), live if self.is_live else nullcontext():
             await self._follow_all(tiers)
 
     async def _follow_all(self, tiers: Iterable[str]) -> NoReturn:
@@ -104,7 +104,7 @@ class Watch:
         before, self.statuses[tier] = self.statuses.get(tier), status
         if self.is_live:
             return
-        lines = changes_between(before, status, lists_all=self.args.all)
+        lines = changes_between(self.args.environment, before, status, lists_all=self.args.all)
         if lines and self.output.is_json:
             fields = {"at": now.isoformat(), "environment": self.args.environment, **tier_fields(status)}
             self.output.document(fields, is_one_line=True)
@@ -120,6 +120,18 @@ class Watch:
         above = f"{_clock(now)} UTC {self.args.environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
         ordered = [statuses[tier] for tier in sorted(statuses)]
         return render(ordered, now=now, width=console.width, lists_all=self.args.all, above=above)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep this package's log off the screen: that Consul is away is shown there."""
+    logger = logging.getLogger("airflow_provider_chefconsul")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _clock(moment: datetime) -> str:
