@@ -17,11 +17,18 @@ _LISTED = 50  # nodes of a tier; of a larger one only those that hold it up, and
 
 
 def render(
-    statuses: Iterable[TierStatus], *, now: datetime, width: int, lists_all: bool, above: str = ""
+    statuses: Iterable[TierStatus],
+    *,
+    now: datetime,
+    width: int,
+    lists_all: bool,
+    height: int | None = None,
+    above: str = "",
 ) -> RenderableType:
     """What is desired of each tier and what holds it up, and the table of nodes.
 
     :param lists_all: every node, also of a large tier.
+    :param height: lines of a screen, below which nothing can be seen; None for output that scrolls.
     :param above: a line to begin with.
     """
     lines: list[RenderableType] = [Text(one_line(above), "bold")] if above else []
@@ -35,7 +42,7 @@ def render(
                 Text(f"  {len(chosen)} of {len(status.nodes)} nodes are listed; --all lists the others", "dim")
             )
         if chosen:
-            listed[status.tier] = chosen
+            listed[status.tier] = chosen[:height]
     return Group(*lines, nodes_table(listed, now=now, width=width)) if listed else Group(*lines)
 
 

@@ -119,7 +119,9 @@ class Watch:
         trouble = next(iter(troubles.values()), "")
         above = f"{_clock(now)} UTC {self.args.environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
         ordered = [statuses[tier] for tier in sorted(statuses)]
-        return render(ordered, now=now, width=console.width, lists_all=self.args.all, above=above)
+        return render(
+            ordered, now=now, width=console.width, height=console.height, lists_all=self.args.all, above=above
+        )
 
 
 @contextmanager
