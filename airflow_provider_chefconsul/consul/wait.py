@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -39,6 +39,38 @@ class WaitResult:
     verdict: Verdict
     wait: Wait
     snapshot: TierSnapshot | None = None
+
+
+async def begin_waits(
+    view: SharedView,
+    environment: str,
+    tiers: Sequence[str],
+    *,
+    generations: Mapping[str, int] | None,
+    timeout: timedelta,
+    is_first_try: bool = True,
+    nudged_at: int | None = None,
+) -> dict[str, Wait]:
+    """Describe waits for tiers that begin now, by tier.
+
+    :param generations: by tier; None is the one that each tier desires now.
+    :param timeout: how long this try may take.
+    :param is_first_try: whether failures that were reported before now count; on a later try they are history.
+    :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
+    :raises NoDesiredState: a tier has none, and no generation was given.
+    :raises MalformedDocument: it cannot be read.
+    """
+    deadline = datetime.now(UTC) + timeout
+    waits = {}
+    for tier in tiers:
+        record = await view.read(environment, tier)
+        if generations is None:
+            generation = max(record.required_desired(f"{environment}/{tier}").generations)
+        else:
+            generation = generations[tier]
+        history = record.index if nudged_at is None else nudged_at
+        waits[tier] = Wait(generation, deadline, failures_after=0 if is_first_try else history)
+    return waits
 
 
 async def wait_for_tiers(
