@@ -35,10 +35,11 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.triggers.{name}" for name in ("converged", "lease", "remote_exec", "ssh_chef")
+                    f"{_PACKAGE}.triggers.{name}" for name in ("converged", "event", "lease", "remote_exec", "ssh_chef")
                 ],
             }
         ],
+        "asset-uris": [{"schemes": ["consul"], "handler": f"{_PACKAGE}.assets.normalize_uri"}],
         "extra-links": [f"{_PACKAGE}.links.DesiredStateLink"],
         "connection-types": [
             {
