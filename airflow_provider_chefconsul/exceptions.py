@@ -76,3 +76,7 @@ class RequestRejected(ConsulError):
 
 class SessionLost(ConsulError):
     """A remote execution lost its Consul session, so its nodes can no longer report to it."""
+
+
+class Drifted(ChefConsulError):
+    """More nodes than may be do not match what they were assigned, or nobody can say whether they do."""

@@ -29,6 +29,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     from airflow.state import AssetScope, get_state_backend
     from sqlalchemy import select
 
+    assert settings.Session is not None
     session = settings.Session()  # the thread's own, which holds the event
     asset = asset_event.asset
     asset_id = session.scalar(select(AssetModel.id).where(AssetModel.name == asset.name, AssetModel.uri == asset.uri))

@@ -26,7 +26,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.operators.{name}" for name in ("desired_state", "chef", "ssh_chef", "lease")
+                    f"{_PACKAGE}.operators.{name}" for name in ("audit", "desired_state", "chef", "ssh_chef", "lease")
                 ],
             }
         ],

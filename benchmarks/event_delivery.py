@@ -4,8 +4,8 @@
 
 A real Airflow, a real Consul, and a Dag that an asset of DesiredStateChangedTrigger starts. Each kill is a SIGKILL: by
 turns of the whole triggerer at a random moment, of the whole triggerer as soon as a further event stands in Airflow's
-database, and of the process in which its triggers run. A new triggerer is started at once. Exits with 1 when an event is
-lost or doubled, or is not in exactly one Dag run.
+database, and of the process in which its triggers run. A new triggerer is started at once. Exits with 1 when an event
+is lost or doubled, or is not in exactly one Dag run.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from demo.standalone import AirflowStandalone
 
 DAG_ID = "on_change"
 ENVIRONMENT, TIER = "bench", "web"
-PAUSE = (0.3, 1.5)  # seconds between two generations
+PAUSE = (0.5, 2.5)  # seconds between two generations
 PATIENCE = 180.0  # seconds for what is left after the last one
 DEFAULT_JSON = Path("build/benchmarks/event_delivery.json")
 DAG = f'''
@@ -68,7 +68,7 @@ class Figures:
     """
 
     generations: int
-    kills: Counter[str] = field(default_factory=Counter)
+    kills: dict[str, int] = field(default_factory=dict)
     events: int = 0
     runs: int = 0
     failed_runs: int = 0
@@ -121,7 +121,7 @@ class Triggerer:
             assert time.monotonic() < gone, "the triggerer does not end"
             time.sleep(0.1)
         log = (self._airflow.home / f"triggerer-{len(self._own)}.log").open("wb")
-        command = [Path(sys.executable).parent / "airflow", "triggerer"]
+        command = [str(Path(sys.executable).parent / "airflow"), "triggerer"]
         with log:
             started = subprocess.Popen(
                 command, env=self._airflow.environment, cwd=self._airflow.home, stdout=log, stderr=subprocess.STDOUT
@@ -157,20 +157,26 @@ async def write(view: SharedView, count: int) -> None:
         await asyncio.sleep(random.uniform(*PAUSE))
 
 
-async def kill_again_and_again(triggerer: Triggerer, home: Path, figures: Figures, kills: int, spread: float) -> None:
-    """Kill in each of the ways by turns, over so many seconds."""
+async def kill_again_and_again(triggerer: Triggerer, home: Path, figures: Figures, kills: int) -> None:
+    """Kill in each of the ways by turns, whenever events have begun to come."""
     ways = ("at random", "after an event", "its runner")
     for number in range(kills):
-        await asyncio.sleep(random.uniform(0.5, 1.5) * spread / kills)
         way = ways[number % len(ways)]
+        await further_event(home)
         if way == "after an event":
-            before = len(keys_in_database(home))
-            waited = time.monotonic()
-            while len(keys_in_database(home)) == before and time.monotonic() - waited < 60:
-                await asyncio.sleep(0.005)
+            await further_event(home)
+        else:
+            await asyncio.sleep(random.uniform(0, 4))
         await asyncio.to_thread(triggerer.kill, only_runner=way == "its runner")
-        figures.kills[way] += 1
+        figures.kills[way] = figures.kills.get(way, 0) + 1
         print(f"killed {way}; {len(keys_in_database(home))} events so far", flush=True)
+
+
+async def further_event(home: Path) -> None:
+    """Wait until Airflow's database holds one more event."""
+    before, give_up = len(keys_in_database(home)), time.monotonic() + PATIENCE
+    while len(keys_in_database(home)) == before and time.monotonic() < give_up:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
 
 
 async def run(airflow: AirflowStandalone, consul_port: int, generations: int, kills: int) -> Figures:
@@ -180,9 +186,8 @@ async def run(airflow: AirflowStandalone, consul_port: int, generations: int, ki
     began = time.monotonic()
     try:
         async with ConsulClient(ConsulSettings("127.0.0.1", consul_port)) as client:
-            spread = generations * sum(PAUSE) / 2
             writing = asyncio.create_task(write(SharedView(client), generations))
-            killing = asyncio.create_task(kill_again_and_again(triggerer, airflow.home, figures, kills, spread))
+            killing = asyncio.create_task(kill_again_and_again(triggerer, airflow.home, figures, kills))
             await asyncio.gather(writing, killing)
         give_up = time.monotonic() + PATIENCE
         while len(set(keys_in_database(airflow.home))) < generations and time.monotonic() < give_up:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from hashlib import sha256
@@ -90,7 +90,7 @@ class WatcherTrigger(BaseEventTrigger):
     def _tell(self, seen: Any, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
         """Payloads for what the cursor has not told of, each with what it tells of."""
 
-    def _interrupt(self) -> None:  # noqa: B027 most have nothing to forget
+    def _interrupt(self) -> None:
         """Take notice that nobody looked for a while."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -168,14 +168,14 @@ class WatcherTrigger(BaseEventTrigger):
 async def repeat(source: AsyncGenerator[Any], seconds: float) -> AsyncGenerator[Any]:
     """What the source yields; after so many seconds without something new, the last once more."""
     async with aclosing(source):
-        coming: asyncio.Task[Any] = asyncio.create_task(anext(source))  # type: ignore[arg-type]
+        coming: asyncio.Task[Any] = asyncio.create_task(anext(source))
         last: list[Any] = []
         try:
             while True:
                 done, _ = await asyncio.wait({coming}, timeout=seconds)
                 if done:
                     last = [coming.result()]
-                    coming = asyncio.create_task(anext(source))  # type: ignore[arg-type]
+                    coming = asyncio.create_task(anext(source))
                 for seen in last:
                     yield seen
         finally:
