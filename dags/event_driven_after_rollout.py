@@ -8,6 +8,7 @@ nothing. What has converged long before this Dag is unpaused starts nothing eith
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -15,8 +16,23 @@ import pendulum
 from airflow.sdk import DAG, task
 
 from airflow_provider_chefconsul.assets import tier_converged
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
 
 log = logging.getLogger(__name__)
+
+
+async def read_releases() -> dict[str, str]:
+    """By tier, the release that stands."""
+    from airflow_provider_chefconsul.consul.overview import list_tiers  # only when it runs: parsing stays cheap
+
+    releases = {}
+    async with ConsulHook().open_view() as view:
+        for tier in await list_tiers(view, "demo"):
+            record = await view.read("demo", tier)
+            desired = record.required_desired(f"demo/{tier}")
+            releases[tier] = str(desired.stable.values.get("release"))
+    return releases
+
 
 with DAG(
     dag_id="event_driven_after_rollout",
@@ -32,16 +48,15 @@ with DAG(
     def recompute_prices(triggering_asset_events: Any = None) -> dict[str, str]:
         """Say which release each tier has; your own work goes here.
 
-        Several rollouts that follow each other closely may start one run: the newest event counts.
+        Several rollouts that follow each other closely may start one run, which lists an older one: so what it works
+        with is what stands now.
         """
-        events = [event for events in (triggering_asset_events or {}).values() for event in events]
-        if not events:
-            log.info("Started by hand, not by a rollout")
-            return {}
-        tiers = events[-1].extra["payload"]["tiers"]
-        releases = {tier: str(told["values"].get("release")) for tier, told in tiers.items()}
-        for tier, told in tiers.items():
-            log.info("%s has release %s (generation %d)", tier, releases[tier], told["generation"])
+        for events in (triggering_asset_events or {}).values():
+            for event in events:
+                log.info("Started by %s", event.extra["payload"]["key"])
+        releases = asyncio.run(read_releases())
+        for tier, release in releases.items():
+            log.info("%s has release %s", tier, release)
         return releases
 
     recompute_prices()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_chefconsul.rollout.convergence import Converged, TierSnapshot, Wait, evaluate
@@ -67,6 +67,11 @@ class ConvergenceWatch:
     def interrupt(self) -> ConvergenceWatch:
         """This watch after an outage: nobody has seen whether the policy was met without a break."""
         return replace(self, waits={tier: replace(wait, holding_since=None) for tier, wait in self.waits.items()})
+
+    def stand(self, snapshots: Mapping[str, TierSnapshot], *, now: datetime) -> Cursor:
+        """The cursor of a watch that begins now: what has converged already is known, for however short a time."""
+        _, event = replace(self, policy=replace(self.policy, min_healthy_time=timedelta(0))).observe(snapshots, now=now)
+        return event.cursor if event else {}
 
     def observe(
         self, snapshots: Mapping[str, TierSnapshot], *, now: datetime

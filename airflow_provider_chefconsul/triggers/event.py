@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_chefconsul.exceptions import ConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.change_event import Histories, find_changes, newest_generations
-from airflow_provider_chefconsul.rollout.convergence_event import ConvergenceEvent, ConvergenceWatch
+from airflow_provider_chefconsul.rollout.convergence_event import ConvergenceWatch
 from airflow_provider_chefconsul.rollout.cursor import Cursor, is_ahead
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_name
@@ -19,6 +19,7 @@ from airflow_provider_chefconsul.triggers.watcher import WatcherTrigger
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.tiers_watch import TiersSeen
     from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 
 
 class DesiredStateChangedTrigger(WatcherTrigger):
@@ -107,25 +108,28 @@ class TierConvergedTrigger(WatcherTrigger):
     def _interrupt(self) -> None:
         self._seen = self._seen.interrupt()
 
-    async def _stand(self, seen: TiersSeen) -> Cursor:
-        event = await self._judge(seen)
-        return event.cursor if event else {}
+    async def _stand(self, seen: TiersSeen) -> Cursor | None:
+        snapshots = await self._look_again(seen)
+        return None if snapshots is None else self._seen.stand(snapshots, now=datetime.now(UTC))
 
     async def _tell(self, seen: TiersSeen, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
-        event = await self._judge(seen, cursor)
-        if event is not None and is_ahead(event.cursor, cursor):
-            yield event.to_payload(), event.cursor
-
-    async def _judge(self, seen: TiersSeen, cursor: Cursor | None = None) -> ConvergenceEvent | None:
         self._seen, event = self._seen.observe(seen.snapshots, now=datetime.now(UTC))
-        if event is None or (cursor is not None and not is_ahead(event.cursor, cursor)):
-            return event
-        # The tiers were not all seen at one moment, and a server that has just been elected may have answered from
-        # an old state: look once more before anything is started by it.
+        if event is None or not is_ahead(event.cursor, cursor):
+            return
+        snapshots = await self._look_again(seen)
+        if snapshots is not None:
+            self._seen, event = self._seen.observe(snapshots, now=datetime.now(UTC))
+            if event is not None and is_ahead(event.cursor, cursor):
+                yield event.to_payload(), event.cursor
+
+    async def _look_again(self, seen: TiersSeen) -> Mapping[str, TierSnapshot] | None:
+        """The tiers once more before anything is started by it; None when they cannot be read now.
+
+        They were not all seen at one moment, and a server that has just been elected may have answered from an old
+        state.
+        """
         try:
-            snapshots = await seen.look_again()
+            return await seen.look_again()
         except (ConsulError, RuntimeError) as error:  # httpx: the stream has broken meanwhile, and closed its client
-            self.log.info("%s: cannot look again, waiting: %s", self.environment, error)
+            self.log.info("Cannot look at %s again, waiting: %s", self.environment, error)
             return None
-        self._seen, event = self._seen.observe(snapshots, now=datetime.now(UTC))
-        return event

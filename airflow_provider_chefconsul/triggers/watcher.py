@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from hashlib import sha256
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _CONSUL_PATIENCE = timedelta(seconds=5)  # then the log says that Consul is away; the watch goes on
 _PAUSE = 2.0  # seconds before Consul, the connection or the store is tried again
+# The scheduler starts one run for all events that it finds together, and lists only the first of them there; the others
+# are listed by the run that the next event starts, which may be long in coming.
+_APART = 2.0  # seconds between two events of a watcher
 # A watcher that joins the stream late, or could not look again in time, needs no change to see how things stand.
 _REPEAT = 3.0  # seconds
 
@@ -125,6 +129,7 @@ class WatcherTrigger(BaseEventTrigger):
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
         """This trigger's events from what all its siblings see."""
         cursor = await self._load()
+        next_at = 0.0
         async for seen in shared_stream:
             if seen is None:
                 self._interrupt()
@@ -136,6 +141,8 @@ class WatcherTrigger(BaseEventTrigger):
             else:
                 async for payload, told in self._tell(seen, cursor):
                     cursor = {**cursor, **told}
+                    await asyncio.sleep(next_at - monotonic())
+                    next_at = monotonic() + _APART
                     yield TriggerEvent({**payload, "cursor": {"key": self.cursor_key, "told": cursor}})
 
     async def _load(self) -> Cursor | None:

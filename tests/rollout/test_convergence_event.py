@@ -129,6 +129,14 @@ def test_policy_must_hold_without_a_break():
     assert look(watch.interrupt(), now=later, web=make_converged()) is None
 
 
+def test_what_has_converged_is_known_from_the_start():
+    """Though nobody has watched whether it held."""
+    watch = make_watch(policy=make_policy(min_healthy_time=timedelta(minutes=2)))
+    assert watch.stand({"web": make_converged(), "db": make_converged(3)}, now=NOW) == {"web": 7, "db": 3}
+    assert watch.stand({"web": make_converged(), "db": make_tier(3)}, now=NOW) == {}
+    assert make_watch(state="off").stand({"web": make_converged()}, now=NOW) == {}
+
+
 def test_new_generation_is_waited_for_anew():
     """What nodes had converged on before says nothing of it."""
     watch, _ = make_watch().observe({"web": make_converged(7)}, now=NOW)
