@@ -41,7 +41,8 @@ from demo.standalone import AirflowStandalone
 
 DAG_ID = "on_change"
 ENVIRONMENT, TIER = "bench", "web"
-PAUSE = (1.0, 7.0)  # seconds between two generations
+PAUSE = (0.5, 4.5)  # seconds between two generations
+UNTOLD = 30  # generations at most; the history keeps 50, and what was pushed out of it cannot be told
 PATIENCE = 180.0  # seconds for what is left after the last one
 DEFAULT_JSON = Path("build/benchmarks/event_delivery.json")
 DAG = f'''
@@ -150,9 +151,11 @@ def wait_for_watcher(home: Path) -> None:
     raise TimeoutError("the watcher has not begun")
 
 
-async def write(view: SharedView, count: int) -> None:
-    """Write so many generations, one after the other."""
+async def write(view: SharedView, home: Path, count: int) -> None:
+    """Write so many generations, one after the other, and wait while too many are not told."""
     for number in range(count):
+        while number - len(keys_in_database(home)) >= UNTOLD:
+            await asyncio.sleep(0.5)
         values = {"release": f"2.5.{number}"}
         change = Change(state="converged", values=values, writer=Writer("bench", "run", "write"))
         await view.write(ENVIRONMENT, {TIER: change})
@@ -189,7 +192,7 @@ async def run(airflow: AirflowStandalone, consul_port: int, generations: int, ki
     began = time.monotonic()
     try:
         async with ConsulClient(ConsulSettings("127.0.0.1", consul_port)) as client:
-            writing = asyncio.create_task(write(SharedView(client), generations))
+            writing = asyncio.create_task(write(SharedView(client), airflow.home, generations))
             killing = asyncio.create_task(kill_again_and_again(triggerer, airflow.home, figures, kills))
             await asyncio.gather(writing, killing)
         give_up = time.monotonic() + PATIENCE

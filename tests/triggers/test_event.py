@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from airflow.triggers.shared_stream import SharedStreamManager
 
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.wave import parse_wave
@@ -196,6 +195,7 @@ async def test_without_a_store_each_start_is_a_first_one(view):
 
 async def test_watchers_of_one_environment_share_a_stream(view, consul_connection, monkeypatch):
     """Airflow's own manager opens one; each gets its own events, also one that comes when nothing changes any more."""
+    shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="Airflow 3.2 shares no streams")
     opened = 0
     watch = DesiredStateChangedTrigger._watch
 
@@ -207,7 +207,7 @@ async def test_watchers_of_one_environment_share_a_stream(view, consul_connectio
     monkeypatch.setattr(DesiredStateChangedTrigger, "_watch", count)
     await write(view, "1", tier="web")
     await write(view, "1", tier="db")
-    manager, told = SharedStreamManager(), {}
+    manager, told = shared_stream.SharedStreamManager(), {}
 
     async def run(number: int, tier: str) -> None:
         trigger = DesiredStateChangedTrigger(environment="demo", tier=tier)
