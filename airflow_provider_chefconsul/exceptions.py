@@ -88,3 +88,7 @@ class NameTaken(ChefConsulError):
 
 class DagNotRun(ChefConsulError):
     """A Dag under test could not be run to its end."""
+
+
+class Drifted(ChefConsulError):
+    """More nodes than may be do not match what they were assigned, or nobody can say whether they do."""
