@@ -111,30 +111,36 @@ def get_commands() -> list[GroupCommand]:
             name="chefconsul",
             help="Show and change the desired states of environments in Consul",
             subcommands=(
-                _command("status", "Show where the nodes of an environment stand", (ANY_TIER, MEMBERS, WATCH, ALL)),
-                _command("explain", "Say what holds a tier or a node up, and who can act", (TIER, NODE, MEMBERS)),
-                _command("plan", "Say what set would do, and write nothing", (TIERS, *_CHANGE, WAVES)),
-                _command("set", "Declare the desired state of tiers", (TIERS, *_CHANGE, *WAIT)),
                 _command(
-                    "rollback", "Take tiers back, in reverse order with --wait", (TIERS, TO, SEQUENCE, MEMBERS, *WAIT)
+                    "status",
+                    "Show where the nodes of an environment stand",
+                    (ENVIRONMENT, ANY_TIER, MEMBERS, WATCH, ALL, OUTPUT),
                 ),
-                _command("history", "List what a tier was assigned, newest first", (TIER,)),
-                ActionCommand(
-                    name="simulate",
-                    help="Simulate nodes to practise on, until Ctrl-C",
-                    func=lazy_load_command(f"{_PACKAGE}.simulate.simulate_command"),
-                    args=(*FLEET, CONNECTION),
-                    epilog=MEANINGS,
+                _command(
+                    "explain",
+                    "Say what holds a tier or a node up, and who can act",
+                    (ENVIRONMENT, TIER, NODE, MEMBERS, OUTPUT),
                 ),
+                _command(
+                    "plan", "Say what set would do, and write nothing", (ENVIRONMENT, TIERS, *_CHANGE, WAVES, OUTPUT)
+                ),
+                _command("set", "Declare the desired state of tiers", (ENVIRONMENT, TIERS, *_CHANGE, *WAIT, OUTPUT)),
+                _command(
+                    "rollback",
+                    "Take tiers back, in reverse order with --wait",
+                    (ENVIRONMENT, TIERS, TO, SEQUENCE, MEMBERS, *WAIT, OUTPUT),
+                ),
+                _command("history", "List what a tier was assigned, newest first", (ENVIRONMENT, TIER, OUTPUT)),
+                _command("simulate", "Simulate nodes to practise on, until Ctrl-C", FLEET),
                 GroupCommand(
                     name="lease",
                     help="Show or break the lease of an environment",
                     subcommands=(
-                        _command("show", "Show who holds an environment", (), module="lease"),
+                        _command("show", "Show who holds an environment", (ENVIRONMENT, OUTPUT), module="lease"),
                         _command(
                             "break",
                             "Take an environment from its holder, whose writes stay refused",
-                            (REASON, YES),
+                            (ENVIRONMENT, REASON, YES, OUTPUT),
                             module="lease",
                         ),
                     ),
@@ -145,11 +151,11 @@ def get_commands() -> list[GroupCommand]:
 
 
 def _command(name: str, help_text: str, args: Iterable[Arg], *, module: str | None = None) -> ActionCommand:
-    """The command ``name``; the function ``<name>_command`` of the module named like it."""
+    """The command ``name``: a function ``<name>_command`` in the module that is named like it, if no other is given."""
     return ActionCommand(
         name=name,
         help=help_text,
         func=lazy_load_command(f"{_PACKAGE}.{module or name}.{name}_command"),
-        args=(ENVIRONMENT, *args, CONNECTION, OUTPUT),
+        args=(*args, CONNECTION),
         epilog=MEANINGS,
     )
