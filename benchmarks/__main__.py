@@ -1,4 +1,7 @@
-"""`make bench`: every benchmark, one after the other; exits with 1 when one misses a target."""
+"""`make bench`: the benchmarks, one after the other; exits with 1 when one misses a target.
+
+`benchmarks.event_delivery` runs a whole Airflow for ten minutes, so it is not among them.
+"""
 
 from __future__ import annotations
 

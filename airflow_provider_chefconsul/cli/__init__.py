@@ -1,1 +1,1 @@
-"""``airflow chefconsul``: rollouts from a shell."""
+"""The command line: ``airflow chefconsul …``."""

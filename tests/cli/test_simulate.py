@@ -9,28 +9,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import consul
 import pytest
 
-from airflow_provider_chefconsul.cli.simulate import read_tiers
+from airflow_provider_chefconsul.cli.simulate import read_fleet
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
-# The arguments as cli/definition.py has them.
-PROGRAM = """\
-import argparse, sys
-from airflow_provider_chefconsul.cli.simulate import simulate
-parser = argparse.ArgumentParser()
-parser.add_argument("environment")
-parser.add_argument("--tier", action="append", required=True)
-parser.add_argument("--fault", action="append", default=[])
-parser.add_argument("--seed", type=int, default=0)
-parser.add_argument("--seconds", type=float, default=0)
-parser.add_argument("--spread", type=float, default=0.2)
-parser.add_argument("--conn-id", default="consul_default")
-simulate(parser.parse_args())
-"""
+AIRFLOW = Path(sys.executable).parent / "airflow"
 DESIRED = {
     "schema": 1,
     "generation": 1,
@@ -50,7 +38,7 @@ def environment(port: int, root: str) -> dict[str, str]:
 def simulate(port: int, root: str, *arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """The command while it runs."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "demo", *arguments],
+        [AIRFLOW, "chefconsul", "simulate", "demo", *arguments],
         env=environment(port, root),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -134,22 +122,16 @@ def test_reader_that_is_gone_ends_it_cleanly(cluster, consul_root, consul_kv, pl
         (["--tier", "web=3", "--fault", "web-7 fails"], 2, "no node web-7; the fleet has web-1 to web-3"),
         (["--tier", "web=3", "--fault", "web-1 explodes"], 2, "A fault is: WHO WHAT"),
         (["--tier", "taken=3"], 1, "Consul lists somebody"),
-        (["--tier", "web=3", "--conn-id", "nowhere"], 1, "nowhere"),
+        (["--tier", "web=3", "--conn-id", "nowhere"], 2, "Airflow has no connection 'nowhere'"),
     ],
 )
-def test_what_cannot_be_done_is_said(cluster, consul_root, members, plain_consul, arguments, code, said):
+def test_what_cannot_be_done_is_said(airflow_chefconsul, members, plain_consul, arguments, code, said):
     """In words, with an exit code, and nothing is left in the catalog."""
     members("somebody", tier="taken")
     before = nodes(plain_consul)
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "demo", *arguments],
-        env=environment(cluster.http_port, consul_root),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code
-    assert said in done.stderr
+    ended = airflow_chefconsul("simulate", "demo", *arguments)
+    assert (ended.code, ended.out) == (code, "")
+    assert said in ended.err
     assert nodes(plain_consul) == before
 
 
@@ -157,5 +139,5 @@ def test_what_cannot_be_done_is_said(cluster, consul_root, members, plain_consul
 def test_tier_that_cannot_be_read_is_named(text):
     """Before Consul is asked for anything."""
     with pytest.raises(InvalidInput) as caught:
-        read_tiers([text])
+        read_fleet([text])
     assert repr(text) in str(caught.value)
