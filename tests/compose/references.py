@@ -6,6 +6,7 @@ import fnmatch
 import json
 import re
 from collections import Counter
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -108,6 +109,20 @@ def servers_expect_each_other(project: Project) -> list[str]:
              if f"-node={name}" not in each["command"].split()]  # fmt: skip
     if int(expected) != len(project.consul_servers):
         found.append(f"{expected} servers are expected, and there are {len(project.consul_servers)}")
+    return found
+
+
+def servers_keep_their_addresses(project: Project) -> list[str]:
+    """Each server has an address of its own, which the network gives to nobody else."""
+    (config,) = project.compose["networks"]["fleet"]["ipam"]["config"]
+    subnet, given = ip_network(config["subnet"]), ip_network(config["ip_range"])
+    found = [] if given.subnet_of(subnet) else [f"{given} is not in {subnet}"]
+    addresses = {name: each["networks"]["fleet"].get("ipv4_address") for name, each in project.consul_servers.items()}
+    for name, address in addresses.items():
+        if address is None or list(addresses.values()).count(address) > 1:
+            found.append(f"{name} has no address of its own")
+        elif ip_address(address) not in subnet or ip_address(address) in given:
+            found.append(f"{name} cannot have {address}: it is for others")
     return found
 
 
