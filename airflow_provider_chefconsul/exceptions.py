@@ -42,6 +42,10 @@ class NoDesiredState(ChefConsulError):
     """A tier has no desired state yet."""
 
 
+class NotDeclared(ChefConsulError):
+    """An environment, tier or node is not in the shared data view, so there is nothing to say of it."""
+
+
 class ConsulError(ChefConsulError):
     """Consul could not be asked, or said no."""
 

@@ -87,6 +87,11 @@ class ConsulClient(consul.base.Consul):
         found_index, found = await self.kv.get(prefix, keys=True, consistency=consistency, **_blocking(index, wait))
         return next_index(index, found_index), found or []
 
+    async def children(self, prefix: str) -> list[str]:
+        """What is directly below a prefix; what has keys of its own below it ends with a slash."""
+        _, found = await self.kv.get(prefix, keys=True, separator="/", consistency="consistent")
+        return found or []
+
     async def transact(self, operations: Sequence[Mapping[str, Any]]) -> None:
         """Apply KV operations all or none.
 

@@ -56,6 +56,10 @@ class Keys:
         """One node's report for the tier."""
         return f"{self.reports(environment, tier)}{check_name('node', node)}"
 
+    def early_failures(self, environment: str) -> str:
+        """What reports of runs that read no tier begin with; ends with a slash, the rest is the node's name."""
+        return f"{self.environment(environment)}_nodes/"
+
     def histories(self, environment: str, tier: str) -> str:
         """What the tier's history begins with; ends with a slash, the rest is the generation in 12 digits."""
         return f"{self.environment(environment)}_history/{check_name('tier', tier)}/"

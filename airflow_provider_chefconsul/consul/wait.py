@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -31,10 +31,46 @@ _FIRST_LOOK = timedelta(seconds=3)  # however late the wait is resumed: its trig
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """A wait's last verdict, and the wait as it stands, to be gone on with."""
+    """A wait's last verdict, the wait as it stands, to be gone on with, and what the verdict rests on.
+
+    :param snapshot: None when the tier was never seen.
+    """
 
     verdict: Verdict
     wait: Wait
+    snapshot: TierSnapshot | None = None
+
+
+async def begin_waits(
+    view: SharedView,
+    environment: str,
+    tiers: Sequence[str],
+    *,
+    generations: Mapping[str, int] | None,
+    timeout: timedelta,
+    is_first_try: bool = True,
+    nudged_at: int | None = None,
+) -> dict[str, Wait]:
+    """Describe waits for tiers that begin now, by tier.
+
+    :param generations: by tier; None is the one that each tier desires now.
+    :param timeout: how long this try may take.
+    :param is_first_try: whether failures that were reported before now count; on a later try they are history.
+    :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
+    :raises NoDesiredState: a tier has none, and no generation was given.
+    :raises MalformedDocument: it cannot be read.
+    """
+    deadline = datetime.now(UTC) + timeout
+    waits = {}
+    for tier in tiers:
+        record = await view.read(environment, tier)
+        if generations is None:
+            generation = max(record.required_desired(f"{environment}/{tier}").generations)
+        else:
+            generation = generations[tier]
+        history = record.index if nudged_at is None else nudged_at
+        waits[tier] = Wait(generation, deadline, failures_after=0 if is_first_try else history)
+    return waits
 
 
 async def wait_for_tiers(
@@ -115,7 +151,7 @@ class _TierWait:
                     async for self.last in watch:
                         self.trouble = None
                         wait, verdict = await self._judge(wait, self.last)
-                        record(self.tier, WaitResult(verdict, wait))
+                        record(self.tier, WaitResult(verdict, wait, self.last))
                         moment = min(limit, wait.next_moment(self.policy))
                         timeout.reschedule(asyncio.get_running_loop().time() + _seconds_until(moment))
             except ConsulUnavailable as error:
@@ -128,7 +164,7 @@ class _TierWait:
                 await asyncio.sleep(_BACKOFF)
             except TimeoutError:
                 if moment >= limit:
-                    record(self.tier, WaitResult(self._judge_at(limit, wait), wait))
+                    record(self.tier, WaitResult(self._judge_at(limit, wait), wait, self.last))
                     return
                 # Time alone may have changed the verdict: look once more, and judge by that.
                 moment = min(limit, datetime.now(UTC) + _FIRST_LOOK)
@@ -137,8 +173,8 @@ class _TierWait:
         wait, verdict = self._hold(wait, snapshot)
         if isinstance(verdict, Failed):
             # It is final, and a server that has just been elected may have answered from an old state: look again.
-            snapshot = await self.view.snapshot(self.environment, self.tier, self.selector)
-            wait, verdict = self._hold(wait, snapshot)
+            self.last = await self.view.snapshot(self.environment, self.tier, self.selector)
+            wait, verdict = self._hold(wait, self.last)
         line = f"{self.environment}/{self.tier} generation {wait.generation}: {verdict.summary}"
         if isinstance(verdict, Waiting) and wait.holding_since is not None:
             line += f"; this must hold for {self.policy.min_healthy_time}"

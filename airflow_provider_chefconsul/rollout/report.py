@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from airflow_provider_chefconsul.rollout.desired import Assignment
 from airflow_provider_chefconsul.rollout.document import SCHEMA, Document, read_document, shown
+from airflow_provider_chefconsul.rollout.one_line import one_line
 
 MESSAGE_LIMIT = 2000
 
@@ -31,8 +32,7 @@ class RunError:
 
     def __str__(self) -> str:
         """One line for logs."""
-        message = " ".join(self.message.split())
-        return f"{self.kind}: {message}" + (f" in {self.resource}" if self.resource else "")
+        return one_line(f"{self.kind}: {self.message}" + (f" in {self.resource}" if self.resource else ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,11 @@ class NodeReport:
             updated_resources=document.integer("updated_resources") if document.has("updated_resources") else 0,
             source=document.text("source") if document.has("source") else "consul",
             client=document.text("client") if document.has("client") else "",
-            error=_read_error(document.child("error")) if document.has("error") else None,
+            error=read_error(document.child("error")) if document.has("error") else None,
         )
 
 
-def _read_error(document: Document) -> RunError:
+def read_error(document: Document) -> RunError:
+    """Read the ``error`` of a report."""
     resource = document.text("resource") if document.has("resource") else ""
     return RunError(document.text("class"), document.text("message"), resource)

@@ -63,22 +63,18 @@ class Summary:
         """How many members are present."""
         return len(self.nodes) - self.count(Standing.ABSENT)
 
-    def __str__(self) -> str:
-        """How many have converged, and who has not: a line that changes only when a standing does."""
-        waiting = [
+    def waiting(self) -> list[str]:
+        """By standing, how many have not converged, and who: "2 failed (web-1, web-2)"."""
+        return [
             f"{len(nodes)} {standing} ({', '.join(nodes[:_NAMED])}{', …' if len(nodes) > _NAMED else ''})"
             for standing, nodes in self.by_standing.items()
             if standing is not Standing.CONVERGED
         ]
-        return ", ".join([f"{self.count(Standing.CONVERGED)} of {len(self.nodes)} members converged", *waiting])
 
-    def lines(self) -> list[str]:
-        """One line for each member that has not converged: its name, where it stands and why."""
-        return [
-            f"{node}: {standing}" + (f": {why}" if why else "")
-            for node, (standing, why) in sorted(self.nodes.items())
-            if standing is not Standing.CONVERGED
-        ]
+    def __str__(self) -> str:
+        """How many have converged, and who has not: a line that changes only when a standing does."""
+        converged = f"{self.count(Standing.CONVERGED)} of {len(self.nodes)} members converged"
+        return ", ".join([converged, *self.waiting()])
 
 
 def judge(

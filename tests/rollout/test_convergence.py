@@ -77,9 +77,8 @@ def test_failure_fails_at_once_and_names_the_resource():
     verdict = judge_now(make_snapshot(*TWO, make_failure("web-3")))
     assert isinstance(verdict, Failed)
     assert verdict.reason == "1 of 3 members present failed (web-3); max_failed=0 is spent"
-    assert verdict.summary.lines() == [
-        "web-3: failed: Errno::ENOSPC: No space left on device in file[/srv/web/index.html]"
-    ]
+    why = "Errno::ENOSPC: No space left on device in file[/srv/web/index.html]"
+    assert verdict.summary.nodes["web-3"] == (Standing.FAILED, why)
 
 
 def test_failure_within_the_budget():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from datetime import timedelta
@@ -78,14 +79,14 @@ def test_waits_for_the_last_report(sense, tier):
 @pytest.mark.parametrize(
     ("report", "line"),
     [
-        (None, "web-2: not_reported: has never reported"),
-        (make_report("web-2", generation=6).to_json(), "web-2: old_generation: succeeded on generation 6"),
-        (make_report("web-2", state="off").to_json(), "web-2: wrong_state: reports state off, not converged"),
-        ("{", "web-2: malformed_report: {root}/demo/web/nodes/web-2: not JSON"),
-        ('{"schema": 2}', "web-2: malformed_report: {root}/demo/web/nodes/web-2: schema 2 is unknown"),
+        (None, "web-2: not reported: has never reported; run chef-client on it"),
+        (make_report("web-2", generation=6).to_json(), "web-2: last ran generation 6 (succeeded "),
+        (make_report("web-2", state="off").to_json(), "web-2: reports state off, not converged, on generation 7"),
+        ("{", "web-2: its report cannot be read: {root}/demo/web/nodes/web-2: not JSON"),
+        ('{"schema": 2}', "web-2: its report cannot be read: {root}/demo/web/nodes/web-2: schema 2 is unknown"),
         (
             make_report("web-9").to_json(),
-            "web-2: malformed_report: {root}/demo/web/nodes/web-2: is a report of node web-9",
+            "web-2: its report cannot be read: {root}/demo/web/nodes/web-2: is a report of node web-9",
         ),
     ],
 )
@@ -96,6 +97,17 @@ def test_deadline_names_who_held_it_up(sense, tier, consul_root, capsys, report,
     with pytest.raises(AirflowSensorTimeout, match="demo/web: deadline passed: 1 of 2 members present converged"):
         sense()
     assert line.format(root=consul_root) in capsys.readouterr().out
+
+
+def test_log_tells_of_a_run_that_died_before_it_read_a_tier(sense, tier, capsys):
+    """Nothing is under the tier's key then: without this, nobody would know why the node is silent."""
+    error = {"class": "SyntaxError", "message": "unexpected end", "resource": ""}
+    died = {"schema": 1, "node": "web-2", "finished_at": "2026-11-22T08:00:01Z", "error": error}
+    tier["demo/_nodes/web-2"] = json.dumps(died)
+    with pytest.raises(AirflowSensorTimeout):
+        sense()
+    assert "its last run died before it read a tier, " in (printed := capsys.readouterr().out)
+    assert "SyntaxError: unexpected end" in printed
 
 
 def test_failure_fails_at_once_on_the_first_try(sense, tier, capsys):
@@ -111,7 +123,7 @@ def test_old_failure_is_history_after_a_clear(sense, tier, capsys):
     tier["demo/web/nodes/web-2"] = make_failure("web-2").to_json()
     with pytest.raises(AirflowSensorTimeout):
         sense(make_context(try_number=2))
-    assert "web-2: failed_earlier" in capsys.readouterr().out
+    assert "web-2: failed converging generation 7 before this try" in capsys.readouterr().out
 
     def fail_again():
         time.sleep(0.3)

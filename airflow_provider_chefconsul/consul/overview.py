@@ -1,0 +1,48 @@
+"""What there is in the shared data view: environments, their tiers, and who holds each."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
+from airflow_provider_chefconsul.rollout.lease import Lease
+from airflow_provider_chefconsul.rollout.name import is_name
+
+
+async def list_environments(view: SharedView) -> list[str]:
+    """The environments that have any key."""
+    return await _list_below(view, f"{view.keys.root}/")
+
+
+async def list_tiers(view: SharedView, environment: str) -> list[str]:
+    """The tiers of an environment that have any key of their own."""
+    return await _list_below(view, view.keys.environment(environment))
+
+
+async def read_lease(view: SharedView, environment: str) -> Lease | MalformedDocument | None:
+    """Who holds an environment; an error when what stands there is no lease."""
+    key = view.keys.lease(environment)
+    entry = await view.client.get(key)
+    try:
+        return Lease.from_json(key, entry.value) if entry else None
+    except MalformedDocument as error:
+        return error
+
+
+async def read_early_failures(view: SharedView, environment: str) -> dict[str, EarlyFailure]:
+    """By node, the last run that died before it read any tier; documents that cannot be read are left out."""
+    prefix = view.keys.early_failures(environment)
+    _, entries = await view.client.tree(prefix)
+    found = {}
+    for entry in entries:
+        with suppress(MalformedDocument):
+            found[entry.key.removeprefix(prefix)] = EarlyFailure.from_json(entry.key, entry.value, entry.modify_index)
+    return found
+
+
+async def _list_below(view: SharedView, prefix: str) -> list[str]:
+    found = await view.client.children(prefix)
+    folders = [child.removeprefix(prefix).removesuffix("/") for child in found if child.endswith("/")]
+    return sorted(name for name in folders if is_name(name))

@@ -1,0 +1,262 @@
+"""Saying in words where a tier and its nodes stand: since when, what holds them up, and who can act. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
+from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
+from airflow_provider_chefconsul.rollout.lease import Lease
+from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.moment import ago, read_moment, span
+from airflow_provider_chefconsul.rollout.one_line import one_line
+from airflow_provider_chefconsul.rollout.report import NodeReport, Status
+from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, Summary, judge
+
+NOBODY_DIED: Mapping[str, EarlyFailure] = {}
+_ACTIONS = {
+    Standing.CONVERGED: "",
+    Standing.ABSENT: "bring its agent back; it catches up by itself",
+    Standing.NOT_REPORTED: "run chef-client on it; where it has run, see what that printed",
+    Standing.RUNNING: "wait; a run that hangs is stopped on the node",
+    Standing.REBOOTING: "wait; it goes on when it is back",
+    Standing.FAILED: "mend it, then run chef-client on it, or clear the Dag's nudge and what follows",
+    Standing.FAILED_EARLIER: "run chef-client on it when it is mended: that run decides",
+    Standing.OLD_GENERATION: "run chef-client on it; its agent's watch should have",
+    Standing.WRONG_STATE: "look at its recipe, which reports another state than it was assigned",
+    Standing.MALFORMED: "find out who wrote that key; its next run replaces it",
+    Standing.UNHEALTHY: "look at the service on it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeExplanation:
+    """Where a node stands, in words.
+
+    :param standing: None when the tier has no desired state that can be read, so that nothing is assigned.
+    :param text: one line, without the node's name.
+    :param since: aware, by the clock of who wrote it down; None where nobody did.
+    :param action: who can act and how; empty when there is nothing to do.
+    """
+
+    node: str
+    standing: Standing | None
+    text: str
+    since: datetime | None = None
+    action: str = ""
+
+    def __str__(self) -> str:
+        """The line with the node's name."""
+        return f"{self.node}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class TierExplanation:
+    """Where a tier stands, in words.
+
+    :param headline: what is desired, and how many members are there.
+    :param written: who wrote the desired state, and when; empty when there is none.
+    :param obstacles: what holds the tier up as a whole, with what to do about it.
+    :param nodes: by name, each member.
+    """
+
+    headline: str
+    written: str = ""
+    obstacles: tuple[str, ...] = ()
+    nodes: Mapping[str, NodeExplanation] = field(default_factory=dict)
+
+
+def explain_node(
+    member: Member,
+    desired: DesiredState,
+    evidence: Evidence | None,
+    *,
+    now: datetime,
+    found: tuple[Standing, str] | None = None,
+    died: EarlyFailure | None = None,
+) -> NodeExplanation:
+    """Explain one member of a tier.
+
+    :param found: what a wait has found of it; None judges it by itself.
+    :param died: a run of it that read no tier; told when the node has said nothing since.
+    """
+    assignment = desired.assignment_for(member.node)
+    standing, why = found or judge(member, assignment, evidence)
+    report = evidence.report if evidence is not None and isinstance(evidence.report, NodeReport) else None
+    since = _since(standing, report, desired, assignment)
+    finding = _Finding(standing, why, report, assignment, since, now)
+    text = finding.describe()
+    if died is not None and standing is not Standing.CONVERGED and died.modify_index > _last_index(evidence):
+        when = ago(read_moment(died.finished_at), now)
+        text += f"; its last run died before it read a tier{when and f', {when}'}: {died.error}"
+    return NodeExplanation(member.node, standing, one_line(text), since, _ACTIONS[standing])
+
+
+def explain_tier(
+    environment: str,
+    tier: str,
+    snapshot: TierSnapshot,
+    *,
+    now: datetime,
+    lease: Lease | MalformedDocument | None = None,
+    died: Mapping[str, EarlyFailure] = NOBODY_DIED,
+) -> TierExplanation:
+    """Explain a tier and each of its members.
+
+    :param lease: what stands under the environment's lease key.
+    :param died: by node, runs that read no tier.
+    """
+    where = f"{environment}/{tier}"
+    held = _explain_lease(lease, now)
+    match snapshot.desired:
+        case None:
+            missing = "nobody has declared it, or its key was deleted: SetDesiredStateOperator declares it"
+            return TierExplanation(f"{where}: no desired state", "", (missing, *held), _unassigned(snapshot, now))
+        case MalformedDocument() as error:
+            spoilt = f"{error}; put back the newest document of the tier's history"
+            headline = f"{where}: its desired state cannot be read"
+            return TierExplanation(headline, "", (spoilt, *held), _unassigned(snapshot, now))
+        case DesiredState() as desired:
+            pass
+    nodes = {
+        name: explain_node(member, desired, snapshot.evidence.get(name), now=now, died=died.get(name))
+        for name, member in sorted(snapshot.members.items())
+    }
+    standings = {name: (node.standing, "") for name, node in nodes.items() if node.standing is not None}
+    summary = Summary(desired.generation, standings)
+    written = f"written by {desired.written_by}, {ago(read_moment(desired.written_at), now) or desired.written_at}"
+    obstacles = [*_explain_canary(desired, snapshot), *held]
+    if not nodes:
+        obstacles.insert(0, "it has no members: Consul lists no node for it, so nobody can converge")
+    elif waiting := summary.waiting():
+        obstacles.insert(0, f"held up by {', '.join(waiting)}")
+    converged = f"{summary.count(Standing.CONVERGED)} of {len(nodes)} members converged"
+    return TierExplanation(f"{where}: {converged}, {describe_assignment(desired)}", written, tuple(obstacles), nodes)
+
+
+def describe_assignment(desired: DesiredState) -> str:
+    """What is desired, in one line."""
+    if desired.canary is None:
+        return f"assigned {_content(desired.stable)}"
+    return f"canary assigned {_content(desired.canary.assignment)}, the others {_content(desired.stable)}"
+
+
+def _content(assignment: Assignment) -> str:
+    values = "".join(f", {name}={value}" for name, value in assignment.values.items())
+    return f"generation {assignment.generation}, state {assignment.state}{values}"
+
+
+def _last_index(evidence: Evidence | None) -> int:
+    return evidence.modify_index if evidence else 0
+
+
+def _since(
+    standing: Standing, report: NodeReport | None, desired: DesiredState, assignment: Assignment
+) -> datetime | None:
+    match standing:
+        case Standing.ABSENT | Standing.MALFORMED:
+            return None
+        case Standing.OLD_GENERATION:  # since it was assigned another; a later write for other nodes hides when
+            return read_moment(desired.written_at) if assignment.generation == desired.generation else None
+        case Standing.RUNNING:
+            return read_moment(report.started_at) if report else None
+        case _:
+            return read_moment(report.finished_at or report.started_at) if report else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """Where a node stands, and what there is to say of it."""
+
+    standing: Standing
+    why: str
+    report: NodeReport | None
+    assignment: Assignment
+    since: datetime | None
+    now: datetime
+
+    def describe(self) -> str:
+        """One line, without the node's name."""
+        generation = f"generation {self.assignment.generation}"
+        when = f", {ago(self.since, self.now)}" if self.since else ""
+        lasting = f" for {span(self.since, self.now)}" if self.since else ""
+        match self.standing:
+            case Standing.CONVERGED:
+                is_running = self.report is not None and self.report.status is not Status.SUCCEEDED
+                text = f"converged on {generation}{', runs again' if is_running else when}"
+            case Standing.ABSENT:
+                last = f"; it last ran {self._last}" if self._last else ""
+                text = f"absent, its agent is not alive{last}"
+            case Standing.NOT_REPORTED:
+                text = f"not reported: {self.why}{when}"
+            case Standing.RUNNING:
+                text = f"running {generation}{lasting}"
+            case Standing.REBOOTING:
+                text = f"rebooting{lasting}, on {generation}"
+            case Standing.FAILED:
+                text = f"failed converging {generation}{when}: {self._error}"
+            case Standing.FAILED_EARLIER:
+                text = f"failed converging {generation} before this try{when}; its next run decides: {self._error}"
+            case Standing.OLD_GENERATION:
+                text = f"last ran {self._last}, and was assigned {generation}{when}"
+            case Standing.WRONG_STATE:
+                text = f"{self.why}, on {generation}{when}"
+            case Standing.MALFORMED:
+                text = f"its report cannot be read: {self.why}"
+            case Standing.UNHEALTHY:
+                text = f"converged on {generation}{when}, but {self.why}"
+        return text
+
+    @property
+    def _error(self) -> str:
+        return str(self.report.error) if self.report and self.report.error else "no reason given"
+
+    @property
+    def _last(self) -> str:
+        if self.report is None or self.report.generation is None:
+            return ""
+        when = ago(read_moment(self.report.finished_at or self.report.started_at), self.now)
+        return f"generation {self.report.generation} ({self.report.status}{when and f' {when}'})"
+
+
+def _unassigned(snapshot: TierSnapshot, now: datetime) -> dict[str, NodeExplanation]:
+    """The members of a tier without a desired state: what they last said."""
+    explained = {}
+    for name, member in sorted(snapshot.members.items()):
+        evidence = snapshot.evidence.get(name)
+        report = evidence.report if evidence else None
+        text = "nothing is assigned; it has never reported"
+        since = None
+        if isinstance(report, MalformedDocument):
+            text = f"nothing is assigned; its report cannot be read: {report}"
+        elif report is not None:
+            since = read_moment(report.finished_at or report.started_at)
+            when = f", {ago(since, now)}" if since else ""
+            text = f"nothing is assigned; it reported {report.status} on generation {report.generation}{when}"
+        explained[name] = NodeExplanation(name, None, text if member.is_present else f"absent; {text}", since)
+    return explained
+
+
+def _explain_canary(desired: DesiredState, snapshot: TierSnapshot) -> list[str]:
+    canary = desired.canary
+    if canary is None:
+        return []
+    covered = sum(canary.has_node(node) for node in snapshot.members)
+    share = f"{covered} of {len(snapshot.members)} members"
+    return [f"a canary is out on {share}; declare it for all to promote it, or roll back to take it back"]
+
+
+def _explain_lease(lease: Lease | MalformedDocument | None, now: datetime) -> list[str]:
+    match lease:
+        case None:
+            return []
+        case MalformedDocument() as error:
+            return [f"the environment's lease cannot be read, so nobody may write: {error}"]
+        case Lease() as standing:
+            when = ago(read_moment(standing.acquired_at), now) or standing.acquired_at
+            why = f" ({standing.reason})" if standing.reason else ""
+            return [f"lease held by {standing.holder}, acquired {when}{why}: only that Dag run may write"]

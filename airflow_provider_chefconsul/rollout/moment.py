@@ -1,0 +1,36 @@
+"""Moments that documents carry, and how long ago they were, for people; no decision rests on them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_SKEW = timedelta(seconds=5)  # further ahead than that, two clocks differ
+
+
+def read_moment(text: str | None) -> datetime | None:
+    """The aware time that an ISO 8601 text says; None when it says none."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def span(moment: datetime, now: datetime) -> str:
+    """How long it is since a moment, in its largest unit, such as "4 minutes"; clocks that differ give 0 seconds."""
+    seconds = max(0, int((now - moment).total_seconds()))
+    for length, unit in _UNITS:
+        if seconds >= length:
+            count = seconds // length
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return "0 seconds"
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """When a moment was, such as "4 minutes ago"; empty for none."""
+    if moment is None:
+        return ""
+    if moment > now + _SKEW:
+        return f"at {moment.isoformat(timespec='seconds')} by another clock"
+    return f"{span(moment, now)} ago"

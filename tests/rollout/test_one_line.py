@@ -1,0 +1,30 @@
+"""Text that nodes wrote."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_chefconsul.rollout.one_line import one_line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("  No space\n\tleft on\r\ndevice ", "No space left on device"),
+        ("\x1b[2J\x1b]0;owned\x07", r"\x1b[2J\x1b]0;owned\x07"),
+        ("\u202eevil\u2066", r"\u202eevil\u2066"),
+        ("Gerät läuft: “ok” ✓", "Gerät läuft: “ok” ✓"),
+        ("<img src=x onerror=alert(1)> [bold]", "<img src=x onerror=alert(1)> [bold]"),
+    ],
+)
+def test_text_becomes_one_safe_line(text, shown):
+    """What a terminal would obey is written out; markup is the business of who shows it."""
+    assert one_line(text) == shown
+
+
+@given(st.text())
+def test_line_is_always_printable(text):
+    """Whatever a node wrote."""
+    assert one_line(text).isprintable()
