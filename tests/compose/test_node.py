@@ -20,7 +20,7 @@ from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 from airflow_provider_chefconsul.rollout.report import NodeReport, Status
 from demo.chef_client import find_chef
 from demo.cluster import ConsulCluster
-from tests.compose.container import NodeContainer
+from tests.compose.container import SCRIPTS, NodeContainer
 from tests.factory import make_assignment, make_desired
 from tests.raw_keys import RawKeys
 
@@ -100,6 +100,7 @@ def test_node_converges_with_chef_and_again_after_a_restart(world: World, tmp_pa
     if chef is None:
         pytest.skip("no chef-client on the PATH: converge tests were not run")
     container = world.make(client=chef.program, ruby=chef.ruby)
+    image = sorted(SCRIPTS.iterdir())
 
     def serves() -> str | None:
         try:
@@ -117,3 +118,4 @@ def test_node_converges_with_chef_and_again_after_a_restart(world: World, tmp_pa
     world.declare(2, "2.5.0")
     with container:
         until(lambda: serves() == "web serves release 2.5.0\n", container.log)
+    assert sorted(SCRIPTS.iterdir()) == image, "what Chef writes belongs into the node's volume"
