@@ -81,6 +81,26 @@ WAIT = (
     Arg(("--min-healthy-time",), metavar="DURATION", help="of --wait: how long all of this must hold (0s)"),
     Arg(("--progress-deadline",), metavar="DURATION", help="of --wait: how long no further node may converge"),
 )
+FLEET = (
+    Arg(("environment",), metavar="ENV", nargs="?", default="demo", help="the environment (%(default)s)"),
+    Arg(
+        ("--tier",),
+        metavar="TIER=COUNT",
+        action="append",
+        required=True,
+        help="a tier and how many nodes it has, such as web=50: web-1 to web-50; may be repeated",
+    ),
+    Arg(
+        ("--fault",),
+        metavar="FAULT",
+        action="append",
+        default=[],
+        help="who does what, such as 'web-7 fails in converged'; may be repeated",
+    ),
+    Arg(("--seed",), type=int, default=0, help="the same seed gives the same run (%(default)s)"),
+    Arg(("--seconds",), type=float, default=1.0, help="how long a run takes on average (%(default)s)"),
+    Arg(("--spread",), type=float, default=0.2, help="by how much of that runs differ, 0 to 1 (%(default)s)"),
+)
 _CHANGE = (STATE, VALUE, VALUE_JSON, CANARY, SPREAD, ALLOWED_FROM, SEQUENCE, MEMBERS, FORCE)
 
 
@@ -91,23 +111,36 @@ def get_commands() -> list[GroupCommand]:
             name="chefconsul",
             help="Show and change the desired states of environments in Consul",
             subcommands=(
-                _command("status", "Show where the nodes of an environment stand", (ANY_TIER, MEMBERS, WATCH, ALL)),
-                _command("explain", "Say what holds a tier or a node up, and who can act", (TIER, NODE, MEMBERS)),
-                _command("plan", "Say what set would do, and write nothing", (TIERS, *_CHANGE, WAVES)),
-                _command("set", "Declare the desired state of tiers", (TIERS, *_CHANGE, *WAIT)),
                 _command(
-                    "rollback", "Take tiers back, in reverse order with --wait", (TIERS, TO, SEQUENCE, MEMBERS, *WAIT)
+                    "status",
+                    "Show where the nodes of an environment stand",
+                    (ENVIRONMENT, ANY_TIER, MEMBERS, WATCH, ALL, OUTPUT),
                 ),
-                _command("history", "List what a tier was assigned, newest first", (TIER,)),
+                _command(
+                    "explain",
+                    "Say what holds a tier or a node up, and who can act",
+                    (ENVIRONMENT, TIER, NODE, MEMBERS, OUTPUT),
+                ),
+                _command(
+                    "plan", "Say what set would do, and write nothing", (ENVIRONMENT, TIERS, *_CHANGE, WAVES, OUTPUT)
+                ),
+                _command("set", "Declare the desired state of tiers", (ENVIRONMENT, TIERS, *_CHANGE, *WAIT, OUTPUT)),
+                _command(
+                    "rollback",
+                    "Take tiers back, in reverse order with --wait",
+                    (ENVIRONMENT, TIERS, TO, SEQUENCE, MEMBERS, *WAIT, OUTPUT),
+                ),
+                _command("history", "List what a tier was assigned, newest first", (ENVIRONMENT, TIER, OUTPUT)),
+                _command("simulate", "Simulate nodes to practise on, until Ctrl-C", FLEET),
                 GroupCommand(
                     name="lease",
                     help="Show or break the lease of an environment",
                     subcommands=(
-                        _command("show", "Show who holds an environment", (), module="lease"),
+                        _command("show", "Show who holds an environment", (ENVIRONMENT, OUTPUT), module="lease"),
                         _command(
                             "break",
                             "Take an environment from its holder, whose writes stay refused",
-                            (REASON, YES),
+                            (ENVIRONMENT, REASON, YES, OUTPUT),
                             module="lease",
                         ),
                     ),
@@ -118,11 +151,11 @@ def get_commands() -> list[GroupCommand]:
 
 
 def _command(name: str, help_text: str, args: Iterable[Arg], *, module: str | None = None) -> ActionCommand:
-    """The command ``name``; the function ``<name>_command`` of the module named like it."""
+    """The command ``name``: a function ``<name>_command`` in the module that is named like it, if no other is given."""
     return ActionCommand(
         name=name,
         help=help_text,
         func=lazy_load_command(f"{_PACKAGE}.{module or name}.{name}_command"),
-        args=(ENVIRONMENT, *args, CONNECTION, OUTPUT),
+        args=(*args, CONNECTION),
         epilog=MEANINGS,
     )

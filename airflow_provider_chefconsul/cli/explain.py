@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.cli.document import moment_text
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.output import Output
 from airflow_provider_chefconsul.cli.place import find_tiers, name_some
-from airflow_provider_chefconsul.consul.overview import read_lease
+from airflow_provider_chefconsul.consul.overview import read_early_failures, read_lease
 from airflow_provider_chefconsul.exceptions import NotDeclared
 from airflow_provider_chefconsul.rollout.explain import NodeExplanation
 from airflow_provider_chefconsul.rollout.tier_status import TierStatus, tier_status
@@ -27,7 +27,8 @@ async def explain_command(args: Namespace, output: Output) -> ExitCode:
         await find_tiers(view, args.environment, args.tier)
         snapshot = await view.snapshot(args.environment, args.tier, read_selectors(args, [args.tier])[args.tier])
         lease = await read_lease(view, args.environment)
-    status = tier_status(args.environment, args.tier, snapshot, now=datetime.now(UTC), lease=lease)
+        died = await read_early_failures(view, args.environment)
+    status = tier_status(args.environment, args.tier, snapshot, now=datetime.now(UTC), lease=lease, died=died)
     explained = _choose(args, status)
     if output.is_json:
         output.document(_fields(args, status, explained))

@@ -47,7 +47,8 @@ class Watch:
     @property
     def is_live(self) -> bool:
         """Whether there is a screen to draw on."""
-        return self.output.console.is_terminal and not self.output.is_json
+        console = self.output.console
+        return console.is_terminal and not console.is_dumb_terminal and not self.output.is_json
 
     async def run(self, tiers: Iterable[str]) -> NoReturn:
         """Follow the tiers, and when none was named also those that are declared meanwhile."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.output import Output
-from airflow_provider_chefconsul.consul.wait import begin_waits, wait_for_tiers
+from airflow_provider_chefconsul.consul.wait import begin_waits, find_early_failures, wait_for_tiers
 from airflow_provider_chefconsul.rollout.change import Unchanged, Write, describe_decision
 from airflow_provider_chefconsul.rollout.membership import Selector
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
@@ -51,7 +51,8 @@ async def wait_until_converged(
     tiers = list(generations)
     waits = await begin_waits(view, environment, tiers, generations=generations, timeout=policy.timeout)
     results = await wait_for_tiers(view, environment, waits, selectors, policy, on_progress=output.line)
-    outcome = Outcome.from_results(environment, results)
+    died = await find_early_failures(view, environment, results)
+    outcome = Outcome.from_results(environment, results, died)
     assert outcome is not None  # without a limit of its own, a wait ends with an outcome
     for line in outcome.lines:
         output.line(line)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from airflow_provider_chefconsul.consul.overview import read_early_failures
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.rollout.convergence import (
     Converged,
     Failed,
@@ -20,6 +21,7 @@ from airflow_provider_chefconsul.rollout.convergence import (
     Waiting,
     evaluate,
 )
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.membership import Selector
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.standing import Summary
@@ -120,6 +122,16 @@ async def wait_for_tiers(
             each.cancel()
         await asyncio.gather(ending, *tasks, return_exceptions=True)
     return results
+
+
+async def find_early_failures(
+    view: SharedView, environment: str, results: Mapping[str, WaitResult]
+) -> Mapping[str, EarlyFailure]:
+    """By node, runs that read no tier, for the words of a wait that failed; none where Consul cannot be asked."""
+    if any(isinstance(result.verdict, Failed) for result in results.values()):
+        with suppress(ConsulError):  # the verdict stands without it
+            return await read_early_failures(view, environment)
+    return {}
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from datetime import datetime
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
-from airflow_provider_chefconsul.rollout.explain import TierExplanation, explain_tier
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
+from airflow_provider_chefconsul.rollout.explain import NOBODY_DIED, TierExplanation, explain_tier
 from airflow_provider_chefconsul.rollout.lease import Lease
 from airflow_provider_chefconsul.rollout.membership import Member
 from airflow_provider_chefconsul.rollout.report import NodeReport
@@ -68,12 +69,14 @@ def tier_status(
     *,
     now: datetime,
     lease: Lease | MalformedDocument | None = None,
+    died: Mapping[str, EarlyFailure] = NOBODY_DIED,
 ) -> TierStatus:
     """Where a tier stands.
 
     :param lease: what stands under the environment's lease key.
+    :param died: by node, runs that read no tier.
     """
-    explanation = explain_tier(environment, tier, snapshot, now=now, lease=lease)
+    explanation = explain_tier(environment, tier, snapshot, now=now, lease=lease, died=died)
     nodes = {
         name: _node_status(member, snapshot, explanation.nodes[name].since)
         for name, member in sorted(snapshot.members.items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.factory import make_failure, make_report
@@ -53,3 +55,19 @@ def test_node_that_is_no_member(airflow_chefconsul):
     assert ended.err == (
         "airflow chefconsul: error: demo/web has no member 'web-9'; its members are: web-1, web-2, web-3\n"
     )
+
+
+def test_run_that_died_before_it_read_a_tier(airflow_chefconsul, declare, members, consul_kv):
+    """It left no report of the tier; what it said for the environment is told."""
+    members("web-1")
+    declare()
+    error = {"class": "SyntaxError", "message": "unexpected end of file", "resource": ""}
+    consul_kv["demo/_nodes/web-1"] = json.dumps(
+        {"schema": 1, "node": "web-1", "finished_at": "2026-11-22T08:00:09Z", "error": error}
+    )
+    words = "its last run died before it read a tier, "
+    assert words in airflow_chefconsul("explain", "demo", "web").out
+    ended = airflow_chefconsul("set", "demo", "web", "--state", "off", "--wait", "--timeout", "1s")
+    assert ended.code == 3
+    assert f"{words}" in ended.out
+    assert "SyntaxError: unexpected end of file" in ended.out
