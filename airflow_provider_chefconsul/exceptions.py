@@ -80,3 +80,11 @@ class RequestRejected(ConsulError):
 
 class SessionLost(ConsulError):
     """A remote execution lost its Consul session, so its nodes can no longer report to it."""
+
+
+class NameTaken(ChefConsulError):
+    """A simulated fleet would mix with nodes that are not its own."""
+
+
+class DagNotRun(ChefConsulError):
+    """A Dag under test could not be run to its end."""

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import wraps
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 Command = Callable[[Namespace, Output], Awaitable[ExitCode]]
 PATIENCE = timedelta(seconds=10)  # somebody sits in front of it
-_TERMINATED = 128 + signal.SIGTERM
 
 
 def command(function: Command) -> Callable[[Namespace], NoReturn]:
@@ -41,11 +39,13 @@ def command(function: Command) -> Callable[[Namespace], NoReturn]:
 
 
 def _run(function: Command, args: Namespace) -> int:
-    before = signal.signal(signal.SIGTERM, _terminate)  # so that a terminal is left clean
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     _log_to_standard_error()
     output = Output(is_json=getattr(args, "output", "table") == "json")
     try:
         return asyncio.run(_await(function(args, output)))
+    except asyncio.CancelledError:
+        return ExitCode.TERMINATED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -54,8 +54,6 @@ def _run(function: Command, args: Namespace) -> int:
     except ChefConsulError as error:
         output.error(str(error))
         return exit_code_of(error)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _log_to_standard_error() -> None:
@@ -66,11 +64,11 @@ def _log_to_standard_error() -> None:
 
 
 async def _await(command: Awaitable[ExitCode]) -> ExitCode:
+    """Await a command, which SIGTERM cancels: terminals are left clean, and simulated nodes leave the catalog."""
+    running = asyncio.current_task()
+    assert running is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     return await command
-
-
-def _terminate(_signum: int, _frame: FrameType | None) -> None:
-    raise SystemExit(_TERMINATED)
 
 
 @asynccontextmanager

@@ -81,6 +81,26 @@ WAIT = (
     Arg(("--min-healthy-time",), metavar="DURATION", help="of --wait: how long all of this must hold (0s)"),
     Arg(("--progress-deadline",), metavar="DURATION", help="of --wait: how long no further node may converge"),
 )
+FLEET = (
+    Arg(("environment",), metavar="ENV", nargs="?", default="demo", help="the environment (%(default)s)"),
+    Arg(
+        ("--tier",),
+        metavar="TIER=COUNT",
+        action="append",
+        required=True,
+        help="a tier and how many nodes it has, such as web=50: web-1 to web-50; may be repeated",
+    ),
+    Arg(
+        ("--fault",),
+        metavar="FAULT",
+        action="append",
+        default=[],
+        help="who does what, such as 'web-7 fails in converged'; may be repeated",
+    ),
+    Arg(("--seed",), type=int, default=0, help="the same seed gives the same run (%(default)s)"),
+    Arg(("--seconds",), type=float, default=1.0, help="how long a run takes on average (%(default)s)"),
+    Arg(("--spread",), type=float, default=0.2, help="by how much of that runs differ, 0 to 1 (%(default)s)"),
+)
 _CHANGE = (STATE, VALUE, VALUE_JSON, CANARY, SPREAD, ALLOWED_FROM, SEQUENCE, MEMBERS, FORCE)
 
 
@@ -111,6 +131,7 @@ def get_commands() -> list[GroupCommand]:
                     (ENVIRONMENT, TIERS, TO, SEQUENCE, MEMBERS, *WAIT, OUTPUT),
                 ),
                 _command("history", "List what a tier was assigned, newest first", (ENVIRONMENT, TIER, OUTPUT)),
+                _command("simulate", "Simulate nodes to practise on, until Ctrl-C", FLEET),
                 GroupCommand(
                     name="lease",
                     help="Show or break the lease of an environment",

@@ -29,7 +29,7 @@ def test_airflow_has_the_commands():
     """By the provider's metadata, not because the tests add them."""
     args = get_parser().parse_args(["chefconsul", "status", "demo"])
     assert (args.environment, args.tier, args.conn_id, args.output) == ("demo", None, "consul_default", "table")
-    words = {"status", "explain", "plan", "set", "rollback", "history", "lease show", "lease break"}
+    words = {"status", "explain", "plan", "set", "rollback", "history", "lease show", "lease break", "simulate"}
     assert set(COMMANDS) == words
 
 
@@ -49,7 +49,12 @@ def test_help_says_the_exit_codes(words, capsys):
 def test_every_command_has_a_function(words, airflow_chefconsul):
     """The lazy path leads to one: a name that cannot be is refused by it."""
     given = {"plan": ("web", "--state", "off"), "set": ("web", "--state", "off"), "rollback": ("web",)}
-    given |= {"explain": ("web",), "history": ("web",), "lease break": ("--reason", "x")}
+    given |= {
+        "explain": ("web",),
+        "history": ("web",),
+        "lease break": ("--reason", "x"),
+        "simulate": ("--tier", "web=1"),
+    }
     ended = airflow_chefconsul(*words.split(), "de/mo", *given.get(words, ()))
     assert ended.code == ExitCode.USAGE
     assert ended.err.startswith("airflow chefconsul: error: environment 'de/mo' is not a name")
