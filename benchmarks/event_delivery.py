@@ -154,7 +154,7 @@ def wait_for_watcher(home: Path) -> None:
 async def write(view: SharedView, home: Path, count: int) -> None:
     """Write so many generations, one after the other, and wait while too many are not told."""
     for number in range(count):
-        while number - len(keys_in_database(home)) >= UNTOLD:
+        while number - len(keys_in_database(home)) >= UNTOLD:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
         values = {"release": f"2.5.{number}"}
         change = Change(state="converged", values=values, writer=Writer("bench", "run", "write"))
