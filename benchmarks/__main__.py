@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import convergence, exec_fan_out, lease_race
+from benchmarks import convergence, exec_fan_out, lease_race, simulated_fleet
 
 if __name__ == "__main__":
-    sys.exit(max(each.main([]) for each in (exec_fan_out, lease_race, convergence)))
+    sys.exit(max(each.main([]) for each in (exec_fan_out, lease_race, convergence, simulated_fleet)))

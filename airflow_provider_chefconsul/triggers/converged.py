@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulError
+from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.convergence import Failed, Wait
+from airflow_provider_chefconsul.rollout.convergence import Wait
 from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
@@ -21,8 +20,6 @@ from airflow_provider_chefconsul.triggers.outcome import Outcome
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
-
-    from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 
 # A deferral and its resumption cost 2 to 3 seconds: a wait that may be over by then stays in the worker.
 PATIENCE = timedelta(seconds=5)
@@ -87,8 +84,7 @@ class ConvergedTrigger(BaseTrigger):
     async def attend(self, *, until: datetime | None) -> Outcome | None:
         """Wait until there is an outcome, or until ``until``; what was seen meanwhile is remembered in ``waits``."""
         from airflow_provider_chefconsul.consul.lease import keeping
-        from airflow_provider_chefconsul.consul.overview import read_early_failures
-        from airflow_provider_chefconsul.consul.wait import wait_for_tiers
+        from airflow_provider_chefconsul.consul.wait import find_early_failures, wait_for_tiers
 
         try:
             async with (
@@ -104,10 +100,7 @@ class ConvergedTrigger(BaseTrigger):
                     until=until,
                     on_progress=self.log.info,
                 )
-                died: Mapping[str, EarlyFailure] = {}
-                if any(isinstance(result.verdict, Failed) for result in results.values()):
-                    with suppress(ConsulError):  # the verdict stands without it
-                        died = await read_early_failures(view, self.environment)
+                died = await find_early_failures(view, self.environment, results)
         except ChefConsulError as error:
             return Outcome.from_error(error)
         self.waits |= {tier: result.wait for tier, result in results.items()}
@@ -154,23 +147,24 @@ async def begin_wait(
     :raises NoDesiredState: a tier has none, and no generation was given.
     :raises MalformedDocument: it cannot be read.
     """
+    from airflow_provider_chefconsul.consul.wait import begin_waits
+
     for tier in tiers:
         parse_members(members, tier)
-    deadline = datetime.now(UTC) + timeout
-    waits = {}
     async with ConsulHook(consul_conn_id).open_view() as view:
-        for tier in tiers:
-            record = await view.read(environment, tier)
-            if generations is None:
-                generation = max(record.required_desired(f"{environment}/{tier}").generations)
-            else:
-                generation = generations[tier]
-            history = record.index if nudged_at is None else nudged_at
-            waits[tier] = Wait(generation, deadline, failures_after=0 if is_first_try else history).to_fields()
+        waits = await begin_waits(
+            view,
+            environment,
+            tiers,
+            generations=generations,
+            timeout=timeout,
+            is_first_try=is_first_try,
+            nudged_at=nudged_at,
+        )
     return ConvergedTrigger(
         consul_conn_id=consul_conn_id,
         environment=environment,
-        waits=waits,
+        waits={tier: wait.to_fields() for tier, wait in waits.items()},
         policy=policy.to_fields(),
         members=members,
         holder=asdict(holder) if holder else None,
