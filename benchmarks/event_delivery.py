@@ -114,6 +114,9 @@ class Triggerer:
 
     def stop(self) -> None:
         """End what was started here."""
+        with suppress(psutil.NoSuchProcess):
+            for child in self._process.children(recursive=True):
+                child.kill()
         for each in self._own:
             each.kill()
             each.wait()

@@ -64,6 +64,7 @@ class WatcherTrigger(BaseEventTrigger):
         self.environment = check_name("environment", environment)
         self.tiers = None if tier is None else sorted(set(check_tiers(environment, tier)))
         self.consul_conn_id = consul_conn_id
+        self._is_ambiguous = False  # several assets have this watcher
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where this class is, and its parameters as JSON values."""
@@ -146,30 +147,39 @@ class WatcherTrigger(BaseEventTrigger):
                     yield TriggerEvent({**payload, "cursor": {"key": self.cursor_key, "told": cursor}})
 
     async def _load(self) -> Cursor | None:
-        while True:
-            store = self._own_store()
-            if store is None:
-                return None
+        while self._has_store:
             try:
-                return read_cursor(await store.aget(self.cursor_key))
+                return read_cursor(await self._asset_store.aget(self.cursor_key))
             except AirflowRuntimeError as error:
                 self.log.warning("Cannot read how far %s was told of, trying again: %s", self.environment, error)
+            except ValueError as error:
+                self.log.warning(
+                    "Several assets have this watcher: give each its own, or what happens in %s while no triggerer "
+                    "runs is not told: %s", self.environment, error,
+                )  # fmt: skip
+                self._is_ambiguous = True
             await asyncio.sleep(_PAUSE)
+        return None
 
     async def _store(self, cursor: Cursor) -> None:
         """Store where the watcher begins; from then on the events' own transactions do."""
-        while (store := self._own_store()) is not None:
+        while self._has_store:
             try:
-                await store.aset(self.cursor_key, dict(cursor))
+                await self._asset_store.aset(self.cursor_key, dict(cursor))
             except AirflowRuntimeError as error:
                 self.log.warning("Cannot store how far %s was told of, trying again: %s", self.environment, error)
             else:
                 return
             await asyncio.sleep(_PAUSE)
 
-    def _own_store(self) -> Any:
+    @property
+    def _asset_store(self) -> Any:
         """The store of the asset that is watched; None with Airflow 3.2, or outside of a triggerer."""
         return getattr(self, "asset_state_store", None)
+
+    @property
+    def _has_store(self) -> bool:
+        return self._asset_store is not None and not self._is_ambiguous
 
 
 async def repeat(source: AsyncGenerator[Any], seconds: float) -> AsyncGenerator[Any]:

@@ -193,6 +193,24 @@ async def test_without_a_store_each_start_is_a_first_one(view):
     await stream.aclose()
 
 
+async def test_watcher_of_several_assets_goes_on(view, monkeypatch):
+    """Airflow gives it no store that is its own, and it must not end because of that."""
+
+    class StoresOfTwo(AssetStore):
+        async def aget(self, key: str) -> None:
+            raise ValueError("Task has 2 concrete inlets and outlets")
+
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.watcher._PAUSE", 0)
+    async with running(DesiredStateChangedTrigger(**TIER), StoresOfTwo()) as events:
+        async with asyncio.timeout(PATIENCE):
+            release = 1
+            while not events:
+                await write(view, f"{release}")
+                release += 1
+                await asyncio.sleep(0.2)
+    assert events[0]["key"].startswith("demo/web@")
+
+
 async def test_watchers_of_one_environment_share_a_stream(view, consul_connection, monkeypatch):
     """Airflow's own manager opens one; each gets its own events, also one that comes when nothing changes any more."""
     shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="Airflow 3.2 shares no streams")
