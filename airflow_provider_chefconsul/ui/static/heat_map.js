@@ -20,12 +20,12 @@ export class HeatMap {
   #onOpen;
   #assigned = () => null;
 
-  constructor(tier, onOpen) {
+  // hint: where the node under the pointer or the focus is described; onOpen: asks for a node.
+  constructor(tier, hint, onOpen) {
     this.#tier = tier;
     this.#onOpen = onOpen;
-    this.#hint = element("p", { class: "hint quiet", "aria-hidden": "true" });
+    this.#hint = hint;
     this.box = element("div", { class: "cells", role: "listbox", "aria-label": `Nodes of ${tier}` });
-    this.root = element("div", { class: "map" }, this.box, this.#hint);
     this.box.addEventListener("keydown", (event) => this.#onKey(event));
     this.box.addEventListener("click", (event) => this.#onClick(event));
     this.box.addEventListener("focusin", (event) => this.#show(event.target));

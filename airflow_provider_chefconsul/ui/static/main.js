@@ -150,7 +150,7 @@ function showTier(fields, isWhole) {
   setLive(true);
   let card = cards.get(fields.tier);
   if (!card) {
-    card = new TierCard(fields.tier, openNode, (words) => announcer.say(fields.tier, `${fields.tier}: ${words}.`));
+    card = new TierCard(fields.tier, byId("hint"), openNode, (words) => announcer.say(fields.tier, `${fields.tier}: ${words}.`));
     cards.set(fields.tier, card);
     const ordered = shown.filter((tier) => cards.has(tier)).map((tier) => cards.get(tier).root);
     byId("tiers").replaceChildren(...ordered);

@@ -1,10 +1,9 @@
 // One tier: what is assigned, where its nodes stand, its curve and its states.
 
-import { assignmentBox, writerText } from "./assignment.js";
+import { assignmentBox } from "./assignment.js";
 import { Curve } from "./curve.js";
 import { element } from "./element.js";
 import { HeatMap } from "./heat_map.js";
-import { clock } from "./moment.js";
 import { STANDINGS, standingOf } from "./standing.js";
 import { Timeline } from "./timeline.js";
 
@@ -20,11 +19,11 @@ export class TierCard {
   #notes = element("ul", { class: "notes" });
   #last = {};
 
-  // onOpen: asks for a node; onChange: takes a sentence whenever the counts have changed.
-  constructor(tier, onOpen, onChange) {
+  // hint: where nodes are described; onOpen: asks for one; onChange: takes a sentence when the counts have changed.
+  constructor(tier, hint, onOpen, onChange) {
     this.#onOpen = onOpen;
     this.#onChange = onChange;
-    this.map = new HeatMap(tier, onOpen);
+    this.map = new HeatMap(tier, hint, onOpen);
     this.#timeline = new Timeline(tier);
     this.root = element(
       "section",
@@ -32,13 +31,13 @@ export class TierCard {
       element(
         "div",
         { class: "where" },
-        element("div", { class: "head" }, element("h2", {}, tier), this.#fraction, this.#bar),
+        element("div", { class: "head" }, element("h2", {}, tier), this.#fraction, this.#bar, this.#counts),
         this.#assigned,
-        this.#counts,
-        this.map.root,
+        this.map.box,
         this.#notes,
       ),
-      element("div", { class: "when" }, this.#curve.root, this.#timeline.root),
+      this.#curve.root,
+      this.#timeline.root,
     );
   }
 
@@ -70,8 +69,7 @@ export class TierCard {
     }
     const boxes = [assignmentBox(desired.canary ? "stable" : "assigned", desired.stable)];
     if (desired.canary) boxes.push(assignmentBox("canary", desired.canary));
-    const written = `${clock(desired.written_at)} ${writerText(desired.written_by)}`;
-    this.#assigned.replaceChildren(...boxes, element("p", { class: "quiet written" }, written));
+    this.#assigned.replaceChildren(...boxes);
   }
 
   #drawCounts({ counts, members }) {
