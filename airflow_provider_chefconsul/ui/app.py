@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput
+from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable, InvalidInput
 from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.name import check_name
 from airflow_provider_chefconsul.rollout.one_line import one_line
@@ -31,16 +31,6 @@ _HEADERS = {
     b"referrer-policy": b"same-origin",
     b"cache-control": b"no-store",
 }
-
-
-class JsonResponse(Response):
-    """JSON in ASCII: a lone surrogate, which a report may hold, has no UTF-8 form."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        """The body."""
-        return json.dumps(content, separators=(",", ":")).encode()
 
 
 class EventStream(StreamingResponse):
@@ -74,7 +64,7 @@ class Guard:
         await self._app(scope, receive, send_guarded)
 
 
-router = APIRouter(prefix="/api/connections/{connection_id}", dependencies=ACCESS, default_response_class=JsonResponse)
+router = APIRouter(prefix="/api/connections/{connection_id}", dependencies=ACCESS)
 
 
 @router.get("/environments")
@@ -82,7 +72,7 @@ async def environments(connection_id: ConnectionDep, dag_id: str = "", run_id: s
     """The environments with their tiers; with a Dag run, those that it holds or wrote."""
     of_run = await find_environments(connection_id, Holder(dag_id, run_id)) if dag_id and run_id else []
     found = await read_environments(connection_id)
-    return JsonResponse(
+    return JSONResponse(
         {
             "environments": [{"environment": name, "tiers": tiers} for name, tiers in found.items()],
             "of_run": of_run,
@@ -103,6 +93,7 @@ async def events(
     tiers = list(dict.fromkeys(check_name("tier", each) for each in tier))
     if len(tiers) > _MOST_TIERS:
         raise InvalidInput(f"{len(tiers)} tiers are more than the {_MOST_TIERS} that are shown at once")
+    await _require(connection_id, environment)
     return EventStream(stream(request.app.state.hub, viewer, connection_id, environment, tiers))
 
 
@@ -117,12 +108,19 @@ async def node(request: Request, connection_id: ConnectionDep, environment: str,
     found = describe_node(state, node, now=datetime.now(UTC))
     if found is None:
         raise HTTPException(404, f"{environment}/{tier} has no member {node}")
-    return JsonResponse(found)
+    return JSONResponse(found)
+
+
+async def _require(connection_id: str, environment: str) -> None:
+    """Answer with 404 where Consul says that there is no such environment; one that is away says so in the stream."""
+    with suppress(ConsulUnavailable):
+        if environment not in await read_environments(connection_id):
+            raise HTTPException(404, f"environment {environment} has no tiers in the Consul of {connection_id}")
 
 
 async def _say_error(_: Request, error: Exception) -> Response:
     status = 400 if isinstance(error, InvalidInput) else 503
-    return JsonResponse({"detail": one_line(str(error))}, status_code=status)
+    return JSONResponse({"detail": one_line(str(error))}, status_code=status)
 
 
 def create_app() -> FastAPI:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,8 @@ from airflow_provider_chefconsul.rollout.membership import Member
 from airflow_provider_chefconsul.rollout.progress import converged_moments
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, judge
+
+_DIGITS = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,9 @@ def next_state(
     """The tier's state by a new snapshot; cells of nodes of which nothing changed are kept."""
     cells = {}
     is_same = before is not None and before.snapshot.desired == snapshot.desired
-    for node in sorted(snapshot.members, key=natural_order):
+    is_order_known = before is not None and before.snapshot.members.keys() == snapshot.members.keys()
+    nodes = before.cells if before and is_order_known else sorted(snapshot.members, key=natural_order)
+    for node in nodes:
         member, evidence = snapshot.members[node], snapshot.evidence.get(node)
         if before and is_same and before.snapshot.evidence.get(node) is evidence:
             known = before.cells.get(node)
@@ -81,12 +86,7 @@ def changed_cells(before: Mapping[str, Cell], after: Mapping[str, Cell]) -> tupl
 
 def natural_order(node: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key that puts web-2 before web-10."""
-    parts: list[str] = [""]
-    for each in node:
-        if parts[-1] and parts[-1][-1].isdecimal() != each.isdecimal():
-            parts.append("")
-        parts[-1] += each
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in _DIGITS.split(node) if part)
 
 
 def _read_cell(member: Member, desired: object, evidence: Evidence | None) -> Cell:
