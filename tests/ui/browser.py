@@ -9,19 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
-from demo.packages import find
+from demo.board_stage import open_browser
 from demo.scene import Scene
 from demo.standalone import AirflowStandalone
 
-CHROMIUM_FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 DAG = """
 from airflow.sdk import DAG
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
@@ -85,12 +81,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStandal
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium; a missing one is a failure."""
-    chromium = find("chromium")
-    assert chromium is not None, "Chromium is missing: python -m demo.packages chromium"
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+    async with open_browser() as started:
         yield started
-        await started.close()
 
 
 @asynccontextmanager

@@ -33,9 +33,9 @@ export class TierCard {
         { class: "where" },
         element("div", { class: "head" }, element("h2", {}, tier), this.#fraction, this.#bar, this.#counts),
         this.#assigned,
-        this.map.box,
-        this.#notes,
       ),
+      this.map.box,
+      this.#notes,
       this.#curve.root,
       this.#timeline.root,
     );
@@ -46,6 +46,7 @@ export class TierCard {
     const assigned = (isCanary) => (isCanary ? desired?.canary : desired?.stable) ?? null;
     const isOther = (name) => JSON.stringify(fields[name]) !== JSON.stringify(this.#last[name]);
     this.map.update(fields.nodes, fields.gone, isWhole, assigned);
+    this.root.classList.toggle("wide", this.map.box.dataset.size !== "large");
     if (isOther("desired")) {
       this.map.rename();
       this.#drawAssigned(desired);
