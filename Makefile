@@ -14,7 +14,7 @@ PYTEST_SELECTION :=
 else
 VENV := .venv-$(AIRFLOW)
 PROGRAMS := sshd
-PYTEST_SELECTION := --ignore=tests/demo --ignore=tests/cookbooks
+PYTEST_SELECTION := --ignore=tests/demo --ignore=tests/cookbooks --ignore=tests/compose
 endif
 REQUIREMENTS := requirements/airflow-$(AIRFLOW).txt
 BIN := $(VENV)/bin

@@ -42,6 +42,10 @@ class NoDesiredState(ChefConsulError):
     """A tier has no desired state yet."""
 
 
+class NotDeclared(ChefConsulError):
+    """An environment, tier or node is not in the shared data view, so there is nothing to say of it."""
+
+
 class ConsulError(ChefConsulError):
     """Consul could not be asked, or said no."""
 
@@ -76,3 +80,15 @@ class RequestRejected(ConsulError):
 
 class SessionLost(ConsulError):
     """A remote execution lost its Consul session, so its nodes can no longer report to it."""
+
+
+class NameTaken(ChefConsulError):
+    """A simulated fleet would mix with nodes that are not its own."""
+
+
+class DagNotRun(ChefConsulError):
+    """A Dag under test could not be run to its end."""
+
+
+class Drifted(ChefConsulError):
+    """More nodes than may be do not match what they were assigned, or nobody can say whether they do."""

@@ -26,7 +26,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.operators.{name}" for name in ("desired_state", "chef", "ssh_chef", "lease")
+                    f"{_PACKAGE}.operators.{name}" for name in ("audit", "desired_state", "chef", "ssh_chef", "lease")
                 ],
             }
         ],
@@ -35,10 +35,12 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.triggers.{name}" for name in ("converged", "lease", "remote_exec", "ssh_chef")
+                    f"{_PACKAGE}.triggers.{name}" for name in ("converged", "event", "lease", "remote_exec", "ssh_chef")
                 ],
             }
         ],
+        "cli": [f"{_PACKAGE}.cli.definition.get_commands"],
+        "asset-uris": [{"schemes": ["consul"], "handler": f"{_PACKAGE}.assets.normalize_uri"}],
         "extra-links": [f"{_PACKAGE}.links.DesiredStateLink"],
         "connection-types": [
             {

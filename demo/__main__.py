@@ -20,7 +20,7 @@ from demo.agent import AgentError
 from demo.chef_client import ChefError, find_chef
 from demo.cluster import ClusterError, ConsulCluster
 from demo.consul_binary import ConsulNotFoundError, find_consul
-from demo.nodes import TIERS, SimulatedClient, add_node
+from demo.nodes import ENVIRONMENT, TIERS, SimulatedClient, add_node
 from demo.standalone import AirflowError, AirflowStandalone
 from demo.story import Story
 
@@ -68,6 +68,11 @@ def _run(directory: Path, console: Console, *, is_once: bool) -> int:
         cluster.wait_until_ready()
         console.print(
             f"Consul is up with {len(cluster.nodes)} nodes, its UI at http://127.0.0.1:{cluster.http_port}/ui/"
+        )
+        watch = f"AIRFLOW_HOME={airflow.home} AIRFLOW_CONN_CONSUL_DEFAULT=consul://127.0.0.1:{cluster.http_port}"
+        console.print(
+            f"Beside it: {watch} {Path(sys.executable).parent}/airflow chefconsul status {ENVIRONMENT} --watch",
+            soft_wrap=True,
         )
         ended_well = asyncio.run(Story(cluster, airflow, console, nodes, client).tell())
         console.print(f"Files and logs: {directory}", soft_wrap=True)

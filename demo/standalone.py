@@ -153,6 +153,18 @@ class AirflowStandalone:
         answer = self._http.post("/auth/token", json=credentials).raise_for_status().json()
         return str(answer["access_token"])
 
+    def find_component(self, name: str) -> psutil.Process:
+        """The process of a component that it started, such as ``triggerer``.
+
+        :raises AirflowError: there is none.
+        """
+        assert self._process is not None
+        for process in psutil.Process(self._process.pid).children():
+            with suppress(psutil.Error):
+                if name in process.cmdline()[1:] or f"airflow {name}" in " ".join(process.cmdline()):
+                    return process
+        raise AirflowError(f"there is no {name}; see {self.log}:\n{self.log_tail()}")
+
     def log_tail(self, lines: int = 20) -> str:
         """The last lines of what its components printed."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

@@ -13,8 +13,10 @@ from pathlib import Path
 import httpx
 from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
+from airflow_provider_chefconsul.cli.table import nodes_table
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
@@ -22,10 +24,10 @@ from airflow_provider_chefconsul.rollout.change import Change
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers
+from airflow_provider_chefconsul.rollout.tier_status import NodeStatus, tier_status
 from demo.cluster import ConsulCluster
 from demo.nodes import ENVIRONMENT, TIERS, NodeClient, add_node
 from demo.standalone import AirflowStandalone
-from demo.table import converged_nodes, render
 
 DAG_ID = "phase2_declarative_rollout"
 OLD_RELEASE, NEW_RELEASE = "2.4.0", "2.5.0"
@@ -60,8 +62,8 @@ class Story:
             state = await self._follow(run_id)
             await self._bring_back("web-2")
             expected = {node for tier in TIERS.values() for node in tier} | {"web-4"}
-            ended_well = await self._until(lambda: converged_nodes(self.snapshots.values()) == expected)
-            missing = expected - converged_nodes(self.snapshots.values())
+            ended_well = await self._until(lambda: self._converged() == expected)
+            missing = expected - self._converged()
         self._sum_up(run_id, state, sorted(missing))
         has_answered = await self._ask(sorted({*TIERS["web"], "web-4"}))
         return state == "success" and ended_well and has_answered
@@ -71,7 +73,7 @@ class Story:
         change = Change("converged", writer, {"release": OLD_RELEASE})
         await view.write(ENVIRONMENT, dict.fromkeys(TIERS, change))
         self.say(f"environment {ENVIRONMENT}: all tiers at release {OLD_RELEASE}")
-        await self._until(lambda: len(converged_nodes(self.snapshots.values())) == sum(map(len, TIERS.values())))
+        await self._until(lambda: len(self._converged()) == sum(map(len, TIERS.values())))
 
     async def _take_down(self, node: str) -> None:
         self.cluster.kill_node(node)
@@ -81,7 +83,7 @@ class Story:
     async def _bring_back(self, node: str) -> None:
         await asyncio.to_thread(self.cluster.restart_node, node)
         self.say(f"{node} comes back; nobody tells it anything, its agent's watch runs its client")
-        await self._until(lambda: node in converged_nodes(self.snapshots.values()))
+        await self._until(lambda: node in self._converged())
         self.say(f"{node} caught up: {self._standing('web')}")
 
     async def _trigger(self) -> str:
@@ -118,7 +120,7 @@ class Story:
     async def _add(self, node: str) -> None:
         self.say(f"{node} is added in the middle; nobody tells it anything")
         await asyncio.to_thread(add_node, self.cluster, self.nodes, node, "web", self.client)
-        await self._until(lambda: node in converged_nodes(self.snapshots.values()))
+        await self._until(lambda: node in self._converged())
         self.say(f"{node} joined and converged: {self._standing('web')}")
 
     async def _ask(self, nodes: list[str]) -> bool:
@@ -141,11 +143,9 @@ class Story:
         return f"generation {desired.generation}, state {desired.stable.state}, release {release}"
 
     def _sum_up(self, run_id: str, state: str, missing: list[str]) -> None:
-        self.console.print(render(self._ordered(), title="At the end"))
+        self.console.print(self._table("At the end"))
         took = timedelta(seconds=round(time.monotonic() - self.started))
-        self.console.print(
-            f"Dag run {run_id}: {state}; {len(converged_nodes(self.snapshots.values()))} nodes converged, ", end=""
-        )
+        self.console.print(f"Dag run {run_id}: {state}; {len(self._converged())} nodes converged, ", end="")
         self.console.print(f"not: {', '.join(missing)}" if missing else "none is missing", end="")
         self.console.print(f"; {took} altogether.")
 
@@ -183,10 +183,22 @@ class Story:
             async for snapshot in watch:
                 self.snapshots[tier] = snapshot
 
-    def _ordered(self) -> dict[str, TierSnapshot]:
-        return {tier: self.snapshots[tier] for tier in TIERS if tier in self.snapshots}
+    def _nodes(self) -> dict[str, list[NodeStatus]]:
+        now = datetime.now(UTC)
+        found = {tier: self.snapshots[tier] for tier in TIERS if tier in self.snapshots}
+        return {
+            tier: list(tier_status(ENVIRONMENT, tier, snapshot, now=now).nodes.values())
+            for tier, snapshot in found.items()
+        }
+
+    def _converged(self) -> set[str]:
+        """The nodes that are present and have reported their assignment as succeeded."""
+        return {node.member.node for nodes in self._nodes().values() for node in nodes if node.has_converged}
+
+    def _table(self, title: str) -> Table:
+        return nodes_table(self._nodes(), now=datetime.now(UTC), width=self.console.width, title=title)
 
     def _render(self) -> Group:
         now = datetime.now(UTC).strftime("%H:%M:%S")
         doing = next((task for task, state in self.tasks.items() if state not in {"success", ""}), "")
-        return Group(render(self._ordered(), title=f"Environment {ENVIRONMENT}, {now} UTC"), Text(f"Dag task: {doing}"))
+        return Group(self._table(f"Environment {ENVIRONMENT}, {now} UTC"), Text(f"Dag task: {doing}"))

@@ -43,12 +43,15 @@ def test_every_module_named_exists(kind):
 
 
 def test_every_class_named_exists():
-    """The hook class has what Airflow asks of it; the extra link can be made."""
+    """The hook class has what Airflow asks of it; the extra link and the commands can be made."""
     info = get_provider_info()
     (connection,) = info["connection-types"]
     module, _, name = connection["hook-class-name"].rpartition(".")
     hook = getattr(import_module(module), name)
     assert (hook.conn_type, hook.hook_name) == (connection["connection-type"], connection["hook-name"])
+    for path in info["cli"]:
+        module, _, name = path.rpartition(".")
+        assert getattr(import_module(module), name)()
     for path in info["extra-links"]:
         module, _, name = path.rpartition(".")
         assert getattr(import_module(module), name)().name

@@ -130,6 +130,27 @@ def test_waves_that_do_not_widen(dag, waves, words):
         rollout("demo", "web", "off", waves=waves)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"approval": "yes"}, "approval must be True, False or parameters of an ApprovalOperator, not 'yes'"),
+        ({"auto_revert": 1}, "auto_revert must be True or False, not 1"),
+        ({"force": "no"}, "force must be True or False, not 'no'"),
+    ],
+)
+def test_switches_are_no_text(dag, parameters, words):
+    """Python takes "no" for yes."""
+    with pytest.raises(InvalidInput, match=words):
+        rollout("demo", "web", "off", **parameters)
+
+
+@pytest.mark.parametrize("step", ["web", ("web",), ("web", "off", "on"), ("web", None), (None, "off")])
+def test_step_is_a_pair(dag, step):
+    """Anything else is named."""
+    with pytest.raises(InvalidInput, match="a step must be a pair of a tier"):
+        transitions("demo", [step])
+
+
 def test_transitions_are_chained(dag):
     """Each step waits for the one before; a tier that comes to a state twice gets a number."""
     groups = transitions("demo", [("web", "off"), (["app", "db"], "off"), ("web", "off")], {"release": "2.5.0"})

@@ -20,8 +20,14 @@ from airflow_provider_chefconsul.rollout.membership import (
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.client import ConsulClient
 
-# Only agents that are not alive: a node without that check (registered from outside, no agent) counts as present.
-_NOT_ALIVE = {"filter": 'CheckID == "serfHealth"'}
+EXTERNAL_HEALTH = "externalNodeHealth"
+"""The check of a node without an agent that somebody else watches over: Consul ESM, or the simulated fleet.
+
+``serfHealth`` is not theirs to give: once a minute Consul deregisters a node that has it but no agent.
+"""
+
+# Only nodes that are not alive: one without such a check (registered from outside, no agent) counts as present.
+_NOT_ALIVE = {"filter": f'CheckID == "serfHealth" or CheckID == "{EXTERNAL_HEALTH}"'}
 # An agent that joins is registered by a server at first, and adds its metadata by itself: no change of health, so
 # nothing wakes the query then.
 _LOOK_AT_METADATA = timedelta(seconds=5)

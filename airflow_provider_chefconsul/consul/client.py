@@ -99,14 +99,15 @@ class ConsulClient(consul.base.Consul):
         :raises TransactionConflict: a check failed.
         :raises RequestTooLarge: more than Consul takes in one transaction.
         """
-        encoded = [
-            {"KV": {**operation, "Value": base64.b64encode(operation["Value"]).decode()}}
-            if "Value" in operation
-            else {"KV": dict(operation)}
-            for operation in operations
-        ]
+        await self.apply([encode_operation(operation) for operation in operations])
+
+    async def apply(self, operations: Sequence[Mapping[str, Any]]) -> None:
+        """Apply operations all or none, on the catalog too; like :meth:`transact`.
+
+        :param operations: as Consul takes them, e.g. ``{"Node": {"Verb": "set", "Node": {…}}}``.
+        """
         # py-consul's own txn.put leaves the datacenter out.
-        await self._transport.put(CB.json(), "/v1/txn", self._datacenter, json.dumps(encoded))
+        await self._transport.put(CB.json(), "/v1/txn", self._datacenter, json.dumps(operations))
 
     async def read(
         self, path: str, params: Mapping[str, str] | None = None, *, index: int = 0, wait: timedelta = LONGEST_WAIT
@@ -176,6 +177,13 @@ def plain_client(settings: ConsulSettings) -> consul.std.Consul:
     if settings.token is not None:
         client.token = settings.token  # CONSUL_HTTP_TOKEN would have replaced it
     return client
+
+
+def encode_operation(operation: Mapping[str, Any]) -> dict[str, Any]:
+    """A KV operation as Consul takes it."""
+    if "Value" not in operation:
+        return {"KV": dict(operation)}
+    return {"KV": {**operation, "Value": base64.b64encode(operation["Value"]).decode()}}
 
 
 def _blocking(index: int, wait: timedelta) -> dict[str, Any]:

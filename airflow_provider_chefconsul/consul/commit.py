@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.consul.plan import Operation, Plan, PlannedTier, Planner, TierPlan
 from airflow_provider_chefconsul.exceptions import (
     ConsulUnavailable,
     EnvironmentLeased,
@@ -19,8 +19,8 @@ from airflow_provider_chefconsul.exceptions import (
     TransactionConflict,
     WriteRefused,
 )
-from airflow_provider_chefconsul.rollout.change import Decision, Refused, Unchanged, Write
-from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
+from airflow_provider_chefconsul.rollout.change import Refused, Unchanged, Write
+from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
 
 if TYPE_CHECKING:
@@ -30,28 +30,6 @@ LONGEST_TRANSACTION = 64  # operations; later versions of Consul take more
 HISTORY_KEPT = 50  # generations of each tier
 _PRUNED_AT_ONCE = 8  # of each tier; a longer history shrinks by and by
 _PAUSE = 0.1  # seconds
-
-Operation = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedTier:
-    """What a plan rests on: the desired state that stands, and the generations in the tier's history."""
-
-    tier: str
-    current: DesiredState | None
-    generations: Sequence[int]
-    written_at: str
-
-
-class Planner(Protocol):
-    """Decides for each of some tiers what is to be written; asked again when somebody else wrote first."""
-
-    tiers: Sequence[str]
-    writer: Writer
-
-    async def plan(self, planned: PlannedTier) -> Decision:
-        """Decide for one tier."""
 
 
 class View(Protocol):
@@ -92,10 +70,11 @@ class Commit:
                 if unanswered and await self._has_written(unanswered):
                     return unanswered
                 unanswered = {}
-                decisions, operations = await self._plan()
-                if operations:
+                plan = await self.plan()
+                decisions = plan.decisions
+                if plan.operations:
                     unanswered = decisions
-                    await self._client.transact(operations)
+                    await self._client.transact(plan.operations)
             except RequestTooLarge as error:
                 raise RequestTooLarge(f"{self._where()}: too many tiers or values: {error}") from error
             except TransactionConflict:
@@ -109,28 +88,48 @@ class Commit:
                 return decisions
             await asyncio.sleep(_PAUSE)
 
-    async def _plan(self) -> tuple[dict[str, Write | Unchanged], list[Operation]]:
-        """What to do, and the transaction that does it; an empty one when nothing is to be written."""
-        # Before the tiers: should the lease change hands after this look, the transaction's check of it fails.
-        fences = await self._fence()
-        decisions: dict[str, Write | Unchanged] = {}
+    async def plan(self) -> Plan:
+        """What :meth:`run` would do now; nothing is written.
+
+        :raises MalformedDocument: what stands cannot be read.
+        :raises RequestTooLarge: more tiers than one transaction takes.
+        """
+        fences: list[Operation] = []
+        refusals: list[WriteRefused] = []
+        try:
+            # Before the tiers: should the lease change hands after this look, the transaction's check of it fails.
+            fences = await self._fence()
+        except EnvironmentLeased as error:
+            refusals.append(error)
+        found = {tier: await self._read(tier) for tier in self._planner.tiers}
+        plans = {tier: TierPlan(planned, await self._planner.plan(planned)) for tier, (planned, _) in found.items()}
+        for tier, each in plans.items():
+            if isinstance(each.decision, Refused):
+                kind = StaleWrite if each.decision.is_stale else WriteRefused
+                refusals.append(kind(f"{self._environment}/{tier}: {each.decision.reason}"))
+        if refusals:
+            return Plan(plans, refusals[0])
+        return Plan(plans, None, self._transaction(fences, plans, {tier: entry for tier, (_, entry) in found.items()}))
+
+    def _transaction(
+        self, fences: list[Operation], plans: Mapping[str, TierPlan], entries: Mapping[str, Entry | None]
+    ) -> list[Operation]:
+        """The operations that do what is planned; none when nothing is to be written."""
         operations: list[Operation] = []
         pruning: list[Operation] = []
-        for tier in self._planner.tiers:
-            decision, entry, generations = await self._decide(tier)
-            decisions[tier] = decision
-            if isinstance(decision, Write):
-                operations += self._operations(tier, decision, entry)
-                pruning += self._prune(tier, decision, generations)
+        for tier, each in plans.items():
+            if isinstance(each.decision, Write):
+                operations += self._operations(tier, each.decision, entries[tier])
+                pruning += self._prune(tier, each.decision, each.planned.generations)
         if not operations:
-            return decisions, []
+            return []
         operations = [*fences, *operations]
         if len(operations) > LONGEST_TRANSACTION:
             raise RequestTooLarge(
-                f"{len(decisions)} tiers take {len(operations)} operations, and Consul takes {LONGEST_TRANSACTION} in "
+                f"{len(plans)} tiers take {len(operations)} operations, and Consul takes {LONGEST_TRANSACTION} in "
                 f"one transaction; write fewer tiers at once"
             )
-        return decisions, [*operations, *pruning[: LONGEST_TRANSACTION - len(operations)]]
+        return [*operations, *pruning[: LONGEST_TRANSACTION - len(operations)]]
 
     async def _fence(self) -> list[Operation]:
         """The operations that fail when the environment's lease is not, or no longer, as it is now."""
@@ -159,7 +158,7 @@ class Commit:
             )
         return {"Verb": "check-not-exists", "Key": key}
 
-    async def _decide(self, tier: str) -> tuple[Write | Unchanged, Entry | None, list[int]]:
+    async def _read(self, tier: str) -> tuple[PlannedTier, Entry | None]:
         key = self._keys.desired(self._environment, tier)
         entry = await self._client.get(key)
         histories = self._keys.histories(self._environment, tier)
@@ -170,11 +169,7 @@ class Commit:
         _, names = await self._client.names(histories)
         generations = sorted(int(number) for name in names if (number := name.rpartition("/")[2]).isdecimal())
         written_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        decision = await self._planner.plan(PlannedTier(tier, current, generations, written_at))
-        if isinstance(decision, Refused):
-            kind = StaleWrite if decision.is_stale else WriteRefused
-            raise kind(f"{self._environment}/{tier}: {decision.reason}")
-        return decision, entry, generations
+        return PlannedTier(tier, current, generations, written_at), entry
 
     def _operations(self, tier: str, decision: Write, entry: Entry | None) -> list[Operation]:
         document = decision.desired.to_json().encode()

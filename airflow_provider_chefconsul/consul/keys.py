@@ -56,9 +56,17 @@ class Keys:
         """One node's report for the tier."""
         return f"{self.reports(environment, tier)}{check_name('node', node)}"
 
+    def early_failures(self, environment: str) -> str:
+        """What reports of runs that read no tier begin with; ends with a slash, the rest is the node's name."""
+        return f"{self.environment(environment)}_nodes/"
+
+    def all_histories(self, environment: str) -> str:
+        """What the histories of an environment's tiers begin with; ends with a slash, tier and generation follow."""
+        return f"{self.environment(environment)}_history/"
+
     def histories(self, environment: str, tier: str) -> str:
         """What the tier's history begins with; ends with a slash, the rest is the generation in 12 digits."""
-        return f"{self.environment(environment)}_history/{check_name('tier', tier)}/"
+        return f"{self.all_histories(environment)}{check_name('tier', tier)}/"
 
     def history(self, environment: str, tier: str, generation: int) -> str:
         """The desired state as it was written at a generation."""

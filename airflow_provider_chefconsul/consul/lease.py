@@ -7,12 +7,13 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT
-from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, TransactionConflict
+from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, TransactionConflict, WriteRefused
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease, Sighting
 
 if TYPE_CHECKING:
@@ -91,6 +92,46 @@ async def release(view: SharedView, environment: str, holder: Holder) -> bool:
             if monotonic() > give_up:
                 raise
             await asyncio.sleep(_BACKOFF)  # the answer may be lost: look again
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLease:
+    """A lease that stands, and the ModifyIndex at which it was seen."""
+
+    lease: Lease
+    modify_index: int
+
+
+async def find_lease(view: SharedView, environment: str) -> FoundLease | None:
+    """The lease that stands on an environment.
+
+    :raises MalformedDocument: the key holds something else than a lease.
+    """
+    key = view.keys.lease(environment)
+    entry = await view.client.get(key)
+    return FoundLease(Lease.from_json(key, entry.value), entry.modify_index) if entry else None
+
+
+async def break_lease(view: SharedView, environment: str, found: FoundLease, breaker: Holder, *, reason: str) -> None:
+    """Free an environment from its holder, whose writes stay refused until it acquires the lease again.
+
+    :param breaker: who does it, for the holder to be told.
+    :raises WriteRefused: the lease is not as it was found: it was renewed, so its holder lives, or has changed hands.
+    """
+    holder = found.lease.holder
+    told = Lease.begin(breaker, found.lease.ttl, reason, now=datetime.now(UTC)).to_json().encode()
+    lost = view.keys.lost_lease(environment, holder.dag_id, holder.run_id)
+    try:
+        await view.client.transact(
+            [
+                {"Verb": "delete-cas", "Key": view.keys.lease(environment), "Index": found.modify_index},
+                {"Verb": "set", "Key": lost, "Value": told},
+            ]
+        )
+    except TransactionConflict as error:
+        raise WriteRefused(
+            f"{environment}: the lease of {holder} was renewed, given up or taken over meanwhile; look again"
+        ) from error
 
 
 @asynccontextmanager

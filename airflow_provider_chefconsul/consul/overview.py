@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.lease import Lease
 from airflow_provider_chefconsul.rollout.name import is_name
 
@@ -26,6 +29,17 @@ async def read_lease(view: SharedView, environment: str) -> Lease | MalformedDoc
         return Lease.from_json(key, entry.value) if entry else None
     except MalformedDocument as error:
         return error
+
+
+async def read_early_failures(view: SharedView, environment: str) -> dict[str, EarlyFailure]:
+    """By node, the last run that died before it read any tier; documents that cannot be read are left out."""
+    prefix = view.keys.early_failures(environment)
+    _, entries = await view.client.tree(prefix)
+    found = {}
+    for entry in entries:
+        with suppress(MalformedDocument):
+            found[entry.key.removeprefix(prefix)] = EarlyFailure.from_json(entry.key, entry.value, entry.modify_index)
+    return found
 
 
 async def _list_below(view: SharedView, prefix: str) -> list[str]:

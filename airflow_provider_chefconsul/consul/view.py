@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import await_member_change, read_members
-from airflow_provider_chefconsul.consul.commit import Commit, PlannedTier
+from airflow_provider_chefconsul.consul.commit import Commit
 from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.consul.plan import Plan
+from airflow_provider_chefconsul.consul.planner import ChangePlanner, RollBackPlanner
 from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredState, NoMembers
-from airflow_provider_chefconsul.rollout.change import NOBODY, Change, Decision, Unchanged, Write, plan_write
+from airflow_provider_chefconsul.rollout.change import Change, Unchanged, Write
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Members, Selector, ServiceMembers
+from airflow_provider_chefconsul.rollout.membership import Members, Selector
 from airflow_provider_chefconsul.rollout.name import is_name
 from airflow_provider_chefconsul.rollout.report import NodeReport
-from airflow_provider_chefconsul.rollout.rollback import RollBack, plan_rollback
+from airflow_provider_chefconsul.rollout.rollback import RollBack
 from airflow_provider_chefconsul.rollout.standing import Evidence
 
 if TYPE_CHECKING:
@@ -130,7 +132,13 @@ class SharedView:
         :param selectors: by tier, who belongs to it, for changes with a canary; the service named like it by default.
         :returns: by tier, what was done, with the generation that the change has; somebody may have written since.
         """
-        return await Commit(self, environment, _ChangePlanner(self, changes, selectors or {})).run(self._patience)
+        return await Commit(self, environment, ChangePlanner(self, changes, selectors or {})).run(self._patience)
+
+    async def plan(
+        self, environment: str, changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None = None
+    ) -> Plan:
+        """What :meth:`write` would do now; nothing is written."""
+        return await Commit(self, environment, ChangePlanner(self, changes, selectors or {})).plan()
 
     async def roll_back(
         self, environment: str, tiers: Iterable[str], rollback: RollBack
@@ -139,7 +147,7 @@ class SharedView:
 
         :returns: by tier, what was done, with the generation that its nodes go back to.
         """
-        return await Commit(self, environment, _RollBackPlanner(self, environment, rollback, tiers)).run(self._patience)
+        return await Commit(self, environment, RollBackPlanner(self, environment, rollback, tiers)).run(self._patience)
 
     async def history(self, environment: str, tier: str) -> dict[int, DesiredState]:
         """By generation, oldest first, the desired states as they were first written; unreadable ones are left out."""
@@ -189,53 +197,6 @@ class SharedView:
         """A list leaves out what the token may not read: before nobody has reported, ask for one report by name."""
         if not record.evidence and members:
             await self.client.get(self.keys.report(environment, tier, next(iter(members))))
-
-
-class _ChangePlanner:
-    """Plans changes of tiers."""
-
-    def __init__(self, view: SharedView, changes: Mapping[str, Change], selectors: Mapping[str, Selector]) -> None:
-        self.tiers: Sequence[str] = list(changes)
-        self.writer = next(iter(changes.values())).writer
-        self._view = view
-        self._changes = changes
-        self._selectors = selectors
-
-    async def plan(self, planned: PlannedTier) -> Decision:
-        """Decide for one tier."""
-        tier, change = planned.tier, self._changes[planned.tier]
-        members = NOBODY
-        selector = self._selectors.get(tier, ServiceMembers(tier))
-        if change.canary is not None:
-            members = await read_members(self._view.client, selector)
-        newest = max(planned.generations, default=0)
-        return plan_write(
-            planned.current,
-            change,
-            written_at=planned.written_at,
-            newest_generation=newest,
-            members=members,
-            by_name=isinstance(selector, ListedMembers),  # other nodes may read the same desired state
-        )
-
-
-class _RollBackPlanner:
-    """Plans rollbacks of tiers."""
-
-    def __init__(self, view: SharedView, environment: str, rollback: RollBack, tiers: Iterable[str]) -> None:
-        self.tiers: Sequence[str] = list(tiers)
-        self.writer = rollback.writer
-        self._view = view
-        self._environment = environment
-        self._rollback = rollback
-
-    async def plan(self, planned: PlannedTier) -> Decision:
-        """Decide for one tier."""
-        history = await self._view.history(self._environment, planned.tier)
-        newest = max(planned.generations, default=0)
-        return plan_rollback(
-            planned.current, self._rollback, history, written_at=planned.written_at, newest_generation=newest
-        )
 
 
 def _read_desired(entry: Entry | None) -> DesiredState | MalformedDocument | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from airflow_provider_chefconsul.consul.overview import read_early_failures
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.rollout.convergence import (
     Converged,
     Failed,
@@ -20,6 +21,7 @@ from airflow_provider_chefconsul.rollout.convergence import (
     Waiting,
     evaluate,
 )
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.membership import Selector
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.standing import Summary
@@ -39,6 +41,38 @@ class WaitResult:
     verdict: Verdict
     wait: Wait
     snapshot: TierSnapshot | None = None
+
+
+async def begin_waits(
+    view: SharedView,
+    environment: str,
+    tiers: Sequence[str],
+    *,
+    generations: Mapping[str, int] | None,
+    timeout: timedelta,
+    is_first_try: bool = True,
+    nudged_at: int | None = None,
+) -> dict[str, Wait]:
+    """Describe waits for tiers that begin now, by tier.
+
+    :param generations: by tier; None is the one that each tier desires now.
+    :param timeout: how long this try may take.
+    :param is_first_try: whether failures that were reported before now count; on a later try they are history.
+    :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
+    :raises NoDesiredState: a tier has none, and no generation was given.
+    :raises MalformedDocument: it cannot be read.
+    """
+    deadline = datetime.now(UTC) + timeout
+    waits = {}
+    for tier in tiers:
+        record = await view.read(environment, tier)
+        if generations is None:
+            generation = max(record.required_desired(f"{environment}/{tier}").generations)
+        else:
+            generation = generations[tier]
+        history = record.index if nudged_at is None else nudged_at
+        waits[tier] = Wait(generation, deadline, failures_after=0 if is_first_try else history)
+    return waits
 
 
 async def wait_for_tiers(
@@ -88,6 +122,16 @@ async def wait_for_tiers(
             each.cancel()
         await asyncio.gather(ending, *tasks, return_exceptions=True)
     return results
+
+
+async def find_early_failures(
+    view: SharedView, environment: str, results: Mapping[str, WaitResult]
+) -> Mapping[str, EarlyFailure]:
+    """By node, runs that read no tier, for the words of a wait that failed; none where Consul cannot be asked."""
+    if any(isinstance(result.verdict, Failed) for result in results.values()):
+        with suppress(ConsulError):  # the verdict stands without it
+            return await read_early_failures(view, environment)
+    return {}
 
 
 @dataclass(slots=True)

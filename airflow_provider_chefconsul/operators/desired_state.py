@@ -20,12 +20,13 @@ from airflow_provider_chefconsul.operators.writing import (
     sequence_of,
     writer_of,
 )
-from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.desired import Scalar, check_values
+from airflow_provider_chefconsul.rollout.change import Change, parse_change
+from airflow_provider_chefconsul.rollout.desired import Scalar
 from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.membership import Selector, parse_members
-from airflow_provider_chefconsul.rollout.name import check_name, check_tiers
+from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.rollout.wave import parse_wave
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
@@ -118,7 +119,7 @@ class SetDesiredStateOperator(BaseOperator):
         self.on_stale = check_on_stale(on_stale)
         self.wait = None if wait is None else check_policy("wait", wait)
         self.members = members
-        self.force = force
+        self.force = check_switch("force", force)
         self.consul_conn_id = consul_conn_id
         self.deferrable = deferrable
 
@@ -155,12 +156,13 @@ class SetDesiredStateOperator(BaseOperator):
         return {tier: summary["generation"] for tier, summary in outcome.settle(self.log).items()}
 
     def _change(self, context: Context) -> Change:
-        return Change(
-            state=check_name("state", self.state),
+        return parse_change(
+            state=self.state,
             writer=writer_of(context),
-            values=check_values({} if self.values is None else self.values),
-            canary=None if self.canary is None else parse_wave(self.canary, self.spread),
-            allowed_from=_check_states(self.allowed_from),
+            values=self.values,
+            canary=self.canary,
+            spread=self.spread,
+            allowed_from=self.allowed_from,
             sequence=sequence_of(context, self.sequence),
             force=self.force,
         )
@@ -173,11 +175,3 @@ class SetDesiredStateOperator(BaseOperator):
                 raise_stale(error, self.on_stale)
         log_decisions(self.log, self.environment, decisions)
         return {tier: decision.generation for tier, decision in decisions.items()}
-
-
-def _check_states(states: Any) -> list[str | None] | None:
-    if states is None:
-        return None
-    if isinstance(states, str) or not isinstance(states, Sequence):
-        raise InvalidInput(f"allowed_from must be a list of states, not {states!r}")
-    return [None if state is None else check_name("allowed_from", state) for state in states]

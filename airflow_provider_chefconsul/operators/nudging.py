@@ -18,6 +18,7 @@ from airflow_provider_chefconsul.rollout.membership import Members, parse_member
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.node_result import NodeResult, Outcome
 from airflow_provider_chefconsul.rollout.standing import Standing, judge
+from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK
 from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY, NudgeTrigger, read_results
 
@@ -52,8 +53,8 @@ class NudgeOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if max_parallel is not None and max_parallel < 1:
-            raise InvalidInput(f"max_parallel must be at least 1, not {max_parallel}")
+        if max_parallel is not None and (type(max_parallel) is not int or max_parallel < 1):
+            raise InvalidInput(f"max_parallel must be a number of nodes from 1, or None, not {max_parallel!r}")
         if not isinstance(timeout, timedelta) or timeout <= timedelta(0):
             raise InvalidInput(f"timeout must be a timedelta above zero, not {timeout!r}")
         self.environment = environment
@@ -63,7 +64,7 @@ class NudgeOperator(BaseOperator):
         self._has_generation = generation is not None
         self.max_parallel = max_parallel
         self.members = members
-        self.all_nodes = all_nodes
+        self.all_nodes = check_switch("all_nodes", all_nodes)
         self.timeout = timeout
         self.consul_conn_id = consul_conn_id
         self.deferrable = deferrable

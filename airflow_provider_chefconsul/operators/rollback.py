@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, conf
 
@@ -24,7 +24,8 @@ from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.rollout.rollback import RollBack
+from airflow_provider_chefconsul.rollout.rollback import RollBack, check_target
+from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 
@@ -82,7 +83,7 @@ class RollBackOperator(BaseOperator):
         self.environment = environment
         self.tier = tier
         self.to = to
-        self.only_own = only_own
+        self.only_own = check_switch("only_own", only_own)
         self.generation = generation
         self._has_generation = generation is not None
         self.sequence = sequence
@@ -109,7 +110,7 @@ class RollBackOperator(BaseOperator):
         tiers = check_tiers(self.environment, self.tier)[::-1]
         rollback = RollBack(
             writer_of(context),
-            _check_to(self.to),
+            check_target(self.to),
             sequence_of(context, self.sequence),
             self.only_own,
             self._read_generation(tiers),
@@ -159,11 +160,3 @@ class RollBackOperator(BaseOperator):
                 raise_stale(error, self.on_stale)
         log_decisions(self.log, self.environment, decisions, done="rolled back")
         return {tier: decision.generation for tier, decision in decisions.items()}
-
-
-def _check_to(to: Any) -> int | Literal["previous"]:
-    if to == "previous":
-        return "previous"
-    if (type(to) is int and to > 0) or (isinstance(to, str) and to.isdecimal() and int(to) > 0):
-        return int(to)
-    raise InvalidInput(f'to must be "previous" or a generation, not {to!r}')

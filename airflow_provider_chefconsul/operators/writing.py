@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.change import Unchanged, Write
-from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
+from airflow_provider_chefconsul.rollout.change import Unchanged, Write, describe_decision
+from airflow_provider_chefconsul.rollout.desired import Writer
 from airflow_provider_chefconsul.rollout.membership import Selector
+from airflow_provider_chefconsul.rollout.sequence import read_sequence
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
 ON_STALE = ("fail", "skip")
-_LATEST = 253402300799  # the year 9999; milliseconds taken for seconds would make every later write stale for good
 
 
 def writer_of(context: Context) -> Writer:
@@ -40,23 +39,7 @@ def sequence_of(context: Context, given: Any) -> int:
         dag_run = context["dag_run"]
         moment = dag_run.logical_date or getattr(dag_run, "partition_date", None) or dag_run.run_after
         return int(moment.timestamp())
-    if isinstance(given, str) and given.isdecimal():
-        given = int(given)
-    if type(given) is int and 0 <= given <= _LATEST:
-        return given
-    if isinstance(given, datetime) and given.tzinfo is not None:
-        return int(given.timestamp())
-    if isinstance(given, str):
-        try:
-            moment = datetime.fromisoformat(given)
-        except ValueError:
-            moment = None
-        if moment is not None and moment.tzinfo is not None:
-            return int(moment.timestamp())
-    raise InvalidInput(
-        f"sequence must be seconds since the epoch, or a time with its zone such as 2026-11-22T08:00:00+00:00, "
-        f"not {given!r}"
-    )
+    return read_sequence(given)
 
 
 def check_on_stale(on_stale: object) -> str:
@@ -91,20 +74,4 @@ def log_decisions(log: Logger, environment: str, decisions: Mapping[str, Write |
     :param done: words that say what a write was, when it was more than a change.
     """
     for tier, decision in decisions.items():
-        match decision:
-            case Write(desired, generation):
-                log.info("%s/%s: %s%s", environment, tier, done and f"{done}: ", _describe(desired, generation))
-            case Unchanged(generation):
-                log.info("%s/%s: nothing to write, generation %s stands", environment, tier, generation)
-
-
-def _describe(desired: DesiredState, generation: int) -> str:
-    stable, canary = desired.stable, desired.canary
-    if canary is None:
-        return f"all nodes are assigned generation {generation}, state {stable.state}, values {dict(stable.values)}"
-    nodes = f"nodes {', '.join(canary.nodes)}" if canary.nodes else "no node by name"
-    return (
-        f"a canary is assigned generation {generation}, state {canary.assignment.state}, values "
-        f"{dict(canary.assignment.values)}: {nodes}, and buckets below {canary.threshold}; all others keep generation "
-        f"{stable.generation}"
-    )
+        log.info("%s/%s: %s", environment, tier, describe_decision(decision, done=done))

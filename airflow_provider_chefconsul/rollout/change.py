@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer, check_values
 from airflow_provider_chefconsul.rollout.membership import Members
-from airflow_provider_chefconsul.rollout.wave import NoWave, Wave, plan_canary
+from airflow_provider_chefconsul.rollout.name import check_name
+from airflow_provider_chefconsul.rollout.wave import NoWave, Wave, parse_wave, plan_canary
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,32 @@ class Refused:
 
 Decision = Write | Unchanged | Refused
 NOBODY: Members = {}
+
+
+def parse_change(
+    *,
+    state: object,
+    writer: Writer,
+    values: object = None,
+    canary: object = None,
+    spread: object = None,
+    allowed_from: object = None,
+    sequence: int | None = None,
+    force: bool = False,
+) -> Change:
+    """Read a change as authors write it; see ``SetDesiredStateOperator`` for the parameters.
+
+    :raises InvalidInput: names the parameter.
+    """
+    return Change(
+        state=check_name("state", state),
+        writer=writer,
+        values=check_values({} if values is None else values),
+        canary=None if canary is None else parse_wave(canary, spread),
+        allowed_from=_check_states(allowed_from),
+        sequence=sequence,
+        force=force,
+    )
 
 
 def plan_write(
@@ -119,6 +147,38 @@ def find_stale(current: DesiredState, sequence: int | None) -> Refused | None:
         f"{current.sequence} stands, written by {current.written_by} at {current.written_at}",
         is_stale=True,
     )
+
+
+def describe_decision(decision: Write | Unchanged, *, done: str = "") -> str:
+    """What was done, or would be, in one line.
+
+    :param done: words that say what a write was, when it was more than a change.
+    """
+    match decision:
+        case Unchanged(generation):
+            return f"nothing to write, generation {generation} stands"
+        case Write(desired, generation):
+            return f"{done and f'{done}: '}{_describe_write(desired, generation)}"
+
+
+def _describe_write(desired: DesiredState, generation: int) -> str:
+    stable, canary = desired.stable, desired.canary
+    if canary is None:
+        return f"all nodes are assigned generation {generation}, state {stable.state}, values {dict(stable.values)}"
+    nodes = f"nodes {', '.join(canary.nodes)}" if canary.nodes else "no node by name"
+    return (
+        f"a canary is assigned generation {generation}, state {canary.assignment.state}, values "
+        f"{dict(canary.assignment.values)}: {nodes}, and buckets below {canary.threshold}; all others keep generation "
+        f"{stable.generation}"
+    )
+
+
+def _check_states(states: object) -> list[str | None] | None:
+    if states is None:
+        return None
+    if isinstance(states, str) or not isinstance(states, Sequence):
+        raise InvalidInput(f"allowed_from must be a list of states, not {states!r}")
+    return [None if state is None else check_name("allowed_from", state) for state in states]
 
 
 def _keep(current: DesiredState, generation: int, change: Change) -> Write | Unchanged:

@@ -14,6 +14,8 @@ from airflow_provider_chefconsul.rollout.document import SCHEMA, Document, read_
 from airflow_provider_chefconsul.rollout.name import is_name
 
 Scalar = str | int | float | bool | None
+COMMAND_LINE = "airflow chefconsul"
+"""Stands for the Dag's id where a person wrote by the command line; no Dag can have it, since it holds a space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,10 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """The task instance that wrote a desired state."""
+    """The task instance that wrote a desired state.
+
+    For :data:`COMMAND_LINE`, ``run_id`` says who called it and when, and ``task_id`` is the command.
+    """
 
     dag_id: str
     run_id: str
@@ -69,6 +74,8 @@ class Writer:
 
     def __str__(self) -> str:
         """The form that logs and errors use."""
+        if self.dag_id == COMMAND_LINE:
+            return f"{self.dag_id} {self.task_id}, {self.run_id}"
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
         return f"Dag {self.dag_id}, run {self.run_id}, task {self.task_id}{mapped}"
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.lease import Lease
 from airflow_provider_chefconsul.rollout.membership import Member
 from airflow_provider_chefconsul.rollout.moment import ago, read_moment, span
@@ -16,6 +17,7 @@ from airflow_provider_chefconsul.rollout.one_line import one_line
 from airflow_provider_chefconsul.rollout.report import NodeReport, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, Summary, judge
 
+NOBODY_DIED: Mapping[str, EarlyFailure] = {}
 _ACTIONS = {
     Standing.CONVERGED: "",
     Standing.ABSENT: "bring its agent back; it catches up by itself",
@@ -75,17 +77,23 @@ def explain_node(
     *,
     now: datetime,
     found: tuple[Standing, str] | None = None,
+    died: EarlyFailure | None = None,
 ) -> NodeExplanation:
     """Explain one member of a tier.
 
     :param found: what a wait has found of it; None judges it by itself.
+    :param died: a run of it that read no tier; told when the node has said nothing since.
     """
     assignment = desired.assignment_for(member.node)
     standing, why = found or judge(member, assignment, evidence)
     report = evidence.report if evidence is not None and isinstance(evidence.report, NodeReport) else None
     since = _since(standing, report, desired, assignment)
     finding = _Finding(standing, why, report, assignment, since, now)
-    return NodeExplanation(member.node, standing, one_line(finding.describe()), since, _ACTIONS[standing])
+    text = finding.describe()
+    if died is not None and standing is not Standing.CONVERGED and died.modify_index > _last_index(evidence):
+        when = ago(read_moment(died.finished_at), now)
+        text += f"; its last run died before it read a tier{when and f', {when}'}: {died.error}"
+    return NodeExplanation(member.node, standing, one_line(text), since, _ACTIONS[standing])
 
 
 def explain_tier(
@@ -95,10 +103,12 @@ def explain_tier(
     *,
     now: datetime,
     lease: Lease | MalformedDocument | None = None,
+    died: Mapping[str, EarlyFailure] = NOBODY_DIED,
 ) -> TierExplanation:
     """Explain a tier and each of its members.
 
     :param lease: what stands under the environment's lease key.
+    :param died: by node, runs that read no tier.
     """
     where = f"{environment}/{tier}"
     held = _explain_lease(lease, now)
@@ -113,7 +123,7 @@ def explain_tier(
         case DesiredState() as desired:
             pass
     nodes = {
-        name: explain_node(member, desired, snapshot.evidence.get(name), now=now)
+        name: explain_node(member, desired, snapshot.evidence.get(name), now=now, died=died.get(name))
         for name, member in sorted(snapshot.members.items())
     }
     standings = {name: (node.standing, "") for name, node in nodes.items() if node.standing is not None}
@@ -138,6 +148,10 @@ def describe_assignment(desired: DesiredState) -> str:
 def _content(assignment: Assignment) -> str:
     values = "".join(f", {name}={value}" for name, value in assignment.values.items())
     return f"generation {assignment.generation}, state {assignment.state}{values}"
+
+
+def _last_index(evidence: Evidence | None) -> int:
+    return evidence.modify_index if evidence else 0
 
 
 def _since(

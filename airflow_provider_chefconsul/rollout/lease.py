@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.desired import Writer
+from airflow_provider_chefconsul.rollout.desired import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.rollout.document import SCHEMA, read_document
 
 SHORTEST_TTL = timedelta(seconds=30)  # a holder renews three times within it, and a deferral takes some seconds
@@ -29,6 +29,8 @@ class Holder:
 
     def __str__(self) -> str:
         """The form that logs and errors use."""
+        if self.dag_id == COMMAND_LINE:
+            return f"{self.dag_id}, {self.run_id}"
         return f"Dag {self.dag_id}, run {self.run_id}"
 
 

@@ -99,10 +99,11 @@ class NodeReport:
             updated_resources=document.integer("updated_resources") if document.has("updated_resources") else 0,
             source=document.text("source") if document.has("source") else "consul",
             client=document.text("client") if document.has("client") else "",
-            error=_read_error(document.child("error")) if document.has("error") else None,
+            error=read_error(document.child("error")) if document.has("error") else None,
         )
 
 
-def _read_error(document: Document) -> RunError:
+def read_error(document: Document) -> RunError:
+    """Read the ``error`` of a report."""
     resource = document.text("resource") if document.has("resource") else ""
     return RunError(document.text("class"), document.text("message"), resource)

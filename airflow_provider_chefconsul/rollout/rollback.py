@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.change import Decision, Refused, Unchanged, Write, find_stale
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Writer
 
@@ -25,6 +26,18 @@ class RollBack:
     sequence: int | None = None
     only_own: bool = False
     generation: int | None = None
+
+
+def check_target(to: object) -> int | Literal["previous"]:
+    """Return where a rollback goes when it is "previous" or a generation; a templated number is text.
+
+    :raises InvalidInput: it is neither.
+    """
+    if to == "previous":
+        return "previous"
+    if (type(to) is int and to > 0) or (isinstance(to, str) and to.isdecimal() and int(to) > 0):
+        return int(to)
+    raise InvalidInput(f'to must be "previous" or a generation, not {to!r}')
 
 
 def plan_rollback(

@@ -31,6 +31,11 @@ class Wave:
     size: Count | tuple[str, ...]
     spread: str | None = None
 
+    @property
+    def is_all(self) -> bool:
+        """Whether it is the whole tier; as the last wave of a rollout it promotes."""
+        return self.size == ALL
+
     def __str__(self) -> str:
         """The form that authors write."""
         return ", ".join(self.size) if isinstance(self.size, tuple) else str(self.size)
@@ -67,11 +72,12 @@ def parse_wave(canary: object, spread: object = None) -> Wave:
     raise InvalidInput(f'canary must be a number of nodes from 1, "1%" to "100%", or a list of nodes, not {canary!r}')
 
 
-def check_waves(waves: Sequence[object]) -> list[Wave]:
+def check_waves(waves: Sequence[object], spread: object = None) -> list[Wave]:
     """The waves of a rollout, each wider than those before.
 
     Numbers and percentages cannot be compared before the members are known, so only waves of one kind are.
 
+    :param spread: as in :func:`parse_wave`; it has no meaning for waves of named nodes and for all of the tier.
     :raises InvalidInput: names the waves.
     """
     if isinstance(waves, str) or not isinstance(waves, Sequence) or not waves:
@@ -80,7 +86,7 @@ def check_waves(waves: Sequence[object]) -> list[Wave]:
     for narrow, wide in combinations(parsed, 2):
         if not _may_follow(narrow.size, wide.size):
             raise InvalidInput(f"waves only widen: {wide} comes after {narrow} in {list(waves)!r}")
-    return parsed
+    return [wave if wave.is_all or isinstance(wave.size, tuple) else parse_wave(wave.size, spread) for wave in parsed]
 
 
 def _may_follow(narrow: Count | tuple[str, ...], wide: Count | tuple[str, ...]) -> bool:

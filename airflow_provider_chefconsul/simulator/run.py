@@ -8,10 +8,8 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TypeVar
 
-from airflow_provider_chefconsul import __version__
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
@@ -25,6 +23,7 @@ from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.simulator.kv import KeyValue
 from airflow_provider_chefconsul.simulator.output import Output
+from airflow_provider_chefconsul.simulator.reporting import CLIENT, now, told_to_fail
 
 T = TypeVar("T")
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 2
@@ -70,8 +69,8 @@ class SimulatedRun:
             state=None,
             status=Status.RUNNING,
             run_id=os.urandom(16).hex(),
-            started_at=_now(),
-            client=f"simulated {__version__}",
+            started_at=now(),
+            client=CLIENT,
         )
 
     def converge(self, *, if_needed: bool) -> int:
@@ -79,7 +78,7 @@ class SimulatedRun:
 
         :param if_needed: do nothing when the node has already reported its assignment as succeeded.
         """
-        self._report = replace(self._report, started_at=_now())  # the wait for the run lock does not count
+        self._report = replace(self._report, started_at=now())  # the wait for the run lock does not count
         try:
             assignment = self._read_assignment()
         except (MalformedDocument, AccessDenied) as error:
@@ -155,7 +154,7 @@ class SimulatedRun:
         self.output.step(f"works for {self.work.seconds:g} s")
         time.sleep(self.work.seconds)
         if self.work.is_failing:
-            return self._fail(RunError("SimulatedFailure", "the run was told to fail (--fail)", "simulated[failure]"))
+            return self._fail(told_to_fail("--fail"))
         self._finish(Status.SUCCEEDED)
         return SUCCESS
 
@@ -168,7 +167,7 @@ class SimulatedRun:
         # The outcome stands: from here on an interrupt could only spoil its report.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         # Nothing waits for this process any more, but somebody waits for its report: a server restarts in 6 to 14 s.
-        self._send(replace(self._report, status=status, finished_at=_now(), error=error), patience=self.patience)
+        self._send(replace(self._report, status=status, finished_at=now(), error=error), patience=self.patience)
 
     def _send(self, report: NodeReport, *, patience: float = 0.0) -> None:
         """Write a report; losing one must not change the run's outcome."""
@@ -181,7 +180,3 @@ class SimulatedRun:
             self.output.error(f"could not report {report.status} ({generation}), the next run reports again: {error}")
         else:
             self.output.step(f"reports {report.status} ({generation})")
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

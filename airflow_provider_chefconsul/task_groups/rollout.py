@@ -14,7 +14,8 @@ from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
 from airflow_provider_chefconsul.rollout.desired import Scalar
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.rollout.wave import ALL, check_waves
+from airflow_provider_chefconsul.rollout.switch import check_switch
+from airflow_provider_chefconsul.rollout.wave import check_waves
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
 from airflow_provider_chefconsul.task_groups.transition import group_name, transition
 
@@ -56,6 +57,10 @@ def rollout(
     :raises InvalidInput: waves that do not widen, or another parameter.
     """
     policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
+    for name, value in {"force": force, "auto_revert": auto_revert}.items():
+        check_switch(name, value)
+    if not isinstance(approval, (bool, Mapping)):
+        raise InvalidInput(f"approval must be True, False or parameters of an ApprovalOperator, not {approval!r}")
     if not isinstance(tier, str):
         raise InvalidInput(f"tier must be one tier, not {tier!r}; build a rollout for each")
     how: dict[str, Any] = {"consul_conn_id": consul_conn_id, "deferrable": deferrable}
@@ -66,7 +71,7 @@ def rollout(
         end = EmptyOperator(task_id="end", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
         before: list[Any] = []
         built: list[Any] = []
-        for number, wave in enumerate(check_waves(waves), start=1):
+        for number, wave in enumerate(check_waves(waves, spread), start=1):
             if approval and number > 1:
                 subject = f"{environment}/{tier}: bring {wave} of the nodes to state {state}?"
                 before.append(_ask(number, subject, approval))
@@ -77,8 +82,8 @@ def rollout(
                     state,
                     values,
                     group_id=f"wave_{number}",
-                    canary=None if wave.size == ALL else _as_written(wave.size),
-                    spread=None if wave.size == ALL or isinstance(wave.size, tuple) else spread,
+                    canary=None if wave.is_all else _as_written(wave.size),
+                    spread=wave.spread and f"meta:{wave.spread}",
                     policy=policy,
                     members=members,
                     command=command,

@@ -96,7 +96,7 @@ def transitions(
     standing: dict[str, str] = {}
     groups: list[TaskGroup] = []
     names: list[str] = []
-    for tier, state in steps:
+    for tier, state in map(_check_pair, steps):
         tiers = [tier] if isinstance(tier, str) else list(tier)
         for each in tiers:
             if model is not None:
@@ -109,6 +109,13 @@ def transitions(
         groups.append(transition(environment, tier, state, values, group_id=group_id, model=model, **kwargs))
     chain(*groups)
     return groups
+
+
+def _check_pair(step: tuple[str | Sequence[str], str]) -> tuple[str | Sequence[str], str]:
+    match step:
+        case (str() | [*_], str()):
+            return step
+    raise InvalidInput(f"a step must be a pair of a tier (or several) and a state, not {step!r}")
 
 
 def _check_model(model: StateModel, state: str, allowed_from: Sequence[str | None] | None) -> Sequence[str | None]:

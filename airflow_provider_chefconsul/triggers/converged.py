@@ -84,7 +84,7 @@ class ConvergedTrigger(BaseTrigger):
     async def attend(self, *, until: datetime | None) -> Outcome | None:
         """Wait until there is an outcome, or until ``until``; what was seen meanwhile is remembered in ``waits``."""
         from airflow_provider_chefconsul.consul.lease import keeping
-        from airflow_provider_chefconsul.consul.wait import wait_for_tiers
+        from airflow_provider_chefconsul.consul.wait import find_early_failures, wait_for_tiers
 
         try:
             async with (
@@ -100,10 +100,11 @@ class ConvergedTrigger(BaseTrigger):
                     until=until,
                     on_progress=self.log.info,
                 )
+                died = await find_early_failures(view, self.environment, results)
         except ChefConsulError as error:
             return Outcome.from_error(error)
         self.waits |= {tier: result.wait for tier, result in results.items()}
-        return Outcome.from_results(self.environment, results)
+        return Outcome.from_results(self.environment, results, died)
 
 
 def wait_or_defer(operator: BaseOperator, trigger: ConvergedTrigger, *, deferrable: bool) -> Outcome:
@@ -146,23 +147,24 @@ async def begin_wait(
     :raises NoDesiredState: a tier has none, and no generation was given.
     :raises MalformedDocument: it cannot be read.
     """
+    from airflow_provider_chefconsul.consul.wait import begin_waits
+
     for tier in tiers:
         parse_members(members, tier)
-    deadline = datetime.now(UTC) + timeout
-    waits = {}
     async with ConsulHook(consul_conn_id).open_view() as view:
-        for tier in tiers:
-            record = await view.read(environment, tier)
-            if generations is None:
-                generation = max(record.required_desired(f"{environment}/{tier}").generations)
-            else:
-                generation = generations[tier]
-            history = record.index if nudged_at is None else nudged_at
-            waits[tier] = Wait(generation, deadline, failures_after=0 if is_first_try else history).to_fields()
+        waits = await begin_waits(
+            view,
+            environment,
+            tiers,
+            generations=generations,
+            timeout=timeout,
+            is_first_try=is_first_try,
+            nudged_at=nudged_at,
+        )
     return ConvergedTrigger(
         consul_conn_id=consul_conn_id,
         environment=environment,
-        waits=waits,
+        waits={tier: wait.to_fields() for tier, wait in waits.items()},
         policy=policy.to_fields(),
         members=members,
         holder=asdict(holder) if holder else None,

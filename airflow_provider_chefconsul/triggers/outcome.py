@@ -13,7 +13,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.rollout.convergence import Converged, Failed
 from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.explain import explain_node
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
+from airflow_provider_chefconsul.rollout.explain import NOBODY_DIED, explain_node
 from airflow_provider_chefconsul.rollout.membership import carry_over
 from airflow_provider_chefconsul.rollout.standing import Standing, Summary
 
@@ -71,13 +72,18 @@ class Outcome:
         return cls(Ending.ERROR, f"{type(error).__name__}: {error}")
 
     @classmethod
-    def from_results(cls, environment: str, results: Mapping[str, WaitResult]) -> Outcome | None:
-        """The outcome of finished waits; None while one is still waiting and none has failed."""
+    def from_results(
+        cls, environment: str, results: Mapping[str, WaitResult], died: Mapping[str, EarlyFailure] = NOBODY_DIED
+    ) -> Outcome | None:
+        """The outcome of finished waits; None while one is still waiting and none has failed.
+
+        :param died: by node, runs that read no tier.
+        """
         summaries = {tier: result.verdict.summary for tier, result in results.items()}
         tiers = {tier: _summary_fields(summary) for tier, summary in summaries.items()}
         now = datetime.now(UTC)
         lines = tuple(
-            f"{environment}/{tier}: {line}" for tier, result in results.items() for line in _explain(result, now)
+            f"{environment}/{tier}: {line}" for tier, result in results.items() for line in _explain(result, died, now)
         )
         if len(lines) > _LINES:
             lines = (*lines[:_LINES], f"… and {len(lines) - _LINES} nodes more")
@@ -110,14 +116,14 @@ class Outcome:
                 raise ChefConsulError(self.reason)
 
 
-def _explain(result: WaitResult, now: datetime) -> list[str]:
+def _explain(result: WaitResult, died: Mapping[str, EarlyFailure], now: datetime) -> list[str]:
     """One line for each member that held the wait up: what holds it up, since when, and who can act."""
     if result.snapshot is None or not isinstance(result.snapshot.desired, DesiredState):
         return []
     desired, evidence = result.snapshot.desired, result.snapshot.evidence
     members = carry_over(result.wait.seen_members, result.snapshot.members)
     explained = [
-        explain_node(members[node], desired, evidence.get(node), now=now, found=found)
+        explain_node(members[node], desired, evidence.get(node), now=now, found=found, died=died.get(node))
         for node, found in sorted(result.verdict.summary.nodes.items())
         if found[0] is not Standing.CONVERGED
     ]

@@ -79,6 +79,19 @@ async def test_member_whose_agent_is_not_alive_is_absent(client, members, select
     assert await read_members(client, selector) == expected
 
 
+@pytest.mark.parametrize("selector", [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1", "web-2"))], ids=str)
+async def test_member_without_an_agent_is_absent_when_its_watcher_says_so(client, members, plain_consul, selector):
+    """As Consul ESM does for external nodes; the change wakes whoever waits for it."""
+    members("web-1", "web-2", rack="r1")
+    index = await await_member_change(client, selector, 0)
+    for status, absent in (("critical", ["web-2"]), ("passing", [])):
+        check = {"CheckID": "externalNodeHealth", "Name": "Node Alive Status", "Status": status}
+        entry = {"Node": "web-2", "Address": "127.0.0.1", "SkipNodeUpdate": True, "Check": check}
+        plain_consul.http.put(lambda answer: answer, "/v1/catalog/register", data=json.dumps(entry))
+        present = [node for node in ("web-1", "web-2") if node not in absent]
+        index = await _wait_for(client, selector, make_members(*present, absent=absent), index)
+
+
 async def test_other_checks_are_none_of_this_business(client, members, plain_consul):
     """A service that is down for its upgrade does not make its node absent."""
     members("web-1")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
-from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers, read_lease
+from airflow_provider_chefconsul.consul.overview import (
+    list_environments,
+    list_tiers,
+    read_early_failures,
+    read_lease,
+)
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
 from tests.factory import NOW
@@ -28,3 +34,18 @@ async def test_lease_is_read_or_named(view, consul_kv):
     assert await read_lease(view, "demo") == lease
     consul_kv["demo/_lease"] = "{"
     assert isinstance(await read_lease(view, "demo"), MalformedDocument)
+
+
+async def test_runs_that_read_no_tier_are_found_by_node(view, consul_kv):
+    """As the cookbook writes them: without a tier, generation or state. What cannot be read is left out."""
+    report = {
+        "schema": 1, "node": "db-2", "status": "failed", "run_id": "1", "started_at": "2026-11-22T08:00:00Z",
+        "finished_at": "2026-11-22T08:00:01Z", "client": "chef 18.11.21",
+        "error": {"class": "SyntaxError", "message": "unexpected end", "resource": ""},
+    }  # fmt: skip
+    consul_kv["demo/_nodes/db-2"] = json.dumps(report)
+    consul_kv["demo/_nodes/db-1"] = "{"
+    found = await read_early_failures(view, "demo")
+    assert list(found) == ["db-2"]
+    assert str(found["db-2"].error) == "SyntaxError: unexpected end"
+    assert found["db-2"].modify_index > 0

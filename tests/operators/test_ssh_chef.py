@@ -188,7 +188,9 @@ def test_long_run_is_handed_over_to_the_triggerer(keys, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"max_parallel": 0}, "max_parallel must be at least 1"),
+        ({"max_parallel": 0}, "max_parallel must be a number of nodes from 1, or None, not 0"),
+        ({"max_parallel": "3"}, "max_parallel must be a number of nodes from 1, or None, not '3'"),
+        ({"all_nodes": "no"}, "all_nodes must be True or False, not 'no'"),
         ({"timeout": timedelta(0)}, "timeout must be a timedelta above zero"),
         ({"tier": "a/b"}, "tier 'a/b' is not a name"),
         ({"members": ["web 1"]}, "node 'web 1' is not a name"),

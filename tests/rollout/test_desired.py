@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
 from airflow_provider_chefconsul.rollout.canary import BUCKETS
-from airflow_provider_chefconsul.rollout.desired import Assignment, Canary, DesiredState, check_values
+from airflow_provider_chefconsul.rollout.desired import (
+    COMMAND_LINE,
+    Assignment,
+    Canary,
+    DesiredState,
+    Writer,
+    check_values,
+)
 from airflow_provider_chefconsul.rollout.name import is_name
 from tests.factory import make_assignment, make_desired, make_writer
 
@@ -109,10 +116,14 @@ def test_canary_covers_whom_it_names_or_reaches(threshold, nodes, covers):
     [
         (make_writer(), "Dag shop_rollout, run manual__1, task web.set"),
         (make_writer(map_index=0), "Dag shop_rollout, run manual__1, task web.set[0]"),
+        (
+            Writer(COMMAND_LINE, "ada@vm 2026-11-22T08:00:00Z", "set"),
+            "airflow chefconsul set, ada@vm 2026-11-22T08:00:00Z",
+        ),
     ],
 )
 def test_writer_in_words(writer, words):
-    """The map index is named only where a task is mapped."""
+    """The map index is named only where a task is mapped; a person is no Dag."""
     assert str(writer) == words
 
 

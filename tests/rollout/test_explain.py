@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.explain import explain_node, explain_tier
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
 from airflow_provider_chefconsul.rollout.membership import Member
@@ -87,6 +88,26 @@ def test_when_a_node_was_assigned_its_generation_is_known_of_the_newest_only():
     explanation = explain(make_report(generation=5), desired=desired)
     assert explanation.text == "last ran generation 5 (succeeded 4 minutes ago), and was assigned generation 7"
     assert explanation.since is None
+
+
+DIED = EarlyFailure("web-1", "2026-11-22T08:03:09Z", RunError("SyntaxError", "unexpected end"), modify_index=101)
+
+
+@pytest.mark.parametrize("report", [None, make_report(generation=6)])
+def test_run_that_died_before_it_read_a_tier_is_told(report):
+    """It explains why a node says nothing, or nothing new."""
+    evidence = report and Evidence(report, 100)
+    explanation = explain_node(Member("web-1"), make_desired(), evidence, now=LATER, died=DIED)
+    assert explanation.text.endswith(
+        "; its last run died before it read a tier, 1 minute ago: SyntaxError: unexpected end"
+    )
+
+
+@pytest.mark.parametrize(("report", "index"), [(make_report(), 100), (make_report(generation=6), 102)])
+def test_run_that_died_is_history_once_the_node_has_reported(report, index):
+    """Its document stays where it is."""
+    explanation = explain_node(Member("web-1"), make_desired(), Evidence(report, index), now=LATER, died=DIED)
+    assert "died" not in explanation.text
 
 
 def test_tier_says_what_is_desired_and_who_holds_it_up():

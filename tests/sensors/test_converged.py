@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from datetime import timedelta
@@ -96,6 +97,17 @@ def test_deadline_names_who_held_it_up(sense, tier, consul_root, capsys, report,
     with pytest.raises(AirflowSensorTimeout, match="demo/web: deadline passed: 1 of 2 members present converged"):
         sense()
     assert line.format(root=consul_root) in capsys.readouterr().out
+
+
+def test_log_tells_of_a_run_that_died_before_it_read_a_tier(sense, tier, capsys):
+    """Nothing is under the tier's key then: without this, nobody would know why the node is silent."""
+    error = {"class": "SyntaxError", "message": "unexpected end", "resource": ""}
+    died = {"schema": 1, "node": "web-2", "finished_at": "2026-11-22T08:00:01Z", "error": error}
+    tier["demo/_nodes/web-2"] = json.dumps(died)
+    with pytest.raises(AirflowSensorTimeout):
+        sense()
+    assert "its last run died before it read a tier, " in (printed := capsys.readouterr().out)
+    assert "SyntaxError: unexpected end" in printed
 
 
 def test_failure_fails_at_once_on_the_first_try(sense, tier, capsys):

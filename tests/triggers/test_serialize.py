@@ -8,11 +8,20 @@ from importlib import import_module
 import pytest
 
 from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
+from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
 from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
 from tests.factory import NOW, make_policy, make_report, make_snapshot, make_wait
 
 TRIGGERS = [
+    DesiredStateChangedTrigger(environment="demo", tier="web", consul_conn_id="consul_eu"),
+    TierConvergedTrigger(
+        environment="demo",
+        tier=["web", "db"],
+        state="off",
+        policy=make_policy(max_failed="5%"),
+        members="meta:tier=web",
+    ),
     ConvergedTrigger(
         consul_conn_id="consul_default",
         environment="demo",

@@ -1,0 +1,98 @@
+"""Assets that stand for what happens in an environment, with the watcher that tells them; and their addresses.
+
+``consul://CONNECTION/ENVIRONMENT`` or ``consul://CONNECTION/ENVIRONMENT/TIER[,TIER…]``, then ``?event=converged`` or
+``?event=changed``, and for the former ``&state=STATE`` where only that state counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlunsplit
+
+from airflow.sdk import Asset, AssetWatcher
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.rollout.name import check_name, check_tiers
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
+from airflow_provider_chefconsul.triggers.watcher import WatcherTrigger
+
+_FORM = "consul://CONNECTION/ENVIRONMENT[/TIER[,TIER…]][?event=converged[&state=STATE]] or …?event=changed"
+_CONNECTION = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def tier_converged(
+    environment: str,
+    tier: str | Sequence[str] | None = None,
+    *,
+    state: str | None = None,
+    policy: ConvergencePolicy | None = None,
+    members: str | Sequence[str] = "service",
+    consul_conn_id: str = ConsulHook.default_conn_name,
+) -> Asset:
+    """
+    An asset that changes when a tier, several, or all of an environment have converged; see TierConvergedTrigger.
+
+    Dags that use the same asset must give the same policy and members: an asset has one watcher.
+    """
+    trigger = TierConvergedTrigger(
+        environment=environment,
+        tier=tier,
+        state=state,
+        policy=policy,
+        members=members,
+        consul_conn_id=consul_conn_id,
+    )
+    return _make_asset(trigger, {"event": "converged"} | ({"state": state} if state else {}))
+
+
+def desired_state_changed(
+    environment: str,
+    tier: str | Sequence[str] | None = None,
+    *,
+    consul_conn_id: str = ConsulHook.default_conn_name,
+) -> Asset:
+    """An asset that changes with each generation of a tier, several, or all; see DesiredStateChangedTrigger."""
+    trigger = DesiredStateChangedTrigger(environment=environment, tier=tier, consul_conn_id=consul_conn_id)
+    return _make_asset(trigger, {"event": "changed"})
+
+
+def normalize_uri(parts: SplitResult) -> SplitResult:
+    """
+    The one form of an asset's address; Airflow calls this for each asset of scheme ``consul``.
+
+    :raises InvalidInput: says what is wrong with it, and its form.
+    """
+    address = urlunsplit(parts)
+    try:
+        return _normalize(parts)
+    except InvalidInput as error:
+        raise InvalidInput(f"asset {address!r}: {error}; the form is {_FORM}") from error
+
+
+def _normalize(parts: SplitResult) -> SplitResult:
+    if not _CONNECTION.fullmatch(parts.netloc):
+        raise InvalidInput(f"{parts.netloc!r} is not the id of a connection; host and token belong into the connection")
+    environment, *rest = parts.path.removeprefix("/").split("/")
+    check_name("environment", environment)
+    if len(rest) > 1:
+        raise InvalidInput(f"{'/'.join(rest)!r} is more than a tier")
+    path = [environment, *(",".join(sorted(set(check_tiers(environment, tiers.split(","))))) for tiers in rest)]
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := sorted(query.keys() - {"event", "state"}):
+        raise InvalidInput(f"{', '.join(unknown)} is not known")
+    if query.get("event", "converged") not in {"converged", "changed"}:
+        raise InvalidInput(f"event {query['event']!r} is neither converged nor changed")
+    if "state" in query:
+        check_name("state", query["state"])
+        if query.get("event") != "converged":
+            raise InvalidInput("state goes with event=converged only")
+    return parts._replace(path="/" + "/".join(path), query=urlencode(sorted(query.items())))
+
+
+def _make_asset(trigger: WatcherTrigger, query: dict[str, str]) -> Asset:
+    tiers = "" if trigger.tiers is None else "/" + ",".join(trigger.tiers)
+    uri = f"consul://{trigger.consul_conn_id}/{trigger.environment}{tiers}?{urlencode(query)}"
+    return Asset(uri=uri, watchers=[AssetWatcher(name=trigger.kind, trigger=trigger)])

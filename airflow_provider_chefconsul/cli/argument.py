@@ -1,0 +1,142 @@
+"""Reading the arguments of commands; each error names the option."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import Namespace
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_chefconsul.cli.writer import who_writes
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.change import Change, parse_change
+from airflow_provider_chefconsul.rollout.desired import Scalar, check_values
+from airflow_provider_chefconsul.rollout.membership import Selector, parse_members
+from airflow_provider_chefconsul.rollout.name import check_tiers
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.sequence import read_sequence
+from airflow_provider_chefconsul.rollout.wave import Wave, check_waves
+
+_DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_POLICY = ("min_converged", "max_failed", "max_absent", "min_members")
+_DURATIONS = ("timeout", "min_healthy_time", "progress_deadline")
+
+
+def read_tiers(args: Namespace) -> list[str]:
+    """The tiers of a command that takes several, each once.
+
+    :raises InvalidInput: names what has not the form of a name.
+    """
+    return list(dict.fromkeys(check_tiers(args.environment, args.tier)))
+
+
+def read_selectors(args: Namespace, tiers: Iterable[str]) -> dict[str, Selector]:
+    """By tier, who belongs to it.
+
+    :raises InvalidInput: ``--members`` has none of its forms.
+    """
+    members: str | list[str] = args.members
+    if args.members != "service" and ":" not in args.members:
+        members = _split(args.members)
+    return {tier: parse_members(members, tier) for tier in tiers}
+
+
+def read_change(args: Namespace, command: str) -> Change:
+    """The change that ``plan`` and ``set`` are about.
+
+    :raises InvalidInput: names the option.
+    """
+    if args.spread and not (args.canary or getattr(args, "waves", None)):
+        raise InvalidInput("--spread says how a canary is chosen, and there is none")
+    return parse_change(
+        state=args.state,
+        writer=who_writes(command),
+        values=_read_values(args.value, args.value_json),
+        canary=None if args.canary is None else _read_canary(args.canary),
+        spread=None if args.canary is None else args.spread,
+        allowed_from=_read_allowed_from(args.allowed_from),
+        sequence=read_time(args),
+        force=args.force,
+    )
+
+
+def read_waves(args: Namespace) -> list[Wave]:
+    """The waves that ``plan`` is about; none without ``--waves``.
+
+    :raises InvalidInput: they do not widen, or another option forbids them.
+    """
+    if args.waves is None:
+        return []
+    if args.canary is not None:
+        raise InvalidInput("--waves and --canary exclude each other: a canary is a single wave")
+    return check_waves(_split(args.waves), args.spread)
+
+
+def read_time(args: Namespace) -> int:
+    """The logical time of a write: ``--sequence``, or now.
+
+    :raises InvalidInput: it is none.
+    """
+    return read_sequence(datetime.now(UTC) if args.sequence is None else args.sequence)
+
+
+def read_policy(args: Namespace) -> ConvergencePolicy | None:
+    """The policy of ``--wait``; None without.
+
+    :raises InvalidInput: names the option.
+    """
+    given = {name: getattr(args, name) for name in (*_POLICY, *_DURATIONS) if getattr(args, name) is not None}
+    if not args.wait:
+        if given:
+            option = next(iter(given)).replace("_", "-")
+            raise InvalidInput(f"--{option} is of --wait, and there is none")
+        return None
+    for name, text in given.items():
+        if name in _DURATIONS:
+            given[name] = _read_duration(name, text)
+        elif text.isdecimal():
+            given[name] = int(text)
+    return ConvergencePolicy(**given)
+
+
+def _read_values(texts: Iterable[str], documents: Iterable[str]) -> dict[str, Scalar]:
+    values: dict[str, Scalar] = {}
+    for option, pairs in (("--value", texts), ("--value-json", documents)):
+        for pair in pairs:
+            name, equals, text = pair.partition("=")
+            if not name or not equals:
+                raise InvalidInput(f"{option} must be a name, '=' and the value, not {pair!r}")
+            if name in values:
+                raise InvalidInput(f"{option} {pair!r}: {name} is given twice")
+            values[name] = text if option == "--value" else _read_json(name, text)
+    return check_values(values)
+
+
+def _read_json(name: str, text: str) -> Scalar:
+    try:
+        value: Scalar = json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(
+            f"--value-json {name}={text}: {text!r} is not JSON; text is given by --value {name}={text}"
+        ) from error
+    return value
+
+
+def _read_canary(text: str) -> str | list[str]:
+    return text if re.fullmatch(r"[-\d.]+%?", text) else _split(text)
+
+
+def _read_allowed_from(text: str | None) -> list[str | None] | None:
+    return None if text is None else [None if state == "none" else state for state in _split(text)]
+
+
+def _read_duration(name: str, text: str) -> timedelta:
+    if match := _DURATION.fullmatch(text):
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    raise InvalidInput(f"--{name.replace('_', '-')} must be a number with s, m, h or d, such as 30m, not {text!r}")
+
+
+def _split(text: str) -> list[str]:
+    return [each for part in text.split(",") if (each := part.strip())]

@@ -1,0 +1,52 @@
+"""What the exit codes of ``airflow chefconsul`` say to scripts."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from airflow_provider_chefconsul.exceptions import (
+    ChefConsulError,
+    InvalidInput,
+    NoDesiredState,
+    NoMembers,
+    NotDeclared,
+    WriteRefused,
+)
+
+
+class ExitCode(IntEnum):
+    """The exit codes that scripts can rely on."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    NOT_CONVERGED = 3
+    REFUSED = 4
+    INTERRUPTED = 130
+    CLOSED_PIPE = 141
+    TERMINATED = 143
+
+
+MEANINGS = """\
+exit codes:
+  0    done; of status, explain and --wait: converged
+  1    error: Consul or the connection cannot be used, a document cannot be read
+  2    the command cannot be followed as written
+  3    not converged; or no such environment, tier or node
+  4    refused: stale, leased, not allowed from here, or nobody to converge; nothing was written
+  130  ended by Ctrl-C
+  141  whoever read the output is gone
+  143  ended by SIGTERM"""
+
+
+def exit_code_of(error: ChefConsulError) -> ExitCode:
+    """The exit code of a command that ended with an error."""
+    match error:
+        case InvalidInput():
+            return ExitCode.USAGE
+        case WriteRefused() | NoMembers():
+            return ExitCode.REFUSED
+        case NotDeclared() | NoDesiredState():
+            return ExitCode.NOT_CONVERGED
+        case _:
+            return ExitCode.ERROR

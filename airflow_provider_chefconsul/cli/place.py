@@ -1,0 +1,40 @@
+"""Finding what a command is about, and saying what there is instead where it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
+from airflow_provider_chefconsul.exceptions import NotDeclared
+from airflow_provider_chefconsul.rollout.name import check_name
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+_NAMED = 20
+
+
+async def find_tiers(view: SharedView, environment: str, tier: str | None) -> list[str]:
+    """The tiers of an environment, or the one that is named.
+
+    :raises NotDeclared: the environment or the tier has no key; says which there are.
+    """
+    check_name("environment", environment)
+    if tier is not None:
+        check_name("tier", tier)
+    tiers = await list_tiers(view, environment)
+    if not tiers:
+        there_are = name_some(await list_environments(view))
+        where = f"{view.client.settings.url}, below {view.keys.root}/"
+        raise NotDeclared(f"environment {environment} has no tier at {where}; there are: {there_are}")
+    if tier is not None and tier not in tiers:
+        raise NotDeclared(f"environment {environment} has no tier {tier}; there are: {name_some(tiers)}")
+    return tiers if tier is None else [tier]
+
+
+def name_some(names: Iterable[str]) -> str:
+    """The first names of a list."""
+    listed = list(names)
+    left = f", and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return f"{', '.join(listed[:_NAMED])}{left}" if listed else "none"

@@ -1,0 +1,92 @@
+"""``airflow chefconsul plan``: what ``set`` would do; nothing is written."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from typing import Any
+
+from airflow_provider_chefconsul.cli.argument import read_change, read_selectors, read_tiers, read_waves
+from airflow_provider_chefconsul.cli.command import command, open_view
+from airflow_provider_chefconsul.cli.exit_code import ExitCode
+from airflow_provider_chefconsul.cli.output import Output
+from airflow_provider_chefconsul.cli.place import name_some
+from airflow_provider_chefconsul.consul.preview import Preview, TierPreview, preview
+from airflow_provider_chefconsul.rollout.change import Refused, Write, describe_decision
+from airflow_provider_chefconsul.rollout.preview import Difference, Step
+
+
+@command
+async def plan_command(args: Namespace, output: Output) -> ExitCode:
+    """Say what a change would do to each tier, wave by wave."""
+    tiers = read_tiers(args)
+    change, waves = read_change(args, "plan"), read_waves(args)
+    async with open_view(args) as view:
+        found = await preview(view, args.environment, change, read_selectors(args, tiers), waves)
+    if output.is_json:
+        output.document(_fields(args.environment, found))
+    else:
+        _print(args.environment, found, output)
+    return ExitCode.OK if found.refusal is None else ExitCode.REFUSED
+
+
+def _print(environment: str, found: Preview, output: Output) -> None:
+    for tier, each in found.tiers.items():
+        for number, step in enumerate(each.steps, start=1):
+            of_waves = f" wave {number} of {len(each.steps)} ({step.wave})" if len(each.steps) > 1 else ""
+            output.line(f"{environment}/{tier}{of_waves}: {_decision(step)}", style="bold")
+            for difference in step.differences if number == 1 else ():
+                output.line(_difference(difference), indent=2)
+            if isinstance(step.decision, Write):
+                output.line(f"{_count(len(step.nodes), each)}: {name_some(step.nodes)}", indent=2)
+    if found.refusal is not None:
+        output.line(f"refused, nothing would be written: {found.refusal}", style="bold red")
+
+
+def _decision(step: Step) -> str:
+    match step.decision:
+        case Refused(reason):
+            return f"refused: {reason}"
+        case decision:
+            return describe_decision(decision, done="would write")
+
+
+def _difference(difference: Difference) -> str:
+    before, after = (
+        json.dumps(side[0], ensure_ascii=False) if side else "not there"
+        for side in (difference.before, difference.after)
+    )
+    return f"{difference.name or 'state'}: {before} → {after}"
+
+
+def _count(acting: int, tier: TierPreview) -> str:
+    absent = sum(not member.is_present for member in tier.members.values())
+    of_these = f", {absent} of them absent" if absent else ""
+    return f"{acting} of {len(tier.members)} members{of_these} would be assigned something else"
+
+
+def _fields(environment: str, found: Preview) -> dict[str, Any]:
+    return {
+        "environment": environment,
+        "refused": None if found.refusal is None else str(found.refusal),
+        "tiers": [
+            {"tier": tier, "members": len(each.members), "steps": [_step_fields(step) for step in each.steps]}
+            for tier, each in found.tiers.items()
+        ],
+    }
+
+
+def _step_fields(step: Step) -> dict[str, Any]:
+    decision = step.decision
+    return {
+        "wave": None if step.wave is None else str(step.wave),
+        "decision": type(decision).__name__.lower(),
+        "reason": decision.reason if isinstance(decision, Refused) else None,
+        "generation": None if isinstance(decision, Refused) else decision.generation,
+        "is_new": isinstance(decision, Write) and decision.is_new,
+        "differences": [
+            {"name": each.name or "state", "before": list(each.before), "after": list(each.after)}
+            for each in step.differences
+        ],
+        "nodes": list(step.nodes),
+    }

@@ -1,0 +1,28 @@
+"""``airflow chefconsul set``: declares the desired state of tiers, under the guards of ``SetDesiredStateOperator``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from airflow_provider_chefconsul.cli.argument import read_change, read_policy, read_selectors, read_tiers
+from airflow_provider_chefconsul.cli.command import command, open_view
+from airflow_provider_chefconsul.cli.exit_code import ExitCode
+from airflow_provider_chefconsul.cli.output import Output
+from airflow_provider_chefconsul.cli.writing import require_members, tell_decisions, tell_result, wait_until_converged
+
+
+@command
+async def set_command(args: Namespace, output: Output) -> ExitCode:
+    """Write in one transaction, and wait when asked to."""
+    tiers = read_tiers(args)
+    change, policy, selectors = read_change(args, "set"), read_policy(args), read_selectors(args, tiers)
+    async with open_view(args) as view:
+        if policy is not None or change.canary is not None:
+            await require_members(view, args.environment, selectors)
+        decisions = await view.write(args.environment, dict.fromkeys(tiers, change), selectors)
+        tell_decisions(output, args.environment, decisions)
+        generations = {tier: decision.generation for tier, decision in decisions.items()}
+        code = ExitCode.OK
+        if policy is not None:
+            code = await wait_until_converged(view, args.environment, generations, selectors, policy, output=output)
+    return tell_result(output, args, generations, code)

@@ -1,0 +1,42 @@
+"""``airflow chefconsul status``: where the nodes of an environment stand."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_chefconsul.cli.argument import read_selectors
+from airflow_provider_chefconsul.cli.command import command, open_view
+from airflow_provider_chefconsul.cli.document import tier_fields
+from airflow_provider_chefconsul.cli.exit_code import ExitCode
+from airflow_provider_chefconsul.cli.output import Output
+from airflow_provider_chefconsul.cli.place import find_tiers
+from airflow_provider_chefconsul.cli.rendering import render
+from airflow_provider_chefconsul.cli.watch import Watch
+from airflow_provider_chefconsul.consul.overview import read_lease
+from airflow_provider_chefconsul.rollout.tier_status import tier_status
+
+_PATIENCE_OF_WATCH = timedelta(seconds=2)  # then it says that Consul is away, and goes on
+
+
+@command
+async def status_command(args: Namespace, output: Output) -> ExitCode:
+    """Show the tiers once, or go on with ``--watch``."""
+    async with open_view(args, patience=_PATIENCE_OF_WATCH if args.watch else None) as view:
+        tiers = await find_tiers(view, args.environment, args.tier)
+        if args.watch:
+            await Watch(view, args, output).run(tiers)
+        lease = await read_lease(view, args.environment)
+        now = datetime.now(UTC)
+        statuses = [
+            tier_status(
+                args.environment, tier, await view.snapshot(args.environment, tier, selector), now=now, lease=lease
+            )
+            for tier, selector in read_selectors(args, tiers).items()
+        ]
+    if output.is_json:
+        output.document({"environment": args.environment, "tiers": [tier_fields(each) for each in statuses]})
+    else:
+        output.show(render(statuses, now=now, width=output.console.width, lists_all=args.all))
+    has_converged = all(each.has_converged for each in statuses)
+    return ExitCode.OK if has_converged else ExitCode.NOT_CONVERGED

@@ -1,0 +1,142 @@
+"""``airflow chefconsul status --watch``: tiers as they change."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NoReturn
+
+from rich.console import RenderableType
+from rich.live import Live
+
+from airflow_provider_chefconsul.cli.argument import read_selectors
+from airflow_provider_chefconsul.cli.change_log import changes_between
+from airflow_provider_chefconsul.cli.document import tier_fields
+from airflow_provider_chefconsul.cli.output import Output
+from airflow_provider_chefconsul.cli.rendering import Screenful, render
+from airflow_provider_chefconsul.consul.overview import list_tiers, read_lease
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
+from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
+from airflow_provider_chefconsul.rollout.lease import Lease
+from airflow_provider_chefconsul.rollout.membership import Selector
+from airflow_provider_chefconsul.rollout.tier_status import TierStatus, tier_status
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+_BACKOFF = 1.0  # seconds between two watches while Consul is unavailable
+_LOOK_AROUND = 5.0  # seconds between two looks for new tiers and at the lease
+
+
+@dataclass
+class Watch:
+    """Follows tiers, one watch for each, and shows every change until it is cancelled."""
+
+    view: SharedView
+    args: Namespace
+    output: Output
+    statuses: dict[str, TierStatus] = field(default_factory=dict)
+    troubles: dict[str, str] = field(default_factory=dict)
+    lease: Lease | MalformedDocument | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a screen to draw on."""
+        console = self.output.console
+        return console.is_terminal and not console.is_dumb_terminal and not self.output.is_json
+
+    async def run(self, tiers: Iterable[str]) -> NoReturn:
+        """Follow the tiers, and when none was named also those that are declared meanwhile."""
+        # In a thread of its own Live draws again by itself: ages grow although nothing changes.
+        live = Live(get_renderable=self._render, console=self.output.console, screen=True, refresh_per_second=2)
+        with _without_warnings(), live if self.is_live else nullcontext():
+            await self._follow_all(tiers)
+
+    async def _follow_all(self, tiers: Iterable[str]) -> NoReturn:
+        following: dict[str, asyncio.Task[NoReturn]] = {}
+        found = list(tiers)
+        try:
+            while True:
+                for tier, selector in read_selectors(self.args, found).items():
+                    if tier not in following:
+                        following[tier] = asyncio.create_task(self._follow(tier, selector))
+                done, _ = await asyncio.wait(
+                    following.values(), timeout=_LOOK_AROUND, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    task.result()  # it only ends with an error
+                found = await self._look_around(found)
+        finally:
+            for task in following.values():
+                task.cancel()
+            await asyncio.gather(*following.values(), return_exceptions=True)
+
+    async def _look_around(self, tiers: list[str]) -> list[str]:
+        """Look who holds the environment, and which tiers there are."""
+        try:
+            self.lease = await read_lease(self.view, self.args.environment)
+            return tiers if self.args.tier else await list_tiers(self.view, self.args.environment)
+        except ConsulUnavailable:
+            return tiers  # the watches say so
+
+    async def _follow(self, tier: str, selector: Selector) -> NoReturn:
+        environment = self.args.environment
+        while True:
+            try:
+                async with aclosing(self.view.watch(environment, tier, selector)) as watch:
+                    async for snapshot in watch:
+                        self.troubles.pop(tier, None)
+                        self._see(tier, snapshot)
+            except ConsulUnavailable as error:
+                if tier not in self.troubles and not self.is_live:
+                    self.output.line(f"{_clock(datetime.now(UTC))} {environment}/{tier}: {error}; trying again")
+                self.troubles[tier] = str(error)
+                await asyncio.sleep(_BACKOFF)
+
+    def _see(self, tier: str, snapshot: TierSnapshot) -> None:
+        """Remember where the tier stands; without a screen, also print what has changed."""
+        now = datetime.now(UTC)
+        status = tier_status(self.args.environment, tier, snapshot, now=now, lease=self.lease)
+        before, self.statuses[tier] = self.statuses.get(tier), status
+        if self.is_live:
+            return
+        lines = changes_between(self.args.environment, before, status, lists_all=self.args.all)
+        if lines and self.output.is_json:
+            fields = {"at": now.isoformat(), "environment": self.args.environment, **tier_fields(status)}
+            self.output.document(fields, is_one_line=True)
+        elif not self.output.is_json:
+            for line in lines:
+                self.output.line(f"{_clock(now)} {line}")
+
+    def _render(self) -> RenderableType:
+        now = datetime.now(UTC)
+        console = self.output.console
+        statuses, troubles = self.statuses.copy(), self.troubles.copy()  # another thread adds to them
+        trouble = next(iter(troubles.values()), "")
+        above = f"{_clock(now)} UTC {self.args.environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
+        ordered = [statuses[tier] for tier in sorted(statuses)]
+        content = render(
+            ordered, now=now, width=console.width, height=console.height, lists_all=self.args.all, above=above
+        )
+        return Screenful(content)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep this package's log off the screen: that Consul is away is shown there."""
+    logger = logging.getLogger("airflow_provider_chefconsul")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _clock(moment: datetime) -> str:
+    return moment.strftime("%H:%M:%S")

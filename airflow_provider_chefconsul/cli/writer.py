@@ -1,0 +1,22 @@
+"""Who writes by the command line."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from datetime import UTC, datetime
+
+from airflow_provider_chefconsul.rollout.desired import COMMAND_LINE, Writer
+
+
+def who_writes(command: str) -> Writer:
+    """The person who called a command, where and when, as the writer that desired states and leases name.
+
+    Each call is a writer of its own, as each run of a Dag is.
+    """
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name; OSError since Python 3.13
+        user = "somebody"
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Writer(COMMAND_LINE, f"{user}@{socket.gethostname()} {now}", command)

@@ -1,0 +1,73 @@
+"""What the commands that write have in common: saying what was written, and waiting until it has come true."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_chefconsul.cli.exit_code import ExitCode
+from airflow_provider_chefconsul.cli.output import Output
+from airflow_provider_chefconsul.consul.wait import begin_waits, find_early_failures, wait_for_tiers
+from airflow_provider_chefconsul.rollout.change import Unchanged, Write, describe_decision
+from airflow_provider_chefconsul.rollout.membership import Selector
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.triggers.outcome import Ending, Outcome
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+
+def tell_decisions(
+    output: Output, environment: str, decisions: Mapping[str, Write | Unchanged], *, done: str = ""
+) -> None:
+    """Say for each tier what was written.
+
+    :param done: words that say what a write was, when it was more than a change.
+    """
+    for tier, decision in decisions.items():
+        output.line(f"{environment}/{tier}: {describe_decision(decision, done=done)}")
+
+
+async def require_members(view: SharedView, environment: str, selectors: Mapping[str, Selector]) -> None:
+    """Refuse to write what nobody could converge on.
+
+    :raises NoMembers: names the tier that has none.
+    """
+    for tier, selector in selectors.items():
+        await view.require_members(f"{environment}/{tier}", selector)
+
+
+async def wait_until_converged(
+    view: SharedView,
+    environment: str,
+    generations: Mapping[str, int],
+    selectors: Mapping[str, Selector],
+    policy: ConvergencePolicy,
+    *,
+    output: Output,
+) -> ExitCode:
+    """Wait as ``ConvergedSensor`` does, and say what held the wait up."""
+    tiers = list(generations)
+    waits = await begin_waits(view, environment, tiers, generations=generations, timeout=policy.timeout)
+    results = await wait_for_tiers(view, environment, waits, selectors, policy, on_progress=output.line)
+    died = await find_early_failures(view, environment, results)
+    outcome = Outcome.from_results(environment, results, died)
+    assert outcome is not None  # without a limit of its own, a wait ends with an outcome
+    for line in outcome.lines:
+        output.line(line)
+    if outcome.ending is Ending.CONVERGED:
+        return ExitCode.OK
+    output.error(outcome.reason)
+    return ExitCode.NOT_CONVERGED
+
+
+def tell_result(output: Output, args: Namespace, generations: Mapping[str, int], code: ExitCode) -> ExitCode:
+    """Print the JSON of a command that wrote.
+
+    :returns: the code, to end with.
+    """
+    if output.is_json:
+        fields: dict[str, Any] = {"environment": args.environment, "generations": dict(generations)}
+        output.document(fields | ({"converged": code is ExitCode.OK} if args.wait else {}))
+    return code

@@ -1,0 +1,60 @@
+"""Watching the histories of an environment's tiers: one connection, each document read once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.rollout.change_event import Histories
+from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.rollout.name import is_name
+
+_REST = 0.1  # seconds; an empty prefix is woken by every write of the datacenter
+_READ_AT_ONCE = 16  # documents
+
+
+async def watch_histories(view: SharedView, environment: str) -> AsyncGenerator[Histories]:
+    """The histories as they are now, and again after each change; unreadable documents are left out.
+
+    :raises ConsulUnavailable: Consul stayed away for longer than the client's patience.
+    """
+    prefix = view.keys.all_histories(environment)
+    known: dict[str, DesiredState] = {}
+    index = 0
+    while True:
+        index, names = await view.client.names(prefix, index=index)
+        present = {name for name in names if _is_entry(name.removeprefix(prefix))}
+        known = {name: desired for name, desired in known.items() if name in present}
+        gate = asyncio.Semaphore(_READ_AT_ONCE)
+        await asyncio.gather(*(_read(view, name, known, gate) for name in sorted(present - known.keys())))
+        histories: dict[str, dict[int, DesiredState]] = {}
+        for name, desired in known.items():
+            tier, _, generation = name.removeprefix(prefix).partition("/")
+            histories.setdefault(tier, {})[int(generation)] = desired
+        yield histories
+        await asyncio.sleep(_REST)
+
+
+async def list_declared_tiers(view: SharedView, environment: str, index: int = 0) -> tuple[int, list[str]]:
+    """The tiers that were ever declared, and Consul's index; with ``index``, as soon as that may have changed."""
+    prefix = view.keys.all_histories(environment)
+    index, names = await view.client.names(prefix, index=index)
+    found = {name.removeprefix(prefix).partition("/")[0] for name in names if _is_entry(name.removeprefix(prefix))}
+    return index, sorted(found)
+
+
+async def _read(view: SharedView, name: str, known: dict[str, DesiredState], gate: asyncio.Semaphore) -> None:
+    async with gate:
+        entry = await view.client.get(name)
+    if entry is not None:
+        try:
+            known[name] = DesiredState.from_json(name, entry.value)
+        except MalformedDocument:
+            return  # its absence shows as a gap in the generations
+
+
+def _is_entry(rest: str) -> bool:
+    tier, _, generation = rest.partition("/")
+    return is_name(tier) and generation.isdecimal()

@@ -1,0 +1,94 @@
+"""Watching several tiers at once, or all that an environment has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from airflow_provider_chefconsul.consul.history_watch import list_declared_tiers
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
+from airflow_provider_chefconsul.rollout.membership import parse_members
+
+_REST = 0.1  # seconds between two lists of the tiers
+
+
+@dataclass(frozen=True, slots=True)
+class TiersSeen:
+    """Tiers as they were seen, and a way to look again before something is made of it.
+
+    :param snapshots: all the tiers that are watched; a tier whose desired state was deleted is not among all tiers.
+    """
+
+    snapshots: Mapping[str, TierSnapshot]
+    _view: SharedView
+    _environment: str
+    _members: str | Sequence[str]
+
+    async def look_again(self) -> Mapping[str, TierSnapshot]:
+        """The same tiers as they are now, each read after all of them were seen."""
+        read = [
+            self._view.snapshot(self._environment, tier, parse_members(self._members, tier)) for tier in self.snapshots
+        ]
+        return dict(zip(self.snapshots, await asyncio.gather(*read), strict=True))
+
+
+async def watch_tiers(
+    view: SharedView, environment: str, tiers: Sequence[str] | None, members: str | Sequence[str]
+) -> AsyncGenerator[TiersSeen]:
+    """The tiers, as soon as all were seen, and again after each change; two connections for each.
+
+    Close the generator (``contextlib.aclosing``) to end its queries.
+
+    :param tiers: None is all that have a desired state, those declared later too.
+    :param members: as Dag authors write it.
+    :raises ConsulUnavailable: Consul stayed away for longer than the client's patience.
+    """
+    snapshots: dict[str, TierSnapshot] = {}
+    has_changed = asyncio.Event()
+    tasks: dict[str, asyncio.Task[None]] = {}
+    is_listed = tiers is not None
+
+    async def follow(tier: str) -> None:
+        async with aclosing(view.watch(environment, tier, parse_members(members, tier))) as watch:
+            async for snapshots[tier] in watch:
+                has_changed.set()
+
+    async def discover() -> None:
+        nonlocal is_listed
+        index = 0
+        while True:
+            index, declared = await list_declared_tiers(view, environment, index)
+            for tier in declared:
+                if tier not in tasks:
+                    tasks[tier] = asyncio.create_task(follow(tier))
+            is_listed = True
+            has_changed.set()
+            await asyncio.sleep(_REST)
+
+    if tiers is None:
+        tasks[""] = asyncio.create_task(discover())
+    else:
+        tasks.update({tier: asyncio.create_task(follow(tier)) for tier in tiers})
+    try:
+        while True:
+            waking = asyncio.create_task(has_changed.wait())
+            await asyncio.wait({waking, *tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+            waking.cancel()
+            for task in tasks.values():
+                if task.done():
+                    task.result()
+            has_changed.clear()
+            if is_listed and snapshots.keys() == tasks.keys() - {""}:
+                seen = {
+                    tier: snapshot
+                    for tier, snapshot in sorted(snapshots.items())
+                    if tiers is not None or snapshot.desired is not None
+                }
+                yield TiersSeen(seen, view, environment, members)
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)

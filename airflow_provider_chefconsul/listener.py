@@ -1,0 +1,45 @@
+"""Stores how far an asset's watcher has told, in the transaction that writes the event.
+
+Airflow calls this in the triggerer, between an event's insertion and its commit. The triggers cannot do it: what they
+store is written before the event, which would then be lost when the triggerer is killed, or after, and then repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from airflow.listeners import hookimpl
+from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from airflow.listeners.types import AssetEvent
+
+
+@hookimpl
+def on_asset_event_emitted(asset_event: AssetEvent) -> None:
+    """Store the cursor that one of this package's triggers sent along."""
+    payload = asset_event.extra.get("payload")
+    cursor = payload.get("cursor") if asset_event.extra.get("from_trigger") and isinstance(payload, dict) else None
+    if not isinstance(cursor, dict) or not str(cursor.get("key")).startswith("chefconsul/"):
+        return
+    from airflow import settings
+    from airflow.models.asset import AssetModel
+    from airflow.state import AssetScope, get_state_backend
+    from sqlalchemy import select
+
+    assert settings.Session is not None
+    session = settings.Session()  # the thread's own, which holds the event
+    asset = asset_event.asset
+    asset_id = session.scalar(select(AssetModel.id).where(AssetModel.name == asset.name, AssetModel.uri == asset.uri))
+    get_state_backend().set(
+        AssetScope(asset_id=asset_id), str(cursor["key"]), json.dumps(cursor["told"]), session=session
+    )
+
+
+class EventCursorPlugin(AirflowPlugin):
+    """Brings the listener into Airflow."""
+
+    name = "chefconsul_event_cursor"
+    listeners = [sys.modules[__name__]]  # noqa: RUF012 Airflow's attribute

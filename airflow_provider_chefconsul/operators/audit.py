@@ -1,0 +1,121 @@
+"""Auditing environments: whether all nodes still match what they were assigned."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.rollout.count import Count, check_count
+from airflow_provider_chefconsul.rollout.drift import TierDrift, find_drift
+from airflow_provider_chefconsul.rollout.membership import parse_members
+from airflow_provider_chefconsul.rollout.name import check_name
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+_LINES = 200  # of a tier, that name a node in the task's log
+
+
+class DriftAuditOperator(BaseOperator):
+    """
+    Finds nodes that do not match what they were assigned: not converged, absent, unreadable, or no members any more.
+
+    Fails when a tier has more of them than may be, has no desired state that can be read, or has no members, and when
+    nothing is there to audit: a green audit has looked at something and found it right. It changes nothing. A rollout
+    that is going on looks like drift, so give the task retries.
+
+    Returns, also when it fails, ``{environment: {tier: {"members": …, "drifted": {node: standing}, "unknown": …}}}``.
+
+    :param environment: one, several, or None for all that the connection's prefix has (templated).
+    :param max_drifted: how many nodes of a tier may not match: a number, or a percentage of its members.
+    :param members: who belongs to the tiers; see ``ConvergedSensor`` (templated).
+    :param consul_conn_id: id of a connection of type ``consul``.
+    """
+
+    template_fields: Sequence[str] = ("environment", "members")
+    ui_color = "#f5ecd7"
+
+    def __init__(
+        self,
+        *,
+        environment: str | Sequence[str] | None = None,
+        max_drifted: Count = 0,
+        members: str | Sequence[str] = "service",
+        consul_conn_id: str = ConsulHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.environment = environment
+        self.max_drifted = check_count("max_drifted", max_drifted)
+        self.members = members
+        self.consul_conn_id = consul_conn_id
+
+    def execute(self, context: Context) -> dict[str, dict[str, Any]]:
+        """Audit, and fail when there is more drift than may be.
+
+        :raises Drifted: names the tiers.
+        """
+        found = asyncio.run(self._audit())
+        beyond = []
+        for environment, tiers in found.items():
+            for tier, drift in tiers.items():
+                self._log(drift)
+                if drift.exceeds(self.max_drifted):
+                    count = f"{len(drift.drifted)} of {drift.members} members" if not drift.unknown else drift.unknown
+                    beyond.append(f"{environment}/{tier} ({count})")
+        summary = {
+            environment: {tier: drift.to_fields() for tier, drift in tiers.items()}
+            for environment, tiers in found.items()
+        }
+        if beyond:
+            context["ti"].xcom_push("return_value", summary)
+            raise Drifted(f"drift beyond max_drifted={self.max_drifted}: {', '.join(beyond)}; the log names the nodes")
+        return summary
+
+    async def _audit(self) -> dict[str, dict[str, TierDrift]]:
+        from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
+
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            if self.environment is None:
+                environments = await list_environments(view)
+            else:
+                given = [self.environment] if isinstance(self.environment, str) else self.environment
+                environments = [check_name("environment", environment) for environment in given]
+            found = {}
+            for environment in environments:
+                tiers = await list_tiers(view, environment)
+                if not tiers:
+                    raise Drifted(f"environment {environment} has no tiers, so there is nothing to audit")
+                found[environment] = await self._audit_environment(view, environment, tiers)
+        if not found:
+            raise InvalidInput(f"there is no environment below {view.keys.root}/ to audit; look at the connection")
+        return found
+
+    async def _audit_environment(
+        self, view: SharedView, environment: str, tiers: Sequence[str]
+    ) -> dict[str, TierDrift]:
+        from airflow_provider_chefconsul.consul.overview import read_early_failures, read_lease
+
+        lease, died = await read_lease(view, environment), await read_early_failures(view, environment)
+        found = {}
+        for tier in tiers:
+            snapshot = await view.snapshot(environment, tier, parse_members(self.members, tier))
+            found[tier] = find_drift(environment, tier, snapshot, now=datetime.now(UTC), lease=lease, died=died)
+        return found
+
+    def _log(self, drift: TierDrift) -> None:
+        self.log.info("%s", drift.explanation.headline)
+        for obstacle in drift.explanation.obstacles:
+            self.log.info("  %s", obstacle)
+        for node, why in list(drift.drifted.items())[:_LINES]:
+            self.log.warning("  %s: %s", node, why)
+        if len(drift.drifted) > _LINES:
+            self.log.warning("  … and %d nodes more", len(drift.drifted) - _LINES)

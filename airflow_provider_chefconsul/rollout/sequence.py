@@ -1,0 +1,35 @@
+"""The logical time that a write belongs to, as authors and people give it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+
+_LATEST = 253402300799  # the year 9999; milliseconds taken for seconds would make every later write stale for good
+
+
+def read_sequence(given: Any) -> int:
+    """The sequence in seconds since the epoch.
+
+    :param given: a number of seconds, an aware time, or either as text (ISO 8601).
+    :raises InvalidInput: it is none of these.
+    """
+    if isinstance(given, str) and given.isdecimal():
+        given = int(given)
+    if type(given) is int and 0 <= given <= _LATEST:
+        return given
+    if isinstance(given, datetime) and given.tzinfo is not None:
+        return int(given.timestamp())
+    if isinstance(given, str):
+        try:
+            moment = datetime.fromisoformat(given)
+        except ValueError:
+            moment = None
+        if moment is not None and moment.tzinfo is not None:
+            return int(moment.timestamp())
+    raise InvalidInput(
+        f"sequence must be seconds since the epoch, or a time with its zone such as 2026-11-22T08:00:00+00:00, "
+        f"not {given!r}"
+    )

@@ -1,0 +1,189 @@
+"""A fleet of simulated nodes in one event loop, against a real Consul."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.consul.view import SharedView, TierRecord
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
+from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.rollout.name import check_name
+from airflow_provider_chefconsul.rollout.report import NodeReport
+from airflow_provider_chefconsul.simulator.fault import OF_MOMENTS, Kind
+from airflow_provider_chefconsul.simulator.node import NodeRun, SimulatedNode
+from airflow_provider_chefconsul.simulator.outbox import Outbox
+from airflow_provider_chefconsul.simulator.plan import FleetPlan
+from airflow_provider_chefconsul.simulator.progress import Progress
+from airflow_provider_chefconsul.simulator.roster import Roster
+
+log = logging.getLogger(__name__)
+_BACKOFF = 1.0  # seconds between two watches when Consul is away
+# One watch for a tier, whatever its size: it tells all nodes within a millisecond. A watch for each was tried: Consul
+# counts an abandoned one among the 200 connections of an address until its wait ends, so the second fleet of 100 nodes
+# within a minute was reset. For the same reason a watch waits no longer than this.
+_WATCH = timedelta(seconds=10)
+
+
+class Fleet:
+    """The nodes of a plan; they live while :meth:`run` does.
+
+    :param client: an open client.
+    :param tell: called with each line about what happens.
+    :param on_run: called with each run that begins, and again when it ends.
+    """
+
+    def __init__(
+        self,
+        client: ConsulClient,
+        environment: str,
+        plan: FleetPlan,
+        *,
+        tell: Callable[[str], None] = log.info,
+        on_run: Callable[[NodeRun], None] | None = None,
+    ) -> None:
+        self.environment = check_name("environment", environment)
+        self.plan = plan
+        self.is_ready = asyncio.Event()
+        self.is_over = asyncio.Event()
+        self._on_run = on_run
+        self._client = client
+        self._keys = Keys(client.settings.root)
+        self._outbox = Outbox(client)
+        self._roster = Roster(client, environment, {node: each.tier for node, each in plan.nodes.items()})
+        self._progress = Progress(environment, tell)
+
+    async def run(self) -> None:
+        """Register the nodes, let them live until cancelled, and take them out of the catalog again.
+
+        :raises NameTaken: there are members that are not the fleet's own.
+        :raises ConsulError: Consul says no; while it is only away, the fleet waits for it.
+        """
+        try:
+            await self._roster.claim()
+            try:
+                await self._roster.register(plan.node for plan in self.plan.nodes.values() if plan.is_there_at_start)
+                self._progress.introduce(self.plan, self._client.settings.url)
+                await self._live()
+            finally:
+                await self._roster.leave()
+        finally:
+            self.is_over.set()
+
+    def report(self, node: str, text: str) -> None:
+        """Write a node's report."""
+        self._outbox.put(self._keys.report(self.environment, self.plan.nodes[node].tier, node), text)
+
+    def appear(self, node: str, *, is_new: bool) -> None:
+        """Make a node a member that is present."""
+        if is_new:
+            self._outbox.add(*self._roster.joining(node))
+        else:
+            self._outbox.add(self._roster.presence(node, is_present=True))
+        self._progress.tell(f"{node} {'joins' if is_new else 'returns'}")
+
+    def vanish(self, node: str) -> None:
+        """Make a node absent."""
+        self._outbox.add(self._roster.presence(node, is_present=False))
+        self._progress.tell(f"{node} goes absent")
+
+    def note(self, run: NodeRun) -> None:
+        """Take note of a run that begins or ends."""
+        self._progress.note(run)
+        if self._on_run is not None:
+            self._on_run(run)
+
+    async def _live(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for tier in self.plan.tiers:
+                    nodes = await self._build(tier, tasks.create_task)
+                    tasks.create_task(self._watch(tier, nodes))
+                    for node in nodes:
+                        for moment in _moments(node):
+                            tasks.create_task(moment)
+                tasks.create_task(self._outbox.run())
+                self.is_ready.set()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _build(self, tier: str, start: Callable[..., asyncio.Task[None]]) -> list[SimulatedNode]:
+        """The nodes of a tier, each knowing what it has reported last."""
+        record: TierRecord = await SharedView(self._client).read(self.environment, tier)
+        nodes = []
+        for plan in self.plan.tiers[tier]:
+            evidence = record.evidence.get(plan.node)
+            report = evidence.report if evidence else None
+            nodes.append(SimulatedNode(plan, self, start, report if isinstance(report, NodeReport) else None))
+        return nodes
+
+    async def _watch(self, tier: str, nodes: Sequence[SimulatedNode]) -> None:
+        """Show nodes the tier's desired state, as it is now and after each change."""
+        loop = asyncio.get_running_loop()
+        key = self._keys.desired(self.environment, tier)
+        index, seen = 0, b""
+        while True:
+            try:
+                index, entry = await self._client.look(key, index=index, wait=_WATCH)
+            except ConsulUnavailable as error:
+                self._progress.tell(str(error))
+                await asyncio.sleep(_BACKOFF)
+                index = 0
+                continue
+            if entry is None or entry.value == seen:
+                continue
+            seen = entry.value
+            desired: DesiredState | MalformedDocument
+            try:
+                desired = DesiredState.from_json(key, entry.value)
+            except MalformedDocument as error:
+                desired = error
+            self._progress.desire(tier, desired)
+            at = loop.time()
+            for node in nodes:
+                node.see(desired, at)
+
+
+@asynccontextmanager
+async def running(fleet: Fleet) -> AsyncGenerator[Fleet]:
+    """The fleet, ready, for as long as the context lasts; its error, should it have one."""
+    life = asyncio.create_task(fleet.run())
+    ready = asyncio.create_task(fleet.is_ready.wait())
+    try:
+        await asyncio.wait({life, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if not life.done():
+            yield fleet
+    finally:
+        ready.cancel()
+        life.cancel()
+        await asyncio.wait({life})
+        if not life.cancelled():
+            life.result()
+
+
+def _moments(node: SimulatedNode) -> list[Coroutine[Any, Any, None]]:
+    """What happens to a node by the clock."""
+    timed = [
+        _meet_at(node, fault.kind, fault.at)
+        for fault in node.plan.faults
+        if fault.kind in OF_MOMENTS and fault.at is not None
+    ]
+    return timed + [_flap(node, fault.seconds) for fault in node.plan.faults_of(Kind.FLAPS)]
+
+
+async def _meet_at(node: SimulatedNode, kind: Kind, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    node.meet(kind)
+
+
+async def _flap(node: SimulatedNode, seconds: float) -> None:
+    while True:
+        for kind in (Kind.ABSENT, Kind.RETURNS):
+            await asyncio.sleep(seconds)
+            node.meet(kind)

@@ -1,0 +1,60 @@
+"""What a fleet writes: in order, and as many operations in one transaction as Consul takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_chefconsul.consul.client import ConsulClient, encode_operation
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+
+Operation = Mapping[str, Any]
+MOST = 64  # operations in a transaction
+_PAUSE = 0.5  # seconds between two tries while Consul is away
+
+
+class Outbox:
+    """A queue of operations; one transaction is under way at a time, so later ones never overtake.
+
+    Every operation sets or deletes something by name, so a transaction whose answer was lost is simply repeated.
+    """
+
+    def __init__(self, client: ConsulClient) -> None:
+        self._client = client
+        self._queue: deque[Operation] = deque()
+        self._has_some = asyncio.Event()
+
+    def put(self, key: str, text: str) -> None:
+        """Write a key, in its turn."""
+        self.add(encode_operation({"Verb": "set", "Key": key, "Value": text.encode()}))
+
+    def add(self, *operations: Operation) -> None:
+        """Apply operations, in their turn."""
+        self._queue.extend(operations)
+        self._has_some.set()
+
+    async def run(self) -> None:
+        """Write what is put in, until cancelled; Consul may be away meanwhile.
+
+        :raises ConsulError: Consul says no.
+        """
+        while True:
+            await self._has_some.wait()
+            batch = [self._queue[position] for position in range(min(MOST, len(self._queue)))]
+            try:
+                await self._client.apply(batch)
+            except ConsulUnavailable:
+                await asyncio.sleep(_PAUSE)
+                continue
+            for _ in batch:
+                self._queue.popleft()
+            if not self._queue:
+                self._has_some.clear()
+
+
+async def apply_all(client: ConsulClient, operations: Sequence[Operation]) -> None:
+    """Apply many operations now, one transaction after the other."""
+    for start in range(0, len(operations), MOST):
+        await client.apply(operations[start : start + MOST])

@@ -1,0 +1,116 @@
+"""An Airflow of its own for a test session: the author's Airflow, database and connections are never touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.exceptions import DagNotRun
+from airflow_provider_chefconsul.testing.dag_worker import DagWorker
+
+_LOG_LINES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class DagRunResult:
+    """How a run of a Dag ended.
+
+    :param state: ``success`` or ``failed``.
+    :param tasks: the state of each task by its id; of a mapped one, by ``id[0]``, ``id[1]``, …
+    :param log: what the run printed, the logs of its tasks included.
+    """
+
+    state: str
+    tasks: Mapping[str, str]
+    log: str = field(repr=False)
+
+
+class AirflowHome:
+    """Runs Dags in a process of its own, with a home of its own.
+
+    :param directory: that home.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._log = directory / "run.log"
+        self._worker: DagWorker | None = None
+
+    def run(
+        self,
+        dag_file: Path,
+        *,
+        settings: ConsulSettings,
+        consul_conn_id: str,
+        dag_id: str | None,
+        conf: Mapping[str, Any],
+        logical_date: datetime | None,
+        mark_success: str | None,
+        env: Mapping[str, str],
+        timeout: timedelta,
+    ) -> DagRunResult:
+        """Run a Dag to its end, with its triggers.
+
+        :raises DagNotRun: the file holds no such Dag, or the run did not end in time.
+        """
+        environment = self._environment() | {
+            f"AIRFLOW_CONN_{consul_conn_id.upper()}": _connection(settings),
+            "CONSUL_HTTP_ADDR": settings.url,  # also for tasks that ask Consul by themselves
+        }
+        question = {
+            "dag_file": str(dag_file.resolve()),
+            "dag_id": dag_id,
+            "conf": dict(conf),
+            "logical_date": logical_date and logical_date.isoformat(),
+            "mark_success": mark_success,
+            "environment": environment | dict(env),
+            "path": sys.path,  # what tests can import, the Dag can
+            "log": str(self._log),
+        }
+        if self._worker is None:
+            self._worker = DagWorker(environment | dict(env), self._log)
+        try:
+            found = self._worker.ask(question, timeout)
+        except TimeoutError as error:
+            raise self._broken(f"{dag_file} did not end within {timeout}") from error
+        except EOFError as error:
+            raise self._broken(f"{dag_file} ended the process that ran it") from error
+        if "problem" in found:
+            raise DagNotRun(found["problem"])
+        return DagRunResult(found["state"], found["tasks"], self._log.read_text(errors="replace"))
+
+    def close(self) -> None:
+        """End the process."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _broken(self, what: str) -> DagNotRun:
+        """The next run has a new process."""
+        self.close()
+        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+        return DagNotRun(f"{what}; its log ends:\n{tail}")
+
+    def _environment(self) -> dict[str, str]:
+        """This process's environment without its Airflow and its Consul, above all without their connections."""
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "CONSUL_"))}
+        dags = self._directory / "dags"  # empty: the Dag comes from the author's file
+        dags.mkdir(exist_ok=True)
+        return kept | {
+            "AIRFLOW_HOME": str(self._directory),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+
+
+def _connection(settings: ConsulSettings) -> str:
+    fields = {"conn_type": "consul", "host": settings.host, "port": settings.port, "extra": {"prefix": settings.root}}
+    return json.dumps(fields)

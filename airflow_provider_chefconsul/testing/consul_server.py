@@ -1,0 +1,137 @@
+"""A Consul server in development mode, for the time of a test session."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+
+BINARY = "CONSUL_BINARY"
+"""The environment variable that names the program; without it, ``consul`` on the PATH."""
+
+_ADDRESS = "127.0.0.1"
+# Below the range that systems give to outgoing connections, which would take a port between choice and use.
+_PORTS = range(10_000, 32_000)
+_ATTEMPTS = 5
+_LONGEST_START = 60.0  # seconds
+_LOG_LINES = 15
+
+
+class ConsulServer:
+    """``consul agent -dev`` on free ports of loopback.
+
+    :param directory: where its log goes; it keeps its data in memory.
+    :raises ConsulUnavailable: there is no such program.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._binary = find_consul()
+        self._log = directory / "consul.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    def settings(self, root: str) -> ConsulSettings:
+        """How to reach it, below a root prefix."""
+        return ConsulSettings(_ADDRESS, self._port, root=root)
+
+    def start(self) -> None:
+        """Start it, and return when it leads.
+
+        :raises ConsulUnavailable: it does not; with the end of its log.
+        """
+        for _ in range(_ATTEMPTS):
+            if self._start():
+                return
+        raise ConsulUnavailable(self._describe("did not find free ports"))
+
+    def stop(self) -> None:
+        """Kill it."""
+        if self._process is not None:
+            self._process.kill()  # in development mode there is nothing to save
+            self._process.wait()
+            self._process = None
+
+    def _start(self) -> bool:
+        """Whether it leads; it does not when another process took one of its ports first."""
+        self._port, server, serf = _free_ports(3)
+        command = [self._binary, "agent", "-dev", "-bind", _ADDRESS, "-client", _ADDRESS, "-node", "server"]
+        command += ["-disable-host-node-id", "-log-level", "warn", "-http-port", str(self._port)]
+        command += ["-server-port", str(server), "-serf-lan-port", str(serf)]
+        for unused in ("-dns-port", "-grpc-port", "-serf-wan-port"):
+            command += [unused, "-1"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CONSUL_")}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the author's Consul
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is pytest's; the fixture's end is this server's
+            )
+        deadline = time.monotonic() + _LONGEST_START
+        while not _leads(self._port):
+            if self._process.poll() is not None:
+                if "address already in use" in self._log.read_text(errors="replace"):
+                    return False
+                raise ConsulUnavailable(self._describe(f"ended with {self._process.returncode}"))
+            if time.monotonic() > deadline:
+                self.stop()
+                raise ConsulUnavailable(self._describe(f"did not lead within {_LONGEST_START:g} s"))
+            time.sleep(0.05)
+        return True
+
+    def _describe(self, what: str) -> str:
+        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+        return f"{self._binary} agent -dev {what}; its log ends:\n{tail}"
+
+
+def find_consul() -> str:
+    """The Consul to run.
+
+    :raises ConsulUnavailable: there is none; says how to name one.
+    """
+    named = os.environ.get(BINARY)
+    found = shutil.which(named or "consul")
+    if found is None:
+        where = f"{BINARY}={named!r} is not a program" if named else "there is no consul on the PATH"
+        raise ConsulUnavailable(
+            f"the fixture 'fleet' needs a real Consul, and {where}: install Consul 1.8 or later, or name it in the "
+            f"environment variable {BINARY}"
+        )
+    return found
+
+
+def _free_ports(count: int) -> list[int]:
+    found: list[int] = []
+    while len(found) < count:
+        port = random.choice(_PORTS)  # noqa: S311 - spreads parallel test runs, guards nothing
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(socket.AF_INET, kind) as probe:
+                    probe.bind((_ADDRESS, port))
+        except OSError:
+            continue
+        if port not in found:
+            found.append(port)
+    return found
+
+
+def _leads(port: int) -> bool:
+    connection = http.client.HTTPConnection(_ADDRESS, port, timeout=5)
+    try:
+        connection.request("GET", "/v1/status/leader")
+        response = connection.getresponse()
+        return response.status == http.client.OK and response.read().strip() not in {b"", b'""'}
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,178 @@
+"""A fleet of simulated nodes for one test, and a Dag run against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.wait import wait_for_tiers
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.change import Change
+from airflow_provider_chefconsul.rollout.convergence import Converged, Wait
+from airflow_provider_chefconsul.rollout.desired import DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.rollout.explain import explain_tier
+from airflow_provider_chefconsul.rollout.membership import ServiceMembers
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.standing import Standing
+from airflow_provider_chefconsul.simulator.fleet import Fleet, running
+from airflow_provider_chefconsul.simulator.node import NodeRun
+from airflow_provider_chefconsul.simulator.plan import plan_fleet
+from airflow_provider_chefconsul.testing.airflow_home import AirflowHome, DagRunResult
+from airflow_provider_chefconsul.testing.background import Background
+
+_BASELINE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TierOutcome:
+    """What a tier looks like.
+
+    :param desired: its desired state; None when it has none.
+    :param standings: where each member stands towards its assignment, such as ``converged`` or ``failed``; None where
+        it has none.
+    :param explanation: all of it in words, such as for the message of an assertion.
+    """
+
+    desired: DesiredState | None
+    standings: Mapping[str, Standing | None]
+    explanation: str = field(repr=False)
+
+
+class FleetUnderTest:
+    """Simulated nodes; use as a context manager.
+
+    ``runs`` are the runs that have begun or ended, ``lines`` what ``airflow chefconsul simulate`` would print.
+
+    :param tiers: how many nodes each tier has, for names that are no keywords; others are given as ``web=12``.
+    :param faults: what goes wrong, such as ``"web-7 fails in converged"``.
+    :param seed: what decides which nodes "10% of web" are, and how long runs take.
+    :param seconds: how long a run takes on average.
+    :param state: what all tiers are before the test begins, with ``values``; None leaves them without a desired state.
+    """
+
+    def __init__(
+        self,
+        settings: ConsulSettings,
+        airflow: AirflowHome,
+        *,
+        tiers: Mapping[str, int] | None = None,
+        faults: Iterable[str] = (),
+        seed: int = 0,
+        seconds: float = 0.1,
+        environment: str = "demo",
+        state: str | None = None,
+        values: Mapping[str, Scalar] | None = None,
+        **sizes: int,
+    ) -> None:
+        self.settings = settings
+        self.environment = environment
+        self.lines: list[str] = []
+        self.runs: list[NodeRun] = []
+        self._airflow = airflow
+        self._plan = plan_fleet({**(tiers or {}), **sizes}, faults, seed=seed, seconds=seconds)
+        self._baseline = None if state is None else Change(state, Writer("test", "baseline", "fleet"), values or {})
+        self._life = Background(self._live)
+
+    def run(
+        self,
+        dag_file: str | Path,
+        dag_id: str | None = None,
+        *,
+        conf: Mapping[str, Any] | None = None,
+        logical_date: datetime | None = None,
+        consul_conn_id: str = "consul_default",
+        mark_success: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: timedelta = timedelta(minutes=5),
+    ) -> DagRunResult:
+        """Run a Dag against this fleet to its end, in a process and an Airflow of its own.
+
+        Nodes act on what is desired of them; they have no agents that a nudge could reach.
+
+        :param dag_id: which Dag of the file, where it has several.
+        :param consul_conn_id: the connection by which the Dag reaches Consul.
+        :param mark_success: a pattern of task ids that are not run but marked as success, such as approvals.
+        :param env: environment variables for the run, such as ``AIRFLOW_VAR_…``; those of this process that begin
+            with ``AIRFLOW`` are left out.
+        :raises DagNotRun: the file holds no such Dag, or the run did not end in time.
+        """
+        self._life.check()
+        return self._airflow.run(
+            Path(dag_file),
+            settings=self.settings,
+            consul_conn_id=consul_conn_id,
+            dag_id=dag_id,
+            conf=conf or {},
+            logical_date=logical_date,
+            mark_success=mark_success,
+            env=env or {},
+            timeout=timeout,
+        )
+
+    def touched(self, tier: str, **values: Scalar) -> list[str]:
+        """The nodes of a tier that began a run of an assignment with these values, in order."""
+        return sorted(
+            {
+                run.node
+                for run in tuple(self.runs)  # another thread appends to them
+                if run.tier == tier and values.items() <= dict(run.assignment.values).items()
+            },
+            key=lambda node: int(node.rpartition("-")[2]),
+        )
+
+    def tier(self, tier: str) -> TierOutcome:
+        """What a tier looks like now."""
+        if tier not in self._plan.tiers:
+            raise InvalidInput(f"there is no tier {tier}; the fleet has {', '.join(self._plan.tiers)}")
+        self._life.check()
+        return self._life.call(self._look(tier))
+
+    async def _look(self, tier: str) -> TierOutcome:
+        async with ConsulClient(self.settings) as client:
+            snapshot = await SharedView(client).snapshot(self.environment, tier, ServiceMembers(tier))
+        told = explain_tier(self.environment, tier, snapshot, now=datetime.now(UTC))
+        lines = (told.headline, *told.obstacles, *map(str, told.nodes.values()))
+        return TierOutcome(
+            snapshot.desired if isinstance(snapshot.desired, DesiredState) else None,
+            {node: each.standing for node, each in told.nodes.items()},
+            "\n".join(lines),
+        )
+
+    def __enter__(self) -> Self:
+        self._life.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._life.stop()
+
+    async def _live(self, ready: Callable[[], None]) -> None:
+        async with ConsulClient(self.settings) as client:
+            nodes = Fleet(client, self.environment, self._plan, tell=self.lines.append, on_run=self.runs.append)
+            async with running(nodes) as fleet:
+                if self._baseline is not None:
+                    await self._converge(client, self._baseline)
+                ready()
+                await fleet.is_over.wait()
+
+    async def _converge(self, client: ConsulClient, baseline: Change) -> None:
+        """Bring all tiers to what they are before the test."""
+        view = SharedView(client)
+        tiers = list(self._plan.tiers)
+        written = await view.write(self.environment, dict.fromkeys(tiers, baseline))
+        deadline = datetime.now(UTC) + _BASELINE
+        waits = {tier: Wait(written[tier].generation, deadline) for tier in tiers}
+        selectors = {tier: ServiceMembers(tier) for tier in tiers}
+        results = await wait_for_tiers(view, self.environment, waits, selectors, ConvergencePolicy(timeout=_BASELINE))
+        for tier in tiers:
+            verdict = results[tier].verdict if tier in results else None
+            if not isinstance(verdict, Converged):
+                raise InvalidInput(
+                    f"tier {tier} does not get to where the test begins: {verdict}; let faults hit only what the Dag "
+                    f"writes, such as 'web-7 fails with release=2.5.0'"
+                )

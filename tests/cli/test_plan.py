@@ -1,0 +1,137 @@
+"""`airflow chefconsul plan`: what a write would do, and that it does nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import standing
+from tests.factory import make_lease
+
+NEXT = ("--state", "converged", "--value", "release=2.6.0")
+NODES = [f"web-{number}" for number in range(1, 9)]
+
+
+@pytest.fixture
+def untouched(consul_kv, plain_consul, consul_root):
+    """Checks, when the test has ended, that no key was written: neither a value nor an index has changed."""
+
+    def look():
+        _, entries = plain_consul.kv.get(f"{consul_root}/", recurse=True)
+        return [(entry["Key"], entry["Value"], entry["ModifyIndex"]) for entry in entries or []]
+
+    found = []
+    yield lambda: found.extend(look())
+    assert found
+    assert look() == found
+
+
+@pytest.fixture
+def tier(declare, members, untouched):
+    """Eight nodes on release 2.5.0 with a value that the next release drops."""
+    members(*NODES)
+    declare("web", "2.5.0", "--value-json", "replicas=3")
+    untouched()
+
+
+@pytest.mark.usefixtures("tier")
+def test_whole_tier(airflow_chefconsul):
+    """The decision, what differs, and who is assigned something else."""
+    ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
+    assert ended.code == 0
+    assert ended.out.splitlines() == [
+        ("demo/web: would write: all nodes are assigned generation 2, state converged, values {'release': '2.6.0'}"),
+        '  release: "2.5.0" → "2.6.0"',
+        "  replicas: 3 → not there",
+        f"  8 of 8 members would be assigned something else: {', '.join(NODES)}",
+    ]
+
+
+@pytest.mark.usefixtures("tier")
+def test_what_stands_is_unchanged(airflow_chefconsul):
+    """Nothing would be written, and nobody would act; unless it is forced."""
+    same = ("--state", "converged", "--value", "release=2.5.0", "--value-json", "replicas=3", "--sequence", "5")
+    ended = airflow_chefconsul("plan", "demo", "web", *same)
+    assert (ended.code, ended.out) == (0, "demo/web: nothing to write, generation 1 stands\n")
+    document = airflow_chefconsul("plan", "demo", "web", *same[:-2], "--force", "-o", "json").json
+    (step,) = document["tiers"][0]["steps"]
+    assert (step["decision"], step["generation"], step["differences"], step["nodes"]) == ("write", 2, [], NODES)
+
+
+def test_waves_are_those_that_a_rollout_takes(airflow_chefconsul, tier, consul_kv, untouched):
+    """Each wave takes what it adds; all together are the tier. Then the first is really written, and is as planned."""
+    document = airflow_chefconsul("plan", "demo", "web", *NEXT, "--waves", "1,50%,100%", "-o", "json").json
+    steps = document["tiers"][0]["steps"]
+    assert [step["wave"] for step in steps] == ["1", "50%", "100%"]
+    assert [len(step["nodes"]) for step in steps] == [1, 3, 4]
+    assert sorted(node for step in steps for node in step["nodes"]) == NODES
+    assert {step["generation"] for step in steps} == {2}
+    assert [step["is_new"] for step in steps] == [True, False, False]
+
+
+@pytest.mark.usefixtures("consul_kv")
+def test_canary_is_written_as_planned(airflow_chefconsul, declare, members, consul_kv):
+    """The nodes that plan names are those that set takes; spread over zones, too."""
+    for number, node in enumerate(NODES):
+        members(node, zone="ab"[number % 2])
+    declare()
+    words = (*NEXT, "--canary", "2", "--spread", "meta:zone")
+    (step,) = airflow_chefconsul("plan", "demo", "web", *words, "-o", "json").json["tiers"][0]["steps"]
+    assert {NODES.index(node) % 2 for node in step["nodes"]} == {0, 1}
+    assert airflow_chefconsul("set", "demo", "web", *words).code == 0
+    desired = standing(consul_kv)
+    assert [node for node in NODES if desired.assignment_for(node).generation == 2] == step["nodes"]
+    # Declared for all, it promotes: only the others would act.
+    (step,) = airflow_chefconsul("plan", "demo", "web", *NEXT, "-o", "json").json["tiers"][0]["steps"]
+    assert len(step["nodes"]) == 6
+    # Declared as before, it takes the canary back, and the difference is theirs.
+    before = ("--state", "converged", "--value", "release=2.5.0")
+    (step,) = airflow_chefconsul("plan", "demo", "web", *before, "-o", "json").json["tiers"][0]["steps"]
+    assert len(step["nodes"]) == 2
+    assert step["differences"] == [{"name": "release", "before": ["2.6.0"], "after": ["2.5.0"]}]
+
+
+@pytest.mark.usefixtures("tier")
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--allowed-from", "off,none"), "state converged is allowed from off, no desired state yet, but the tier is"),
+        (("--sequence", "5"), "the write is stale: it belongs to sequence 5, and generation 1"),
+        (("--canary", "web-1,web-99"), "canary names web-99, which the tier does not have"),
+    ],
+)
+def test_refusals(airflow_chefconsul, words, why):
+    """Exit code 4, with the words of the refusal."""
+    ended = airflow_chefconsul("plan", "demo", "web", *NEXT, *words)
+    assert ended.code == 4
+    assert f"demo/web: refused: {why}" in ended.out
+    document = airflow_chefconsul("plan", "demo", "web", *NEXT, *words, "-o", "json").json
+    assert why in document["refused"]
+    assert document["tiers"][0]["steps"][0]["decision"] == "refused"
+
+
+def test_one_refused_tier_refuses_all(airflow_chefconsul, tier):
+    """One transaction: the other tier is shown, and the last line says that nothing would be written."""
+    ended = airflow_chefconsul("plan", "demo", "db", "web", *NEXT, "--allowed-from", "none")
+    assert ended.code == 4
+    assert "demo/db: would write: all nodes are assigned generation 1" in ended.out
+    assert ended.out.splitlines()[-1].startswith("refused, nothing would be written: demo/web: state converged is")
+
+
+def test_lease_refuses(airflow_chefconsul, declare, consul_kv, untouched):
+    """The same fence as that of a write; what would be written is shown all the same."""
+    declare()
+    consul_kv["demo/_lease"] = make_lease().to_json()
+    untouched()
+    ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
+    assert ended.code == 4
+    assert "would write: all nodes are assigned generation 2" in ended.out
+    assert "environment demo is held by Dag shop_rollout, run manual__1" in ended.out
+
+
+def test_tier_that_was_never_declared(airflow_chefconsul, members):
+    """Everything is new."""
+    members("web-1")
+    ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
+    assert ended.code == 0
+    assert '  state: not there → "converged"' in ended.out.splitlines()
+    assert "1 of 1 members would be assigned something else: web-1" in ended.out

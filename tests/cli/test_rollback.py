@@ -1,0 +1,86 @@
+"""`airflow chefconsul rollback`, as RollBackOperator does it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import standing
+from tests.factory import make_failure, make_report
+
+
+@pytest.fixture
+def two_releases(declare):
+    """Tiers db and web at 2.4.0, then at 2.5.0."""
+    for tier in ("db", "web"):
+        for release in ("2.4.0", "2.5.0"):
+            declare(tier, release)
+
+
+def release(keys, tier="web"):
+    """The generation and release that a tier has now."""
+    desired = standing(keys, tier)
+    return desired.generation, desired.stable.values["release"]
+
+
+@pytest.mark.usefixtures("two_releases")
+def test_previous_and_a_generation(airflow_chefconsul, consul_kv):
+    """Each call is another writer, so twice goes further back; and there is an end to it."""
+    ended = airflow_chefconsul("rollback", "demo", "web")
+    assert (ended.code, release(consul_kv)) == (0, (3, "2.4.0"))
+    assert ended.out == (
+        "demo/web: rolled back: all nodes are assigned generation 3, state converged, values {'release': '2.4.0'}\n"
+    )
+    assert standing(consul_kv).written_by.task_id == "rollback"
+    assert airflow_chefconsul("rollback", "demo", "web", "--to", "2").code == 0
+    assert release(consul_kv) == (4, "2.5.0")
+    ended = airflow_chefconsul("rollback", "demo", "web", "--to", "9")
+    assert ended.code == 4
+    assert "generation 9 is not in the tier's history, which holds generations 1 to 4" in ended.err
+
+
+@pytest.mark.usefixtures("two_releases")
+def test_several_tiers_are_one_transaction(airflow_chefconsul, declare, consul_kv):
+    """When one has nothing to go back to, none is changed."""
+    declare("app", "2.5.0")
+    before = dict(consul_kv)
+    assert airflow_chefconsul("rollback", "demo", "db", "app", "web").code == 4
+    assert dict(consul_kv) == before
+    assert airflow_chefconsul("rollback", "demo", "db", "web", "-o", "json").json["generations"] == {"web": 3, "db": 3}
+
+
+@pytest.mark.usefixtures("two_releases")
+def test_reverse_order_with_a_wait(airflow_chefconsul, members, consul_kv):
+    """Tier db goes back when web is back; a node that fails in web leaves db alone."""
+    for tier in ("db", "web"):
+        members(f"{tier}-1", tier=tier)
+        consul_kv[f"demo/{tier}/nodes/{tier}-1"] = make_report(f"{tier}-1", tier=tier, generation=3).to_json()
+    consul_kv["demo/web/nodes/web-1"] = make_failure("web-1", generation=3).to_json()
+    ended = airflow_chefconsul("rollback", "demo", "db", "web", "--wait", "-o", "json")
+    assert ended.code == 3
+    assert ended.json == {"environment": "demo", "generations": {"web": 3}, "converged": False}
+    assert (release(consul_kv), release(consul_kv, "db")) == ((3, "2.4.0"), (2, "2.5.0"))
+    assert airflow_chefconsul("rollback", "demo", "web", "--to", "2").code == 0
+    for tier, generation in (("db", 3), ("web", 5)):
+        report = make_report(f"{tier}-1", tier=tier, generation=generation)
+        consul_kv[f"demo/{tier}/nodes/{tier}-1"] = report.to_json()
+    ended = airflow_chefconsul("rollback", "demo", "db", "web", "--wait")
+    assert ended.code == 0, ended.err
+    assert (release(consul_kv), release(consul_kv, "db")) == ((5, "2.4.0"), (3, "2.4.0"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("--to", "last"), 2, "to must be \"previous\" or a generation, not 'last'"),
+        (("--to", "0"), 2, 'to must be "previous" or a generation'),
+        (("--min-converged", "50%"), 2, "--min-converged is of --wait"),
+        ((), 4, "demo/web: the tier has no desired state, so there is nothing to roll back"),
+        (("--wait",), 4, "demo/web has no members"),
+    ],
+)
+def test_bad_input(airflow_chefconsul, consul_kv, words, code, why):
+    """One line, and nothing is written."""
+    ended = airflow_chefconsul("rollback", "demo", "web", *words)
+    assert (ended.code, ended.out) == (code, "")
+    assert ended.err.startswith(f"airflow chefconsul: error: {why}")
+    assert not consul_kv

@@ -1,0 +1,163 @@
+"""`airflow chefconsul set`: the guards of SetDesiredStateOperator, and its wait."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+
+import pytest
+
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from tests.airflow_home import make_context
+from tests.cli.conftest import standing
+from tests.factory import make_failure, make_lease, make_report
+
+OFF = ("--state", "off")
+
+
+def test_values_are_text_unless_said_otherwise(airflow_chefconsul, consul_kv):
+    """`--value` never guesses; `--value-json` takes any scalar. Who did it and when is in the document."""
+    words = ("--value", "release=2.5.0", "--value", "n=3", "--value", "empty=", "--value", "a=b=c")
+    others = ("--value-json", "replicas=3", "--value-json", "debug=true", "--value-json", 'motd="3"')
+    ended = airflow_chefconsul("set", "demo", "web", "db", "--state", "converged", *words, *others)
+    assert ended.code == 0
+    assert ended.out.splitlines()[1].startswith("demo/db: all nodes are assigned generation 1, state converged, values")
+    for tier in ("web", "db"):
+        desired = standing(consul_kv, tier)
+        assert desired.stable.values == {
+            "release": "2.5.0", "n": "3", "empty": "", "a": "b=c", "replicas": 3, "debug": True, "motd": "3",
+        }  # fmt: skip
+    writer = standing(consul_kv).written_by
+    assert (writer.dag_id, writer.task_id) == ("airflow chefconsul", "set")
+    assert writer.run_id.startswith(f"{getpass.getuser()}@{socket.gethostname()} 20")
+    assert str(writer) == f"airflow chefconsul set, {writer.run_id}"
+
+
+def test_what_stands_is_not_written_again(airflow_chefconsul, declare, consul_kv):
+    """The same content by another call keeps the generation; a forced one makes one each time."""
+    declare()
+    declare()
+    assert standing(consul_kv).generation == 1
+    declare("web", "2.5.0", "--force")
+    declare("web", "2.5.0", "--force")
+    assert standing(consul_kv).generation == 3
+
+
+def test_sequence_is_now_by_default(airflow_chefconsul, declare, consul_kv):
+    """So a Dag run of last month cannot take back what a person did; and a person may say another time."""
+    declare()
+    last_month = SetDesiredStateOperator(task_id="set", environment="demo", tier="web", state="off", on_stale="skip")
+    with pytest.raises(Exception, match="the write is stale") as stale:
+        last_month.execute(make_context())
+    assert "written by airflow chefconsul set, " in str(stale.value)
+    ended = airflow_chefconsul("set", "demo", "web", *OFF, "--sequence", "2026-01-01T00:00:00Z")
+    assert ended.code == 4
+    assert "airflow chefconsul: error: demo/web: the write is stale: it belongs to sequence 1767225600" in ended.err
+    assert standing(consul_kv).stable.state == "converged"
+
+
+@pytest.mark.parametrize(("words", "code"), [("none", 4), ("off", 4), ("off, converged", 0), ("none,converged", 0)])
+def test_allowed_from(airflow_chefconsul, declare, words, code):
+    """A state, or `none` for a tier that was never declared."""
+    declare()
+    assert airflow_chefconsul("set", "demo", "web", *OFF, "--allowed-from", words).code == code
+    never = airflow_chefconsul("set", "demo", "db", *OFF, "--allowed-from", words)
+    assert never.code == (0 if "none" in words else 4)
+
+
+def test_leased_environment(airflow_chefconsul, declare, consul_kv):
+    """Exit code 4, one line that says who holds it; nothing is written."""
+    declare()
+    consul_kv["demo/_lease"] = make_lease().to_json()
+    before = dict(consul_kv)
+    ended = airflow_chefconsul("set", "demo", "web", *OFF)
+    assert (ended.code, ended.out) == (4, "")
+    assert len(ended.err.splitlines()) == 1
+    assert "environment demo is held by Dag shop_rollout, run manual__1" in ended.err
+    assert dict(consul_kv) == before
+
+
+@pytest.mark.parametrize("words", [("--canary", "1"), ("--wait",)])
+def test_nobody_to_converge(airflow_chefconsul, consul_kv, words):
+    """As with the operator: nothing is written that nobody could converge on."""
+    ended = airflow_chefconsul("set", "demo", "web", *OFF, *words)
+    assert ended.code == 4
+    assert "demo/web has no members: Consul lists no node for service:web" in ended.err
+    assert not consul_kv
+
+
+def test_wait_until_converged(airflow_chefconsul, members, consul_kv):
+    """With the same progress lines as the sensor's; JSON leaves standard output to the result."""
+    members("web-1")
+    consul_kv["demo/web/nodes/web-1"] = make_report(generation=1, state="off").to_json()
+    ended = airflow_chefconsul("set", "demo", "web", *OFF, "--wait", "-o", "json")
+    assert ended.code == 0
+    assert ended.json == {"environment": "demo", "generations": {"web": 1}, "converged": True}
+    assert "demo/web generation 1: 1 of 1 members converged\n" in ended.err
+
+
+def test_wait_that_fails(airflow_chefconsul, members, consul_kv):
+    """Exit code 3; who held it up and why, and in the last line which budget was spent."""
+    members("web-1")
+    consul_kv["demo/web/nodes/web-1"] = make_failure(generation=1, state="off").to_json()
+    ended = airflow_chefconsul("set", "demo", "web", *OFF, "--wait", "--timeout", "60s")
+    assert ended.code == 3
+    assert "demo/web: web-1: failed converging generation 1" in ended.out
+    assert ended.err == (
+        "airflow chefconsul: error: demo/web: 1 of 1 members present failed (web-1); max_failed=0 is spent\n"
+    )
+    again = airflow_chefconsul(
+        "set", "demo", "web", *OFF, "--wait", "--timeout", "1s", "--max-failed", "100%", "-o", "json"
+    )
+    assert again.code == 3
+    assert again.json == {"environment": "demo", "generations": {"web": 1}, "converged": False}
+    assert "deadline passed: 0 of 1 members present converged, 1 are needed" in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("de/mo", "web", *OFF), "environment 'de/mo' is not a name"),
+        (("demo", "..", *OFF), "tier '..' is not a name"),
+        (("demo", "web", "--state", "o f f"), "state 'o f f' is not a name"),
+        (("demo", "web", *OFF, "--value", "release"), "--value must be a name, '=' and the value, not 'release'"),
+        (("demo", "web", *OFF, "--value", "=1"), "--value must be a name"),
+        (("demo", "web", *OFF, "--value", "a=1", "--value-json", "a=2"), "--value-json 'a=2': a is given twice"),
+        (("demo", "web", *OFF, "--value-json", "n=x"), "--value-json n=x: 'x' is not JSON; text is"),
+        (("demo", "web", *OFF, "--value-json", "n=[1]"), "values['n'] must be a string, number, boolean or null"),
+        (("demo", "web", *OFF, "--value-json", "n=NaN"), "values['n'] must be a string, number, boolean or null"),
+        (("demo", "web", *OFF, "--canary", "0"), "canary must be a number of nodes from 1"),
+        (("demo", "web", *OFF, "--canary", "150%"), "canary must be a number of nodes from 1"),
+        (("demo", "web", *OFF, "--canary", "web/1"), "node 'web/1' is not a name"),
+        (("demo", "web", *OFF, "--canary", ","), "canary is an empty list"),
+        (("demo", "web", *OFF, "--spread", "meta:zone"), "--spread says how a canary is chosen, and there is none"),
+        (("demo", "web", *OFF, "--canary", "1", "--spread", "zone"), 'spread must be "meta:KEY"'),
+        (("demo", "web", *OFF, "--allowed-from", "o f"), "allowed_from 'o f' is not a name"),
+        (("demo", "web", *OFF, "--sequence", "yesterday"), "sequence must be seconds since the epoch"),
+        (("demo", "web", *OFF, "--members", "servise:web"), "members 'servise:web' is none of"),
+        (("demo", "web", *OFF, "--members", ","), "members is an empty list"),
+        (("demo", "web", *OFF, "--timeout", "5m"), "--timeout is of --wait, and there is none"),
+        (("demo", "web", *OFF, "--min-members", "2"), "--min-members is of --wait"),
+        (("demo", "web", *OFF, "--wait", "--timeout", "5"), "--timeout must be a number with s, m, h or d"),
+        (("demo", "web", *OFF, "--wait", "--timeout", "0s"), "timeout must be a timedelta above zero"),
+        (("demo", "web", *OFF, "--wait", "--max-failed", "many"), "max_failed must be a number of nodes"),
+        (("demo", "web", *OFF, "--wait", "--min-members", "0"), "min_members must be a number of at least 1"),
+    ],
+)  # fmt: skip
+def test_bad_input_writes_nothing(airflow_chefconsul, consul_kv, words, why):
+    """Exit code 2, and one line that names what is wrong."""
+    ended = airflow_chefconsul("set", *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"airflow chefconsul: error: {why}")
+    assert len(ended.err.splitlines()) == 1
+    assert not consul_kv
+    plan = [word for word in words if word not in {"--wait", "--timeout", "--max-failed", "--min-members"}]
+    if len(plan) == len(words):
+        assert airflow_chefconsul("plan", *plan).err == ended.err
+
+
+def test_generation_for_scripts(airflow_chefconsul, members, consul_kv):
+    """Without a wait there is nothing to say of convergence."""
+    ended = airflow_chefconsul("set", "demo", "web", *OFF, "-o", "json")
+    assert json.loads(ended.out) == {"environment": "demo", "generations": {"web": 1}}

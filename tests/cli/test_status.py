@@ -1,0 +1,208 @@
+"""`airflow chefconsul status`, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_chefconsul.rollout.report import RunError, Status
+from tests.factory import make_failure, make_lease, make_report
+
+HOSTILE = RunError("E\x1b]0;owned\x07", "first\n\x1b[2J[bold red]second[/]\u202e\x9b1m", "file[/x]")
+
+
+def report(keys, node="web-1", *, tier="web", make=make_report, **overrides):
+    """Let a node report."""
+    keys[f"demo/{tier}/nodes/{node}"] = make(node, tier=tier, **{"generation": 1} | overrides).to_json()
+
+
+def test_tier_that_has_converged(airflow_chefconsul, declare, members, consul_kv):
+    """The headline, who wrote it, a row for each node, and exit code 0."""
+    members("web-1", "web-2")
+    declare()
+    for node in ("web-1", "web-2"):
+        report(consul_kv, node)
+    ended = airflow_chefconsul("status", "demo", "web")
+    assert ended.code == 0, ended.err
+    lines = ended.out.splitlines()
+    assert lines[0] == "demo/web: 2 of 2 members converged, assigned generation 1, state converged, release=2.5.0"
+    assert "written by airflow chefconsul set, " in lines[1]
+    assert lines[2].split() == ["tier", "node", "agent", "assigned", "reported", "standing", "age", "why"]
+    assert lines[4].split()[:8] == ["web", "web-1", "up", "1", "converged", "1", "converged", "converged"]
+    assert lines[5].split()[0] == "web-2"
+
+
+def test_nodes_that_hold_a_tier_up(airflow_chefconsul, declare, members, consul_kv):
+    """Each with its standing and why; exit code 3."""
+    members("web-1", "web-2", "web-4", "web-5")
+    members("web-3", check="critical")
+    declare()
+    report(consul_kv, "web-1", make=make_failure)
+    report(consul_kv, "web-2", status=Status.RUNNING, finished_at=None)
+    report(consul_kv, "web-4", generation=0)
+    consul_kv["demo/web/nodes/web-5"] = "{"
+    ended = airflow_chefconsul("status", "demo")
+    assert ended.code == 3
+    rows = {line.split()[0]: line for line in ended.out.splitlines()[4:] if "web-" in line}
+    for words in (
+        "web-2 up 1 converged 1 converged running",
+        "web-3 down 1 converged - absent its agent is not alive",
+        "web-4 up 1 converged 0 converged old_generation",
+        "web-5 up 1 converged - malformed_report",
+    ):
+        assert words in " ".join(rows[words.split()[0]].split())
+    assert "failed" in rows["web"]  # the first row begins with the tier
+    assert "Errno::ENOSPC: No space left on device in file[/srv/web/index.html]" in ended.out
+
+
+def test_absent_member_is_excused(airflow_chefconsul, declare, members, consul_kv):
+    """As the default policy of a wait does; but not when nobody else is there."""
+    members("web-1")
+    members("web-2", check="critical")
+    declare()
+    report(consul_kv)
+    assert airflow_chefconsul("status", "demo", "web").code == 0
+    assert airflow_chefconsul("status", "demo", "web", "--members", "web-2").code == 3
+
+
+def test_tier_without_members_has_not_converged(airflow_chefconsul, declare):
+    """Nobody is not everybody."""
+    declare()
+    ended = airflow_chefconsul("status", "demo")
+    assert ended.code == 3
+    assert "it has no members: Consul lists no node for it" in ended.out
+
+
+def test_lease_is_shown(airflow_chefconsul, declare, consul_kv):
+    """Who may write belongs to where a tier stands."""
+    declare()
+    consul_kv["demo/_lease"] = make_lease().to_json()
+    assert "lease held by Dag shop_rollout, run manual__1, acquired" in airflow_chefconsul("status", "demo").out
+
+
+def test_json_has_the_documented_shape(airflow_chefconsul, declare, members, consul_kv):
+    """Scripts rely on it: fields are only ever added."""
+    members("web-1", "web-2")
+    declare()
+    report(consul_kv, finished_at="2026-11-22T08:00:09Z")
+    ended = airflow_chefconsul("status", "demo", "--output", "json")
+    assert ended.code == 3
+    (tier,) = ended.json["tiers"]
+    assert ended.json["environment"] == "demo"
+    assert (tier["tier"], tier["converged"], tier["problem"]) == ("web", False, None)
+    assert tier["counts"] == {"converged": 1, "not_reported": 1}
+    assert tier["obstacles"] == ["held up by 1 not_reported (web-2)"]
+    assert tier["desired"]["stable"] == {"generation": 1, "state": "converged", "values": {"release": "2.5.0"}}
+    assert tier["desired"]["canary"] is None
+    assigned = {"generation": 1, "state": "converged"}
+    assert tier["nodes"] == [
+        {
+            "node": "web-1",
+            "agent": "up",
+            "assigned": assigned,
+            "reported": assigned | {"status": "succeeded"},
+            "standing": "converged",
+            "since": "2026-11-22T08:00:09+00:00",
+            "why": "",
+        },
+        {
+            "node": "web-2",
+            "agent": "up",
+            "assigned": assigned,
+            "reported": None,
+            "standing": "not_reported",
+            "since": None,
+            "why": "has never reported",
+        },
+    ]
+
+
+def test_desired_state_that_cannot_be_read(airflow_chefconsul, members, consul_kv):
+    """It is a finding, not the end of the command: the other tiers are shown."""
+    members("web-1")
+    consul_kv["demo/web/desired"] = "{"
+    ended = airflow_chefconsul("status", "demo", "--output", "json")
+    assert ended.code == 3
+    (tier,) = ended.json["tiers"]
+    assert "web/desired: not JSON" in tier["problem"]
+    assert tier["nodes"][0]["standing"] is None
+    assert "its desired state cannot be read" in airflow_chefconsul("status", "demo").out
+
+
+def test_what_is_not_there(airflow_chefconsul, declare):
+    """The error says what there is instead; exit code 3."""
+    ended = airflow_chefconsul("status", "demo")
+    assert (ended.code, ended.out) == (3, "")
+    assert "airflow chefconsul: error: environment demo has no tier at http://127.0.0.1:" in ended.err
+    assert ended.err.endswith("; there are: none\n")
+    declare()
+    declare("db")
+    assert "environment live has no tier" in airflow_chefconsul("status", "live").err
+    assert airflow_chefconsul("status", "live").err.endswith("; there are: demo\n")
+    ended = airflow_chefconsul("explain", "demo", "wbe")
+    assert ended.code == 3
+    assert ended.err == "airflow chefconsul: error: environment demo has no tier wbe; there are: db, web\n"
+
+
+@pytest.mark.parametrize(
+    "command", [("status", "demo"), ("explain", "demo", "web"), ("explain", "demo", "web", "web-1")]
+)
+def test_what_nodes_wrote_reaches_no_terminal(airflow_chefconsul, declare, members, consul_kv, command):
+    """Escape sequences are shown, not obeyed; markup is text."""
+    members("web-1")
+    declare()
+    report(consul_kv, make=make_failure, error=HOSTILE)
+    ended = airflow_chefconsul(*command)
+    everything = ended.out + ended.err
+    assert all(each.isprintable() or each == "\n" for each in everything)
+    assert r"\x1b[2J[bold red]second[/]\u202e\x9b1m" in "".join(everything.split("\n"))
+    document = airflow_chefconsul(*command, "--output", "json").out
+    assert document.isascii()
+    assert all(each.isprintable() or each == "\n" for each in document)
+
+
+def test_terminal_of_60_columns(airflow_chefconsul, declare, members, consul_kv, monkeypatch):
+    """Nothing is wider, every node is there with its standing, and a long reason is cut, not the name."""
+    monkeypatch.setenv("COLUMNS", "60")
+    members("web-1", "web-2", "a-node-with-a-name-of-some-length")
+    declare()
+    report(consul_kv, make=make_failure, error=RunError("E", "no space " * 200))
+    consul_kv["demo/web/nodes/web-2"] = "{"
+    lines = airflow_chefconsul("status", "demo").out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert len(lines) < 30
+    rows = [line.split()[:3] for line in lines[lines.index(next(each for each in lines if each.startswith("───"))) :]]
+    assert ["web-1", "1", "failed"] in rows
+    assert ["web-2", "1", "malformed_report"] in rows
+    assert ["a-node-with-a-n…", "1", "not_reported"] in rows
+
+
+def test_large_tier_lists_what_holds_it_up(airflow_chefconsul, declare, members, consul_kv):
+    """Of a tier of more than 50 nodes, unless all are asked for; JSON always has all."""
+    nodes = [f"web-{number}" for number in range(60)]
+    declare()
+    for node in nodes[3:]:
+        report(consul_kv, node)
+    listed = ("--members", ",".join(nodes))
+    members(*nodes)
+    out = airflow_chefconsul("status", "demo", *listed).out
+    assert "3 of 60 nodes are listed; --all lists the others" in out
+    assert [line.split()[0] for line in out.splitlines() if "has never reported" in line] == ["web", "web-1", "web-2"]
+    assert "web-59" not in out
+    assert "web-59" in airflow_chefconsul("status", "demo", *listed, "--all").out
+    (tier,) = airflow_chefconsul("status", "demo", *listed, "--output", "json").json["tiers"]
+    assert len(tier["nodes"]) == 60
+
+
+def test_environment_is_read_and_nothing_else(airflow_chefconsul, declare, members, consul_kv):
+    """Looking changes no key."""
+    members("web-1")
+    declare()
+    before = dict(consul_kv)
+    for words in (
+        ["status", "demo"],
+        ["explain", "demo", "web"],
+        ["history", "demo", "web"],
+        ["lease", "show", "demo"],
+    ):
+        airflow_chefconsul(*words)
+    assert dict(consul_kv) == before

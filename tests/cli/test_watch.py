@@ -1,0 +1,134 @@
+"""`airflow chefconsul status --watch`, in this process: what it prints as a tier changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_chefconsul.cli.output import Output
+from airflow_provider_chefconsul.cli.watch import Watch
+from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.exceptions import AccessDenied
+from tests.factory import make_desired, make_report
+from tests.peer import Answer, Peer, forward_to
+
+
+@pytest.fixture
+def watching(cluster, consul_root, capsys):
+    """Watch the environment demo inside a block; what it has printed so far comes line by line."""
+
+    @asynccontextmanager
+    async def watch(*, output="table", port=None, tiers=("web",), **args):
+        lines: list[str] = []
+
+        async def until(has_come: Callable[[list[str]], bool]) -> list[str]:
+            async with asyncio.timeout(30):
+                while not has_come(lines):
+                    await asyncio.sleep(0.02)
+                    captured = capsys.readouterr()
+                    lines.extend(captured.out.splitlines() + captured.err.splitlines())
+                    if task.done():
+                        await task
+            return lines
+
+        settings = ConsulSettings("127.0.0.1", port or cluster.http_port, root=consul_root)
+        async with ConsulClient(settings, retry_for=timedelta(seconds=0.2)) as client:
+            options = Namespace(**{"environment": "demo", "tier": None, "members": "service", "all": False} | args)
+            task = asyncio.create_task(Watch(SharedView(client), options, Output(is_json=output == "json")).run(tiers))
+            try:
+                yield until
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError, AccessDenied):
+                    await task
+
+    return watch
+
+
+def ends(words: str) -> Callable[[list[str]], bool]:
+    """Whether a line ends so."""
+    return lambda lines: any(line.endswith(words) for line in lines)
+
+
+async def test_line_for_each_change(watching, consul_kv, members):
+    """A write, a report, a node that joins: a line each, with the time in front."""
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    async with watching() as until:
+        lines = await until(ends("demo/web web-1: not reported: has never reported"))
+        assert lines[0][8:].startswith(" demo/web: 0 of 1 members converged, assigned generation 7")
+        consul_kv["demo/web/nodes/web-1"] = make_report().to_json()
+        await until(ends("demo/web: 1 of 1 members converged, assigned generation 7, state converged, release=2.5.0"))
+        members("web-2")
+        await until(ends("demo/web web-2: not reported: has never reported"))
+        consul_kv["demo/web/desired"] = make_desired(8).to_json()
+        await until(lambda found: any("web web-1: last ran generation 7 (succeeded" in line for line in found))
+
+
+async def test_tier_that_is_declared_meanwhile(watching, consul_kv, members, monkeypatch):
+    """Without a tier named, whatever comes is watched."""
+    monkeypatch.setattr("airflow_provider_chefconsul.cli.watch._LOOK_AROUND", 0.05)
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    async with watching() as until:
+        await until(ends("has never reported"))
+        consul_kv["demo/db/desired"] = make_desired(3).to_json()
+        await until(lambda lines: any("demo/db: 0 of 0 members converged" in line for line in lines))
+
+
+async def test_json_lines(watching, consul_kv, members):
+    """An object on each line, in the shape of a tier of `status --output json`."""
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    async with watching(output="json") as until:
+        (first,) = map(json.loads, await until(bool))
+        assert (first["environment"], first["tier"], first["converged"]) == ("demo", "web", False)
+        assert {"at", "headline", "obstacles", "desired", "problem", "counts", "nodes"} <= set(first)
+        consul_kv["demo/web/nodes/web-1"] = make_report().to_json()
+        lines = await until(lambda found: len(found) == 2)
+        assert json.loads(lines[1])["converged"] is True
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+async def test_outage_is_told_once_and_outlived(watching, cluster, consul_kv, members, output):
+    """While Consul is away one line says so; when it is back, what has changed meanwhile is shown."""
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    is_away = False
+    forward = forward_to(cluster.http_port)
+
+    def answer(request):
+        return Answer(500, "No cluster leader") if is_away else forward(request)
+
+    with Peer(answer) as peer:
+        async with watching(port=peer.port, output=output) as until:
+            await until(bool)
+            is_away = True
+            consul_kv["demo/web/nodes/web-1"] = make_report().to_json()  # answers the query that is under way
+            lines = await until(ends("trying again"))
+            is_away = False
+            consul_kv["demo/web/desired"] = make_desired(8).to_json()
+            await until(lambda found: any("assigned generation 8" in line for line in found))
+            assert sum(line.endswith("trying again") for line in lines) == 1
+
+
+async def test_error_ends_the_watch(watching, cluster, consul_kv):
+    """What another try does not mend is raised, not shown for ever."""
+    forward = forward_to(cluster.http_port)
+
+    def answer(request):
+        return Answer(403, "Permission denied") if "/v1/health" in request.path else forward(request)
+
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    with Peer(answer) as peer:
+        async with watching(port=peer.port) as until:
+            with pytest.raises(AccessDenied):
+                await until(lambda _: False)

@@ -1,0 +1,62 @@
+"""Watching several tiers at once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+from tests.consul.test_history_watch import until
+from tests.factory import make_change, make_report
+
+
+async def test_named_tiers_are_seen_together(view, members):
+    """Also one that has nothing yet."""
+    members("web-1")
+    await view.write("demo", {"web": make_change()})
+    async with aclosing(watch_tiers(view, "demo", ["db", "web"], "service")) as watch:
+        seen = await anext(watch)
+    assert list(seen.snapshots) == ["db", "web"]
+    assert seen.snapshots["db"].desired is None
+    assert list(seen.snapshots["web"].members) == ["web-1"]
+
+
+async def test_all_tiers_are_found_as_they_are_declared(view, consul_kv):
+    """One whose desired state was deleted is none of them any more."""
+    async with aclosing(watch_tiers(view, "demo", None, "service")) as watch:
+        assert (await until(watch, lambda seen: True)).snapshots == {}
+        for tier in ("web", "db"):
+            await view.write("demo", {tier: make_change()})
+            await until(watch, lambda seen, tier=tier: tier in seen.snapshots)
+        del consul_kv["demo/web/desired"]
+        seen = await until(watch, lambda seen: "web" not in seen.snapshots)
+    assert list(seen.snapshots) == ["db"]
+
+
+async def test_looking_again_reads_what_is_there_now(view, consul_kv, members):
+    """Not what was seen."""
+    members("web-1")
+    await view.write("demo", {"web": make_change()})
+    async with aclosing(watch_tiers(view, "demo", ["web"], "service")) as watch:
+        seen = await anext(watch)
+        consul_kv["demo/web/nodes/web-1"] = make_report("web-1", generation=1).to_json()
+        again = await seen.look_again()
+    assert seen.snapshots["web"].evidence == {}
+    assert list(again["web"].evidence) == ["web-1"]
+
+
+async def test_outage_ends_the_watch(free_port):
+    """With an error that says so; whoever watches begins anew."""
+    async with ConsulClient(ConsulSettings("127.0.0.1", free_port), retry_for=timedelta(0)) as client:
+        for tiers in (["web"], None):
+            with pytest.raises(ConsulUnavailable):
+                await anext(watch_tiers(SharedView(client), "demo", tiers, "service"))
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not others

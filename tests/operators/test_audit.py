@@ -1,0 +1,67 @@
+"""DriftAuditOperator against a real Consul."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
+from airflow_provider_chefconsul.operators.audit import DriftAuditOperator
+from tests.airflow_home import make_context
+from tests.factory import make_desired, make_failure, make_report
+
+
+def audit(**overrides):
+    """The operator's result, and what it pushed."""
+    context = make_context()
+    operator = DriftAuditOperator(task_id="audit", **overrides)
+    return operator.execute(context)
+
+
+def declare(keys, members, environment: str, *reports) -> None:
+    """A tier web with its desired state and reports."""
+    members(*(report.node for report in reports))
+    keys[f"{environment}/web/desired"] = make_desired().to_json()
+    for report in reports:
+        keys[f"{environment}/web/nodes/{report.node}"] = report.to_json()
+
+
+def test_all_environments_are_audited(consul_connection, consul_kv, members):
+    """Without a parameter; the summary says how many members there are."""
+    for environment in ("demo", "stage"):
+        declare(consul_kv, members, environment, make_report("web-1"), make_report("web-2"))
+    one = {"web": {"members": 2, "drifted": {}, "unknown": ""}}
+    assert audit() == {"demo": one, "stage": one}
+    assert audit(environment=["stage"]) == {"stage": one}
+
+
+def test_drift_fails_the_task_and_the_summary_is_kept(consul_connection, consul_kv, members, capsys):
+    """The log names each node with its explanation, the error the tiers."""
+    declare(consul_kv, members, "demo", make_report("web-1"), make_failure("web-2"))
+    context = make_context()
+    with pytest.raises(Drifted, match=r"demo/web \(1 of 2 members\)"):
+        DriftAuditOperator(task_id="audit").execute(context)
+    summary = {"demo": {"web": {"members": 2, "drifted": {"web-2": "failed"}, "unknown": ""}}}
+    context["ti"].xcom_push.assert_called_once_with("return_value", summary)
+    assert "web-2: failed converging generation 7" in capsys.readouterr().out
+    assert audit(max_drifted="50%") == summary
+
+
+def test_nothing_to_audit_is_not_green(consul_connection, consul_kv):
+    """A prefix or an environment that holds nothing was meant to be another."""
+    with pytest.raises(InvalidInput, match="there is no environment below"):
+        audit()
+    with pytest.raises(Drifted, match="environment demo has no tiers"):
+        audit(environment="demo")
+
+
+def test_tier_without_members_fails(consul_connection, consul_kv, members):
+    """Whatever the budget."""
+    consul_kv["demo/web/desired"] = make_desired().to_json()
+    with pytest.raises(Drifted, match="it has no members"):
+        audit(max_drifted="100%")
+
+
+def test_bad_budget_is_refused_when_the_dag_is_parsed():
+    """It names the parameter."""
+    with pytest.raises(InvalidInput, match="max_drifted must be a number of nodes"):
+        DriftAuditOperator(task_id="audit", max_drifted=-1)

@@ -1,0 +1,71 @@
+"""What a fleet tells of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.simulator.node import Ending, NodeRun
+from airflow_provider_chefconsul.simulator.plan import plan_fleet
+from airflow_provider_chefconsul.simulator.progress import Progress
+from tests.factory import make_assignment, make_desired
+
+
+def run(node: str, ending: Ending, *faults: str) -> NodeRun:
+    """A run of a web node."""
+    plan = plan_fleet({"web": 3}, faults).nodes[node].run(make_assignment())
+    return NodeRun(node, "web", make_assignment(), ending, plan.fault)
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    """What was told."""
+    return []
+
+
+@pytest.fixture
+def progress(lines) -> Progress:
+    """Tells into the lines."""
+    return Progress("demo", lines.append)
+
+
+def test_introduction_names_nodes_and_faults(progress, lines):
+    """Of many faults, the first."""
+    progress.introduce(plan_fleet({"web": 30, "db": 1}, ["web-* fails"]), "http://127.0.0.1:8500")
+    assert lines[0] == "demo: simulated nodes (web=30, db=1) are in the catalog of http://127.0.0.1:8500"
+    assert lines[1] == "web-1: web-* fails"
+    assert lines[-1] == "and 10 more faults"
+    assert len(lines) == 22
+
+
+def test_desired_state_is_told(progress, lines):
+    """Whatever Consul holds stays one printable line."""
+    progress.desire("web", make_desired(stable=make_assignment(values={"release": "2\n\x1b[2J"})))
+    progress.desire("web", MalformedDocument("demo/web/desired", "is not JSON"))
+    assert lines[0].startswith("demo/web: assigned generation 7, state converged, release=2")
+    assert lines[0].isprintable()
+    assert lines[1] == "demo/web: demo/web/desired: is not JSON"
+
+
+@pytest.mark.parametrize("number_hanging", [0, 1])
+def test_end_of_all_runs_is_told_once(progress, lines, number_hanging):
+    """A run that hangs is not waited for, and counted."""
+    if number_hanging:
+        progress.note(run("web-3", Ending.RUNNING, "web-3 hangs"))
+    for node in ("web-1", "web-2"):
+        progress.note(run(node, Ending.RUNNING))
+    progress.note(run("web-1", Ending.SUCCEEDED))
+    assert lines == ["web-3 hangs (web-3 hangs)"] * number_hanging
+    progress.note(run("web-2", Ending.FAILED, "web-2 fails"))
+    assert lines[-2] == "web-2 fails (web-2 fails)"
+    assert lines[-1].startswith("demo/web: runs ended: 1 succeeded, 1 failed, ")
+    assert ("1 still hanging, " in lines[-1]) is bool(number_hanging)
+
+
+def test_runs_that_are_cut_off_say_nothing(progress, lines):
+    """That the node went absent has been told; the fleet's end is no news of a tier."""
+    progress.note(run("web-1", Ending.RUNNING))
+    progress.note(run("web-1", Ending.CUT_OFF))
+    progress.note(run("web-2", Ending.RUNNING, "web-2 hangs"))
+    progress.note(run("web-2", Ending.CUT_OFF, "web-2 hangs"))
+    assert lines == ["web-2 hangs (web-2 hangs)"]
