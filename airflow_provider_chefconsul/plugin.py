@@ -1,4 +1,4 @@
-"""What Airflow's UI gains: the rollout board, in the navigation and on Dag runs."""
+"""What Airflow gains: the rollout board, in its navigation and on Dag runs, and a listener to events of assets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_provider_chefconsul import listener
+
 _PREFIX = "/chefconsul"
 
 
 class ChefConsulPlugin(AirflowPlugin):
-    """The rollout board."""
+    """The rollout board, and the listener."""
 
     name = "chefconsul"
+    listeners = [listener]  # noqa: RUF012 Airflow's attribute
     external_views = [  # noqa: RUF012 Airflow's plugins declare lists
         {
             "name": "Rollout board",
