@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,13 @@ def test_commands_exist():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", README, flags=re.MULTILINE):
         assert f"\n{target}:" in makefile
+
+
+def test_commands_are_understood():
+    """Airflow's own parser takes every `airflow chefconsul` line of the README."""
+    from airflow.cli.cli_parser import get_parser
+
+    lines = re.findall(r"^airflow (chefconsul .*)$", README.replace("\\\n", ""), flags=re.MULTILINE)
+    assert len(lines) >= 10
+    for line in lines:
+        assert get_parser().parse_args(shlex.split(line, comments=True)).func
