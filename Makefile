@@ -14,7 +14,7 @@ PYTEST_SELECTION :=
 else
 VENV := .venv-$(AIRFLOW)
 PROGRAMS := sshd
-PYTEST_SELECTION := --ignore=tests/demo --ignore=tests/cookbooks
+PYTEST_SELECTION := --ignore=tests/demo --ignore=tests/cookbooks --ignore=tests/compose
 endif
 REQUIREMENTS := requirements/airflow-$(AIRFLOW).txt
 BIN := $(VENV)/bin
@@ -31,7 +31,7 @@ demo: $(INSTALLED)  ## upgrade a nine-node environment with Airflow and Consul (
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
 
 test: $(INSTALLED) packages $(if $(PYTEST_SELECTION),,lint)  ## lint and test (AIRFLOW=3.2.2: the tests on that version)
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 $(PYTEST_SELECTION) $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadgroup $(PYTEST_SELECTION) $(TESTS)
 
 packages: $(INSTALLED)  ## install what tests need beside Consul (Ruby, RSpec, sshd, Chromium), where it is missing
 	@$(BIN)/python -m demo.packages $(PROGRAMS)

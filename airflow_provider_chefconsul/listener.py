@@ -7,11 +7,9 @@ store is written before the event, which would then be lost when the triggerer i
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 from airflow.listeners import hookimpl
-from airflow.plugins_manager import AirflowPlugin
 
 if TYPE_CHECKING:
     from airflow.listeners.types import AssetEvent
@@ -36,10 +34,3 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     get_state_backend().set(
         AssetScope(asset_id=asset_id), str(cursor["key"]), json.dumps(cursor["told"]), session=session
     )
-
-
-class EventCursorPlugin(AirflowPlugin):
-    """Brings the listener into Airflow."""
-
-    name = "chefconsul_event_cursor"
-    listeners = [sys.modules[__name__]]  # noqa: RUF012 Airflow's attribute

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,11 +31,15 @@ class AirflowStandalone:
 
     :param home: an empty or missing directory for Airflow's database, logs and password.
     :param dags: the directory of Dag files.
+    :param users: the role of each user: ``admin``, ``op``, ``user`` or ``viewer``; there is an ``admin``.
+    :param path: where Airflow is below its address, such as ``/airflow``; at the root by default.
     """
 
-    def __init__(self, home: Path, dags: Path) -> None:
+    def __init__(self, home: Path, dags: Path, *, users: Mapping[str, str] | None = None, path: str = "") -> None:
         self.home = home
         self.log = home / "standalone.log"
+        self._users = {"admin": "admin", **(users or {})}
+        self._path = path
         self._ports = _free_ports(3)
         self._environment = self._make_environment(dags)
         self._process: subprocess.Popen[bytes] | None = None
@@ -43,7 +48,7 @@ class AirflowStandalone:
     @property
     def url(self) -> str:
         """The address of the UI and the API."""
-        return f"http://127.0.0.1:{self._ports[0]}"
+        return f"http://127.0.0.1:{self._ports[0]}{self._path}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,8 +58,12 @@ class AirflowStandalone:
     @property
     def password(self) -> str:
         """The password of the user ``admin``, which Airflow generates."""
+        return self.password_of("admin")
+
+    def password_of(self, user: str) -> str:
+        """The password of a user."""
         passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
-        return str(passwords["admin"])
+        return str(passwords[user])
 
     def __enter__(self) -> Self:
         """Start; returns before Airflow is ready."""
@@ -126,9 +135,7 @@ class AirflowStandalone:
         :raises AirflowError: with Airflow's words.
         """
         if "Authorization" not in self._http.headers:
-            credentials = {"username": "admin", "password": self.password}
-            token = self._http.post("/auth/token", json=credentials).raise_for_status().json()["access_token"]
-            self._http.headers["Authorization"] = f"Bearer {token}"
+            self._http.headers["Authorization"] = f"Bearer {self.token_of('admin')}"
         response = self._http.request(method, f"/api/v2{path}", json=body)
         for _ in range(3):
             if not (response.is_server_error and method == "GET"):
@@ -139,6 +146,12 @@ class AirflowStandalone:
             raise AirflowError(f"{method} {path}: {response.status_code} {response.text}")
         answer: dict[str, Any] = response.json() if response.content else {}
         return answer
+
+    def token_of(self, user: str) -> str:
+        """A token with which a user may call the API, in the header ``Authorization`` or the cookie ``_token``."""
+        credentials = {"username": user, "password": self.password_of(user)}
+        answer = self._http.post("/auth/token", json=credentials).raise_for_status().json()
+        return str(answer["access_token"])
 
     def find_component(self, name: str) -> psutil.Process:
         """The process of a component that it started, such as ``triggerer``.
@@ -180,6 +193,9 @@ class AirflowStandalone:
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
+                f"{user}:{role}" for user, role in self._users.items()
+            ),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",

@@ -30,6 +30,7 @@ os.environ.update(
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__CORE__UNIT_TEST_MODE="False",
     AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
+    AIRFLOW__API_AUTH__JWT_SECRET="for-tests-" * 7,  # the default's length makes a warning
 )
 
 

@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.consul_fixtures",
     "tests.ssh_fixtures",
     "tests.tls_fixtures",
+    "tests.ui.browser",
 ]
 
 # How long an example takes says how busy the machine is.

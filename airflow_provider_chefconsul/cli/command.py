@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Command = Callable[[Namespace, Output], Awaitable[ExitCode]]
 PATIENCE = timedelta(seconds=10)  # somebody sits in front of it
-_TERMINATED = 128 + signal.SIGTERM
 
 
 def command(function: Command) -> Callable[[Namespace], NoReturn]:
@@ -46,7 +45,7 @@ def _run(function: Command, args: Namespace) -> int:
     try:
         return asyncio.run(_await(function(args, output)))
     except asyncio.CancelledError:
-        return _TERMINATED
+        return ExitCode.TERMINATED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:

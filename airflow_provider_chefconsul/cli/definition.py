@@ -95,7 +95,8 @@ FLEET = (
         metavar="FAULT",
         action="append",
         default=[],
-        help="who does what, such as 'web-7 fails in converged'; may be repeated",
+        help="who does what, such as 'web-7 fails in converged', '10%% of web are slow 20s' or\n"
+        "'db-2 goes absent in off'; may be repeated. A fault that cannot be read shows the grammar",
     ),
     Arg(("--seed",), type=int, default=0, help="the same seed gives the same run (%(default)s)"),
     Arg(("--seconds",), type=float, default=1.0, help="how long a run takes on average (%(default)s)"),

@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     REFUSED = 4
     INTERRUPTED = 130
     CLOSED_PIPE = 141
+    TERMINATED = 143
 
 
 MEANINGS = """\
@@ -34,7 +35,8 @@ exit codes:
   3    not converged; or no such environment, tier or node
   4    refused: stale, leased, not allowed from here, or nobody to converge; nothing was written
   130  ended by Ctrl-C
-  141  whoever read the output is gone"""
+  141  whoever read the output is gone
+  143  ended by SIGTERM"""
 
 
 def exit_code_of(error: ChefConsulError) -> ExitCode:

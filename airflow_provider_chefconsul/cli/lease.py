@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from argparse import Namespace
 from typing import Any
@@ -63,7 +64,12 @@ def _confirm(args: Namespace, lease: Lease) -> None:
         raise InvalidInput("breaking a lease is asked about first, and there is no terminal to ask on: give --yes")
     sys.stderr.write(f"{args.environment} is {one_line(lease.describe())}.\nBreak the lease? [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio's own would wait for the answer first
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if answer.strip().lower() not in {"y", "yes"}:
         raise WriteRefused("the lease was not broken")
 
 

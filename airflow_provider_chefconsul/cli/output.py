@@ -50,9 +50,9 @@ class Output:
         """Print JSON."""
         _write(sys.stdout, json.dumps(fields, indent=None if is_one_line else 2))
 
-    def error(self, text: str) -> None:
-        """Print an error on standard error."""
-        _write(sys.stderr, f"{PROGRAM}: error: {one_line(text)}")
+    def error(self, text: str, *, explanation: str = "") -> None:
+        """Print an error on standard error, and below it lines of ours that explain it."""
+        _write(sys.stderr, f"{PROGRAM}: error: {one_line(text)}" + (f"\n{explanation}" if explanation else ""))
 
     def silence(self) -> None:
         """Print nothing more: whoever read the output is gone, also when Python flushes it at the end."""

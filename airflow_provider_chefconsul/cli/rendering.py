@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.text import Text
 
 from airflow_provider_chefconsul.cli.table import nodes_table
@@ -44,6 +46,23 @@ def render(
         if chosen:
             listed[status.tier] = chosen[:height]
     return Group(*lines, nodes_table(listed, now=now, width=width)) if listed else Group(*lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Screenful:
+    """What fits on a screen of the content, and in the last line how much does not."""
+
+    content: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Rich's protocol."""
+        lines = console.render_lines(self.content, options.update(height=None), pad=False)
+        height = options.max_height
+        for line in lines if len(lines) <= height else lines[: height - 1]:
+            yield from line
+            yield Segment.line()
+        if len(lines) > height:
+            yield Text(f"… {len(lines) - height + 1} lines more: make the window higher, or name a tier", "bold")
 
 
 def _describe(status: TierStatus) -> Iterator[RenderableType]:

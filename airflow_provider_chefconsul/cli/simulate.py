@@ -11,6 +11,7 @@ from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.output import Output
 from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.simulator.fault import GRAMMAR, UnreadableFault
 from airflow_provider_chefconsul.simulator.fleet import Fleet
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 
@@ -20,7 +21,11 @@ _TIER = re.compile(r"([^=]+)=(\d{1,6})")
 @command
 async def simulate_command(args: Namespace, output: Output) -> ExitCode:
     """Simulate nodes until Ctrl-C or SIGTERM, then take them out of the catalog."""
-    plan = plan_fleet(read_fleet(args.tier), args.fault, seed=args.seed, seconds=args.seconds, spread=args.spread)
+    try:
+        plan = plan_fleet(read_fleet(args.tier), args.fault, seed=args.seed, seconds=args.seconds, spread=args.spread)
+    except UnreadableFault as error:
+        output.error(error.problem, explanation=GRAMMAR)
+        return ExitCode.USAGE
     async with open_view(args) as view:
         await Fleet(
             view.client,

@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.cli.argument import read_selectors
 from airflow_provider_chefconsul.cli.change_log import changes_between
 from airflow_provider_chefconsul.cli.document import tier_fields
 from airflow_provider_chefconsul.cli.output import Output
-from airflow_provider_chefconsul.cli.rendering import render
+from airflow_provider_chefconsul.cli.rendering import Screenful, render
 from airflow_provider_chefconsul.consul.overview import list_tiers, read_lease
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
@@ -120,9 +120,10 @@ class Watch:
         trouble = next(iter(troubles.values()), "")
         above = f"{_clock(now)} UTC {self.args.environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
         ordered = [statuses[tier] for tier in sorted(statuses)]
-        return render(
+        content = render(
             ordered, now=now, width=console.width, height=console.height, lists_all=self.args.all, above=above
         )
+        return Screenful(content)
 
 
 @contextmanager

@@ -5,7 +5,15 @@ from __future__ import annotations
 
 def one_line(text: str) -> str:
     """The text on one line, with its control characters, bidirectional marks and the like written as escapes."""
-    joined = " ".join(text.split())
-    if joined.isprintable():
-        return joined
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in joined)
+    return _escape(" ".join(text.split()))
+
+
+def many_lines(text: str) -> str:
+    """The text with its lines as they are, and all else as :func:`one_line` writes it."""
+    return "\n".join(_escape(line.replace("\t", "    ")) for line in text.split("\n"))
+
+
+def _escape(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -36,6 +36,17 @@ _FAULT = re.compile(
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
+class UnreadableFault(InvalidInput):
+    """A text that is no fault; shows the grammar.
+
+    :param problem: names the text, and what is wrong with it.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}.\n{GRAMMAR}")
+        self.problem = problem
+
+
 class Kind(StrEnum):
     """What goes wrong; the first four concern a run, the others the node."""
 
@@ -95,7 +106,7 @@ class Fault:
 def parse_fault(text: str) -> Fault:
     """Read a fault.
 
-    :raises InvalidInput: names the text, says what is wrong with it and shows the grammar.
+    :raises UnreadableFault: names the text, says what is wrong with it and shows the grammar.
     """
     if not isinstance(text, str):
         raise InvalidInput(f"a fault is a text such as 'web-7 fails in converged', not {text!r}")
@@ -126,8 +137,8 @@ def parse_fault(text: str) -> Fault:
 _VERBS = {Kind.ABSENT: "goes absent", Kind.RETURNS: "returns", Kind.JOINS: "joins"}
 
 
-def _unreadable(text: str, why: str) -> InvalidInput:
-    return InvalidInput(f"fault {text!r} cannot be read: {why}see the grammar.\n{GRAMMAR}")
+def _unreadable(text: str, why: str) -> UnreadableFault:
+    return UnreadableFault(f"fault {text!r} cannot be read: {why}see the grammar")
 
 
 def _seconds(duration: str | None) -> float | None:

@@ -36,16 +36,23 @@ class Fleet:
 
     :param client: an open client.
     :param tell: called with each line about what happens.
+    :param on_run: called with each run that begins, and again when it ends.
     """
 
     def __init__(
-        self, client: ConsulClient, environment: str, plan: FleetPlan, *, tell: Callable[[str], None] = log.info
+        self,
+        client: ConsulClient,
+        environment: str,
+        plan: FleetPlan,
+        *,
+        tell: Callable[[str], None] = log.info,
+        on_run: Callable[[NodeRun], None] | None = None,
     ) -> None:
         self.environment = check_name("environment", environment)
         self.plan = plan
-        self.runs: list[NodeRun] = []
         self.is_ready = asyncio.Event()
         self.is_over = asyncio.Event()
+        self._on_run = on_run
         self._client = client
         self._keys = Keys(client.settings.root)
         self._outbox = Outbox(client)
@@ -88,8 +95,9 @@ class Fleet:
 
     def note(self, run: NodeRun) -> None:
         """Take note of a run that begins or ends."""
-        self.runs.append(run)
         self._progress.note(run)
+        if self._on_run is not None:
+            self._on_run(run)
 
     async def _live(self) -> None:
         try:

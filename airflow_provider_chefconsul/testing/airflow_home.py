@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import DagNotRun
+from airflow_provider_chefconsul.testing.dag_worker import DagWorker
 
 _LOG_LINES = 40
 
@@ -33,14 +33,15 @@ class DagRunResult:
 
 
 class AirflowHome:
-    """Runs Dags in processes of their own, with a home of their own.
+    """Runs Dags in a process of its own, with a home of its own.
 
     :param directory: that home.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._is_prepared = False
+        self._log = directory / "run.log"
+        self._worker: DagWorker | None = None
 
     def run(
         self,
@@ -59,60 +60,57 @@ class AirflowHome:
 
         :raises DagNotRun: the file holds no such Dag, or the run did not end in time.
         """
-        answer = self._directory / "answer.json"
-        answer.unlink(missing_ok=True)
+        environment = self._environment() | {
+            f"AIRFLOW_CONN_{consul_conn_id.upper()}": _connection(settings),
+            "CONSUL_HTTP_ADDR": settings.url,  # also for tasks that ask Consul by themselves
+        }
         question = {
             "dag_file": str(dag_file.resolve()),
             "dag_id": dag_id,
             "conf": dict(conf),
             "logical_date": logical_date and logical_date.isoformat(),
             "mark_success": mark_success,
-            "is_prepared": self._is_prepared,
-            "answer": str(answer),
+            "environment": environment | dict(env),
+            "path": sys.path,  # what tests can import, the Dag can
+            "log": str(self._log),
         }
-        environment = self._environment() | {
-            f"AIRFLOW_CONN_{consul_conn_id.upper()}": _connection(settings),
-            "CONSUL_HTTP_ADDR": settings.url,  # also for tasks that ask Consul by themselves
-        }
-        log = self._directory / "run.log"
-        with log.open("wb") as output:
-            try:
-                subprocess.run(
-                    [sys.executable, "-m", "airflow_provider_chefconsul.testing.run_dag"],
-                    input=json.dumps(question).encode(),
-                    env=environment | dict(env),
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    timeout=timeout.total_seconds(),
-                    check=False,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise DagNotRun(f"{dag_file} did not end within {timeout}; its log ends:\n{_tail(log)}") from error
-        if not answer.exists():
-            raise DagNotRun(f"{dag_file} could not be run; the log ends:\n{_tail(log)}")
-        self._is_prepared = True
-        found = json.loads(answer.read_text())
+        if self._worker is None:
+            self._worker = DagWorker(environment | dict(env), self._log)
+        try:
+            found = self._worker.ask(question, timeout)
+        except TimeoutError as error:
+            raise self._broken(f"{dag_file} did not end within {timeout}") from error
+        except EOFError as error:
+            raise self._broken(f"{dag_file} ended the process that ran it") from error
         if "problem" in found:
             raise DagNotRun(found["problem"])
-        return DagRunResult(found["state"], found["tasks"], log.read_text(errors="replace"))
+        return DagRunResult(found["state"], found["tasks"], self._log.read_text(errors="replace"))
+
+    def close(self) -> None:
+        """End the process."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _broken(self, what: str) -> DagNotRun:
+        """The next run has a new process."""
+        self.close()
+        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+        return DagNotRun(f"{what}; its log ends:\n{tail}")
 
     def _environment(self) -> dict[str, str]:
         """This process's environment without its Airflow and its Consul, above all without their connections."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CONSUL_"))}
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "CONSUL_"))}
         dags = self._directory / "dags"  # empty: the Dag comes from the author's file
         dags.mkdir(exist_ok=True)
         return kept | {
             "AIRFLOW_HOME": str(self._directory),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "PYTHONPATH": os.pathsep.join(sys.path),  # what tests can import, the Dag can
+            "PYTHONPATH": os.pathsep.join(sys.path),
         }
 
 
 def _connection(settings: ConsulSettings) -> str:
     fields = {"conn_type": "consul", "host": settings.host, "port": settings.port, "extra": {"prefix": settings.root}}
     return json.dumps(fields)
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])

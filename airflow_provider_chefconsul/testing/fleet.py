@@ -47,6 +47,8 @@ class TierOutcome:
 class FleetUnderTest:
     """Simulated nodes; use as a context manager.
 
+    ``runs`` are the runs that have begun or ended, ``lines`` what ``airflow chefconsul simulate`` would print.
+
     :param tiers: how many nodes each tier has, for names that are no keywords; others are given as ``web=12``.
     :param faults: what goes wrong, such as ``"web-7 fails in converged"``.
     :param seed: what decides which nodes "10% of web" are, and how long runs take.
@@ -71,10 +73,10 @@ class FleetUnderTest:
         self.settings = settings
         self.environment = environment
         self.lines: list[str] = []
+        self.runs: list[NodeRun] = []
         self._airflow = airflow
         self._plan = plan_fleet({**(tiers or {}), **sizes}, faults, seed=seed, seconds=seconds)
         self._baseline = None if state is None else Change(state, Writer("test", "baseline", "fleet"), values or {})
-        self._fleet: Fleet | None = None
         self._life = Background(self._live)
 
     def run(
@@ -113,18 +115,12 @@ class FleetUnderTest:
             timeout=timeout,
         )
 
-    @property
-    def runs(self) -> list[NodeRun]:
-        """Each run that has begun or ended, in order."""
-        assert self._fleet is not None
-        return list(self._fleet.runs)
-
     def touched(self, tier: str, **values: Scalar) -> list[str]:
         """The nodes of a tier that began a run of an assignment with these values, in order."""
         return sorted(
             {
                 run.node
-                for run in self.runs
+                for run in tuple(self.runs)  # another thread appends to them
                 if run.tier == tier and values.items() <= dict(run.assignment.values).items()
             },
             key=lambda node: int(node.rpartition("-")[2]),
@@ -157,8 +153,8 @@ class FleetUnderTest:
 
     async def _live(self, ready: Callable[[], None]) -> None:
         async with ConsulClient(self.settings) as client:
-            self._fleet = Fleet(client, self.environment, self._plan, tell=self.lines.append)
-            async with running(self._fleet) as fleet:
+            nodes = Fleet(client, self.environment, self._plan, tell=self.lines.append, on_run=self.runs.append)
+            async with running(nodes) as fleet:
                 if self._baseline is not None:
                     await self._converge(client, self._baseline)
                 ready()

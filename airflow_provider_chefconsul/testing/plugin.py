@@ -37,11 +37,13 @@ def chefconsul_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cons
 
 
 @pytest.fixture(scope="session")
-def chefconsul_airflow(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
+def chefconsul_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowHome]:
     """An Airflow for this test process, with a home and a database of its own; made when the first Dag runs."""
     from airflow_provider_chefconsul.testing.airflow_home import AirflowHome
 
-    return AirflowHome(tmp_path_factory.mktemp("airflow"))
+    home = AirflowHome(tmp_path_factory.mktemp("airflow"))
+    yield home
+    home.close()
 
 
 @pytest.fixture

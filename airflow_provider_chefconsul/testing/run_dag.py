@@ -1,9 +1,10 @@
-"""One run of a Dag in a process of its own: reads what to run from standard input, writes how it ended to a file."""
+"""The process that runs Dags under test: one question a line through a socket, one answer each."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -18,25 +19,40 @@ BUNDLE = "dags-folder"
 
 
 def main() -> None:
-    """Run the Dag that standard input asks for."""
-    question = json.load(sys.stdin)
+    """Answer until the other end is closed."""
+    with socket.socket(fileno=int(sys.argv[1])) as questions:
+        questions.set_inheritable(False)
+        for number, line in enumerate(questions.makefile("r")):
+            questions.sendall(json.dumps(_answer(json.loads(line), is_first=number == 0)).encode() + b"\n")
+
+
+def _answer(question: dict[str, Any], *, is_first: bool) -> dict[str, Any]:
+    log = os.open(question["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+    os.environ.clear()
+    os.environ.update(question["environment"])
+    file = Path(question["dag_file"])
+    sys.path[:] = [str(file.parent), *question["path"]]  # as in a Dags folder
+    before = set(sys.modules)
     try:
-        found = _run(question)
+        dag = _load(file, question["dag_id"], is_first=is_first)
+        return _run(dag, question)
     except DagNotRun as error:
-        found = {"problem": str(error)}
-    Path(question["answer"]).write_text(json.dumps(found))
+        return {"problem": str(error)}
+    finally:
+        for name in set(sys.modules) - before:  # what lies beside a Dag file may be another's namesake
+            if file.parent in Path(getattr(sys.modules[name], "__file__", None) or "/").parents:
+                del sys.modules[name]
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
-def _run(question: dict[str, Any]) -> dict[str, Any]:
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
+def _run(dag: DAG, question: dict[str, Any]) -> dict[str, Any]:
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     from airflow.sdk import timezone
-    from airflow.utils.db import initdb
 
-    if not question["is_prepared"]:
-        initdb()
-        DagBundlesManager().sync_bundles_to_db()
-    dag = _load(Path(question["dag_file"]), question["dag_id"])
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], collect_dags=False, bundle_name=BUNDLE)
     bag.bag_dag(dag)
     sync_bag_to_db(bag, BUNDLE, None)
@@ -53,10 +69,14 @@ def _run(question: dict[str, Any]) -> dict[str, Any]:
     return {"state": str(run.state), "tasks": tasks}
 
 
-def _load(file: Path, dag_id: str | None) -> DAG:
+def _load(file: Path, dag_id: str | None, *, is_first: bool) -> DAG:
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag
+    from airflow.utils.db import initdb
 
-    sys.path.insert(0, str(file.parent))  # as in a Dags folder
+    if is_first:
+        initdb()  # does nothing to tables that are there
+        DagBundlesManager().sync_bundles_to_db()
     bag = DagBag(file, safe_mode=False, bundle_path=file.parent, bundle_name=BUNDLE)
     if bag.import_errors:
         raise DagNotRun(f"{file} cannot be imported:\n" + "\n".join(bag.import_errors.values()))

@@ -97,8 +97,8 @@ def terminal():
     os.close(made.master)
 
 
-@pytest.mark.parametrize("is_plain", [False, True])
-def test_watch_on_a_terminal_leaves_it_clean(start, consul_kv, terminal, monkeypatch, is_plain):
+@pytest.mark.parametrize(("ending", "code", "is_plain"), [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, True)])
+def test_watch_on_a_terminal_leaves_it_clean(start, consul_kv, terminal, ending, code, is_plain):
     """It draws on a screen of its own, 60 columns wide, and gives the old one back; colours unless NO_COLOR is set."""
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "60", "LINES": "20"}
     environment |= {"NO_COLOR": "1"} if is_plain else {}
@@ -111,8 +111,8 @@ def test_watch_on_a_terminal_leaves_it_clean(start, consul_kv, terminal, monkeyp
     assert ("\x1b[32m" in terminal.written) is not is_plain
     consul_kv["demo/web/nodes/web-2"] = make_report("web-2").to_json()
     terminal.read_until("2 of 2 members")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(_PATIENCE) == 130
+    process.send_signal(ending)
+    assert process.wait(_PATIENCE) == code
     terminal.read_until("")
     assert terminal.written.rstrip().endswith(("\x1b[?1049l\x1b[?25h", "\x1b[?25h\x1b[?1049l"))
     frames = terminal.written.replace("\x1b[H", "\n").replace("\r", "")  # each begins in the upper left corner

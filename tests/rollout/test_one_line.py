@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.rollout.one_line import one_line
+from airflow_provider_chefconsul.rollout.one_line import many_lines, one_line
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,23 @@ def test_text_becomes_one_safe_line(text, shown):
 def test_line_is_always_printable(text):
     """Whatever a node wrote."""
     assert one_line(text).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("first\n  second\n", "first\n  second\n"),
+        ("\tindented", "    indented"),
+        ("first\r\nse\x1bcond\u202e", "first\\r\nse\\x1bcond\\u202e"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_lines_may_stay_lines(text, shown):
+    """Where there is room for them; all else is written out."""
+    assert many_lines(text) == shown
+
+
+@given(st.text())
+def test_each_of_many_lines_is_printable(text):
+    """Whatever a node wrote."""
+    assert all(line.isprintable() for line in many_lines(text).split("\n"))

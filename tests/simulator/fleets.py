@@ -21,6 +21,7 @@ from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.standing import Standing, judge
 from airflow_provider_chefconsul.rollout.wave import Wave
 from airflow_provider_chefconsul.simulator.fleet import Fleet, running
+from airflow_provider_chefconsul.simulator.node import NodeRun
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 from tests.factory import make_writer
 
@@ -35,6 +36,7 @@ class Trial:
     fleet: Fleet
     view: SharedView
     lines: list[str] = field(default_factory=list)
+    runs: list[NodeRun] = field(default_factory=list)
 
     async def write(self, *tiers: str, state: str = "converged", canary: int | None = None, release: str = "1") -> int:
         """Declare a state for tiers; returns the generation of the first."""
@@ -99,7 +101,8 @@ async def start(
     """A fleet below a root; three web nodes when nothing else is said."""
     settings = ConsulSettings("127.0.0.1", cluster.http_port, root=root)
     lines: list[str] = []
+    runs: list[NodeRun] = []
     async with ConsulClient(settings) as own, ConsulClient(settings) as client:
         plan = plan_fleet(tiers or {"web": 3}, faults, seed=seed, seconds=seconds)
-        async with running(Fleet(own, ENVIRONMENT, plan, tell=tell or lines.append)) as fleet:
-            yield Trial(fleet, SharedView(client), lines)
+        async with running(Fleet(own, ENVIRONMENT, plan, tell=tell or lines.append, on_run=runs.append)) as fleet:
+            yield Trial(fleet, SharedView(client), lines, runs)

@@ -21,7 +21,7 @@ DONE = Standing.CONVERGED
 
 def endings(trial, node):
     """What became of a node's runs."""
-    return [str(run.ending) for run in trial.fleet.runs if run.node == node]
+    return [str(run.ending) for run in trial.runs if run.node == node]
 
 
 @pytest.mark.parametrize("size", [1, 300])
@@ -40,21 +40,21 @@ async def test_tiers_converge_each_by_its_own_desired_state(cluster, consul_root
     """What is desired of one is no business of the other."""
     async with start(cluster, consul_root, web=2, db=2) as trial:
         assert isinstance(await trial.judge(await trial.write("db"), "db"), Converged)
-        assert {run.tier for run in trial.fleet.runs} == {"db"}
+        assert {run.tier for run in trial.runs} == {"db"}
 
 
 async def test_canary_is_followed_and_widened(cluster, consul_root):
     """Only the nodes that it covers run; those of the first wave do nothing in the second."""
     async with start(cluster, consul_root, web=6) as trial:
         await trial.judge(await trial.write())
-        begun = len(trial.fleet.runs)
+        begun = len(trial.runs)
         generation = await trial.write(release="2", canary=2)
         assert isinstance(await trial.judge(generation), Converged)
-        first = {run.node for run in trial.fleet.runs[begun:]}
+        first = {run.node for run in trial.runs[begun:]}
         assert len(first) == 2
-        begun = len(trial.fleet.runs)
+        begun = len(trial.runs)
         assert isinstance(await trial.judge(await trial.write(release="2")), Converged)
-        assert {run.node for run in trial.fleet.runs[begun:]} == set(trial.fleet.plan.nodes) - first
+        assert {run.node for run in trial.runs[begun:]} == set(trial.fleet.plan.nodes) - first
 
 
 async def test_failing_node_fails_the_wait(cluster, consul_root):
@@ -99,7 +99,7 @@ async def test_absent_node_is_excused_and_catches_up_when_it_is_back(cluster, co
         generation = await trial.write()
         await trial.until(lambda seen: set(seen.values()) == {DONE} and len(seen) == 3)
         assert isinstance(await trial.judge(generation, max_absent=0), Converged)
-        states = [run.assignment.state for run in trial.fleet.runs if run.node == "web-2"]
+        states = [run.assignment.state for run in trial.runs if run.node == "web-2"]
         assert states == ["waiting", "waiting", "converged", "converged"]
 
 
@@ -136,7 +136,7 @@ async def test_same_seed_gives_the_same_order_of_outcomes(cluster, consul_root):
     order = sorted(planned.nodes, key=lambda node: planned.nodes[node].run(make_assignment(1)).seconds)
     async with start(cluster, consul_root, seed=7, seconds=0.3, web=40) as trial:
         await trial.judge(await trial.write())
-        ended = [run.node for run in trial.fleet.runs if run.ending == "succeeded"]
+        ended = [run.node for run in trial.runs if run.ending == "succeeded"]
         assert ended == order
         record = await trial.view.read("demo", "web")
     written = {node: evidence.modify_index for node, evidence in record.evidence.items()}
@@ -150,7 +150,7 @@ async def test_fleet_that_starts_again_does_not_run_what_it_has_reported(cluster
         await trial.until(lambda seen: sorted(seen.values()) == [DONE, DONE, Standing.FAILED])
     async with start(cluster, consul_root) as trial:
         await trial.until(lambda seen: len(seen) == 3 and set(seen.values()) == {DONE})
-        assert {run.node for run in trial.fleet.runs} == {"web-2"}
+        assert {run.node for run in trial.runs} == {"web-2"}
 
 
 async def test_unreadable_desired_state_is_reported(cluster, consul_root, consul_kv):

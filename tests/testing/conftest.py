@@ -22,9 +22,11 @@ RunPytest = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowHome]:
     """One home for all Dags that these tests run."""
-    return AirflowHome(tmp_path_factory.mktemp("airflow"))
+    home = AirflowHome(tmp_path_factory.mktemp("airflow"))
+    yield home
+    home.close()
 
 
 @pytest.fixture

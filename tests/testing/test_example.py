@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_chefconsul.simulator.fault import GRAMMAR
 from tests.testing.conftest import RunPytest
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "testing-dags"
@@ -35,3 +36,11 @@ def test_wide_failure_budget_is_caught(example: Path, run_pytest: RunPytest):
     assert "1 failed, 1 passed" in printed
     assert "FAILED test_upgrade_web.py::test_bad_release_reaches_half_of_the_nodes_at_most" in printed
     assert "assert 12 <= 6" in printed
+
+
+def test_page_shows_the_files_and_the_grammar():
+    """As they are."""
+    page = (EXAMPLE / "README.md").read_text()
+    for file in ("test_upgrade_web.py", "dags/upgrade_web.py"):
+        assert f"```python\n{(EXAMPLE / file).read_text()}```" in page
+    assert f"```\n{GRAMMAR}\n```" in page

@@ -122,9 +122,29 @@ def test_file_without_the_dag_is_an_error(start_fleet: StartFleet, tmp_path, tex
 
 
 def test_run_that_does_not_end_is_an_error_with_its_log(start_fleet: StartFleet, tmp_path):
-    """As when a task waits for an approval."""
-    with pytest.raises(DagNotRun, match="did not end within"):
-        start_fleet(web=1).run(write(tmp_path, SLEEPY), timeout=timedelta(seconds=1))
+    """As when a task waits for an approval; the next run is not in its way."""
+    nodes = start_fleet(web=1)
+    path = write(tmp_path, SLEEPY)
+    with pytest.raises(DagNotRun, match="did not end within 0:00:01; its log ends:"):
+        nodes.run(path, timeout=timedelta(seconds=1))
+    assert nodes.run(path, mark_success="sleep").tasks == {"sleep": "success"}
+
+
+def test_dag_that_ends_its_process_is_an_error_with_its_log(start_fleet: StartFleet, tmp_path):
+    """Nothing hangs."""
+    with pytest.raises(DagNotRun, match=r"(?s)dag.py ended the process that ran it; its log ends:\n.*last words"):
+        start_fleet(web=1).run(write(tmp_path, "import os; os.write(1, b'last words'); os._exit(3)"))
+
+
+def test_files_beside_a_dag_are_its_own(start_fleet: StartFleet, tmp_path):
+    """Another Dag's file of the same name is not taken for it."""
+    nodes = start_fleet(web=1)
+    for name in ("one", "two"):
+        directory = tmp_path / name
+        directory.mkdir()
+        write(directory, f"NAMES = [{name!r}]", "beside_it.py")
+        text = EMPTY.replace("{names}", "NAMES")
+        assert nodes.run(write(directory, f"from beside_it import NAMES\n{text}"), name).state == "success"
 
 
 def test_fault_that_hits_before_the_test_begins_is_an_error(start_fleet: StartFleet):

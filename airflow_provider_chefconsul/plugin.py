@@ -1,0 +1,41 @@
+"""What Airflow gains: the rollout board, in its navigation and on Dag runs, and a listener to events of assets."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from airflow_provider_chefconsul import listener
+
+_PREFIX = "/chefconsul"
+
+
+class ChefConsulPlugin(AirflowPlugin):
+    """The rollout board, and the listener."""
+
+    name = "chefconsul"
+    listeners = [listener]  # noqa: RUF012 Airflow's attribute
+    external_views = [  # noqa: RUF012 Airflow's plugins declare lists
+        {
+            "name": "Rollout board",
+            "href": "chefconsul/",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "rollout-board",
+        },
+        {
+            "name": "Rollout board",
+            "href": "chefconsul/?dag_id={DAG_ID}&run_id={RUN_ID}",
+            "destination": "dag_run",
+            "url_route": "rollout-board-of-run",
+        },
+    ]
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The page and its routes; imported by the API server only, since FastAPI takes a second."""
+        from airflow_provider_chefconsul.ui.app import create_app  # noqa: PLC0415
+
+        return [{"app": create_app(), "url_prefix": _PREFIX, "name": "Rollout board"}]

@@ -1,0 +1,134 @@
+"""The rollout board's routes, mounted into Airflow's API server; all of them read only."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path as FilePath
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable, InvalidInput
+from airflow_provider_chefconsul.rollout.lease import Holder
+from airflow_provider_chefconsul.rollout.name import check_name
+from airflow_provider_chefconsul.rollout.one_line import one_line
+from airflow_provider_chefconsul.ui.access import ACCESS, ConnectionDep, ViewerDep
+from airflow_provider_chefconsul.ui.document import describe_node
+from airflow_provider_chefconsul.ui.feed import Hub
+from airflow_provider_chefconsul.ui.source import find_environments, read_environments, read_tier
+from airflow_provider_chefconsul.ui.stream import stream
+
+_STATIC = FilePath(__file__).parent / "static"
+_MOST_TIERS = 16  # that one page keeps open: two connections to Consul each
+_HEADERS = {
+    b"content-security-policy": b"default-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'; "
+    b"frame-ancestors 'self'",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"same-origin",
+    b"cache-control": b"no-store",
+}
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events, whose generator is closed whenever the viewer goes."""
+
+    media_type = "text/event-stream"
+
+    async def stream_response(self, send: Send) -> None:
+        """Send all there is."""
+        try:
+            await super().stream_response(send)
+        finally:
+            await self.body_iterator.aclose()  # type: ignore[attr-defined]
+
+
+class Guard:
+    """Headers that keep a browser from doing more with the page than it needs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, with the headers."""
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [each for each in message["headers"] if each[0].lower() not in _HEADERS]
+                message["headers"] = [*kept, *_HEADERS.items()]
+            await send(message)
+
+        await self._app(scope, receive, send_guarded)
+
+
+router = APIRouter(prefix="/api/connections/{connection_id}", dependencies=ACCESS)
+
+
+@router.get("/environments")
+async def environments(connection_id: ConnectionDep, dag_id: str = "", run_id: str = "") -> Response:
+    """The environments with their tiers; with a Dag run, those that it holds or wrote."""
+    of_run = await find_environments(connection_id, Holder(dag_id, run_id)) if dag_id and run_id else []
+    found = await read_environments(connection_id)
+    return JSONResponse(
+        {
+            "environments": [{"environment": name, "tiers": tiers} for name, tiers in found.items()],
+            "of_run": of_run,
+        }
+    )
+
+
+@router.get("/environments/{environment}/events")
+async def events(
+    request: Request,
+    viewer: ViewerDep,
+    connection_id: ConnectionDep,
+    environment: str,
+    tier: Annotated[list[str], Query()],
+) -> Response:
+    """An environment and some of its tiers, live."""
+    check_name("environment", environment)
+    tiers = list(dict.fromkeys(check_name("tier", each) for each in tier))
+    if len(tiers) > _MOST_TIERS:
+        raise InvalidInput(f"{len(tiers)} tiers are more than the {_MOST_TIERS} that are shown at once")
+    await _require(connection_id, environment)
+    return EventStream(stream(request.app.state.hub, viewer, connection_id, environment, tiers))
+
+
+@router.get("/environments/{environment}/tiers/{tier}/nodes/{node}")
+async def node(request: Request, connection_id: ConnectionDep, environment: str, tier: str, node: str) -> Response:
+    """A node's explanation and last report."""
+    for kind, name in (("environment", environment), ("tier", tier), ("node", node)):
+        check_name(kind, name)
+    state = request.app.state.hub.latest((connection_id, environment, tier))
+    if state is None:
+        state = await read_tier(connection_id, environment, tier)
+    found = describe_node(state, node, now=datetime.now(UTC))
+    if found is None:
+        raise HTTPException(404, f"{environment}/{tier} has no member {node}")
+    return JSONResponse(found)
+
+
+async def _require(connection_id: str, environment: str) -> None:
+    """Answer with 404 where Consul says that there is no such environment; one that is away says so in the stream."""
+    with suppress(ConsulUnavailable):
+        if environment not in await read_environments(connection_id):
+            raise HTTPException(404, f"environment {environment} has no tiers in the Consul of {connection_id}")
+
+
+async def _say_error(_: Request, error: Exception) -> Response:
+    status = 400 if isinstance(error, InvalidInput) else 503
+    return JSONResponse({"detail": one_line(str(error))}, status_code=status)
+
+
+def create_app() -> FastAPI:
+    """The app, with a hub of its own."""
+    app = FastAPI(title="Rollout board", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.hub = Hub()
+    app.add_exception_handler(ChefConsulError, _say_error)
+    app.add_middleware(Guard)
+    app.include_router(router)
+    app.mount("/", StaticFiles(directory=_STATIC, html=True))
+    return app

@@ -1,0 +1,237 @@
+"""The JSON that the page draws, from a tier's state. Pure: what a viewer may see and the time are parameters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.rollout.explain import NodeExplanation, explain_node, explain_tier
+from airflow_provider_chefconsul.rollout.lease import Lease
+from airflow_provider_chefconsul.rollout.one_line import many_lines, one_line
+from airflow_provider_chefconsul.rollout.progress import thin_out
+from airflow_provider_chefconsul.rollout.report import NodeReport
+from airflow_provider_chefconsul.rollout.standing import Evidence, Standing
+from airflow_provider_chefconsul.ui.tier_state import Cell, TierState
+
+MayRead = Callable[[str], bool]
+"""Whether the viewer may read a Dag, by its id."""
+
+_CURVE_POINTS = 120
+_HISTORY = 20  # generations of the timeline
+_VALUES = 20  # of an assignment
+_VALUE_LENGTH = 120  # characters
+_EXPLAINED = 4  # nodes that hold a tier up, explained beside its heat map
+# Whom to look at first.
+_WORST_FIRST = (
+    Standing.FAILED,
+    Standing.MALFORMED,
+    Standing.WRONG_STATE,
+    Standing.UNHEALTHY,
+    Standing.ABSENT,
+    Standing.REBOOTING,
+    Standing.NOT_REPORTED,
+    Standing.OLD_GENERATION,
+    Standing.RUNNING,
+)
+
+
+def describe_tier(state: TierState, may_read: MayRead, *, now: datetime) -> dict[str, Any]:
+    """All of a tier but its cells."""
+    snapshot, desired = state.snapshot, state.snapshot.desired
+    is_desired = isinstance(desired, DesiredState)
+    obstacles: tuple[str, ...] = ()
+    if not is_desired or not snapshot.members:
+        # What it says of members takes long for thousands, and is in the cells.
+        obstacles = explain_tier(state.environment, state.tier, replace(snapshot, members={}), now=now).obstacles
+    strangers = sorted(node for node in snapshot.evidence if node not in snapshot.members)
+    counts = Counter(cell.standing for cell in state.cells.values())
+    return {
+        "tier": state.tier,
+        "now": _moment(now),
+        "members": len(state.cells),
+        "counts": {standing: counts[standing] for standing in Standing if counts[standing]},
+        "desired": _describe_desired(desired, may_read) if isinstance(desired, DesiredState) else None,
+        "obstacles": [one_line(each) for each in obstacles],
+        "explained": _explain_worst(state, now=now),
+        "strangers": strangers[:_EXPLAINED],
+        "strangers_count": len(strangers),
+        "curve": [[_moment(moment), count] for moment, count in thin_out(state.converged_at, _CURVE_POINTS)],
+        "declared_at": _declared_at(state),
+        "history": _describe_history(state.history, may_read),
+    }
+
+
+def describe_cells(cells: Mapping[str, Cell]) -> list[list[object]]:
+    """The cells, each with its node's name before it."""
+    return [[node, *cell.to_fields()] for node, cell in cells.items()]
+
+
+def describe_lease(lease: Lease | MalformedDocument | None, may_read: MayRead) -> dict[str, Any] | None:
+    """Who holds the environment; the names of a Dag run only for those who may read its Dag."""
+    match lease:
+        case None:
+            return None
+        case MalformedDocument():
+            return {"problem": one_line(f"the environment's lease cannot be read, so nobody may write: {lease}")}
+        case Lease():
+            is_shown = may_read(lease.holder.dag_id)
+            return {
+                "dag_id": one_line(lease.holder.dag_id) if is_shown else None,
+                "run_id": one_line(lease.holder.run_id) if is_shown else None,
+                "reason": one_line(lease.reason) if is_shown else "",
+                "acquired_at": one_line(lease.acquired_at),
+                "expires_at": one_line(lease.expires_at),
+            }
+
+
+def describe_node(state: TierState, node: str, *, now: datetime) -> dict[str, Any] | None:
+    """A member's explanation, what it is assigned, and its last report; None when it is no member."""
+    member, desired = state.snapshot.members.get(node), state.snapshot.desired
+    if member is None:
+        return None
+    evidence = state.snapshot.evidence.get(node)
+    explanation = _explain(state, node, now=now)
+    assignment = desired.assignment_for(node) if isinstance(desired, DesiredState) else None
+    return {
+        "node": node,
+        "tier": state.tier,
+        "now": _moment(now),
+        "standing": explanation.standing,
+        "text": explanation.text,
+        "since": _moment(explanation.since) if explanation.since else None,
+        "action": explanation.action,
+        "is_present": member.is_present,
+        "unhealthy": [one_line(check) for check in member.unhealthy],
+        "is_canary": state.cells[node].is_canary,
+        "assigned": _describe_assignment(assignment) if assignment else None,
+        "report": _describe_report(evidence),
+    }
+
+
+def dag_ids_of(state: TierState | None, lease: Lease | MalformedDocument | None) -> set[str]:
+    """The Dags whose names a viewer would be shown."""
+    desired = [*state.history.values(), state.snapshot.desired] if state else []
+    found = {each.written_by.dag_id for each in desired if isinstance(each, DesiredState)}
+    return found | ({lease.holder.dag_id} if isinstance(lease, Lease) else set())
+
+
+def _describe_desired(desired: DesiredState, may_read: MayRead) -> dict[str, Any]:
+    return {
+        "generation": desired.generation,
+        "stable": _describe_assignment(desired.stable),
+        "canary": _describe_assignment(desired.canary.assignment) if desired.canary else None,
+        "written_at": one_line(desired.written_at),
+        "written_by": _describe_writer(desired.written_by, may_read),
+    }
+
+
+def _describe_assignment(assignment: Assignment) -> dict[str, Any]:
+    values = list(assignment.values.items())
+    return {
+        "generation": assignment.generation,
+        "state": assignment.state,
+        "values": [[_short(name), _short(_shown(value))] for name, value in values[:_VALUES]],
+        "values_left_out": max(0, len(values) - _VALUES),
+    }
+
+
+def _describe_writer(writer: Writer, may_read: MayRead) -> dict[str, Any] | None:
+    if not may_read(writer.dag_id):
+        return None
+    return {name: one_line(each) if isinstance(each, str) else each for name, each in asdict(writer).items()}
+
+
+def _describe_history(history: Mapping[int, DesiredState], may_read: MayRead) -> list[dict[str, Any]]:
+    """The newest generations, newest first."""
+    newest = sorted(history.items(), reverse=True)[:_HISTORY]
+    described = []
+    for generation, desired in newest:
+        canary = desired.canary
+        is_of_canary = canary is not None and canary.assignment.generation == generation
+        assignment = canary.assignment if canary is not None and is_of_canary else desired.stable
+        described.append(
+            {
+                **_describe_assignment(assignment),
+                "generation": generation,
+                "is_canary": is_of_canary,
+                "written_at": one_line(desired.written_at),
+                "written_by": _describe_writer(desired.written_by, may_read),
+            }
+        )
+    return described
+
+
+def _describe_report(evidence: Evidence | None) -> dict[str, Any] | None:
+    if evidence is None:
+        return None
+    if not isinstance(evidence.report, NodeReport):
+        return {"problem": one_line(str(evidence.report))}
+    report = evidence.report
+    return {
+        "status": report.status,
+        "generation": report.generation,
+        "state": report.state,
+        "run_id": one_line(report.run_id),
+        "started_at": one_line(report.started_at),
+        "finished_at": one_line(report.finished_at) if report.finished_at else None,
+        "updated_resources": report.updated_resources,
+        "source": one_line(report.source),
+        "client": one_line(report.client),
+        "error": report.error
+        and {
+            "class": one_line(report.error.kind),
+            "message": many_lines(report.error.message),
+            "resource": one_line(report.error.resource),
+        },
+    }
+
+
+def _explain_worst(state: TierState, *, now: datetime) -> list[dict[str, Any]]:
+    """The nodes to look at first, explained; a rollout that goes its way has none."""
+    worst = []
+    for standing in _WORST_FIRST[:5]:
+        worst += [node for node, cell in state.cells.items() if cell.standing is standing]
+    explained = [_explain(state, node, now=now) for node in worst[:_EXPLAINED]]
+    return [{"node": each.node, "standing": each.standing, "text": each.text} for each in explained]
+
+
+def _explain(state: TierState, node: str, *, now: datetime) -> NodeExplanation:
+    snapshot = state.snapshot
+    member = snapshot.members[node]
+    if isinstance(snapshot.desired, DesiredState):
+        return explain_node(member, snapshot.desired, snapshot.evidence.get(node), now=now)
+    alone = replace(snapshot, members={node: member})
+    return explain_tier(state.environment, state.tier, alone, now=now).nodes[node]
+
+
+def _declared_at(state: TierState) -> str | None:
+    """When the newest generation that is assigned now was first written: where the curve begins."""
+    desired = state.snapshot.desired
+    if not isinstance(desired, DesiredState):
+        return None
+    first = state.history.get(max(desired.generations), desired)
+    return one_line(first.written_at)
+
+
+def _shown(value: Scalar) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case _:
+            return str(value)
+
+
+def _short(text: str) -> str:
+    line = one_line(text[: 2 * _VALUE_LENGTH])
+    return line if len(line) <= _VALUE_LENGTH else f"{line[:_VALUE_LENGTH]}…"
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

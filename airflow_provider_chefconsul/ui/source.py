@@ -1,0 +1,88 @@
+"""What the board follows in Consul: a tier, and an environment's lease and tiers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+
+from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers, read_lease
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.rollout.lease import Holder, Lease
+from airflow_provider_chefconsul.rollout.membership import ServiceMembers
+from airflow_provider_chefconsul.ui.tier_state import TierState, next_state
+
+PATIENCE = timedelta(seconds=1)  # then viewers are told that Consul is away
+_SHORTEST_PAUSE = 0.1  # seconds between two states of a tier; more would be faster than anybody sees
+_LIST_TIERS_EVERY = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentState:
+    """Who holds an environment, and which tiers it has."""
+
+    lease: Lease | MalformedDocument | None
+    tiers: tuple[str, ...]
+
+
+async def watch_tier(connection_id: str, environment: str, tier: str) -> AsyncGenerator[TierState]:
+    """A tier's state now and after each change: one watch, and a look at the history after each write."""
+    async with (
+        ConsulHook(connection_id).open_view(patience=PATIENCE) as view,
+        aclosing(view.watch(environment, tier, ServiceMembers(tier))) as snapshots,
+    ):
+        state: TierState | None = None
+        async for snapshot in snapshots:
+            if state is not None and state.snapshot.desired == snapshot.desired:
+                history = state.history
+            else:
+                history = await view.history(environment, tier)
+            state = next_state(environment, tier, snapshot, history, state)
+            yield state
+            await asyncio.sleep(_SHORTEST_PAUSE)
+
+
+async def watch_environment(connection_id: str, environment: str) -> AsyncGenerator[EnvironmentState]:
+    """An environment's lease and tiers, now and after each change."""
+    async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
+        state: EnvironmentState | None = None
+        index = 0
+        while True:
+            found = EnvironmentState(await read_lease(view, environment), tuple(await list_tiers(view, environment)))
+            if found != state:
+                state = found
+                yield state
+            index, _ = await view.client.look(view.keys.lease(environment), index=index, wait=_LIST_TIERS_EVERY)
+
+
+async def read_tier(connection_id: str, environment: str, tier: str) -> TierState:
+    """A tier's state now, without its history."""
+    async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
+        return next_state(environment, tier, await view.snapshot(environment, tier, ServiceMembers(tier)), {})
+
+
+async def read_environments(connection_id: str) -> dict[str, list[str]]:
+    """The tiers of each environment."""
+    async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
+        return {environment: await list_tiers(view, environment) for environment in await list_environments(view)}
+
+
+async def find_environments(connection_id: str, run: Holder) -> list[str]:
+    """The environments that a Dag run holds, or wrote a generation of which the history still knows."""
+    async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
+        return [each for each in await list_environments(view) if await _is_of_run(view, each, run)]
+
+
+async def _is_of_run(view: SharedView, environment: str, run: Holder) -> bool:
+    lease = await read_lease(view, environment)
+    if isinstance(lease, Lease) and lease.holder == run:
+        return True
+    for tier in await list_tiers(view, environment):
+        history = await view.history(environment, tier)
+        if any(Holder.of(desired.written_by) == run for desired in history.values()):
+            return True
+    return False

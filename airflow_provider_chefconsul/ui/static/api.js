@@ -1,0 +1,53 @@
+// Where the page's data is. Addresses are relative, so that Airflow may live below any path.
+
+const asked = new URLSearchParams(location.search);
+
+export const connection = asked.get("connection") || "consul_default";
+export const dagId = asked.get("dag_id") || "";
+export const runId = asked.get("run_id") || "";
+export const askedEnvironment = asked.get("environment") || "";
+
+function address(path, parameters = []) {
+  const query = new URLSearchParams(parameters);
+  if (dagId) query.set("dag_id", dagId);
+  const steps = ["connections", connection, ...path].map(encodeURIComponent).join("/");
+  return `api/${steps}?${query}`;
+}
+
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function get(path, parameters) {
+  const response = await fetch(address(path, parameters), { headers: { Accept: "application/json" } });
+  if (response.ok) return response.json();
+  const body = await response.json().catch(() => ({}));
+  throw new Refused(response.status, explain(response.status, typeof body.detail === "string" ? body.detail : ""));
+}
+
+export function fetchEnvironments() {
+  return get(["environments"], runId ? [["run_id", runId]] : []);
+}
+
+export function fetchNode(environment, tier, node) {
+  return get(["environments", environment, "tiers", tier, "nodes", node]);
+}
+
+export function eventsAddress(environment, tiers) {
+  return address(
+    ["environments", environment, "events"],
+    tiers.map((tier) => ["tier", tier]),
+  );
+}
+
+function explain(status, detail) {
+  if (status === 401) return "You are not signed in to Airflow, or your session has ended. Sign in and reload this page.";
+  if (status === 403) {
+    const dag = dagId ? `the Dag ${dagId}` : "Dags";
+    return `You may not see this. It takes the permissions to read the connection ${connection} and ${dag}.`;
+  }
+  return detail || `Airflow answered with status ${status}.`;
+}

@@ -1,0 +1,25 @@
+// An assignment as people read it: generation, state, values; and who wrote it.
+
+import { element } from "./element.js";
+
+export function assignmentBox(kind, assignment) {
+  return element(
+    "p",
+    { class: `assignment ${kind}` },
+    element("span", { class: "kind" }, kind),
+    element("span", { class: "generation" }, `generation ${assignment.generation}`),
+    element("strong", {}, assignment.state),
+    ...valueChips(assignment),
+  );
+}
+
+export function valueChips({ values, values_left_out: leftOut }) {
+  const chips = values.map(([name, value]) => element("span", { class: "value" }, `${name}=${value}`));
+  return leftOut ? [...chips, element("span", { class: "quiet" }, `and ${leftOut} more`)] : chips;
+}
+
+export function writerText(writer) {
+  if (!writer) return "by a Dag run that you may not see";
+  const mapped = writer.map_index >= 0 ? `[${writer.map_index}]` : "";
+  return `by ${writer.dag_id}, ${writer.run_id}, ${writer.task_id}${mapped}`;
+}

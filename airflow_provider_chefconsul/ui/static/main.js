@@ -1,0 +1,193 @@
+// The page: chooses an environment, follows it live, and hands what comes to the cards.
+
+import { Announcer } from "./announcer.js";
+import { askedEnvironment, connection, dagId, eventsAddress, fetchEnvironments, fetchNode, runId } from "./api.js";
+import { element } from "./element.js";
+import { leaseText } from "./lease.js";
+import { NodePanel } from "./node_panel.js";
+import { STANDINGS } from "./standing.js";
+import { Stream } from "./stream.js";
+import { followTheme } from "./theme.js";
+import { TierCard } from "./tier_card.js";
+
+const SHOWN_AT_FIRST = 8; // tiers
+const MOST_SHOWN = 16; // as many as the server sends at once
+const AGAIN = 2000; // milliseconds
+
+const byId = (id) => document.getElementById(id);
+const announcer = new Announcer(byId("announcer"));
+const panel = new NodePanel(byId("panel"), (tier, node) => fetchNode(environment, tier, node), leavePanel);
+const stream = new Stream({
+  environment: showEnvironment,
+  tier: (fields) => showTier(fields, true),
+  nodes: (fields) => showTier(fields, false),
+  unavailable: ({ message }) => showTrouble(`Consul is not available: ${message}. Trying again; what is shown may be old.`),
+  available: () => showTrouble(""),
+  refused: () => load(),
+  lost: () => showTrouble("Airflow does not answer. Trying again; what is shown may be old."),
+});
+const cards = new Map();
+let environment = "";
+let tiers = [];
+let shown = [];
+let lastChange = performance.now();
+
+followTheme();
+drawLegend();
+byId("connection").textContent = `connection ${connection}`;
+load();
+setInterval(() => cards.forEach((card) => card.tick(performance.now() - lastChange)), 1000);
+
+async function load() {
+  try {
+    const found = await fetchEnvironments();
+    showTrouble("");
+    drawEnvironments(found);
+  } catch (error) {
+    showTrouble(error.message);
+    if (error.status === 401 || error.status === 403) forget();
+    if (!environment) setTimeout(load, AGAIN);
+  }
+}
+
+// Nobody who has lost the permission goes on looking at what there was.
+function forget() {
+  stream.close();
+  panel.close();
+  cards.clear();
+  environment = "";
+  byId("tiers").replaceChildren();
+  byId("environments").replaceChildren();
+  byId("lease").textContent = "";
+}
+
+function drawEnvironments({ environments, of_run: ofRun }) {
+  const names = environments.map((each) => each.environment);
+  const preferred = [environment, askedEnvironment, ...ofRun, names[0]].find((name) => names.includes(name));
+  byId("environments").replaceChildren(
+    ...names.map((name) => {
+      const button = element("button", { type: "button", "data-environment": name }, name);
+      if (ofRun.includes(name)) button.append(element("span", { class: "kind" }, "this run"));
+      button.addEventListener("click", () => choose(name, environments));
+      return button;
+    }),
+  );
+  if (askedEnvironment && !names.includes(askedEnvironment)) {
+    showTrouble(`There is no environment ${askedEnvironment} in the Consul of connection ${connection}.`);
+  }
+  if (preferred === undefined) {
+    byId("tiers").replaceChildren(element("p", { class: "quiet" }, "There is no environment yet: a SetDesiredStateOperator writes one."));
+    setTimeout(load, AGAIN);
+    return;
+  }
+  if (dagId && runId && ofRun.length === 0) {
+    byId("lease").textContent = "This Dag run has written nothing that the history still has.";
+  }
+  choose(preferred, environments);
+}
+
+function choose(name, environments) {
+  if (name !== environment) {
+    panel.close();
+    cards.clear();
+    byId("tiers").replaceChildren(element("p", { class: "quiet" }, "Loading…"));
+    environment = name;
+    tiers = [];
+    const query = new URLSearchParams(location.search);
+    query.set("environment", name);
+    history.replaceState(null, "", `?${query}`);
+  }
+  for (const button of byId("environments").children) {
+    button.setAttribute("aria-current", button.dataset.environment === name ? "true" : "false");
+  }
+  setTiers(environments.find((each) => each.environment === name).tiers);
+}
+
+function setTiers(found) {
+  const isNew = JSON.stringify(found) !== JSON.stringify(tiers);
+  if (!isNew && shown.length) return;
+  const isFirst = tiers.length === 0;
+  const added = found.filter((tier) => !tiers.includes(tier));
+  const kept = isFirst ? [] : shown.filter((tier) => found.includes(tier));
+  tiers = found;
+  show([...kept, ...added].slice(0, Math.max(SHOWN_AT_FIRST, kept.length)));
+}
+
+function show(chosen) {
+  shown = tiers.filter((tier) => chosen.includes(tier));
+  drawChoice();
+  for (const [tier, card] of cards) {
+    if (shown.includes(tier)) continue;
+    card.root.remove();
+    cards.delete(tier);
+  }
+  if (shown.length) stream.open(eventsAddress(environment, shown));
+  else stream.close();
+}
+
+function drawChoice() {
+  const box = byId("choice");
+  box.hidden = tiers.length <= SHOWN_AT_FIRST;
+  if (box.hidden) return;
+  const buttons = tiers.map((tier) => {
+    const isShown = shown.includes(tier);
+    const isFull = !isShown && shown.length >= MOST_SHOWN;
+    const button = element("button", { type: "button", "aria-pressed": `${isShown}`, disabled: isFull }, tier);
+    button.addEventListener("click", () => show(isShown ? shown.filter((each) => each !== tier) : [...shown, tier]));
+    return button;
+  });
+  box.replaceChildren(element("span", { class: "quiet" }, `${shown.length} of ${tiers.length} tiers shown, at most ${MOST_SHOWN}:`), ...buttons);
+}
+
+function showEnvironment(fields) {
+  if (fields.environment !== environment) return;
+  byId("lease").replaceChildren(...leaseText(fields.lease));
+  setTiers(fields.tiers);
+}
+
+function showTier(fields, isWhole) {
+  lastChange = performance.now();
+  setLive(true);
+  let card = cards.get(fields.tier);
+  if (!card) {
+    card = new TierCard(fields.tier, byId("hint"), openNode, (words) => announcer.say(fields.tier, `${fields.tier}: ${words}.`));
+    cards.set(fields.tier, card);
+    const ordered = shown.filter((tier) => cards.has(tier)).map((tier) => cards.get(tier).root);
+    byId("tiers").replaceChildren(...ordered);
+  }
+  card.update(fields, isWhole);
+  const open = panel.shown;
+  if (open?.tier === fields.tier && fields.nodes.some(([node]) => node === open.node)) panel.open(open.tier, open.node);
+}
+
+function openNode(tier, node) {
+  cards.forEach((card, name) => card.map.select(name === tier ? node : null));
+  panel.open(tier, node);
+}
+
+function leavePanel(tier, node) {
+  cards.forEach((card) => card.map.select(null));
+  cards.get(tier)?.map.focus(node);
+}
+
+function showTrouble(message) {
+  const box = byId("trouble");
+  if (box.textContent !== message) box.textContent = message;
+  box.hidden = message === "";
+  if (message) setLive(false);
+  else if (cards.size) setLive(true);
+}
+
+function setLive(isLive) {
+  const box = byId("live");
+  box.dataset.live = isLive ? "yes" : "no";
+  box.textContent = isLive ? "live" : "not live";
+}
+
+function drawLegend() {
+  const entries = [...STANDINGS].map(([name, { glyph, words }]) =>
+    element("li", {}, element("span", { class: "swatch", "data-standing": name, "aria-hidden": "true" }, glyph), words),
+  );
+  const ring = element("span", { class: "swatch canary", "data-standing": "unassigned", "aria-hidden": "true" });
+  byId("legend").replaceChildren(...entries, element("li", {}, ring, "canary (framed)"));
+}

@@ -1,0 +1,19 @@
+// Times as people read them. A text that is no time is shown as it is.
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+
+export function clock(text) {
+  const moment = new Date(text);
+  if (Number.isNaN(moment.getTime())) return text;
+  const time = CLOCK.format(moment);
+  return moment.toDateString() === new Date().toDateString() ? time : `${DAY.format(moment)}, ${time}`;
+}
+
+export function span(milliseconds) {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}

@@ -1,0 +1,20 @@
+// The standings, in the legend's order: each has a glyph, so that none is told by colour alone.
+
+export const STANDINGS = new Map([
+  ["converged", { glyph: "✓", words: "converged" }],
+  ["running", { glyph: "▸", words: "running" }],
+  ["rebooting", { glyph: "↻", words: "rebooting" }],
+  ["failed", { glyph: "✕", words: "failed" }],
+  ["absent", { glyph: "○", words: "absent" }],
+  ["not_reported", { glyph: "?", words: "not reported" }],
+  ["old_generation", { glyph: "‹", words: "old generation" }],
+  ["wrong_state", { glyph: "≠", words: "wrong state" }],
+  ["malformed_report", { glyph: "!", words: "malformed report" }],
+  ["unhealthy", { glyph: "△", words: "unhealthy" }],
+]);
+
+const UNASSIGNED = { glyph: "·", words: "nothing assigned" };
+
+export function standingOf(name) {
+  return STANDINGS.get(name) ?? UNASSIGNED;
+}

@@ -1,0 +1,55 @@
+// The live connection: one for a page, none while the page is hidden, and again after whatever broke it.
+
+const AGAIN = 2000; // milliseconds
+
+export class Stream {
+  #source = null;
+  #timer = null;
+  #address = null;
+  #handlers;
+
+  // handlers: environment, tier, nodes, unavailable and available take an event's fields; refused takes nothing and
+  // is called when the server says no, lost when it does not answer.
+  constructor(handlers) {
+    this.#handlers = handlers;
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.#disconnect() : this.#connect()));
+    window.addEventListener("pagehide", () => this.#disconnect());
+  }
+
+  open(address) {
+    this.#address = address;
+    this.#disconnect();
+    if (!document.hidden) this.#connect();
+  }
+
+  close() {
+    this.#address = null;
+    this.#disconnect();
+  }
+
+  #connect() {
+    if (this.#source || !this.#address) return;
+    const source = new EventSource(this.#address);
+    this.#source = source;
+    for (const name of ["environment", "tier", "nodes", "unavailable", "available"]) {
+      source.addEventListener(name, (event) => this.#handlers[name](JSON.parse(event.data)));
+    }
+    let failures = 0;
+    source.addEventListener("open", () => (failures = 0));
+    source.addEventListener("error", () => {
+      if (source.readyState === EventSource.CLOSED) {
+        this.#disconnect();
+        this.#timer = setTimeout(() => this.#connect(), AGAIN);
+        this.#handlers.refused();
+      } else if (++failures > 2) {
+        this.#handlers.lost(); // the server ends each stream after a while, which is no failure
+      }
+    });
+  }
+
+  #disconnect() {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = null;
+  }
+}

@@ -1,0 +1,114 @@
+// One tier: what is assigned, where its nodes stand, its curve and its states.
+
+import { assignmentBox } from "./assignment.js";
+import { Curve } from "./curve.js";
+import { element } from "./element.js";
+import { HeatMap } from "./heat_map.js";
+import { STANDINGS, standingOf } from "./standing.js";
+import { Timeline } from "./timeline.js";
+
+export class TierCard {
+  #onOpen;
+  #onChange;
+  #curve = new Curve();
+  #timeline;
+  #fraction = element("p", { class: "fraction" });
+  #bar = element("div", { class: "bar", "aria-hidden": "true" });
+  #counts = element("ul", { class: "counts" });
+  #assigned = element("div", { class: "assigned" });
+  #notes = element("ul", { class: "notes" });
+  #last = {};
+
+  // hint: where nodes are described; onOpen: asks for one; onChange: takes a sentence when the counts have changed.
+  constructor(tier, hint, onOpen, onChange) {
+    this.#onOpen = onOpen;
+    this.#onChange = onChange;
+    this.map = new HeatMap(tier, hint, onOpen);
+    this.#timeline = new Timeline(tier);
+    this.root = element(
+      "section",
+      { class: "tier", "aria-label": `Tier ${tier}`, "data-tier": tier },
+      element(
+        "div",
+        { class: "where" },
+        element("div", { class: "head" }, element("h2", {}, tier), this.#fraction, this.#bar, this.#counts),
+        this.#assigned,
+      ),
+      this.map.box,
+      this.#notes,
+      this.#curve.root,
+      this.#timeline.root,
+    );
+  }
+
+  update(fields, isWhole) {
+    const { desired } = fields;
+    const assigned = (isCanary) => (isCanary ? desired?.canary : desired?.stable) ?? null;
+    const isOther = (name) => JSON.stringify(fields[name]) !== JSON.stringify(this.#last[name]);
+    this.map.update(fields.nodes, fields.gone, isWhole, assigned);
+    this.root.classList.toggle("wide", this.map.box.dataset.size !== "large");
+    if (isOther("desired")) {
+      this.map.rename();
+      this.#drawAssigned(desired);
+    }
+    if (isOther("counts") || isOther("members")) this.#drawCounts(fields);
+    if (isOther("obstacles") || isOther("explained") || isOther("strangers_count")) this.#drawNotes(fields);
+    this.#curve.draw(fields);
+    this.#timeline.draw(fields.history, desired);
+    this.#last = fields;
+  }
+
+  // The curve goes on while nothing else does.
+  tick(elapsed) {
+    if (this.#last.now) this.#curve.draw({ ...this.#last, now: new Date(Date.parse(this.#last.now) + elapsed).toISOString() });
+  }
+
+  #drawAssigned(desired) {
+    if (!desired) {
+      this.#assigned.replaceChildren();
+      return;
+    }
+    const boxes = [assignmentBox(desired.canary ? "stable" : "assigned", desired.stable)];
+    if (desired.canary) boxes.push(assignmentBox("canary", desired.canary));
+    this.#assigned.replaceChildren(...boxes);
+  }
+
+  #drawCounts({ counts, members }) {
+    const converged = counts.converged ?? 0;
+    this.#fraction.textContent = `${converged} of ${members} converged`;
+    const there = [...STANDINGS.keys()].filter((name) => counts[name]);
+    this.#bar.replaceChildren(
+      ...there.map((name) => {
+        const part = element("span", { "data-standing": name });
+        part.style.flexGrow = counts[name];
+        return part;
+      }),
+    );
+    this.#counts.replaceChildren(
+      ...there.map((name) => {
+        const { glyph, words } = standingOf(name);
+        const button = element("button", { type: "button", title: `Go to the next node that is ${words}` });
+        button.append(element("span", { class: "swatch", "data-standing": name, "aria-hidden": "true" }, glyph), `${counts[name]} ${words}`);
+        button.addEventListener("click", () => this.map.focusNext(name));
+        return element("li", {}, button);
+      }),
+    );
+    const others = there.filter((name) => name !== "converged").map((name) => `${counts[name]} ${standingOf(name).words}`);
+    this.#onChange([`${converged} of ${members} converged`, ...others].join(", "));
+  }
+
+  #drawNotes({ tier, obstacles, explained, strangers, strangers_count: strangersCount }) {
+    const notes = obstacles.map((text) => element("li", { class: "obstacle" }, text));
+    for (const { node, standing, text } of explained) {
+      const button = element("button", { type: "button", class: "node" }, node);
+      button.addEventListener("click", () => this.#onOpen(tier, node));
+      const swatch = element("span", { class: "swatch", "data-standing": standing, "aria-hidden": "true" }, standingOf(standing).glyph);
+      notes.push(element("li", {}, swatch, button, element("span", { class: "text" }, text)));
+    }
+    if (strangersCount) {
+      const names = strangers.join(", ") + (strangersCount > strangers.length ? ", …" : "");
+      notes.push(element("li", { class: "quiet" }, `reported, but no members: ${strangersCount} (${names})`));
+    }
+    this.#notes.replaceChildren(...notes);
+  }
+}

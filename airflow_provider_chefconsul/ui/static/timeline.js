@@ -1,0 +1,39 @@
+// The states of a tier, newest first, as its history has them.
+
+import { valueChips, writerText } from "./assignment.js";
+import { element } from "./element.js";
+import { clock } from "./moment.js";
+
+export class Timeline {
+  #list;
+  #drawn = "";
+
+  constructor(tier) {
+    this.#list = element("ol", { tabindex: "0", "aria-label": `States of ${tier}, newest first` });
+    this.root = element("section", { class: "timeline" }, element("h3", {}, "States"), this.#list);
+  }
+
+  draw(history, desired) {
+    const signature = JSON.stringify([history, desired?.stable.generation, desired?.canary?.generation]);
+    if (signature === this.#drawn) return;
+    this.#drawn = signature;
+    const assigned = new Set([desired?.stable.generation, desired?.canary?.generation]);
+    this.#list.replaceChildren(
+      ...history.map((each) =>
+        element(
+          "li",
+          { class: assigned.has(each.generation) ? "now" : null },
+          element("span", { class: "generation" }, `${each.generation}`),
+          element(
+            "div",
+            {},
+            element("strong", {}, each.state),
+            each.is_canary ? element("span", { class: "kind" }, "canary first") : null,
+            ...valueChips(each),
+            element("p", { class: "quiet" }, `${clock(each.written_at)} ${writerText(each.written_by)}`),
+          ),
+        ),
+      ),
+    );
+  }
+}

@@ -1,0 +1,132 @@
+"""What one viewer is sent: an environment and its tiers as server-sent events, whole at first and then what changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Protocol
+
+from airflow_provider_chefconsul.exceptions import ChefConsulError
+from airflow_provider_chefconsul.rollout.one_line import one_line
+from airflow_provider_chefconsul.ui.document import dag_ids_of, describe_cells, describe_lease, describe_tier
+from airflow_provider_chefconsul.ui.feed import Feed, Hub
+from airflow_provider_chefconsul.ui.source import EnvironmentState, watch_environment, watch_tier
+from airflow_provider_chefconsul.ui.tier_state import Cell, TierState, changed_cells
+
+# The page connects again then. So an API server that stops is not held up by those who look at it, and who has lost a
+# permission sees nothing new from then on.
+LONGEST_STREAM = 50.0  # seconds
+_KEEP_ALIVE = 10.0  # seconds
+_RETRY = 200  # milliseconds
+
+
+class Reader(Protocol):
+    """Whose names of Dag runs may be shown."""
+
+    async def learn(self, dag_ids: set[str]) -> None:
+        """Find out about Dags."""
+
+    def may_read(self, dag_id: str) -> bool:
+        """Whether a Dag's names may be shown."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What a viewer has of a tier."""
+
+    state: TierState | None = None
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+
+
+async def stream(
+    hub: Hub,
+    viewer: Reader,
+    connection_id: str,
+    environment: str,
+    tiers: Sequence[str],
+    *,
+    seconds: float = LONGEST_STREAM,
+) -> AsyncGenerator[str]:
+    """Server-sent events: ``environment``, ``tier`` (whole), ``nodes`` (what changed), ``unavailable``."""
+    wake = asyncio.Event()
+    end = asyncio.get_running_loop().time() + seconds
+    yield f"retry: {_RETRY}\n\n"
+    with ExitStack() as stack:
+        whole = stack.enter_context(
+            hub.follow((connection_id, environment), partial(watch_environment, connection_id, environment), wake)
+        )
+        feeds = {
+            tier: stack.enter_context(
+                hub.follow(
+                    (connection_id, environment, tier), partial(watch_tier, connection_id, environment, tier), wake
+                )
+            )
+            for tier in tiers
+        }
+        teller = _Teller(viewer, environment)
+        while (left := end - asyncio.get_running_loop().time()) > 0:
+            wake.clear()
+            for event in [event async for event in teller.tell(whole, feeds)]:
+                yield event
+            try:
+                async with asyncio.timeout(min(left, _KEEP_ALIVE)):
+                    await wake.wait()
+            except TimeoutError:
+                yield ": still here\n\n"
+
+
+class _Teller:
+    """What a viewer has been told, and what there is to tell."""
+
+    def __init__(self, viewer: Reader, environment: str) -> None:
+        self._viewer = viewer
+        self._environment = environment
+        self._environment_state: EnvironmentState | None = None
+        self._sent: dict[str, _Sent] = {}
+        self._trouble: ChefConsulError | None = None
+
+    async def tell(self, whole: Feed[EnvironmentState], feeds: Mapping[str, Feed[TierState]]) -> AsyncGenerator[str]:
+        """The events that are due."""
+        everything: list[Feed[Any]] = [whole, *feeds.values()]
+        for feed in everything:
+            feed.check()
+        trouble = next((feed.trouble for feed in everything if feed.trouble), None)
+        if trouble is not self._trouble:
+            self._trouble = trouble
+            if trouble is not None:
+                yield _event("unavailable", {"message": one_line(str(trouble))})
+            else:
+                yield _event("available", {})
+        if whole.latest is not None and whole.latest != self._environment_state:
+            self._environment_state = whole.latest
+            yield _event("environment", await self._describe_environment(whole.latest))
+        for tier, feed in feeds.items():
+            sent = self._sent.setdefault(tier, _Sent())
+            if feed.latest is not None and feed.latest is not sent.state:
+                yield await self._describe_tier(sent, feed.latest)
+
+    async def _describe_environment(self, state: EnvironmentState) -> dict[str, Any]:
+        await self._viewer.learn(dag_ids_of(None, state.lease))
+        return {
+            "environment": self._environment,
+            "tiers": list(state.tiers),
+            "lease": describe_lease(state.lease, self._viewer.may_read),
+        }
+
+    async def _describe_tier(self, sent: _Sent, state: TierState) -> str:
+        await self._viewer.learn(dag_ids_of(state, None))
+        fields = describe_tier(state, self._viewer.may_read, now=datetime.now(UTC))
+        is_first = sent.state is None
+        changed, gone = changed_cells(sent.cells, state.cells)
+        sent.state, sent.cells = state, state.cells
+        fields |= {"nodes": describe_cells(changed), "gone": gone}
+        return _event("tier" if is_first else "nodes", fields)
+
+
+def _event(name: str, fields: Mapping[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(fields, separators=(',', ':'))}\n\n"

@@ -1,0 +1,1 @@
+"""What can be checked of docker-compose.yml and its images without a container engine."""

@@ -1,0 +1,121 @@
+"""A node of docker-compose.yml: its scripts, on a real Consul, with the simulated client or a real Chef."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import consul
+import httpx
+import pytest
+
+from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
+from airflow_provider_chefconsul.rollout.report import NodeReport, Status
+from demo.chef_client import find_chef
+from demo.cluster import ConsulCluster
+from tests.compose.container import SCRIPTS, NodeContainer
+from tests.factory import make_assignment, make_desired
+from tests.raw_keys import RawKeys
+
+PATIENCE = 60.0  # how long a test waits for what must come; no test asserts how long it took
+
+SIMULATED = f"""#!/bin/sh
+echo "$@" >>"$NODE_HOME/arguments"
+exec {sys.executable} -m airflow_provider_chefconsul.simulator.client --node "$NODE_NAME" --tier "$NODE_TIER" \\
+    --environment "$NODE_ENVIRONMENT" --consul "http://$CONSUL_HTTP_ADDR" --state-dir "$NODE_HOME/state" --seconds 0
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    """A Consul whose gossip key is known, and nodes for it."""
+
+    cluster: ConsulCluster
+    keys: RawKeys
+    make: Callable[..., NodeContainer]
+
+    def declare(self, generation: int, release: str) -> None:
+        """Tier web is to converge on a release."""
+        stable = make_assignment(generation, values={"release": release})
+        self.keys["demo/web/desired"] = make_desired(generation, stable=stable).to_json()
+
+    def has_succeeded(self, generation: int) -> bool:
+        """Whether web-1 reports success for a generation."""
+        key = "demo/web/nodes/web-1"
+        report = NodeReport.from_json(key, self.keys[key]) if key in self.keys else None
+        return report is not None and (report.generation, report.status) == (generation, Status.SUCCEEDED)
+
+
+@pytest.fixture
+def world(make_cluster: Callable[..., ConsulCluster], tmp_path: Path) -> World:
+    """A cluster of the test's own."""
+    key = base64.b64encode(os.urandom(32)).decode()
+    cluster = make_cluster(extra_config={"encrypt": key}, fast_failure_detection=True)
+    keys = RawKeys(consul.Consul(host="127.0.0.1", port=cluster.http_port), DEFAULT_ROOT)
+
+    def make(**programs: Path) -> NodeContainer:
+        return NodeContainer("web-1", "web", tmp_path / "web-1", cluster=cluster, key=key, **programs)
+
+    return World(cluster, keys, make)
+
+
+def until(has_come: Callable[[], object], log: Path) -> None:
+    """Wait for it, or fail with the end of the container's log."""
+    deadline = time.monotonic() + PATIENCE
+    while not has_come():
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.1)
+
+
+def test_node_follows_its_tier(world: World, tmp_path: Path):
+    """It joins as a member of its tier, converges when the state is declared, and again when it changes."""
+    client = tmp_path / "simulated-client"
+    client.write_text(SIMULATED)
+    client.chmod(0o755)
+    ruby = shutil.which("ruby")
+    assert ruby is not None, "no ruby: `make packages` installs it"
+    container = world.make(client=client, ruby=Path(ruby))
+    with container:
+        for generation in (1, 2):
+            world.declare(generation, f"2.{generation}.0")
+            until(partial(world.has_succeeded, generation), container.log)
+        services = httpx.get(f"{world.cluster.server.url}/v1/catalog/service/web", trust_env=False).json()
+        assert [(each["Node"], each["NodeMeta"]["tier"]) for each in services] == [("web-1", "web")]
+    home = tmp_path / "web-1"
+    arguments = (home / "arguments").read_text().splitlines()[0].split()
+    assert [word for word in arguments if word.startswith("/") and not Path(word).exists()] == []
+    assert (home / "agent").stat().st_mode & 0o077 == 0, "the gossip key is in there"
+
+
+def test_node_converges_with_chef_and_again_after_a_restart(world: World, tmp_path: Path):
+    """With a real Chef it serves the release. What it ran is gone with the container, and back after the next start."""
+    chef = find_chef(tmp_path)
+    if chef is None:
+        pytest.skip("no chef-client on the PATH: converge tests were not run")
+    container = world.make(client=chef.program, ruby=chef.ruby)
+    image = sorted(SCRIPTS.iterdir())
+
+    def serves() -> str | None:
+        try:
+            return httpx.get(f"http://127.0.0.1:{container.shop_port}/", trust_env=False).text
+        except httpx.TransportError:
+            return None
+
+    with container:
+        world.declare(1, "2.4.0")
+        until(lambda: serves() == "web serves release 2.4.0\n", container.log)
+        until(partial(world.has_succeeded, 1), container.log)
+    assert serves() is None
+    with container:  # the report says succeeded, so the agent's watch runs nothing
+        until(lambda: serves() == "web serves release 2.4.0\n", container.log)
+    world.declare(2, "2.5.0")
+    with container:
+        until(lambda: serves() == "web serves release 2.5.0\n", container.log)
+    assert sorted(SCRIPTS.iterdir()) == image, "what Chef writes belongs into the node's volume"

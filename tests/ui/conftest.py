@@ -1,0 +1,64 @@
+"""What the tests of the board share: a played environment, a hub, and Airflow's API with the board mounted."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.ui.feed import Hub
+from demo.scene import Scene
+from tests.ui.viewers import until_idle
+
+
+@pytest.fixture
+async def scene(cluster: Any, consul_root: str, consul_kv: Any, members: Callable[..., None]) -> AsyncIterator[Scene]:
+    """demo/web with three nodes that have converged."""
+    members("web-1", "web-2", "web-3")
+    async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port, root=consul_root)) as client:
+        scene = Scene(SharedView(client), "demo")
+        await scene.declare("web", "converged", release="2.4.0")
+        await scene.report("web", "web-1", "web-2", "web-3")
+        yield scene
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[Hub]:
+    """A hub that has nothing left open at the end."""
+    hub = Hub()
+    yield hub
+    await until_idle(hub)
+
+
+@pytest.fixture(scope="session")
+def api(airflow_database: None) -> Any:
+    """Airflow's API server, as an app, with the plugin that the entry point names."""
+    from airflow.api_fastapi.app import create_app
+
+    with warnings.catch_warnings():  # those of Airflow's own routes are not ours
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", module="airflow_provider_chefconsul")
+        return create_app(apps="core")
+
+
+@pytest.fixture
+async def visit(api: Any) -> AsyncIterator[Callable[..., Any]]:
+    """Ask for a path of the board as somebody with a role, or as nobody."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://airflow.test") as client:
+
+        async def visit(path: str, role: str | None = "op", method: str = "GET", **headers: str) -> httpx.Response:
+            if role is not None:
+                token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=role, role=role))
+                headers["Authorization"] = f"Bearer {token}"
+            return await client.request(method, f"/chefconsul/{path}", headers=headers)
+
+        yield visit

@@ -1,0 +1,253 @@
+"""The board in Chromium, inside of a real Airflow: what people see of a rollout, and what hostile input does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_chefconsul.rollout.report import MESSAGE_LIMIT, RunError, Status
+from airflow_provider_chefconsul.rollout.wave import Wave
+from demo.scene import Scene
+from tests.factory import make_lease
+from tests.ui.browser import Board, look
+
+pytestmark = pytest.mark.xdist_group("airflow_standalone")  # one Airflow for all of them
+
+FULL = RunError("Errno::ENOSPC", "No space left on device", "file[/srv/web/index.html]")
+
+CONTRASTS = (Path(__file__).parent / "contrasts.js").read_text()
+
+
+async def test_the_board_follows_a_rollout(board: Board, consul_kv):
+    """From the declaration of a canary over runs and a failure to the end, without a reload."""
+    page, scene = board.page, board.scene
+    await board.open()
+    await page.get_by_text("8 of 8 converged", exact=True).wait_for()
+    consul_kv["demo/_lease"] = make_lease(holder=make_lease().holder.of(scene.writer)).to_json()
+    await page.get_by_text("Lease held by Dag shop_rollout").wait_for()
+    await scene.declare("web", "converged", canary=Wave(("web-3", "web-4")), release="2.5.0")
+    await board.until_standing("web-3", "old_generation")
+    assert await page.locator(".cell.canary").evaluate_all("all => all.map((each) => each.dataset.node)") == [
+        "web-3",
+        "web-4",
+    ]
+    assert await page.locator(".assignment.canary .value").inner_text() == "release=2.5.0"
+    await scene.report("web", "web-3", status=Status.RUNNING, finished_at=None)
+    await board.until_standing("web-3", "running")
+    await scene.fail("web", "web-3", error=FULL)
+    await board.until_standing("web-3", "failed")
+    await page.locator(".notes").get_by_text("failed converging generation 2").wait_for()
+    await scene.report("web", "web-3", "web-4")
+    await scene.declare("web", "converged", release="2.5.0")
+    await scene.report("web", *[f"web-{number}" for number in range(1, 9)])
+    await page.get_by_text("8 of 8 converged", exact=True).wait_for()
+    assert await page.locator(".notes li").count() == 0
+    assert await page.locator(".timeline li").first.inner_text() != ""
+    assert await page.locator(".curve svg").get_attribute("aria-label") is not None
+    announced = page.locator("#announcer").get_by_text("web: 8 of 8 converged")
+    await announced.wait_for(state="attached")
+    assert await page.locator("#live").inner_text() == "live"
+    assert board.errors == []
+
+
+async def test_a_failed_node_explains_itself(board: Board):
+    """A click says what failed, when, and who can act; the panel follows the node, and Escape leads back."""
+    page = board.page
+    await board.scene.fail("web", "web-2", error=FULL)
+    await board.open()
+    await board.cell("web-2").click()
+    panel = page.locator("#panel")
+    await panel.get_by_text("failed converging generation 1").wait_for()
+    text = await panel.inner_text()
+    assert "What to do: mend it, then run chef-client on it" in text
+    assert "Errno::ENOSPC" in text
+    assert "in file[/srv/web/index.html]" in text
+    assert "No space left on device" in await panel.locator("pre").inner_text()
+    await board.scene.report("web", "web-2")
+    await panel.get_by_text("converged on generation 1").wait_for()
+    await panel.press("Escape")
+    await panel.wait_for(state="hidden")
+    assert await page.evaluate("document.activeElement.dataset.node") == "web-2"
+    assert board.errors == []
+
+
+async def test_a_hostile_report_does_nothing(board: Board):
+    """Markup, control characters and 2,000 characters are text, and stay in their place."""
+    page = board.page
+    attack = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
+    message = (f"{attack}\x1b[2J\u202egnp.exe\x00" + "A" * MESSAGE_LIMIT)[:MESSAGE_LIMIT]
+    hostile = RunError(attack, message, attack)
+    await board.scene.fail("web", "web-2", error=hostile, run_id=attack, client=attack, source=attack)
+    await board.scene.declare("web", "converged", evil=attack)
+    await board.scene.fail("web", "web-2", error=hostile, run_id=attack, client=attack, source=attack)
+    await board.open()
+    await board.until_standing("web-2", "failed")
+    await board.cell("web-2").click()
+    shown = await page.locator("#panel pre").inner_text()
+    assert shown.startswith(attack)
+    assert "\\x1b[2J\\u202egnp.exe\\x00AAAA" in shown
+    assert len(shown) > MESSAGE_LIMIT
+    await page.locator(".notes").get_by_text(attack, exact=False).wait_for()
+    assert await page.locator("img, body script, iframe, object").count() == 0
+    assert await page.evaluate("window.harmed") is None
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert all(address.startswith(f"{board.address}/chefconsul/") for address in board.requests)
+    assert board.errors == []
+
+
+async def test_nothing_of_a_spoilt_view_is_trusted(board: Board, consul_kv):
+    """A report and a desired state that are no documents are told; the other tiers go on."""
+    page = board.page
+    consul_kv["demo/web/nodes/web-1"] = "<b>no</b>"
+    consul_kv["demo/db/desired"] = "<b>no</b>"
+    await board.open()
+    await board.until_standing("web-1", "malformed_report")
+    await page.locator('[data-tier="db"] .obstacle').get_by_text("not JSON").wait_for()
+    await page.get_by_text("7 of 8 converged", exact=True).wait_for()
+    assert await page.locator("main b").count() == 0
+
+
+@pytest.mark.parametrize("user", ["vera", None], ids=["viewer", "nobody"])
+async def test_who_may_not_see_gets_nothing(board: Board, airflow, user):
+    """The page says why, and holds no data; neither do the answers."""
+    page = board.page
+    await board.become(airflow.token_of(user) if user else None)
+    answers = []
+    page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 Playwright marks what it calls
+    await board.open()
+    words = "You may not see this" if user else "You are not signed in to Airflow"
+    await page.get_by_role("alert").get_by_text(words).wait_for()
+    assert await page.locator(".cell, .tier").count() == 0
+    told = [await answer.text() for answer in answers if "/api/" in answer.url]
+    assert told
+    assert set(told) == ({'{"detail":"Forbidden"}'} if user else {'{"detail":"Not authenticated"}'})
+
+
+async def test_who_loses_the_permission_loses_the_page(board: Board, airflow):
+    """When the stream has ended and the page comes again, it is refused and forgets what it showed."""
+    page = board.page
+    await board.open()
+    await board.until_standing("web-1", "converged")
+    await board.become(airflow.token_of("vera"))
+    # Hiding the page and showing it again connects anew, as the end of a stream does.
+    await page.evaluate(
+        "() => { Object.defineProperty(document, 'hidden', { value: true, configurable: true });"
+        "document.dispatchEvent(new Event('visibilitychange')); delete document.hidden;"
+        "document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    await page.get_by_role("alert").get_by_text("You may not see this").wait_for()
+    assert await page.locator(".cell, .tier").count() == 0
+
+
+async def test_the_board_can_be_used_by_keyboard(board: Board):
+    """One tab stop for all nodes, arrows among them, Enter to open; each has a name that says where it stands."""
+    page = board.page
+    await board.scene.fail("web", "web-6", error=FULL)
+    await board.open()
+    await board.until_standing("web-6", "failed")
+    assert await page.locator('.cell[tabindex="0"]').count() == 1
+    for _ in range(20):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("document.activeElement.classList.contains('cell')"):
+            break
+
+    async def current():
+        return await page.evaluate("document.activeElement.dataset.node")
+
+    assert await current() == "web-1"
+    columns = await page.evaluate(
+        "getComputedStyle(document.querySelector('.cells')).gridTemplateColumns.split(' ').length"
+    )
+    assert 1 < columns < 8
+    for key, node in [
+        ("ArrowLeft", 1), ("ArrowRight", 2), ("ArrowDown", 2 + columns), ("ArrowUp", 2), ("End", 8), ("Home", 1),
+    ]:  # fmt: skip
+        await page.keyboard.press(key)
+        assert await current() == f"web-{min(node, 8)}", key
+    await page.get_by_role("button", name="1 failed").focus()
+    await page.keyboard.press("Enter")
+    assert await current() == "web-6"
+    option = page.get_by_role(
+        "option", name="web-6: failed, assigned generation 1 converged, reports failed generation 1"
+    )
+    await page.keyboard.press("Enter")
+    panel = page.get_by_role("complementary", name="Node")
+    await panel.get_by_text("failed converging").wait_for()
+    assert await option.get_attribute("aria-selected") == "true"
+    await page.keyboard.press("Escape")
+    assert await current() == "web-6"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_text_can_be_read(board: Board, scheme):
+    """A contrast of 4.5 at least in both themes, of the cells, too; and no two standings have one glyph."""
+    page = board.page
+    await page.emulate_media(color_scheme=scheme)
+    await board.scene.fail("web", "web-2", error=FULL)
+    await board.scene.declare("web", "converged", canary=Wave(("web-3",)), release="2.5.0")
+    await board.scene.declare("db", "off")
+    await board.open()
+    await board.until_standing("web-2", "failed")
+    await board.cell("web-2").click()
+    await page.locator("#panel pre").wait_for()
+    contrasts = await page.evaluate(CONTRASTS)
+    assert len(contrasts) > 40
+    assert [each for each in contrasts if each[1] < 4.5] == []
+    glyphs = await page.locator("#legend .swatch:not(.canary)").all_inner_texts()
+    assert len(set(glyphs)) == len(glyphs) == 10
+    background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(246, 247, 249)") == (scheme == "light")
+
+
+async def test_a_consul_that_is_away_is_told_and_comes_back(browser, airflow, make_cluster):
+    """The page says so, keeps what it showed, and goes on by itself."""
+    cluster = make_cluster()
+    async with look(browser, airflow, cluster.http_port, "chefconsul") as board:
+        await board.scene.add_nodes("web", ["web-1"])
+        await board.scene.declare("web", "converged", release="2.4.0")
+        await board.open()
+        await board.until_standing("web-1", "not_reported")
+        cluster.server.kill()
+        await board.page.get_by_role("alert").get_by_text("Consul is not available").wait_for()
+        assert await board.page.locator("#live").inner_text() == "not live"
+        assert await board.cell("web-1").count() == 1
+        cluster.server.start()
+        cluster.wait_until_ready()
+        await board.scene.report("web", "web-1")
+        await board.until_standing("web-1", "converged")
+        await board.page.get_by_role("alert").wait_for(state="hidden")
+
+
+async def test_an_unknown_environment_is_told(board: Board):
+    """And what there is, is shown."""
+    await board.open(environment="nowhere")
+    await board.page.get_by_role("alert").get_by_text("There is no environment nowhere").wait_for()
+    await board.until_standing("web-1", "converged")
+
+
+async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, consul_kv, consul_root, members):
+    """Inside of Airflow, in its theme: the run's view shows the environment that it wrote, and follows it."""
+    airflow.add_connection(
+        "consul_default", conn_type="consul", host="127.0.0.1", port=cluster.http_port,
+        extra=json.dumps({"prefix": consul_root}),
+    )  # fmt: skip
+    members("web-1", "web-2")
+    run_id = airflow.trigger("board_rollout", {"release": "3.1.0"})
+    async with look(browser, airflow, cluster.http_port, consul_root, "shop", color_scheme="light") as board:
+        page = board.page
+        await Scene(board.scene.view, "another").declare("web", "off")  # the first in the list
+        while "shop/web/desired" not in consul_kv:
+            await page.wait_for_timeout(100)
+        await page.add_init_script("localStorage.setItem('theme', 'dark')")
+        await page.goto(f"{board.address}/dags/board_rollout/runs/{run_id}/plugin/rollout-board-of-run")
+        frame = page.frame_locator("iframe")
+        await frame.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
+        await frame.locator(".timeline").get_by_text("by board_rollout").wait_for()
+        await board.scene.report("web", "web-1", "web-2")
+        await frame.get_by_text("2 of 2 converged", exact=True).wait_for()
+        assert await frame.locator(".value").first.inner_text() == "release=3.1.0"
+        assert await frame.locator("html").get_attribute("data-theme") == "dark"
+        await page.goto(f"{board.address}/plugin/rollout-board")
+        await page.frame_locator("iframe").locator('[data-environment="another"][aria-current="true"]').wait_for()

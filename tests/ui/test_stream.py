@@ -1,0 +1,144 @@
+"""What viewers are sent, against a real Consul: live, shared, and through its outages."""
+
+from __future__ import annotations
+
+from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.rollout.report import RunError, Status
+from airflow_provider_chefconsul.ui.feed import Hub
+from demo.scene import Scene
+from tests.airflow_home import connect
+from tests.factory import make_lease
+from tests.peer import Peer, forward_to
+from tests.ui.viewers import Reader, Viewer, until_idle
+
+
+async def test_first_the_whole_and_then_what_changed(scene, hub, consul_connection):
+    """A report of one node sends that node alone."""
+    async with Viewer(hub, "web") as viewer:
+        whole = await viewer.until("tier")
+        assert [each[:2] for each in whole["nodes"]] == [[f"web-{number}", "converged"] for number in (1, 2, 3)]
+        await scene.fail("web", "web-2", error=RunError("Errno::ENOSPC", "No space left on device"))
+        changed = await viewer.until("nodes")
+    assert [each[:2] for each in changed["nodes"]] == [["web-2", "failed"]]
+    assert changed["counts"] == {"converged": 2, "failed": 1}
+    assert changed["explained"][0]["text"].startswith("failed converging generation 1")
+
+
+async def test_a_rollout_is_followed(scene, hub, consul_connection):
+    """From the declaration over runs to the last report, with the history that grows."""
+    async with Viewer(hub, "web") as viewer:
+        await viewer.until("tier")
+        await scene.declare("web", "converged", release="2.5.0")
+        declared = await viewer.until("nodes", lambda fields: fields["counts"] == {"old_generation": 3})
+        assert [each["generation"] for each in declared["history"]] == [2, 1]
+        assert declared["curve"] == []
+        await scene.report("web", "web-1", status=Status.RUNNING, finished_at=None)
+        await viewer.until("nodes", lambda fields: fields["counts"].get("running") == 1)
+        await scene.report("web", "web-1", "web-2", "web-3")
+        done = await viewer.until("nodes", lambda fields: fields["counts"] == {"converged": 3})
+    assert done["curve"][-1][1] == 3
+
+
+async def test_members_come_and_go(scene, hub, consul_connection, members, plain_consul):
+    """One that joins is a node, one that leaves the catalog is gone."""
+    async with Viewer(hub, "web") as viewer:
+        await viewer.until("tier")
+        members("web-4")
+        joined = await viewer.until("nodes", lambda fields: fields["members"] == 4)
+        assert joined["nodes"] == [["web-4", "not_reported", 0, None, None, None]]
+        plain_consul.catalog.deregister("web-1")
+        left = await viewer.until("nodes", lambda fields: fields["gone"])
+    assert left["gone"] == ["web-1"]
+    assert left["strangers"] == ["web-1"]
+
+
+async def test_a_lease_and_new_tiers_are_told(scene, hub, consul_connection, consul_kv):
+    """Who holds the environment changes what everybody may do."""
+    async with Viewer(hub, "web") as viewer:
+        assert await viewer.until("environment") == {"environment": "demo", "tiers": ["web"], "lease": None}
+        consul_kv["demo/_lease"] = make_lease().to_json()
+        held = await viewer.until("environment", lambda fields: fields["lease"])
+        assert held["lease"]["run_id"] == "manual__1"
+        del consul_kv["demo/_lease"]
+        await viewer.until("environment", lambda fields: fields["lease"] is None)
+        await scene.declare("db", "off")
+        await viewer.until("environment", lambda fields: fields["tiers"] == ["db", "web"])
+
+
+async def test_each_viewer_sees_the_dags_that_it_may(scene, hub, consul_connection, consul_kv):
+    """Two viewers of one feed: to the one, names of Dag runs are withheld."""
+    consul_kv["demo/_lease"] = make_lease().to_json()
+    async with Viewer(hub, "web") as all_seeing, Viewer(hub, "web", reader=Reader("other")) as restricted:
+        assert (await all_seeing.until("environment"))["lease"]["dag_id"] == "shop_rollout"
+        assert (await all_seeing.until("tier"))["desired"]["written_by"]["dag_id"] == "shop_rollout"
+        await restricted.until("tier")
+        if not any(name == "environment" for name, _ in restricted.events):
+            await restricted.until("environment")
+    assert "shop_rollout" not in str(restricted.events)
+    assert "manual__" not in str(restricted.events)
+
+
+async def test_many_viewers_cost_one_watch(scene, hub, monkeypatch, cluster, consul_root):
+    """Counted where Consul is: viewers that come later ask it nothing, and the last one to leave ends the watch."""
+    with Peer(forward_to(cluster.http_port)) as peer:
+        connect(monkeypatch, peer.port, prefix=consul_root)
+
+        def asked(path):
+            return sum(path in request.target for request in peer.requests)
+
+        async with Viewer(hub, "web") as first:
+            await first.until("tier")
+            tree, listing = asked("/demo/web/?"), asked("/health/state/any")
+            others = [Viewer(hub, "web") for _ in range(20)]
+            for each in others:
+                assert len((await each.until("tier"))["nodes"]) == 3
+            assert asked("/demo/web/?") <= tree + 1  # the blocking query that the first one's watch had yet to ask
+            await scene.report("web", "web-1", generation=0)
+            for each in [first, *others]:
+                await each.until("nodes", lambda fields: fields["counts"].get("old_generation") == 1)
+            assert asked("/demo/web/?") <= tree + 3
+            assert asked("/health/state/any") <= listing + 2
+            for each in others:
+                await each.__aexit__()
+            assert not hub.is_idle
+        await until_idle(hub)
+
+
+async def test_an_outage_is_told_and_mended(make_cluster, hub, monkeypatch):
+    """Consul is killed and comes back: viewers are told both, and what was reported after."""
+    cluster = make_cluster()
+    connect(monkeypatch, cluster.http_port)
+    async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port)) as client:
+        scene = Scene(SharedView(client), "demo")
+        await scene.add_nodes("web", ["web-1", "web-2"])
+        await scene.declare("web", "converged", release="2.4.0")
+        async with Viewer(hub, "web") as viewer:
+            await viewer.until("tier")
+            cluster.server.kill()
+            trouble = await viewer.until("unavailable")
+            assert "cannot be reached" in trouble["message"]
+            cluster.server.start()
+            cluster.wait_until_ready()
+            await viewer.until("available")
+            await scene.report("web", "web-1", "web-2")
+            await viewer.until("nodes", lambda fields: fields["counts"] == {"converged": 2})
+
+
+async def test_one_who_comes_during_an_outage_is_told(hub, monkeypatch, free_port):
+    """There is nothing to show yet, but why."""
+    connect(monkeypatch, free_port)
+    async with Viewer(hub, "web") as viewer:
+        assert "cannot be reached" in (await viewer.until("unavailable"))["message"]
+
+
+async def test_a_stream_ends_by_itself(scene, consul_connection):
+    """The page comes again, and its permissions are looked at again."""
+    from airflow_provider_chefconsul.ui.stream import stream
+
+    hub = Hub()
+    chunks = [each async for each in stream(hub, Reader(), "consul_default", "demo", ["web"], seconds=0.5)]
+    assert chunks[0] == "retry: 200\n\n"
+    assert any(each.startswith("event: tier\n") for each in chunks)
+    await until_idle(hub)

@@ -1,0 +1,67 @@
+"""Viewers of a hub's feeds, without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from airflow_provider_chefconsul.ui.feed import Hub
+from airflow_provider_chefconsul.ui.stream import stream
+
+PATIENCE = 60  # seconds that nothing here should need, on however slow a machine
+Event = tuple[str, dict[str, Any]]
+
+
+class Reader:
+    """Somebody who may read these Dags, or all."""
+
+    def __init__(self, *dag_ids: str) -> None:
+        self._dag_ids = dag_ids
+
+    async def learn(self, dag_ids: set[str]) -> None:
+        """Nothing to find out."""
+
+    def may_read(self, dag_id: str) -> bool:
+        """Whether a Dag's names may be shown."""
+        return not self._dag_ids or dag_id in self._dag_ids
+
+
+class Viewer:
+    """One who looks at an environment; use as an async context manager."""
+
+    def __init__(self, hub: Hub, *tiers: str, reader: Reader | None = None, connection: str = "consul_default") -> None:
+        self.events: list[Event] = []
+        self._events = self._read(stream(hub, reader or Reader(), connection, "demo", tiers))
+
+    async def until(self, name: str, holds: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
+        """The next event of that name of which that holds."""
+        async with asyncio.timeout(PATIENCE):
+            async for found, fields in self._events:
+                self.events.append((found, fields))
+                if found == name and holds(fields):
+                    return fields
+        raise AssertionError(f"the stream ended without {name}")
+
+    async def __aenter__(self) -> Viewer:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._events.aclose()
+
+    @staticmethod
+    async def _read(chunks: AsyncGenerator[str]) -> AsyncGenerator[Event]:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                if chunk.startswith("event: "):
+                    name, _, data = chunk.removeprefix("event: ").partition("\ndata: ")
+                    yield name, json.loads(data)
+
+
+async def until_idle(hub: Hub) -> None:
+    """Wait until nobody looks and all sources have ended."""
+    async with asyncio.timeout(PATIENCE):
+        while not hub.is_idle:  # noqa: ASYNC110 nothing tells
+            await asyncio.sleep(0.01)
