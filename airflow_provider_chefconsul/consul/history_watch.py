@@ -19,13 +19,13 @@ async def watch_histories(view: SharedView, environment: str) -> AsyncGenerator[
     """The histories as they are now, and again after each change; unreadable documents are left out.
 
     :raises ConsulUnavailable: Consul stayed away for longer than the client's patience.
+    :raises AccessDenied: the token may not read them; never taken for an environment without tiers.
     """
     prefix = view.keys.all_histories(environment)
     known: dict[str, DesiredState] = {}
     index = 0
     while True:
-        index, names = await view.client.names(prefix, index=index)
-        present = {name for name in names if _is_entry(name.removeprefix(prefix))}
+        index, present = await _list(view, prefix, index)
         known = {name: desired for name, desired in known.items() if name in present}
         gate = asyncio.Semaphore(_READ_AT_ONCE)
         await asyncio.gather(*(_read(view, name, known, gate) for name in sorted(present - known.keys())))
@@ -40,9 +40,15 @@ async def watch_histories(view: SharedView, environment: str) -> AsyncGenerator[
 async def list_declared_tiers(view: SharedView, environment: str, index: int = 0) -> tuple[int, list[str]]:
     """The tiers that were ever declared, and Consul's index; with ``index``, as soon as that may have changed."""
     prefix = view.keys.all_histories(environment)
+    index, present = await _list(view, prefix, index)
+    return index, sorted({name.removeprefix(prefix).partition("/")[0] for name in present})
+
+
+async def _list(view: SharedView, prefix: str, index: int) -> tuple[int, set[str]]:
     index, names = await view.client.names(prefix, index=index)
-    found = {name.removeprefix(prefix).partition("/")[0] for name in names if _is_entry(name.removeprefix(prefix))}
-    return index, sorted(found)
+    if not names:  # a list leaves out what the token may not read; a single key says so
+        await view.client.get(prefix)
+    return index, {name for name in names if _is_entry(name.removeprefix(prefix))}
 
 
 async def _read(view: SharedView, name: str, known: dict[str, DesiredState], gate: asyncio.Semaphore) -> None:

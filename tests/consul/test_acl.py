@@ -9,6 +9,8 @@ import pytest
 
 from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.history_watch import watch_histories
+from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import AccessDenied
 from airflow_provider_chefconsul.rollout.change import Write
@@ -166,6 +168,16 @@ async def test_token_that_may_list_members_finds_none(guarded):
     async with guarded.connect(CATALOG) as client:
         assert await read_members(client, ServiceMembers("nobody")) == {}
         assert await read_members(client, MetaMembers("rack", "nowhere")) == {}
+
+
+async def test_token_that_may_not_read_the_history(guarded):
+    """A watcher does not take it for an environment where nothing was ever declared."""
+    async with guarded.connect('key_prefix "chefconsul/demo/web/" { policy = "read" }') as client:
+        view = SharedView(client)
+        with pytest.raises(AccessDenied):
+            await anext(watch_histories(view, "demo"))
+        with pytest.raises(AccessDenied):
+            await anext(watch_tiers(view, "demo", None, "service"))
 
 
 @pytest.mark.parametrize(
