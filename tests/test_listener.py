@@ -7,8 +7,12 @@ import random
 from typing import Any
 
 import pytest
+from airflow import settings
+from airflow.listeners.listener import get_listener_manager
+from airflow.listeners.types import AssetEvent as ListenerEvent
 from airflow.models.asset import AssetActive, AssetEvent, AssetModel, AssetWatcherModel
 from airflow.models.trigger import Trigger
+from airflow.sdk import Asset
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
 from sqlalchemy import delete, select
@@ -107,6 +111,15 @@ def test_events_of_others_are_left_alone(asset, payload):
             select(AssetStateStoreModel).where(AssetStateStoreModel.asset_id == asset.asset_id)
         ).all()
     assert stored == []
+
+
+@pytest.mark.parametrize("copy", [{"source_task_id": "forward"}, {"extra": {"from_rest_api": True}}, {}])
+def test_a_copied_event_touches_no_session(airflow_database, copy):
+    """A task that passes an event on, and the REST API, write in sessions of their own: ours would stay open."""
+    extra = {"from_trigger": True, "payload": make_payload(9), **copy.get("extra", {})}
+    event = ListenerEvent(Asset("copied"), extra, None, copy.get("source_task_id"), None, None, [], None)
+    get_listener_manager().hook.on_asset_event_emitted(asset_event=event)
+    assert not settings.Session().in_transaction()
 
 
 async def test_kills_lose_and_repeat_nothing(asset, consul_connection, monkeypatch):

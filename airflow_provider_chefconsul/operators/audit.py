@@ -62,6 +62,7 @@ class DriftAuditOperator(BaseOperator):
         """Audit, and fail when there is more drift than may be.
 
         :raises Drifted: names the tiers.
+        :raises AccessDenied: the token may not read all there is; what it may not see would pass as audited.
         """
         found = asyncio.run(self._audit())
         beyond = []
@@ -85,12 +86,14 @@ class DriftAuditOperator(BaseOperator):
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             if self.environment is None:
+                await _require_whole(view, f"{view.keys.root}/")
                 environments = await list_environments(view)
             else:
                 given = [self.environment] if isinstance(self.environment, str) else self.environment
                 environments = [check_name("environment", environment) for environment in given]
             found = {}
             for environment in environments:
+                await _require_whole(view, view.keys.environment(environment))
                 tiers = await list_tiers(view, environment)
                 if not tiers:
                     raise Drifted(f"environment {environment} has no tiers, so there is nothing to audit")
@@ -119,3 +122,8 @@ class DriftAuditOperator(BaseOperator):
             self.log.warning("  %s: %s", node, why)
         if len(drift.drifted) > _LINES:
             self.log.warning("  … and %d nodes more", len(drift.drifted) - _LINES)
+
+
+async def _require_whole(view: SharedView, prefix: str) -> None:
+    """A list leaves out what the token may not read, which would then be taken for audited; a single key says so."""
+    await view.client.get(prefix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
@@ -19,8 +20,14 @@ from airflow_provider_chefconsul.rollout.one_line import one_line
 from airflow_provider_chefconsul.ui.access import ACCESS, ConnectionDep, ViewerDep
 from airflow_provider_chefconsul.ui.document import describe_node
 from airflow_provider_chefconsul.ui.feed import Hub
-from airflow_provider_chefconsul.ui.source import find_early_failure, find_environments, read_environments, read_tier
-from airflow_provider_chefconsul.ui.stream import stream
+from airflow_provider_chefconsul.ui.source import (
+    find_early_failure,
+    find_environments,
+    read_environments,
+    read_tier,
+    read_tiers,
+)
+from airflow_provider_chefconsul.ui.stream import LONGEST_STREAM, stream
 
 _STATIC = FilePath(__file__).parent / "static"
 _MOST_TIERS = 16  # that one page keeps open: two connections to Consul each
@@ -37,11 +44,15 @@ class EventStream(StreamingResponse):
     """Server-sent events, whose generator is closed whenever the viewer goes."""
 
     media_type = "text/event-stream"
+    patience = LONGEST_STREAM + 10.0  # seconds; one who stays connected and takes nothing must not hold a watch open
 
     async def stream_response(self, send: Send) -> None:
         """Send all there is."""
         try:
-            await super().stream_response(send)
+            async with asyncio.timeout(self.patience):
+                await super().stream_response(send)
+        except TimeoutError:
+            return  # the server then closes the connection
         finally:
             await self.body_iterator.aclose()  # type: ignore[attr-defined]
 
@@ -93,7 +104,7 @@ async def events(
     tiers = list(dict.fromkeys(check_name("tier", each) for each in tier))
     if len(tiers) > _MOST_TIERS:
         raise InvalidInput(f"{len(tiers)} tiers are more than the {_MOST_TIERS} that are shown at once")
-    await _require(connection_id, environment)
+    await _require(connection_id, environment, tiers)
     return EventStream(stream(request.app.state.hub, viewer, connection_id, environment, tiers))
 
 
@@ -112,11 +123,18 @@ async def node(request: Request, connection_id: ConnectionDep, environment: str,
     return JSONResponse(found)
 
 
-async def _require(connection_id: str, environment: str) -> None:
-    """Answer with 404 where Consul says that there is no such environment; one that is away says so in the stream."""
+async def _require(connection_id: str, environment: str, tiers: list[str]) -> None:
+    """
+    Answer with 404 where Consul says that there is no such environment or tier; one that is away says so in the stream.
+
+    Each tier that is watched costs two connections to Consul: nobody opens more of them than there are tiers.
+    """
     with suppress(ConsulUnavailable):
-        if environment not in await read_environments(connection_id):
+        found = await read_tiers(connection_id, environment)
+        if not found:
             raise HTTPException(404, f"environment {environment} has no tiers in the Consul of {connection_id}")
+        if unknown := [tier for tier in tiers if tier not in found]:
+            raise HTTPException(404, f"environment {environment} has no tier {', '.join(unknown)}")
 
 
 async def _say_error(_: Request, error: Exception) -> Response:

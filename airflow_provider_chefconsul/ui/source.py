@@ -83,6 +83,12 @@ async def read_environments(connection_id: str) -> dict[str, list[str]]:
         return {environment: await list_tiers(view, environment) for environment in await list_environments(view)}
 
 
+async def read_tiers(connection_id: str, environment: str) -> list[str]:
+    """The tiers of an environment; none of one that is not there."""
+    async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
+        return await list_tiers(view, environment)
+
+
 async def find_environments(connection_id: str, run: Holder) -> list[str]:
     """The environments that a Dag run holds, or wrote a generation of which the history still knows."""
     async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:

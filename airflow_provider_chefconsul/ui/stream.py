@@ -89,6 +89,7 @@ class _Teller:
         self._environment_state: EnvironmentState | None = None
         self._sent: dict[str, _Sent] = {}
         self._trouble: ChefConsulError | None = None
+        self._is_told_available = False
 
     async def tell(self, whole: Feed[EnvironmentState], feeds: Mapping[str, Feed[TierState]]) -> AsyncGenerator[str]:
         """The events that are due."""
@@ -96,12 +97,14 @@ class _Teller:
         for feed in everything:
             feed.check()
         trouble = next((feed.trouble for feed in everything if feed.trouble), None)
-        if trouble is not self._trouble:
-            self._trouble = trouble
-            if trouble is not None:
+        if trouble is not None:
+            self._is_told_available = False
+            if trouble is not self._trouble:
                 yield _event("unavailable", {"message": one_line(str(trouble))})
-            else:
-                yield _event("available", {})
+        elif not self._is_told_available and all(feed.latest is not None for feed in everything):
+            self._is_told_available = True  # also at first: the page may show the trouble that ended its last stream
+            yield _event("available", {})
+        self._trouble = trouble
         if whole.latest is not None and whole.latest != self._environment_state:
             self._environment_state = whole.latest
             yield _event("environment", await self._describe_environment(whole.latest))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
+from airflow_provider_chefconsul.exceptions import AccessDenied, Drifted, InvalidInput
 from airflow_provider_chefconsul.operators.audit import DriftAuditOperator
-from tests.airflow_home import make_context
+from tests.airflow_home import connect, make_context
 from tests.factory import make_desired, make_failure, make_report
 
 
@@ -52,6 +52,22 @@ def test_nothing_to_audit_is_not_green(consul_connection, consul_kv):
         audit()
     with pytest.raises(Drifted, match="environment demo has no tiers"):
         audit(environment="demo")
+
+
+@pytest.mark.parametrize(("environment", "readable"), [(None, "demo/"), ("demo", "demo/_"), ("demo", "demo/web/")])
+def test_what_the_token_may_not_read_is_not_taken_for_audited(
+    acl_consul, consul_root, monkeypatch, environment, readable
+):
+    """Consul leaves it out of its lists without a word."""
+    acl_consul.put(f"kv/{consul_root}/demo/web/desired", {})
+    token = acl_consul.create_token(
+        f'key_prefix "{consul_root}/{readable}" {{ policy = "read" }} '
+        f'key "{consul_root}/demo/_lease" {{ policy = "read" }} '
+        'node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }'
+    )
+    connect(monkeypatch, acl_consul.port, password=token, prefix=consul_root)
+    with pytest.raises(AccessDenied):
+        audit(environment=environment)
 
 
 def test_tier_without_members_fails(consul_connection, consul_kv, members):

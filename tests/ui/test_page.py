@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.report import MESSAGE_LIMIT, RunError, Status
 from airflow_provider_chefconsul.rollout.wave import Wave
 from demo.scene import Scene
@@ -218,6 +220,43 @@ async def test_a_consul_that_is_away_is_told_and_comes_back(browser, airflow, ma
         await board.scene.report("web", "web-1")
         await board.until_standing("web-1", "converged")
         await board.page.get_by_role("alert").wait_for(state="hidden")
+
+
+async def test_an_airflow_that_is_away_is_told_and_comes_back(board: Board):
+    """What the page said is gone once it is live again."""
+    await board.page.route("**/events?*", lambda route: route.abort())
+    await board.open()
+    await board.page.get_by_role("alert").get_by_text("Airflow does not answer").wait_for()
+    await board.page.unroute("**/events?*")
+    await board.until_standing("web-1", "converged")
+    await board.page.get_by_role("alert").wait_for(state="hidden")
+
+
+async def test_an_environment_without_tiers_is_followed(board: Board, consul_kv):
+    """Such as one that a rollout holds and has not written to yet."""
+    consul_kv["new/_lease"] = make_lease(holder=Holder.of(board.scene.writer)).to_json()
+    await board.open(environment="new")
+    await board.page.get_by_text("new has no tiers yet").wait_for()
+    await replace(board.scene, environment="new").declare("web", "converged")
+    await board.until_standing("web-1", "not_reported")
+
+
+async def test_changes_leave_the_focus_where_it_is(board: Board):
+    """Whatever they draw anew."""
+    page = board.page
+    await board.open()
+    await page.get_by_role("button", name="8 converged").focus()
+    await board.scene.fail("web", "web-2", error=FULL)
+    await board.until_standing("web-2", "failed")
+    assert await page.evaluate("document.activeElement.textContent") == "✓7 converged"
+    await board.cell("web-1").click()
+    panel = page.get_by_role("complementary", name="Node")
+    await panel.get_by_role("button", name="Close").focus()
+    await board.scene.fail("web", "web-1", error=FULL)
+    await panel.get_by_text("failed converging").wait_for()
+    assert await page.evaluate("document.activeElement.ariaLabel") == "Close"
+    await page.keyboard.press("Escape")
+    await panel.wait_for(state="hidden")
 
 
 async def test_an_unknown_environment_is_told(board: Board):

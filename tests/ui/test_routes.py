@@ -132,6 +132,7 @@ async def test_a_spoilt_report_is_told(scene, visit, consul_connection, consul_k
         (f"{CONNECTION}/environments/de%20mo/events?tier=web", 400, "environment 'de mo' is not a name"),
         (f"{CONNECTION}/environments/demo/events?tier=web&tier=a/b", 400, "tier 'a/b' is not a name"),
         (f"{CONNECTION}/environments/nowhere/events?tier=web", 404, "environment nowhere has no tiers"),
+        (f"{CONNECTION}/environments/demo/events?tier=web&tier=nope", 404, "environment demo has no tier nope"),
         (
             f"{CONNECTION}/environments/demo/events?{'&'.join(f'tier=t{n}' for n in range(17))}",
             400,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
@@ -11,7 +13,7 @@ from demo.scene import Scene
 from tests.airflow_home import connect
 from tests.factory import make_lease
 from tests.peer import Peer, forward_to
-from tests.ui.viewers import Reader, Viewer, until_idle
+from tests.ui.viewers import PATIENCE, Reader, Viewer, until_idle
 
 
 async def test_first_the_whole_and_then_what_changed(scene, hub, consul_connection):
@@ -141,4 +143,26 @@ async def test_a_stream_ends_by_itself(scene, consul_connection):
     chunks = [each async for each in stream(hub, Reader(), "consul_default", "demo", ["web"], seconds=0.5)]
     assert chunks[0] == "retry: 200\n\n"
     assert any(each.startswith("event: tier\n") for each in chunks)
+    await until_idle(hub)
+
+
+async def test_a_new_stream_ends_the_trouble_that_the_page_may_show(scene, hub, consul_connection):
+    """What one stream said is mended by the next, which has seen no trouble."""
+    async with Viewer(hub, "web") as viewer:
+        await viewer.until("available")
+
+
+async def test_one_who_takes_nothing_holds_nothing_open(scene, hub, consul_connection, monkeypatch):
+    """A connection that is open and never read from."""
+    from airflow_provider_chefconsul.ui.app import EventStream
+    from airflow_provider_chefconsul.ui.stream import stream
+
+    async def send(message: object) -> None:
+        if isinstance(message, dict) and message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(EventStream, "patience", 0.2)
+    response = EventStream(stream(hub, Reader(), "consul_default", "demo", ["web"]))
+    async with asyncio.timeout(PATIENCE):
+        await response.stream_response(send)
     await until_idle(hub)

@@ -9,6 +9,16 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+// New children, the focus where it was: on what has the same data-key, or else on the box where that can have it.
+export function redraw(box, ...children) {
+  const held = document.activeElement;
+  const isHeld = held !== box && box.contains(held);
+  box.replaceChildren(...children);
+  if (!isHeld) return;
+  const same = [...box.querySelectorAll("[data-key]")].find((each) => each.dataset.key === held.dataset.key);
+  (same ?? box).focus({ preventScroll: true });
+}
+
 export function drawn(name, attributes = {}) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);

@@ -2,7 +2,7 @@
 
 import { Announcer } from "./announcer.js";
 import { askedEnvironment, connection, dagId, eventsAddress, fetchEnvironments, fetchNode, runId } from "./api.js";
-import { element } from "./element.js";
+import { element, redraw } from "./element.js";
 import { leaseText } from "./lease.js";
 import { NodePanel } from "./node_panel.js";
 import { STANDINGS } from "./standing.js";
@@ -31,6 +31,7 @@ let environment = "";
 let tiers = [];
 let shown = [];
 let lastChange = performance.now();
+let again = null;
 
 followTheme();
 drawLegend();
@@ -46,8 +47,13 @@ async function load() {
   } catch (error) {
     showTrouble(error.message);
     if (error.status === 401 || error.status === 403) forget();
-    if (!environment) setTimeout(load, AGAIN);
+    if (!environment) loadAgain();
   }
+}
+
+function loadAgain() {
+  clearTimeout(again);
+  again = setTimeout(load, AGAIN);
 }
 
 // Nobody who has lost the permission goes on looking at what there was.
@@ -64,9 +70,10 @@ function forget() {
 function drawEnvironments({ environments, of_run: ofRun }) {
   const names = environments.map((each) => each.environment);
   const preferred = [environment, askedEnvironment, ...ofRun, names[0]].find((name) => names.includes(name));
-  byId("environments").replaceChildren(
+  redraw(
+    byId("environments"),
     ...names.map((name) => {
-      const button = element("button", { type: "button", "data-environment": name }, name);
+      const button = element("button", { type: "button", "data-environment": name, "data-key": name }, name);
       if (ofRun.includes(name)) button.append(element("span", { class: "kind" }, "this run"));
       button.addEventListener("click", () => choose(name, environments));
       return button;
@@ -77,7 +84,7 @@ function drawEnvironments({ environments, of_run: ofRun }) {
   }
   if (preferred === undefined) {
     byId("tiers").replaceChildren(element("p", { class: "quiet" }, "There is no environment yet: a SetDesiredStateOperator writes one."));
-    setTimeout(load, AGAIN);
+    loadAgain();
     return;
   }
   if (dagId && runId && ofRun.length === 0) {
@@ -121,8 +128,14 @@ function show(chosen) {
     card.root.remove();
     cards.delete(tier);
   }
-  if (shown.length) stream.open(eventsAddress(environment, shown));
-  else stream.close();
+  if (shown.length) {
+    stream.open(eventsAddress(environment, shown));
+    return;
+  }
+  stream.close();
+  if (tiers.length) return;
+  byId("tiers").replaceChildren(element("p", { class: "quiet" }, `${environment} has no tiers yet: a SetDesiredStateOperator writes them.`));
+  loadAgain();
 }
 
 function drawChoice() {
@@ -132,11 +145,11 @@ function drawChoice() {
   const buttons = tiers.map((tier) => {
     const isShown = shown.includes(tier);
     const isFull = !isShown && shown.length >= MOST_SHOWN;
-    const button = element("button", { type: "button", "aria-pressed": `${isShown}`, disabled: isFull }, tier);
+    const button = element("button", { type: "button", "data-key": tier, "aria-pressed": `${isShown}`, disabled: isFull }, tier);
     button.addEventListener("click", () => show(isShown ? shown.filter((each) => each !== tier) : [...shown, tier]));
     return button;
   });
-  box.replaceChildren(element("span", { class: "quiet" }, `${shown.length} of ${tiers.length} tiers shown, at most ${MOST_SHOWN}:`), ...buttons);
+  redraw(box, element("span", { class: "quiet" }, `${shown.length} of ${tiers.length} tiers shown, at most ${MOST_SHOWN}:`), ...buttons);
 }
 
 function showEnvironment(fields) {

@@ -1,7 +1,7 @@
 // What there is to know of one node: its explanation, what it is assigned, and its last report.
 
 import { assignmentBox } from "./assignment.js";
-import { element } from "./element.js";
+import { element, redraw } from "./element.js";
 import { clock } from "./moment.js";
 import { standingOf } from "./standing.js";
 
@@ -35,7 +35,7 @@ export class NodePanel {
       parts = [element("p", { class: "text" }, error.message)];
     }
     if (asked !== this.#asked) return;
-    this.#box.replaceChildren(this.#head(tier, node), ...parts);
+    redraw(this.#box, this.#head(tier, node), ...parts);
     this.#box.hidden = false;
     if (isOther) this.#box.focus({ preventScroll: true });
   }
@@ -50,7 +50,7 @@ export class NodePanel {
   }
 
   #head(tier, node) {
-    const button = element("button", { type: "button", class: "close", "aria-label": "Close" }, "✕");
+    const button = element("button", { type: "button", class: "close", "data-key": "close", "aria-label": "Close" }, "✕");
     button.addEventListener("click", () => this.close());
     return element("div", { class: "head" }, element("h2", {}, node), element("p", { class: "quiet" }, tier), button);
   }
@@ -91,7 +91,7 @@ function reportParts(report) {
   return [
     element("h4", {}, kind),
     ...(where ? [where] : []),
-    element("pre", { tabindex: "0", "aria-label": "Error message" }, message),
+    element("pre", { tabindex: "0", "data-key": "error", "aria-label": "Error message" }, message),
     list,
   ];
 }

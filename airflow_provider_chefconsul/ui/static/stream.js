@@ -6,6 +6,7 @@ export class Stream {
   #source = null;
   #timer = null;
   #address = null;
+  #failures = 0; // since the server last answered
   #handlers;
 
   // handlers: environment, tier, nodes, unavailable and available take an event's fields; refused takes nothing and
@@ -34,16 +35,15 @@ export class Stream {
     for (const name of ["environment", "tier", "nodes", "unavailable", "available"]) {
       source.addEventListener(name, (event) => this.#handlers[name](JSON.parse(event.data)));
     }
-    let failures = 0;
-    source.addEventListener("open", () => (failures = 0));
+    source.addEventListener("open", () => (this.#failures = 0));
     source.addEventListener("error", () => {
-      if (source.readyState === EventSource.CLOSED) {
-        this.#disconnect();
-        this.#timer = setTimeout(() => this.#connect(), AGAIN);
-        this.#handlers.refused();
-      } else if (++failures > 2) {
-        this.#handlers.lost(); // the server ends each stream after a while, which is no failure
-      }
+      const isRefused = source.readyState === EventSource.CLOSED;
+      // The server ends each stream after a while, which is no failure; the browser then comes back at once.
+      if (!isRefused && ++this.#failures <= 2) return;
+      this.#disconnect();
+      this.#timer = setTimeout(() => this.#connect(), AGAIN);
+      if (isRefused) this.#handlers.refused();
+      else this.#handlers.lost();
     });
   }
 

@@ -2,7 +2,7 @@
 
 import { assignmentBox } from "./assignment.js";
 import { Curve } from "./curve.js";
-import { element } from "./element.js";
+import { element, redraw } from "./element.js";
 import { HeatMap } from "./heat_map.js";
 import { STANDINGS, standingOf } from "./standing.js";
 import { Timeline } from "./timeline.js";
@@ -84,10 +84,11 @@ export class TierCard {
         return part;
       }),
     );
-    this.#counts.replaceChildren(
+    redraw(
+      this.#counts,
       ...there.map((name) => {
         const { glyph, words } = standingOf(name);
-        const button = element("button", { type: "button", title: `Go to the next node that is ${words}` });
+        const button = element("button", { type: "button", "data-key": name, title: `Go to the next node that is ${words}` });
         button.append(element("span", { class: "swatch", "data-standing": name, "aria-hidden": "true" }, glyph), `${counts[name]} ${words}`);
         button.addEventListener("click", () => this.map.focusNext(name));
         return element("li", {}, button);
@@ -100,7 +101,7 @@ export class TierCard {
   #drawNotes({ tier, obstacles, explained, strangers, strangers_count: strangersCount }) {
     const notes = obstacles.map((text) => element("li", { class: "obstacle" }, text));
     for (const { node, standing, text } of explained) {
-      const button = element("button", { type: "button", class: "node" }, node);
+      const button = element("button", { type: "button", class: "node", "data-key": node }, node);
       button.addEventListener("click", () => this.#onOpen(tier, node));
       const swatch = element("span", { class: "swatch", "data-standing": standing, "aria-hidden": "true" }, standingOf(standing).glyph);
       notes.push(element("li", {}, swatch, button, element("span", { class: "text" }, text)));
@@ -109,6 +110,6 @@ export class TierCard {
       const names = strangers.join(", ") + (strangersCount > strangers.length ? ", …" : "");
       notes.push(element("li", { class: "quiet" }, `reported, but no members: ${strangersCount} (${names})`));
     }
-    this.#notes.replaceChildren(...notes);
+    redraw(this.#notes, ...notes);
   }
 }
