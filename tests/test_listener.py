@@ -109,8 +109,9 @@ def test_events_of_others_are_left_alone(asset, payload):
     assert stored == []
 
 
-async def test_kills_lose_and_repeat_nothing(asset, consul_connection):
+async def test_kills_lose_and_repeat_nothing(asset, consul_connection, monkeypatch):
     """However many of its events were written when a triggerer is killed, each generation is told once."""
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.watcher._APART", 0)
     chance = random.Random(5)
     async with ConsulHook(consul_connection).open_view() as view:
         async with running(TRIGGER, asset):

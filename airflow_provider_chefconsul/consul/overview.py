@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.lease import Lease
-from airflow_provider_chefconsul.rollout.name import is_name
+from airflow_provider_chefconsul.rollout.name import check_name, is_name
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.client import Entry
 
 
 async def list_environments(view: SharedView) -> list[str]:
@@ -35,11 +38,21 @@ async def read_early_failures(view: SharedView, environment: str) -> dict[str, E
     """By node, the last run that died before it read any tier; documents that cannot be read are left out."""
     prefix = view.keys.early_failures(environment)
     _, entries = await view.client.tree(prefix)
-    found = {}
-    for entry in entries:
-        with suppress(MalformedDocument):
-            found[entry.key.removeprefix(prefix)] = EarlyFailure.from_json(entry.key, entry.value, entry.modify_index)
-    return found
+    found = {entry.key.removeprefix(prefix): _read_early_failure(entry) for entry in entries}
+    return {node: failure for node, failure in found.items() if failure is not None}
+
+
+async def read_early_failure(view: SharedView, environment: str, node: str) -> EarlyFailure | None:
+    """A node's last run that died before it read any tier; None where there is none that can be read."""
+    entry = await view.client.get(f"{view.keys.early_failures(environment)}{check_name('node', node)}")
+    return _read_early_failure(entry) if entry else None
+
+
+def _read_early_failure(entry: Entry) -> EarlyFailure | None:
+    try:
+        return EarlyFailure.from_json(entry.key, entry.value, entry.modify_index)
+    except MalformedDocument:
+        return None
 
 
 async def _list_below(view: SharedView, prefix: str) -> list[str]:

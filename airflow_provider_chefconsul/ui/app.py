@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.rollout.one_line import one_line
 from airflow_provider_chefconsul.ui.access import ACCESS, ConnectionDep, ViewerDep
 from airflow_provider_chefconsul.ui.document import describe_node
 from airflow_provider_chefconsul.ui.feed import Hub
-from airflow_provider_chefconsul.ui.source import find_environments, read_environments, read_tier
+from airflow_provider_chefconsul.ui.source import find_early_failure, find_environments, read_environments, read_tier
 from airflow_provider_chefconsul.ui.stream import stream
 
 _STATIC = FilePath(__file__).parent / "static"
@@ -105,7 +105,8 @@ async def node(request: Request, connection_id: ConnectionDep, environment: str,
     state = request.app.state.hub.latest((connection_id, environment, tier))
     if state is None:
         state = await read_tier(connection_id, environment, tier)
-    found = describe_node(state, node, now=datetime.now(UTC))
+    died = await find_early_failure(connection_id, environment, node)
+    found = describe_node(state, node, now=datetime.now(UTC), died=died)
     if found is None:
         raise HTTPException(404, f"{environment}/{tier} has no member {node}")
     return JSONResponse(found)

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.explain import NodeExplanation, explain_node, explain_tier
 from airflow_provider_chefconsul.rollout.lease import Lease
 from airflow_provider_chefconsul.rollout.one_line import many_lines, one_line
@@ -89,13 +90,18 @@ def describe_lease(lease: Lease | MalformedDocument | None, may_read: MayRead) -
             }
 
 
-def describe_node(state: TierState, node: str, *, now: datetime) -> dict[str, Any] | None:
-    """A member's explanation, what it is assigned, and its last report; None when it is no member."""
+def describe_node(
+    state: TierState, node: str, *, now: datetime, died: EarlyFailure | None = None
+) -> dict[str, Any] | None:
+    """A member's explanation, what it is assigned, and its last report; None when it is no member.
+
+    :param died: its last run that read no tier.
+    """
     member, desired = state.snapshot.members.get(node), state.snapshot.desired
     if member is None:
         return None
     evidence = state.snapshot.evidence.get(node)
-    explanation = _explain(state, node, now=now)
+    explanation = _explain(state, node, now=now, died=died)
     assignment = desired.assignment_for(node) if isinstance(desired, DesiredState) else None
     return {
         "node": node,
@@ -200,11 +206,11 @@ def _explain_worst(state: TierState, *, now: datetime) -> list[dict[str, Any]]:
     return [{"node": each.node, "standing": each.standing, "text": each.text} for each in explained]
 
 
-def _explain(state: TierState, node: str, *, now: datetime) -> NodeExplanation:
+def _explain(state: TierState, node: str, *, now: datetime, died: EarlyFailure | None = None) -> NodeExplanation:
     snapshot = state.snapshot
     member = snapshot.members[node]
     if isinstance(snapshot.desired, DesiredState):
-        return explain_node(member, snapshot.desired, snapshot.evidence.get(node), now=now)
+        return explain_node(member, snapshot.desired, snapshot.evidence.get(node), now=now, died=died)
     alone = replace(snapshot, members={node: member})
     return explain_tier(state.environment, state.tier, alone, now=now).nodes[node]
 

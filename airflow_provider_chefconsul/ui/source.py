@@ -8,10 +8,16 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
-from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers, read_lease
+from airflow_provider_chefconsul.consul.overview import (
+    list_environments,
+    list_tiers,
+    read_early_failure,
+    read_lease,
+)
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers
 from airflow_provider_chefconsul.ui.tier_state import TierState, next_state
@@ -63,6 +69,12 @@ async def read_tier(connection_id: str, environment: str, tier: str) -> TierStat
     """A tier's state now, without its history."""
     async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
         return next_state(environment, tier, await view.snapshot(environment, tier, ServiceMembers(tier)), {})
+
+
+async def find_early_failure(connection_id: str, environment: str, node: str) -> EarlyFailure | None:
+    """A node's last run that died before it read any tier."""
+    async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
+        return await read_early_failure(view, environment, node)
 
 
 async def read_environments(connection_id: str) -> dict[str, list[str]]:

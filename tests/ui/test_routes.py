@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from airflow_provider_chefconsul.rollout.report import Status
 from tests.airflow_home import connect
-from tests.factory import make_desired, make_failure, make_lease, make_writer
+from tests.factory import make_desired, make_failure, make_lease, make_report, make_writer
 
 CONNECTION = "api/connections/consul_default"
 DATA = [
@@ -98,6 +99,17 @@ async def test_a_node_explains_itself(scene, visit, consul_connection, consul_kv
     answer = (await visit(f"{CONNECTION}/environments/demo/tiers/web/nodes/web-2")).json()
     assert answer["text"].startswith("failed converging generation 1")
     assert answer["report"]["error"]["class"] == "Errno::ENOSPC"
+
+
+async def test_a_node_tells_of_its_run_that_read_no_tier(scene, visit, consul_connection, consul_kv):
+    """Nothing of it is in the tier's own report."""
+    consul_kv["demo/web/nodes/web-2"] = make_report("web-2", generation=1, status=Status.RUNNING).to_json()
+    error = {"class": "SyntaxError", "message": "unexpected end", "resource": ""}
+    died = {"schema": 1, "node": "web-2", "finished_at": "2026-11-22T08:00:01Z", "error": error}
+    consul_kv["demo/_nodes/web-2"] = json.dumps(died)
+    answer = (await visit(f"{CONNECTION}/environments/demo/tiers/web/nodes/web-2")).json()
+    assert answer["text"].startswith("running generation 1")
+    assert answer["text"].endswith("SyntaxError: unexpected end")
 
 
 async def test_a_spoilt_report_is_told(scene, visit, consul_connection, consul_kv):
