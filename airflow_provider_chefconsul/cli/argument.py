@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.rollout.change import Change, parse_change
 from airflow_provider_chefconsul.rollout.desired import Scalar, check_values
 from airflow_provider_chefconsul.rollout.membership import Selector, parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
+from airflow_provider_chefconsul.rollout.number import read_number
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.sequence import read_sequence
 from airflow_provider_chefconsul.rollout.wave import Wave, check_waves
@@ -96,8 +97,8 @@ def read_policy(args: Namespace) -> ConvergencePolicy | None:
     for name, text in given.items():
         if name in _DURATIONS:
             given[name] = _read_duration(name, text)
-        elif text.isdecimal():
-            given[name] = int(text)
+        elif (number := read_number(text)) is not None:
+            given[name] = number
     return ConvergencePolicy(**given)
 
 

@@ -10,6 +10,7 @@ from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.output import Output
 from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.cli.writing import require_members, tell_decisions, tell_result, wait_until_converged
+from airflow_provider_chefconsul.exceptions import WriteRefused
 from airflow_provider_chefconsul.rollout.rollback import RollBack, check_target
 
 
@@ -25,7 +26,14 @@ async def rollback_command(args: Namespace, output: Output) -> ExitCode:
         if policy is not None:
             await require_members(view, args.environment, selectors)
         for step in [tiers] if policy is None else [[tier] for tier in tiers]:
-            decisions = await view.roll_back(args.environment, step, rollback)
+            try:
+                decisions = await view.roll_back(args.environment, step, rollback)
+            except WriteRefused as refusal:
+                if not generations:
+                    raise
+                output.error(f"{refusal}; rolled back before: {', '.join(generations)}")
+                code = ExitCode.NOT_CONVERGED  # "refused" would say that nothing was written
+                break
             tell_decisions(output, args.environment, decisions, done="rolled back")
             generations |= {tier: decision.generation for tier, decision in decisions.items()}
             if policy is not None:

@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.rollout.tier_status import NodeStatus
 
 WIDE = 100  # columns of a terminal, from which on all is shown
 _LONGEST_NAME = {True: 40, False: 16}
-_LONGEST_WHY = 60  # characters, on a narrow terminal
+_LONGEST_WHY = {True: 200, False: 60}  # characters; explain has all of it
 _STYLES = {
     Standing.CONVERGED: "green",
     Standing.RUNNING: "yellow",
@@ -60,7 +60,7 @@ def _wide(node: NodeStatus, now: datetime, tier: str) -> list[Text]:
         Text("up" if is_present else "down", "green" if is_present else "red"),
         Text(f"{node.assigned.generation} {node.assigned.state}" if node.assigned else "-"),
         Text(f"{_or_dash(report.generation)} {_or_dash(report.state)}" if report else "-"),
-        *_standing(node, now),
+        *_standing(node, now, longest_why=_LONGEST_WHY[True]),
     ]
 
 
@@ -68,13 +68,13 @@ def _narrow(node: NodeStatus, now: datetime) -> list[Text]:
     return [
         Text(one_line(node.member.node)),
         Text(str(node.assigned.generation) if node.assigned else "-"),
-        *_standing(node, now, longest_why=_LONGEST_WHY),
+        *_standing(node, now, longest_why=_LONGEST_WHY[False]),
     ]
 
 
-def _standing(node: NodeStatus, now: datetime, *, longest_why: int | None = None) -> Iterable[Text]:
+def _standing(node: NodeStatus, now: datetime, *, longest_why: int) -> Iterable[Text]:
     why = one_line(node.why)
-    if longest_why is not None and len(why) > longest_why:
+    if len(why) > longest_why:
         why = f"{why[:longest_why]}…"
     return (
         Text(node.standing or "-", _STYLES.get(node.standing, "bold red")),

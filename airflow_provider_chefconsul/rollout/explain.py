@@ -10,11 +10,12 @@ from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
+from airflow_provider_chefconsul.rollout.finding import Finding, stands_since
 from airflow_provider_chefconsul.rollout.lease import Lease
 from airflow_provider_chefconsul.rollout.membership import Member
-from airflow_provider_chefconsul.rollout.moment import ago, read_moment, span
+from airflow_provider_chefconsul.rollout.moment import ago, read_moment
 from airflow_provider_chefconsul.rollout.one_line import one_line
-from airflow_provider_chefconsul.rollout.report import NodeReport, Status
+from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, Summary, judge
 
 NOBODY_DIED: Mapping[str, EarlyFailure] = {}
@@ -87,9 +88,8 @@ def explain_node(
     assignment = desired.assignment_for(member.node)
     standing, why = found or judge(member, assignment, evidence)
     report = evidence.report if evidence is not None and isinstance(evidence.report, NodeReport) else None
-    since = _since(standing, report, desired, assignment)
-    finding = _Finding(standing, why, report, assignment, since, now)
-    text = finding.describe()
+    since = stands_since(standing, report, desired, assignment)
+    text = Finding(standing, why, report, assignment, since, now).describe()
     if died is not None and standing is not Standing.CONVERGED and died.modify_index > _last_index(evidence):
         when = ago(read_moment(died.finished_at), now)
         text += f"; its last run died before it read a tier{when and f', {when}'}: {died.error}"
@@ -152,75 +152,6 @@ def _content(assignment: Assignment) -> str:
 
 def _last_index(evidence: Evidence | None) -> int:
     return evidence.modify_index if evidence else 0
-
-
-def _since(
-    standing: Standing, report: NodeReport | None, desired: DesiredState, assignment: Assignment
-) -> datetime | None:
-    match standing:
-        case Standing.ABSENT | Standing.MALFORMED:
-            return None
-        case Standing.OLD_GENERATION:  # since it was assigned another; a later write for other nodes hides when
-            return read_moment(desired.written_at) if assignment.generation == desired.generation else None
-        case Standing.RUNNING:
-            return read_moment(report.started_at) if report else None
-        case _:
-            return read_moment(report.finished_at or report.started_at) if report else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """Where a node stands, and what there is to say of it."""
-
-    standing: Standing
-    why: str
-    report: NodeReport | None
-    assignment: Assignment
-    since: datetime | None
-    now: datetime
-
-    def describe(self) -> str:
-        """One line, without the node's name."""
-        generation = f"generation {self.assignment.generation}"
-        when = f", {ago(self.since, self.now)}" if self.since else ""
-        lasting = f" for {span(self.since, self.now)}" if self.since else ""
-        match self.standing:
-            case Standing.CONVERGED:
-                is_running = self.report is not None and self.report.status is not Status.SUCCEEDED
-                text = f"converged on {generation}{', runs again' if is_running else when}"
-            case Standing.ABSENT:
-                last = f"; it last ran {self._last}" if self._last else ""
-                text = f"absent, its agent is not alive{last}"
-            case Standing.NOT_REPORTED:
-                text = f"not reported: {self.why}{when}"
-            case Standing.RUNNING:
-                text = f"running {generation}{lasting}"
-            case Standing.REBOOTING:
-                text = f"rebooting{lasting}, on {generation}"
-            case Standing.FAILED:
-                text = f"failed converging {generation}{when}: {self._error}"
-            case Standing.FAILED_EARLIER:
-                text = f"failed converging {generation} before this try{when}; its next run decides: {self._error}"
-            case Standing.OLD_GENERATION:
-                text = f"last ran {self._last}, and was assigned {generation}{when}"
-            case Standing.WRONG_STATE:
-                text = f"{self.why}, on {generation}{when}"
-            case Standing.MALFORMED:
-                text = f"its report cannot be read: {self.why}"
-            case Standing.UNHEALTHY:
-                text = f"converged on {generation}{when}, but {self.why}"
-        return text
-
-    @property
-    def _error(self) -> str:
-        return str(self.report.error) if self.report and self.report.error else "no reason given"
-
-    @property
-    def _last(self) -> str:
-        if self.report is None or self.report.generation is None:
-            return ""
-        when = ago(read_moment(self.report.finished_at or self.report.started_at), self.now)
-        return f"generation {self.report.generation} ({self.report.status}{when and f' {when}'})"
 
 
 def _unassigned(snapshot: TierSnapshot, now: datetime) -> dict[str, NodeExplanation]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.number import read_number
 
 
 def read_generations(generation: Any, tiers: Sequence[str]) -> dict[str, int]:
@@ -21,10 +22,9 @@ def read_generations(generation: Any, tiers: Sequence[str]) -> dict[str, int]:
 
 
 def _read_number(number: Any) -> int:
-    if type(number) is int and number > 0:
-        return number
-    if isinstance(number, str) and number.isdecimal() and int(number) > 0:
-        return int(number)
+    found = number if type(number) is int else read_number(number)
+    if found is not None and found > 0:
+        return found
     raise InvalidInput(
         f"generation must be a number above 0, or a mapping of tiers to such, not {number!r}; "
         f"None from an XCom means that the task which should have written it did not"

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
 from airflow_provider_chefconsul.rollout.desired import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.rollout.document import SCHEMA, read_document
 
@@ -79,9 +79,16 @@ class Lease:
     def from_json(cls, key: str, text: str | bytes | None) -> Lease:
         """Read the document under ``key``.
 
-        :raises MalformedDocument: not the document that belongs there.
+        :raises MalformedDocument: not the document that belongs there; says how to get rid of it.
         :raises UnknownSchema: a document of another schema.
         """
+        try:
+            return cls._read(key, text)
+        except MalformedDocument as error:  # nobody may write meanwhile, and nothing replaces it by itself
+            raise type(error)(key, f"{error.problem}; delete this key when no rollout is going on") from error
+
+    @classmethod
+    def _read(cls, key: str, text: str | bytes | None) -> Lease:
         document = read_document(key, text)
         holder = document.child("holder")
         return cls(

@@ -11,6 +11,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.count import Count, check_count
 
 _DURATIONS = ("min_healthy_time", "progress_deadline", "timeout")
+_LONGEST = timedelta(days=3650)  # the calendar ends: what is further off is no moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +86,5 @@ def _check_duration(name: str, duration: object) -> None:
         raise InvalidInput(f"{name} must be a timedelta, not {duration!r}")
     if duration < timedelta(0) or (duration == timedelta(0) and name != "min_healthy_time"):
         raise InvalidInput(f"{name} must be a timedelta above zero, not {duration!r}")
+    if duration > _LONGEST:
+        raise InvalidInput(f"{name} must be at most {_LONGEST.days} days, not {duration}")

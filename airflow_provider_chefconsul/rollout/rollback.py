@@ -9,6 +9,7 @@ from typing import Literal
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.change import Decision, Refused, Unchanged, Write, find_stale
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Writer
+from airflow_provider_chefconsul.rollout.number import read_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,9 @@ def check_target(to: object) -> int | Literal["previous"]:
     """
     if to == "previous":
         return "previous"
-    if (type(to) is int and to > 0) or (isinstance(to, str) and to.isdecimal() and int(to) > 0):
-        return int(to)
+    number = to if type(to) is int else read_number(to)
+    if number is not None and number > 0:
+        return number
     raise InvalidInput(f'to must be "previous" or a generation, not {to!r}')
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.number import read_number
 
 _LATEST = 253402300799  # the year 9999; milliseconds taken for seconds would make every later write stale for good
 
@@ -16,8 +17,9 @@ def read_sequence(given: Any) -> int:
     :param given: a number of seconds, an aware time, or either as text (ISO 8601).
     :raises InvalidInput: it is none of these.
     """
-    if isinstance(given, str) and given.isdecimal():
-        given = int(given)
+    number = read_number(given)
+    if number is not None:
+        given = number
     if type(given) is int and 0 <= given <= _LATEST:
         return given
     if isinstance(given, datetime) and given.tzinfo is not None:

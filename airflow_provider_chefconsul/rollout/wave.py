@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.rollout.count import Count, ceiling_of
 from airflow_provider_chefconsul.rollout.desired import Assignment, Canary
 from airflow_provider_chefconsul.rollout.membership import Members
 from airflow_provider_chefconsul.rollout.name import check_name
+from airflow_provider_chefconsul.rollout.number import read_number
 
 ALL = "100%"
 _PERCENT = re.compile(r"[1-9]\d?%|100%")
@@ -66,7 +67,8 @@ def parse_wave(canary: object, spread: object = None) -> Wave:
         if key:
             raise InvalidInput("spread has no meaning for a canary of named nodes")
         return Wave(tuple(dict.fromkeys(check_name("node", node) for node in canary)))
-    size = int(canary) if isinstance(canary, str) and canary.isdecimal() else canary
+    number = read_number(canary)
+    size = canary if number is None else number
     if (type(size) is int and size > 0) or (isinstance(size, str) and _PERCENT.fullmatch(size)):
         return Wave(size, key)
     raise InvalidInput(f'canary must be a number of nodes from 1, "1%" to "100%", or a list of nodes, not {canary!r}')

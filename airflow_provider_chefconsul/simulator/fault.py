@@ -31,7 +31,7 @@ _FAULT = re.compile(
     (?: \s+ in \s+ (?P<state>{_NAME}) )?
     (?: \s+ with \s+ (?P<value>\S+=\S*) )?
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 

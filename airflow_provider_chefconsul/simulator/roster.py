@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.exceptions import ConsulUnavailable, NameTaken
 from airflow_provider_chefconsul.simulator.outbox import Operation, apply_all
 
 MARK = "chefconsul-simulated"
-"""The metadata of every simulated node: the environment that it is simulated for."""
+"""The metadata of every simulated node: the root prefix and the environment that it is simulated for."""
 
 _ADDRESS = "127.0.0.1"
 _NAMED = 5
@@ -28,7 +28,7 @@ class Roster:
 
     def __init__(self, client: ConsulClient, environment: str, tiers: Mapping[str, str]) -> None:
         self._client = client
-        self._environment = environment
+        self._mark = f"{client.settings.root}/{environment}"
         self._tiers = tiers
 
     async def claim(self) -> None:
@@ -43,7 +43,7 @@ class Roster:
             _, instances = await self._client.read(f"/v1/catalog/service/{tier}")
             self._check(f"tier {tier}", {entry["Node"]: entry["NodeMeta"] or {} for entry in instances})
         ours = set(self._tiers.values())
-        left = [node for node, at in meta.items() if at.get(MARK) == self._environment and at.get("tier") in ours]
+        left = [node for node, at in meta.items() if at.get(MARK) == self._mark and at.get("tier") in ours]
         await self._remove(left)
 
     async def register(self, nodes: Iterable[str]) -> None:
@@ -69,7 +69,7 @@ class Roster:
     def joining(self, node: str) -> list[Operation]:
         """What makes a node a member of its tier."""
         tier = self._tiers[node]
-        entry = {"Node": node, "Address": _ADDRESS, "Meta": {MARK: self._environment, "tier": tier}}
+        entry = {"Node": node, "Address": _ADDRESS, "Meta": {MARK: self._mark, "tier": tier}}
         return [
             {"Node": {"Verb": "set", "Node": entry}},
             {"Service": {"Verb": "set", "Node": node, "Service": {"ID": tier, "Service": tier}}},
@@ -86,11 +86,11 @@ class Roster:
         return {"Check": {"Verb": "set", "Check": check}}
 
     def _check(self, what: str, found: Mapping[str, Mapping[str, Any]]) -> None:
-        others = sorted(node for node, meta in found.items() if meta.get(MARK) != self._environment)
+        others = sorted(node for node, meta in found.items() if meta.get(MARK) != self._mark)
         if not others:
             return
         marked = {found[node].get(MARK) for node in others} - {None}
-        whose = f"simulated for environment {marked.pop()}" if marked else "not simulated"
+        whose = f"simulated for {marked.pop()}" if marked else "not simulated"
         named = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
         raise NameTaken(
             f"{what} of the fleet would mix with members that are {whose}: Consul lists {named}; "

@@ -47,9 +47,12 @@ class ConsulServer:
 
         :raises ConsulUnavailable: it does not; with the end of its log.
         """
-        for _ in range(_ATTEMPTS):
-            if self._start():
+        try:
+            if any(self._start() for _ in range(_ATTEMPTS)):
                 return
+        except BaseException:  # Ctrl-C does not reach it
+            self.stop()
+            raise
         raise ConsulUnavailable(self._describe("did not find free ports"))
 
     def stop(self) -> None:

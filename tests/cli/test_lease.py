@@ -74,6 +74,16 @@ def test_nothing_to_break(airflow_chefconsul, consul_kv):
     assert airflow_chefconsul(*BREAK, "--yes", "-o", "json").json == {"environment": "demo", "broken": None}
 
 
+@pytest.mark.parametrize("words", [("lease", "show", "demo"), (*BREAK, "--yes")])
+def test_lease_that_cannot_be_read_says_what_to_do(airflow_chefconsul, consul_kv, words):
+    """Nobody may write while it stands, and whose it is cannot be told."""
+    consul_kv["demo/_lease"] = "junk"
+    ended = airflow_chefconsul(*words)
+    assert ended.code == 1
+    assert "/demo/_lease: not JSON" in ended.err
+    assert ended.err.endswith("; delete this key when no rollout is going on\n")
+
+
 class Terminal(io.StringIO):
     """What stands for a terminal on standard input."""
 

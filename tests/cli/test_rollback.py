@@ -68,6 +68,20 @@ def test_reverse_order_with_a_wait(airflow_chefconsul, members, consul_kv):
     assert (release(consul_kv), release(consul_kv, "db")) == ((5, "2.4.0"), (3, "2.4.0"))
 
 
+@pytest.mark.usefixtures("two_releases")
+def test_refusal_after_the_first_tier_tells_what_was_written(airflow_chefconsul, declare, members, consul_kv):
+    """Exit code 4 would say that nothing was."""
+    declare("app", "2.5.0")
+    for tier in ("app", "web"):
+        members(f"{tier}-1", tier=tier)
+    consul_kv["demo/web/nodes/web-1"] = make_report("web-1", generation=3).to_json()
+    ended = airflow_chefconsul("rollback", "demo", "app", "web", "--wait", "-o", "json")
+    assert ended.code == 3
+    assert ended.json == {"environment": "demo", "generations": {"web": 3}, "converged": False}
+    assert "generation 1 has no earlier content to go back to; rolled back before: web" in ended.err
+    assert (release(consul_kv), release(consul_kv, "app")) == ((3, "2.4.0"), (1, "2.5.0"))
+
+
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [

@@ -176,6 +176,17 @@ def test_terminal_of_60_columns(airflow_chefconsul, declare, members, consul_kv,
     assert ["a-node-with-a-n…", "1", "not_reported"] in rows
 
 
+def test_long_reason_leaves_room_for_the_other_nodes(airflow_chefconsul, declare, members, consul_kv):
+    """2,000 characters of one node are some lines of the table; explain has them all."""
+    members("web-1", "web-2")
+    declare()
+    report(consul_kv, make=make_failure, error=RunError("E", "x" * 2000))
+    lines = airflow_chefconsul("status", "demo").out.splitlines()
+    assert len(lines) < 15
+    assert any("xxx…" in line for line in lines)
+    assert "x" * 2000 in airflow_chefconsul("explain", "demo", "web").out
+
+
 def test_large_tier_lists_what_holds_it_up(airflow_chefconsul, declare, members, consul_kv):
     """Of a tier of more than 50 nodes, unless all are asked for; JSON always has all."""
     nodes = [f"web-{number}" for number in range(60)]

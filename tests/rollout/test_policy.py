@@ -37,6 +37,8 @@ SECOND = timedelta(seconds=1)
         ({"min_healthy_time": None}, "min_healthy_time must be a timedelta, not None"),
         ({"min_healthy_time": SECOND, "timeout": SECOND}, "min_healthy_time=0:00:01 does not fit into timeout=0:00:01"),
         ({"progress_deadline": timedelta(0)}, "progress_deadline must be a timedelta above zero"),
+        ({"timeout": timedelta.max}, "timeout must be at most 3650 days, not 999999999 days"),
+        ({"progress_deadline": timedelta(days=3651)}, "progress_deadline must be at most 3650 days"),
         ({"progress_deadline": "5m"}, "progress_deadline must be a timedelta, not '5m'"),
     ],
 )

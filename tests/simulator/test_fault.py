@@ -58,6 +58,7 @@ def test_white_space_does_not_matter():
         ("web-7 fails in", "cannot be read"),
         ("web-7 fails in converged at once", "cannot be read"),
         ("web-7 is slow", "cannot be read"),
+        ("web-7 is slow \u0661s", "cannot be read"),
         ("web-7 is slow 20", "cannot be read"),
         ("web-7 is slow -1s", "cannot be read"),
         ("web-7 is slow 0s", "a duration must be above zero"),

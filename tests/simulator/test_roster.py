@@ -35,7 +35,7 @@ async def test_nodes_are_members_until_they_leave(client):
     await roster.claim()
     try:
         await roster.register(WEB)
-        meta = {"tier": "web", "chefconsul-simulated": "demo"}
+        meta = {"tier": "web", "chefconsul-simulated": f"{client.settings.root}/demo"}
         expected = {node: Member(node, meta=meta) for node in WEB}
         assert await read_members(client, ServiceMembers("web")) == expected
         assert await read_members(client, MetaMembers("tier", "web")) == expected
@@ -70,8 +70,21 @@ async def test_nodes_of_another_environments_fleet_are_refused(client):
     first = Roster(client, "demo", WEB)
     await first.register(WEB)
     try:
-        with pytest.raises(NameTaken, match="simulated for environment demo"):
+        with pytest.raises(NameTaken, match=r"simulated for \S+/demo: "):
             await Roster(client, "other", WEB).claim()
+    finally:
+        await first.leave()
+
+
+async def test_nodes_of_another_root_prefix_are_refused(client, cluster):
+    """An environment of the same name is another one there, and its fleet may be alive."""
+    first = Roster(client, "demo", WEB)
+    await first.register(WEB)
+    try:
+        async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port, root="elsewhere")) as other:
+            with pytest.raises(NameTaken, match=r"simulated for \S+/demo: "):
+                await Roster(other, "demo", WEB).claim()
+        assert await presences(client) == {"web-1": True, "web-2": True}
     finally:
         await first.leave()
 
