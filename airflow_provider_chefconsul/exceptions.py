@@ -34,6 +34,10 @@ class EnvironmentLeased(WriteRefused):
     """A desired state was not written because another Dag run holds the environment."""
 
 
+class LeaseLost(EnvironmentLeased):
+    """A desired state was not written because the lease of this Dag run was taken over; it stays refused."""
+
+
 class NoMembers(ChefConsulError):
     """A tier has no members, so there is nobody to act or to wait for; never taken for success."""
 

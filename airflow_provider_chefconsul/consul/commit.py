@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.consul.plan import Operation, Plan, PlannedTier
 from airflow_provider_chefconsul.exceptions import (
     ConsulUnavailable,
     EnvironmentLeased,
+    LeaseLost,
     MalformedDocument,
     RequestTooLarge,
     StaleWrite,
@@ -152,9 +153,11 @@ class Commit:
         key = self._keys.lost_lease(self._environment, writer.dag_id, writer.run_id)
         entry = await self._client.get(key)
         if entry is not None:
-            raise EnvironmentLeased(
-                f"{self._where()}: this Dag run held environment {self._environment}, until its lease was taken over: "
-                f"{Lease.from_json(key, entry.value).describe()} then; clear its AcquireLeaseOperator to go on"
+            taker = Lease.from_json(key, entry.value)
+            why = f" ({taker.reason})" if taker.reason else ""
+            raise LeaseLost(
+                f"{self._where()}: {taker.holder} took the lease of environment {self._environment} from this Dag run "
+                f"at {taker.acquired_at}{why}; to go on, clear its AcquireLeaseOperator and what follows"
             )
         return {"Verb": "check-not-exists", "Key": key}
 

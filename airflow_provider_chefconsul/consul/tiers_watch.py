@@ -45,6 +45,7 @@ async def watch_tiers(
     :param tiers: None is all that have a desired state, those declared later too.
     :param members: as Dag authors write it.
     :raises ConsulUnavailable: Consul stayed away for longer than the client's patience.
+    :raises AccessDenied: the token may read a part of the environment only, and all tiers were asked for.
     """
     snapshots: dict[str, TierSnapshot] = {}
     has_changed = asyncio.Event()
@@ -59,6 +60,8 @@ async def watch_tiers(
     async def discover() -> None:
         nonlocal is_listed
         index = 0
+        # A list leaves out what the token may not read, and the rest would pass for all tiers; a single key says so.
+        await view.client.get(view.keys.environment(environment))
         while True:
             index, declared = await list_declared_tiers(view, environment, index)
             for tier in declared:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, conf
 
-from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
+from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
     log_decisions,
-    raise_stale,
+    raise_final,
     require_members,
     sequence_of,
     writer_of,
@@ -171,7 +171,7 @@ class SetDesiredStateOperator(BaseOperator):
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             try:
                 decisions = await view.write(self.environment, changes, selectors)
-            except StaleWrite as error:
-                raise_stale(error, self.on_stale)
+            except (StaleWrite, LeaseLost) as error:
+                raise_final(error, self.on_stale)
         log_decisions(self.log, self.environment, decisions)
         return {tier: decision.generation for tier, decision in decisions.items()}

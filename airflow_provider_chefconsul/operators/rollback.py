@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, conf
 
-from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
+from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
     log_decisions,
-    raise_stale,
+    raise_final,
     require_members,
     sequence_of,
     writer_of,
@@ -149,14 +149,14 @@ class RollBackOperator(BaseOperator):
         given = self.generation if isinstance(self.generation, (list, tuple)) else [self.generation]
         written = [read_generations(each, tiers)[tiers[0]] for each in given if each not in (None, "None")]
         if not written:
-            raise_stale(StaleWrite("what was to be taken back was never written"), self.on_stale)
+            raise_final(StaleWrite("what was to be taken back was never written"), self.on_stale)
         return max(written)
 
     async def _roll_back(self, tiers: Sequence[str], rollback: RollBack) -> dict[str, int]:
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             try:
                 decisions = await view.roll_back(self.environment, tiers, rollback)
-            except StaleWrite as error:
-                raise_stale(error, self.on_stale)
+            except (StaleWrite, LeaseLost) as error:
+                raise_final(error, self.on_stale)
         log_decisions(self.log, self.environment, decisions, done="rolled back")
         return {tier: decision.generation for tier, decision in decisions.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
+from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.change import Unchanged, Write, describe_decision
 from airflow_provider_chefconsul.rollout.desired import Writer
@@ -62,9 +62,13 @@ async def require_members(consul_conn_id: str, environment: str, selectors: Mapp
             await view.require_members(f"{environment}/{tier}", selector)
 
 
-def raise_stale(error: StaleWrite, on_stale: str) -> NoReturn:
-    """End the task of a write that something later has made stale; a retry would find the same."""
-    kind = AirflowSkipException if on_stale == "skip" else AirflowFailException
+def raise_final(error: StaleWrite | LeaseLost, on_stale: str) -> NoReturn:
+    """End the task of a write that something later has made stale, or that lost its lease; a retry would find the same.
+
+    A lost lease is a failure always: nothing says that somebody else has done what the Dag run was about to do.
+    """
+    is_skipped = on_stale == "skip" and isinstance(error, StaleWrite)
+    kind = AirflowSkipException if is_skipped else AirflowFailException
     raise kind(str(error)) from error
 
 

@@ -25,7 +25,7 @@ _ACTIONS = {
     Standing.NOT_REPORTED: "run chef-client on it; where it has run, see what that printed",
     Standing.RUNNING: "wait; a run that hangs is stopped on the node",
     Standing.REBOOTING: "wait; it goes on when it is back",
-    Standing.FAILED: "mend it, then run chef-client on it, or clear the Dag's nudge and what follows",
+    Standing.FAILED: "mend it, then run chef-client on it, or clear the Dag's nudge, if any, and what follows",
     Standing.FAILED_EARLIER: "run chef-client on it when it is mended: that run decides",
     Standing.OLD_GENERATION: "run chef-client on it; its agent's watch should have",
     Standing.WRONG_STATE: "look at its recipe, which reports another state than it was assigned",

@@ -180,6 +180,18 @@ async def test_token_that_may_not_read_the_history(guarded):
             await anext(watch_tiers(view, "demo", None, "service"))
 
 
+async def test_token_that_may_read_a_part_of_the_environment(guarded):
+    """A watcher of all tiers would take those that it sees for all; one of named tiers is content with them."""
+    keys = "".join(f'key_prefix "chefconsul/demo/{each}/" {{ policy = "read" }} ' for each in ("_history/web", "web"))
+    async with guarded.connect(CATALOG + keys) as client:
+        view = SharedView(client)
+        async with aclosing(watch_tiers(view, "demo", None, "service")) as watch:
+            with pytest.raises(AccessDenied):
+                await anext(watch)
+        async with aclosing(watch_tiers(view, "demo", ["web"], "service")) as watch:
+            assert list((await anext(watch)).snapshots) == ["web"]
+
+
 @pytest.mark.parametrize(
     "keys",
     [
