@@ -75,6 +75,26 @@ async def test_a_failed_node_explains_itself(board: Board):
     assert board.errors == []
 
 
+async def test_ages_go_on(board: Board):
+    """On the card and in the panel, while nothing changes and without a new stream."""
+    page = board.page
+    await board.scene.fail("web", "web-2", error=FULL)
+    await board.open()
+    await board.cell("web-2").click()
+    await page.locator("#panel pre").wait_for()
+    await page.evaluate("window.pre = document.querySelector('#panel pre')")
+    for place in (".notes .text", "#panel .standing + .text"):
+        before = await page.locator(place).inner_text()
+        assert " ago: " in before
+        await page.wait_for_function(
+            "([place, before]) => document.querySelector(place).textContent !== before", arg=[place, before]
+        )
+        assert "failed converging generation 1" in await page.locator(place).inner_text()
+    assert await page.evaluate("window.pre.isConnected")  # so that a selection in it stays
+    assert sum("/events?" in address for address in board.requests) == 1
+    assert board.errors == []
+
+
 async def test_a_hostile_report_does_nothing(board: Board):
     """Markup, control characters and 2,000 characters are text, and stay in their place."""
     page = board.page

@@ -13,6 +13,7 @@ import { TierCard } from "./tier_card.js";
 const SHOWN_AT_FIRST = 8; // tiers
 const MOST_SHOWN = 16; // as many as the server sends at once
 const AGAIN = 2000; // milliseconds
+const AGES_EVERY = 4000; // milliseconds
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
@@ -21,6 +22,7 @@ const stream = new Stream({
   environment: showEnvironment,
   tier: (fields) => showTier(fields, true),
   nodes: (fields) => showTier(fields, false),
+  explained: ({ tier, explained }) => cards.get(tier)?.explainAgain(explained),
   unavailable: ({ message }) => showTrouble(`Consul is not available: ${message}. Trying again; what is shown may be old.`),
   available: () => showTrouble(""),
   refused: () => load(),
@@ -38,6 +40,7 @@ drawLegend();
 byId("connection").textContent = `connection ${connection}`;
 load();
 setInterval(() => cards.forEach((card) => card.tick(performance.now() - lastChange)), 1000);
+setInterval(() => document.hidden || panel.refresh(), AGES_EVERY);
 
 async function load() {
   try {

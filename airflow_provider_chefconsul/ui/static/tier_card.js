@@ -17,6 +17,7 @@ export class TierCard {
   #counts = element("ul", { class: "counts" });
   #assigned = element("div", { class: "assigned" });
   #notes = element("ul", { class: "notes" });
+  #texts = new Map(); // of the nodes that are explained
   #last = {};
 
   // hint: where nodes are described; onOpen: asks for one; onChange: takes a sentence when the counts have changed.
@@ -56,6 +57,12 @@ export class TierCard {
     this.#curve.draw(fields);
     this.#timeline.draw(fields.history, desired);
     this.#last = fields;
+  }
+
+  // Only their ages have changed: the text alone, so that a click or a selection is not lost.
+  explainAgain(explained) {
+    this.#last = { ...this.#last, explained };
+    for (const { node, text } of explained) this.#texts.get(node)?.replaceChildren(text);
   }
 
   // The curve goes on while nothing else does.
@@ -100,11 +107,14 @@ export class TierCard {
 
   #drawNotes({ tier, obstacles, explained, strangers, strangers_count: strangersCount }) {
     const notes = obstacles.map((text) => element("li", { class: "obstacle" }, text));
+    this.#texts.clear();
     for (const { node, standing, text } of explained) {
       const button = element("button", { type: "button", class: "node", "data-key": node }, node);
       button.addEventListener("click", () => this.#onOpen(tier, node));
       const swatch = element("span", { class: "swatch", "data-standing": standing, "aria-hidden": "true" }, standingOf(standing).glyph);
-      notes.push(element("li", {}, swatch, button, element("span", { class: "text" }, text)));
+      const words = element("span", { class: "text" }, text);
+      this.#texts.set(node, words);
+      notes.push(element("li", {}, swatch, button, words));
     }
     if (strangersCount) {
       const names = strangers.join(", ") + (strangersCount > strangers.length ? ", …" : "");
