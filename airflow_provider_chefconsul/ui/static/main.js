@@ -2,6 +2,7 @@
 
 import { Announcer } from "./announcer.js";
 import { askedEnvironment, connection, dagId, eventsAddress, fetchEnvironments, fetchNode, runId } from "./api.js";
+import { chosenEnvironment, keepChosen } from "./chosen.js";
 import { element, redraw } from "./element.js";
 import { leaseText } from "./lease.js";
 import { NodePanel } from "./node_panel.js";
@@ -24,12 +25,13 @@ const stream = new Stream({
   nodes: (fields) => showTier(fields, false),
   explained: ({ tier, explained }) => cards.get(tier)?.explainAgain(explained),
   unavailable: ({ message }) => showTrouble(`Consul is not available: ${message}. Trying again; what is shown may be old.`),
-  available: () => showTrouble(""),
+  available: () => showTrouble(missing),
   refused: () => load(),
   lost: () => showTrouble("Airflow does not answer. Trying again; what is shown may be old."),
 });
 const cards = new Map();
 let environment = "";
+let missing = ""; // what to say while the environment that was asked for is not there
 let tiers = [];
 let shown = [];
 let lastChange = performance.now();
@@ -72,18 +74,24 @@ function forget() {
 
 function drawEnvironments({ environments, of_run: ofRun }) {
   const names = environments.map((each) => each.environment);
-  const preferred = [environment, askedEnvironment, ...ofRun, names[0]].find((name) => names.includes(name));
+  const preferred = [environment, askedEnvironment, ...ofRun, chosenEnvironment(), names[0]].find((name) => names.includes(name));
   redraw(
     byId("environments"),
     ...names.map((name) => {
       const button = element("button", { type: "button", "data-environment": name, "data-key": name }, name);
       if (ofRun.includes(name)) button.append(element("span", { class: "kind" }, "this run"));
-      button.addEventListener("click", () => choose(name, environments));
+      button.addEventListener("click", () => {
+        keepChosen(name);
+        missing = "";
+        showTrouble(missing);
+        choose(name, environments);
+      });
       return button;
     }),
   );
-  if (askedEnvironment && !names.includes(askedEnvironment)) {
-    showTrouble(`There is no environment ${askedEnvironment} in the Consul of connection ${connection}.`);
+  if (!environment && askedEnvironment && !names.includes(askedEnvironment)) {
+    missing = `There is no environment ${askedEnvironment} in the Consul of connection ${connection}.`;
+    showTrouble(missing);
   }
   if (preferred === undefined) {
     byId("tiers").replaceChildren(element("p", { class: "quiet" }, "There is no environment yet: a SetDesiredStateOperator writes one."));
