@@ -297,7 +297,8 @@ async def test_the_chosen_environment_is_there_again(board: Board, is_storage_fo
     await Scene(board.scene.view, "zoo").declare("web", "off")  # the last in the list
     if is_storage_forbidden:
         await page.add_init_script(
-            "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } })"
+            "Object.defineProperty(window, 'localStorage',"
+            " { get() { throw new DOMException('no', 'SecurityError'); } })"
         )
     await board.open()
     await page.locator('[data-environment="demo"][aria-current="true"]').wait_for()

@@ -82,8 +82,7 @@ function drawEnvironments({ environments, of_run: ofRun }) {
       if (ofRun.includes(name)) button.append(element("span", { class: "kind" }, "this run"));
       button.addEventListener("click", () => {
         keepChosen(name);
-        missing = "";
-        showTrouble(missing);
+        if (missing) showTrouble((missing = ""));
         choose(name, environments);
       });
       return button;
