@@ -120,6 +120,7 @@ def describe_node(
         "is_present": member.is_present,
         "unhealthy": [one_line(check) for check in member.unhealthy],
         "is_canary": state.cells[node].is_canary,
+        "is_canary_out": isinstance(desired, DesiredState) and desired.canary is not None,
         "assigned": _describe_assignment(assignment) if assignment else None,
         "report": _describe_report(evidence),
     }

@@ -1,6 +1,6 @@
 // What there is to know of one node: its explanation, what it is assigned, and its last report.
 
-import { assignmentBox } from "./assignment.js";
+import { assignmentBox, kindOf } from "./assignment.js";
 import { element, redraw } from "./element.js";
 import { clock } from "./moment.js";
 import { standingOf } from "./standing.js";
@@ -72,7 +72,7 @@ export class NodePanel {
     return element("div", { class: "head" }, element("h2", {}, node), element("p", { class: "quiet" }, tier), button);
   }
 
-  #parts({ standing, action, assigned, is_canary: isCanary, unhealthy, report }) {
+  #parts({ standing, action, assigned, is_canary: isCanary, is_canary_out: isCanaryOut, unhealthy, report }) {
     const { glyph, words } = standingOf(standing);
     const swatch = element("span", { class: "swatch", "data-standing": standing ?? "unassigned", "aria-hidden": "true" }, glyph);
     const parts = [
@@ -81,7 +81,7 @@ export class NodePanel {
     ];
     if (action) parts.push(element("p", { class: "action" }, element("strong", {}, "What to do: "), action));
     if (unhealthy.length) parts.push(element("p", { class: "text" }, `Checks that do not pass: ${unhealthy.join(", ")}`));
-    if (assigned) parts.push(element("h3", {}, "Assigned"), assignmentBox(isCanary ? "canary" : "stable", assigned));
+    if (assigned) parts.push(element("h3", {}, "Assigned"), assignmentBox(kindOf(isCanary, isCanaryOut), assigned));
     parts.push(element("h3", {}, "Last report"), ...reportParts(report));
     return parts;
   }

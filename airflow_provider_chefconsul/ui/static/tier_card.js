@@ -1,6 +1,6 @@
 // One tier: what is assigned, where its nodes stand, its curve and its states.
 
-import { assignmentBox } from "./assignment.js";
+import { assignmentBox, kindOf } from "./assignment.js";
 import { Curve } from "./curve.js";
 import { element, redraw } from "./element.js";
 import { HeatMap } from "./heat_map.js";
@@ -75,8 +75,8 @@ export class TierCard {
       this.#assigned.replaceChildren();
       return;
     }
-    const boxes = [assignmentBox(desired.canary ? "stable" : "assigned", desired.stable)];
-    if (desired.canary) boxes.push(assignmentBox("canary", desired.canary));
+    const boxes = [assignmentBox(kindOf(false, desired.canary), desired.stable)];
+    if (desired.canary) boxes.push(assignmentBox(kindOf(true, desired.canary), desired.canary));
     this.#assigned.replaceChildren(...boxes);
   }
 
