@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from airflow_provider_chefconsul.rollout.report import RunError
@@ -30,6 +32,8 @@ CURVE = """
 async def test_the_level_that_a_curve_reached_is_seen(board: Board):
     """Also when all nodes were done at once; and what the line means is written beside it, not on it."""
     page = board.page
+    finished = (datetime.now(UTC) + timedelta(seconds=10)).isoformat()
+    await board.scene.report("web", *[f"web-{number}" for number in range(1, 9)], finished_at=finished)
     await board.open()
     await page.get_by_text("8 of 8 converged", exact=True).wait_for()
     curve = await page.evaluate(CURVE)
