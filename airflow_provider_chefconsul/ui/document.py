@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -58,13 +58,19 @@ def describe_tier(state: TierState, may_read: MayRead, *, now: datetime) -> dict
         "counts": {standing: counts[standing] for standing in Standing if counts[standing]},
         "desired": _describe_desired(desired, may_read) if isinstance(desired, DesiredState) else None,
         "obstacles": [one_line(each) for each in obstacles],
-        "explained": _explain_worst(state, now=now),
+        "explained": explain_nodes(state, _worst(state), now=now),
         "strangers": strangers[:_EXPLAINED],
         "strangers_count": len(strangers),
         "curve": [[_moment(moment), count] for moment, count in thin_out(state.converged_at, _CURVE_POINTS)],
         "declared_at": _declared_at(state),
         "history": _describe_history(state.history, may_read),
     }
+
+
+def explain_nodes(state: TierState, nodes: Iterable[str], *, now: datetime) -> list[dict[str, Any]]:
+    """Where some members stand, each in a line."""
+    explained = [_explain(state, node, now=now) for node in nodes]
+    return [{"node": each.node, "standing": each.standing, "text": each.text} for each in explained]
 
 
 def describe_cells(cells: Mapping[str, Cell]) -> list[list[object]]:
@@ -114,6 +120,7 @@ def describe_node(
         "is_present": member.is_present,
         "unhealthy": [one_line(check) for check in member.unhealthy],
         "is_canary": state.cells[node].is_canary,
+        "is_canary_out": isinstance(desired, DesiredState) and desired.canary is not None,
         "assigned": _describe_assignment(assignment) if assignment else None,
         "report": _describe_report(evidence),
     }
@@ -197,13 +204,12 @@ def _describe_report(evidence: Evidence | None) -> dict[str, Any] | None:
     }
 
 
-def _explain_worst(state: TierState, *, now: datetime) -> list[dict[str, Any]]:
-    """The nodes to look at first, explained; a rollout that goes its way has none."""
-    worst = []
+def _worst(state: TierState) -> list[str]:
+    """The nodes to look at first; a rollout that goes its way has none."""
+    worst: list[str] = []
     for standing in _WORST_FIRST[:5]:
         worst += [node for node, cell in state.cells.items() if cell.standing is standing]
-    explained = [_explain(state, node, now=now) for node in worst[:_EXPLAINED]]
-    return [{"node": each.node, "standing": each.standing, "text": each.text} for each in explained]
+    return worst[:_EXPLAINED]
 
 
 def _explain(state: TierState, node: str, *, now: datetime, died: EarlyFailure | None = None) -> NodeExplanation:

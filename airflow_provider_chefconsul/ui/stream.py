@@ -13,7 +13,13 @@ from typing import Any, Protocol
 
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.rollout.one_line import one_line
-from airflow_provider_chefconsul.ui.document import dag_ids_of, describe_cells, describe_lease, describe_tier
+from airflow_provider_chefconsul.ui.document import (
+    dag_ids_of,
+    describe_cells,
+    describe_lease,
+    describe_tier,
+    explain_nodes,
+)
 from airflow_provider_chefconsul.ui.feed import Feed, Hub
 from airflow_provider_chefconsul.ui.source import EnvironmentState, watch_environment, watch_tier
 from airflow_provider_chefconsul.ui.tier_state import Cell, TierState, changed_cells
@@ -22,6 +28,7 @@ from airflow_provider_chefconsul.ui.tier_state import Cell, TierState, changed_c
 # permission sees nothing new from then on.
 LONGEST_STREAM = 50.0  # seconds
 _KEEP_ALIVE = 10.0  # seconds
+_AGES_EVERY = 4.0  # seconds; "11 seconds ago" is no longer true then
 _RETRY = 200  # milliseconds
 
 
@@ -41,6 +48,7 @@ class _Sent:
 
     state: TierState | None = None
     cells: Mapping[str, Cell] = field(default_factory=dict)
+    explained: list[dict[str, Any]] = field(default_factory=list)
 
 
 async def stream(
@@ -52,7 +60,7 @@ async def stream(
     *,
     seconds: float = LONGEST_STREAM,
 ) -> AsyncGenerator[str]:
-    """Server-sent events: ``environment``, ``tier`` (whole), ``nodes`` (what changed), ``unavailable``."""
+    """Server-sent events: ``environment``, ``tier`` (whole), ``nodes`` (changed), ``explained``, ``unavailable``."""
     wake = asyncio.Event()
     end = asyncio.get_running_loop().time() + seconds
     yield f"retry: {_RETRY}\n\n"
@@ -74,7 +82,7 @@ async def stream(
             for event in [event async for event in teller.tell(whole, feeds)]:
                 yield event
             try:
-                async with asyncio.timeout(min(left, _KEEP_ALIVE)):
+                async with asyncio.timeout(min(left, teller.pause)):
                     await wake.wait()
             except TimeoutError:
                 yield ": still here\n\n"
@@ -90,6 +98,11 @@ class _Teller:
         self._sent: dict[str, _Sent] = {}
         self._trouble: ChefConsulError | None = None
         self._is_told_available = False
+
+    @property
+    def pause(self) -> float:
+        """Seconds after which there is something to tell even when nothing changes."""
+        return _AGES_EVERY if any(sent.explained for sent in self._sent.values()) else _KEEP_ALIVE
 
     async def tell(self, whole: Feed[EnvironmentState], feeds: Mapping[str, Feed[TierState]]) -> AsyncGenerator[str]:
         """The events that are due."""
@@ -112,6 +125,8 @@ class _Teller:
             sent = self._sent.setdefault(tier, _Sent())
             if feed.latest is not None and feed.latest is not sent.state:
                 yield await self._describe_tier(sent, feed.latest)
+            elif sent.state is not None and (aged := self._explain_again(sent, sent.state)):
+                yield aged
 
     async def _describe_environment(self, state: EnvironmentState) -> dict[str, Any]:
         await self._viewer.learn(dag_ids_of(None, state.lease))
@@ -126,9 +141,18 @@ class _Teller:
         fields = describe_tier(state, self._viewer.may_read, now=datetime.now(UTC))
         is_first = sent.state is None
         changed, gone = changed_cells(sent.cells, state.cells)
-        sent.state, sent.cells = state, state.cells
+        sent.state, sent.cells, sent.explained = state, state.cells, fields["explained"]
         fields |= {"nodes": describe_cells(changed), "gone": gone}
         return _event("tier" if is_first else "nodes", fields)
+
+    @staticmethod
+    def _explain_again(sent: _Sent, state: TierState) -> str | None:
+        """The lines that say how long ago something was, when they say something else by now."""
+        explained = explain_nodes(state, [each["node"] for each in sent.explained], now=datetime.now(UTC))
+        if explained == sent.explained:
+            return None
+        sent.explained = explained
+        return _event("explained", {"tier": state.tier, "explained": explained})
 
 
 def _event(name: str, fields: Mapping[str, Any]) -> str:

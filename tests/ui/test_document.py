@@ -178,7 +178,15 @@ def test_a_node_is_explained_with_its_report():
     assert node["action"].startswith("mend it")
     assert node["since"] == "2026-11-22T07:56:00.000+00:00"
     assert node["assigned"]["generation"] == 7
+    assert (node["is_canary"], node["is_canary_out"]) == (False, False)
     assert node["report"]["error"]["resource"] == "file[/srv/web/index.html]"
+
+
+def test_a_node_beside_a_canary_is_told_from_one_without():
+    """Only then is what it is assigned the stable one of two."""
+    desired = make_desired(8, stable=make_assignment(7), canary=make_canary(8))
+    node = describe_node(state_of(make_snapshot(desired=desired)), "web-1", now=NOW)
+    assert node["is_canary_out"]
 
 
 def test_a_node_without_a_readable_report_is_explained_too():

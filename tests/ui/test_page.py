@@ -75,6 +75,26 @@ async def test_a_failed_node_explains_itself(board: Board):
     assert board.errors == []
 
 
+async def test_ages_go_on(board: Board):
+    """On the card and in the panel, while nothing changes and without a new stream."""
+    page = board.page
+    await board.scene.fail("web", "web-2", error=FULL)
+    await board.open()
+    await board.cell("web-2").click()
+    await page.locator("#panel pre").wait_for()
+    await page.evaluate("window.pre = document.querySelector('#panel pre')")
+    for place in (".notes .text", "#panel .standing + .text"):
+        before = await page.locator(place).inner_text()
+        assert " ago: " in before
+        await page.wait_for_function(
+            "([place, before]) => document.querySelector(place).textContent !== before", arg=[place, before]
+        )
+        assert "failed converging generation 1" in await page.locator(place).inner_text()
+    assert await page.evaluate("window.pre.isConnected")  # so that a selection in it stays
+    assert sum("/events?" in address for address in board.requests) == 1
+    assert board.errors == []
+
+
 async def test_a_hostile_report_does_nothing(board: Board):
     """Markup, control characters and 2,000 characters are text, and stay in their place."""
     page = board.page
@@ -261,9 +281,33 @@ async def test_changes_leave_the_focus_where_it_is(board: Board):
 
 async def test_an_unknown_environment_is_told(board: Board):
     """And what there is, is shown."""
+    page = board.page
+    told = page.get_by_role("alert").get_by_text("There is no environment nowhere")
     await board.open(environment="nowhere")
-    await board.page.get_by_role("alert").get_by_text("There is no environment nowhere").wait_for()
     await board.until_standing("web-1", "converged")
+    await told.wait_for()
+    await page.locator('[data-environment="demo"]').click()
+    await told.wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("is_storage_forbidden", [False, True], ids=["remembered", "forbidden"])
+async def test_the_chosen_environment_is_there_again(board: Board, is_storage_forbidden):
+    """When the page comes anew without an environment in its address; a browser may forbid to remember."""
+    page = board.page
+    await Scene(board.scene.view, "zoo").declare("web", "off")  # the last in the list
+    if is_storage_forbidden:
+        await page.add_init_script(
+            "Object.defineProperty(window, 'localStorage',"
+            " { get() { throw new DOMException('no', 'SecurityError'); } })"
+        )
+    await board.open()
+    await page.locator('[data-environment="demo"][aria-current="true"]').wait_for()
+    await page.locator('[data-environment="zoo"]').click()
+    await page.locator('[data-environment="zoo"][aria-current="true"]').wait_for()
+    await board.open()
+    expected = "demo" if is_storage_forbidden else "zoo"
+    await page.locator(f'[data-environment="{expected}"][aria-current="true"]').wait_for()
+    assert board.errors == []
 
 
 async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, consul_kv, consul_root, members):
@@ -290,3 +334,6 @@ async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, con
         assert await frame.locator("html").get_attribute("data-theme") == "dark"
         await page.goto(f"{board.address}/plugin/rollout-board")
         await page.frame_locator("iframe").locator('[data-environment="another"][aria-current="true"]').wait_for()
+        await frame.locator('[data-environment="another"]').click()
+        await page.goto(f"{board.address}/dags/board_rollout/runs/{run_id}/plugin/rollout-board-of-run")
+        await frame.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()

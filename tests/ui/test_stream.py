@@ -28,6 +28,20 @@ async def test_first_the_whole_and_then_what_changed(scene, hub, consul_connecti
     assert changed["explained"][0]["text"].startswith("failed converging generation 1")
 
 
+async def test_ages_go_on_while_nothing_changes(scene, hub, consul_connection):
+    """The lines of the explained nodes alone are sent again, once they say something else."""
+    await scene.fail("web", "web-2", error=RunError("Errno::ENOSPC", "No space left on device"))
+    async with Viewer(hub, "web") as viewer:
+        first = (await viewer.until("tier"))["explained"]
+        later = await viewer.until("explained")
+        latest = await viewer.until("explained")
+    assert later.keys() == {"tier", "explained"}
+    assert [each["node"] for each in latest["explained"]] == ["web-2"]
+    texts = [explained[0]["text"] for explained in (first, later["explained"], latest["explained"])]
+    assert all("failed converging generation 1" in text for text in texts)
+    assert len(set(texts)) == len(texts)
+
+
 async def test_a_rollout_is_followed(scene, hub, consul_connection):
     """From the declaration over runs to the last report, with the history that grows."""
     async with Viewer(hub, "web") as viewer:

@@ -2,6 +2,12 @@
 
 import { element } from "./element.js";
 
+// Only a canary makes two of what is assigned.
+export function kindOf(isCanary, isCanaryOut) {
+  if (!isCanaryOut) return "assigned";
+  return isCanary ? "canary" : "stable";
+}
+
 export function assignmentBox(kind, assignment) {
   return element(
     "p",

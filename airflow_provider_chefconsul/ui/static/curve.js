@@ -1,10 +1,12 @@
-// How many members had converged by when: a stepped line from the declaration to now, or to the last of them.
+// How many members had converged by when: a stepped line from the declaration to now, or a little beyond the last of
+// them, so that the level which was reached is seen.
 
 import { drawn, element } from "./element.js";
 import { clock, span } from "./moment.js";
 
 const WIDTH = 300;
 const HEIGHT = 84;
+const BEYOND = 1000; // milliseconds at least
 
 export class Curve {
   #line = drawn("path", { class: "line" });
@@ -21,8 +23,8 @@ export class Curve {
     this.root = element(
       "figure",
       { class: "curve" },
-      element("figcaption", {}, "Converged over time"),
-      element("div", { class: "plot" }, this.#picture, this.#most),
+      element("figcaption", {}, "Converged over time", this.#most),
+      element("div", { class: "plot" }, this.#picture),
       element("div", { class: "axis quiet" }, this.#begin, this.#middle, this.#end),
     );
   }
@@ -33,7 +35,9 @@ export class Curve {
     const isDone = members > 0 && (counts.converged ?? 0) + (counts.absent ?? 0) === members;
     const declared = Date.parse(declared_at ?? "");
     const from = Number.isNaN(declared) ? (points[0]?.[0] ?? Date.parse(now)) : declared;
-    const to = Math.max(from + 1000, last?.[0] ?? from, isDone ? from : Date.parse(now));
+    const reached = Math.max(from, last?.[0] ?? from);
+    const beyond = reached + Math.max(BEYOND, isDone ? (reached - from) / 10 : 0);
+    const to = isDone ? beyond : Math.max(beyond, Date.parse(now));
     const x = (moment) => ((Math.max(moment, from) - from) / (to - from)) * WIDTH;
     const y = (count) => HEIGHT - 1 - (members ? count / members : 0) * (HEIGHT - 3);
     let path = `M0 ${y(0)}`;
@@ -41,7 +45,7 @@ export class Curve {
     path += `H${WIDTH}`;
     this.#line.setAttribute("d", path);
     this.#area.setAttribute("d", `${path}V${HEIGHT}H0Z`);
-    this.#most.textContent = members;
+    this.#most.textContent = `all: ${members}`;
     this.#begin.textContent = clock(new Date(from).toISOString());
     this.#middle.textContent = last ? `${last[1]} after ${span(Math.max(0, last[0] - from))}` : "nobody yet";
     this.#end.textContent = clock(new Date(to).toISOString());

@@ -2,6 +2,7 @@
 
 import { Announcer } from "./announcer.js";
 import { askedEnvironment, connection, dagId, eventsAddress, fetchEnvironments, fetchNode, runId } from "./api.js";
+import { chosenEnvironment, keepChosen } from "./chosen.js";
 import { element, redraw } from "./element.js";
 import { leaseText } from "./lease.js";
 import { NodePanel } from "./node_panel.js";
@@ -13,6 +14,7 @@ import { TierCard } from "./tier_card.js";
 const SHOWN_AT_FIRST = 8; // tiers
 const MOST_SHOWN = 16; // as many as the server sends at once
 const AGAIN = 2000; // milliseconds
+const AGES_EVERY = 4000; // milliseconds
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
@@ -21,13 +23,15 @@ const stream = new Stream({
   environment: showEnvironment,
   tier: (fields) => showTier(fields, true),
   nodes: (fields) => showTier(fields, false),
+  explained: ({ tier, explained }) => cards.get(tier)?.explainAgain(explained),
   unavailable: ({ message }) => showTrouble(`Consul is not available: ${message}. Trying again; what is shown may be old.`),
-  available: () => showTrouble(""),
+  available: () => showTrouble(missing),
   refused: () => load(),
   lost: () => showTrouble("Airflow does not answer. Trying again; what is shown may be old."),
 });
 const cards = new Map();
 let environment = "";
+let missing = ""; // what to say while the environment that was asked for is not there
 let tiers = [];
 let shown = [];
 let lastChange = performance.now();
@@ -38,6 +42,7 @@ drawLegend();
 byId("connection").textContent = `connection ${connection}`;
 load();
 setInterval(() => cards.forEach((card) => card.tick(performance.now() - lastChange)), 1000);
+setInterval(() => document.hidden || panel.refresh(), AGES_EVERY);
 
 async function load() {
   try {
@@ -69,18 +74,23 @@ function forget() {
 
 function drawEnvironments({ environments, of_run: ofRun }) {
   const names = environments.map((each) => each.environment);
-  const preferred = [environment, askedEnvironment, ...ofRun, names[0]].find((name) => names.includes(name));
+  const preferred = [environment, askedEnvironment, ...ofRun, chosenEnvironment(), names[0]].find((name) => names.includes(name));
   redraw(
     byId("environments"),
     ...names.map((name) => {
       const button = element("button", { type: "button", "data-environment": name, "data-key": name }, name);
       if (ofRun.includes(name)) button.append(element("span", { class: "kind" }, "this run"));
-      button.addEventListener("click", () => choose(name, environments));
+      button.addEventListener("click", () => {
+        keepChosen(name);
+        if (missing) showTrouble((missing = ""));
+        choose(name, environments);
+      });
       return button;
     }),
   );
-  if (askedEnvironment && !names.includes(askedEnvironment)) {
-    showTrouble(`There is no environment ${askedEnvironment} in the Consul of connection ${connection}.`);
+  if (!environment && askedEnvironment && !names.includes(askedEnvironment)) {
+    missing = `There is no environment ${askedEnvironment} in the Consul of connection ${connection}.`;
+    showTrouble(missing);
   }
   if (preferred === undefined) {
     byId("tiers").replaceChildren(element("p", { class: "quiet" }, "There is no environment yet: a SetDesiredStateOperator writes one."));

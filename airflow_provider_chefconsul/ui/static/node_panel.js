@@ -1,6 +1,6 @@
 // What there is to know of one node: its explanation, what it is assigned, and its last report.
 
-import { assignmentBox } from "./assignment.js";
+import { assignmentBox, kindOf } from "./assignment.js";
 import { element, redraw } from "./element.js";
 import { clock } from "./moment.js";
 import { standingOf } from "./standing.js";
@@ -10,7 +10,10 @@ export class NodePanel {
   #onClose;
   #ask;
   #asked = 0;
+  #answered = 0;
   #shown = null;
+  #drawn = ""; // all that is drawn but the text, whose ages change
+  #text = element("p", { class: "text" });
 
   // ask: fetches a node's fields; onClose: takes the tier and the node that was shown.
   constructor(box, ask, onClose) {
@@ -24,17 +27,31 @@ export class NodePanel {
     return this.#shown;
   }
 
-  async open(tier, node) {
+  // Asks again while it is open, since what it says has an age. An answer that fails to come leaves what there is.
+  refresh() {
+    if (this.#shown && this.#answered === this.#asked) this.open(this.#shown.tier, this.#shown.node, true);
+  }
+
+  async open(tier, node, isAgain = false) {
     const isOther = this.#shown?.node !== node || this.#shown?.tier !== tier;
     this.#shown = { tier, node };
     const asked = ++this.#asked;
-    let parts;
+    let fields = null;
+    let problem = null;
     try {
-      parts = this.#parts(await this.#ask(tier, node));
+      fields = await this.#ask(tier, node);
     } catch (error) {
-      parts = [element("p", { class: "text" }, error.message)];
+      problem = error;
     }
     if (asked !== this.#asked) return;
+    this.#answered = asked;
+    if (problem && isAgain && !(problem.status < 500)) return;
+    const drawn = JSON.stringify({ ...fields, now: "", text: "", problem: problem?.message, tier, node });
+    const text = fields?.text ?? problem.message;
+    if (this.#text.textContent !== text) this.#text.textContent = text;
+    if (drawn === this.#drawn && !this.#box.hidden) return;
+    this.#drawn = drawn;
+    const parts = fields ? this.#parts(fields) : [this.#text];
     redraw(this.#box, this.#head(tier, node), ...parts);
     this.#box.hidden = false;
     if (isOther) this.#box.focus({ preventScroll: true });
@@ -55,16 +72,16 @@ export class NodePanel {
     return element("div", { class: "head" }, element("h2", {}, node), element("p", { class: "quiet" }, tier), button);
   }
 
-  #parts({ standing, text, action, assigned, is_canary: isCanary, unhealthy, report }) {
+  #parts({ standing, action, assigned, is_canary: isCanary, is_canary_out: isCanaryOut, unhealthy, report }) {
     const { glyph, words } = standingOf(standing);
     const swatch = element("span", { class: "swatch", "data-standing": standing ?? "unassigned", "aria-hidden": "true" }, glyph);
     const parts = [
       element("p", { class: "standing" }, swatch, element("strong", {}, words)),
-      element("p", { class: "text" }, text),
+      this.#text,
     ];
     if (action) parts.push(element("p", { class: "action" }, element("strong", {}, "What to do: "), action));
     if (unhealthy.length) parts.push(element("p", { class: "text" }, `Checks that do not pass: ${unhealthy.join(", ")}`));
-    if (assigned) parts.push(element("h3", {}, "Assigned"), assignmentBox(isCanary ? "canary" : "stable", assigned));
+    if (assigned) parts.push(element("h3", {}, "Assigned"), assignmentBox(kindOf(isCanary, isCanaryOut), assigned));
     parts.push(element("h3", {}, "Last report"), ...reportParts(report));
     return parts;
   }

@@ -1,6 +1,6 @@
 // One tier: what is assigned, where its nodes stand, its curve and its states.
 
-import { assignmentBox } from "./assignment.js";
+import { assignmentBox, kindOf } from "./assignment.js";
 import { Curve } from "./curve.js";
 import { element, redraw } from "./element.js";
 import { HeatMap } from "./heat_map.js";
@@ -17,6 +17,7 @@ export class TierCard {
   #counts = element("ul", { class: "counts" });
   #assigned = element("div", { class: "assigned" });
   #notes = element("ul", { class: "notes" });
+  #texts = new Map(); // of the nodes that are explained
   #last = {};
 
   // hint: where nodes are described; onOpen: asks for one; onChange: takes a sentence when the counts have changed.
@@ -58,6 +59,12 @@ export class TierCard {
     this.#last = fields;
   }
 
+  // Only their ages have changed: the text alone, so that a click or a selection is not lost.
+  explainAgain(explained) {
+    this.#last = { ...this.#last, explained };
+    for (const { node, text } of explained) this.#texts.get(node)?.replaceChildren(text);
+  }
+
   // The curve goes on while nothing else does.
   tick(elapsed) {
     if (this.#last.now) this.#curve.draw({ ...this.#last, now: new Date(Date.parse(this.#last.now) + elapsed).toISOString() });
@@ -68,8 +75,8 @@ export class TierCard {
       this.#assigned.replaceChildren();
       return;
     }
-    const boxes = [assignmentBox(desired.canary ? "stable" : "assigned", desired.stable)];
-    if (desired.canary) boxes.push(assignmentBox("canary", desired.canary));
+    const boxes = [assignmentBox(kindOf(false, desired.canary), desired.stable)];
+    if (desired.canary) boxes.push(assignmentBox(kindOf(true, desired.canary), desired.canary));
     this.#assigned.replaceChildren(...boxes);
   }
 
@@ -100,11 +107,14 @@ export class TierCard {
 
   #drawNotes({ tier, obstacles, explained, strangers, strangers_count: strangersCount }) {
     const notes = obstacles.map((text) => element("li", { class: "obstacle" }, text));
+    this.#texts.clear();
     for (const { node, standing, text } of explained) {
       const button = element("button", { type: "button", class: "node", "data-key": node }, node);
       button.addEventListener("click", () => this.#onOpen(tier, node));
       const swatch = element("span", { class: "swatch", "data-standing": standing, "aria-hidden": "true" }, standingOf(standing).glyph);
-      notes.push(element("li", {}, swatch, button, element("span", { class: "text" }, text)));
+      const words = element("span", { class: "text" }, text);
+      this.#texts.set(node, words);
+      notes.push(element("li", {}, swatch, button, words));
     }
     if (strangersCount) {
       const names = strangers.join(", ") + (strangersCount > strangers.length ? ", …" : "");

@@ -1,4 +1,4 @@
-// The states of a tier, newest first, as its history has them.
+// The states of a tier, newest first, as its history has them; faded at the bottom while there are more below.
 
 import { valueChips, writerText } from "./assignment.js";
 import { element } from "./element.js";
@@ -11,6 +11,8 @@ export class Timeline {
   constructor(tier) {
     this.#list = element("ol", { tabindex: "0", "aria-label": `States of ${tier}, newest first` });
     this.root = element("section", { class: "timeline" }, element("h3", {}, "States"), this.#list);
+    this.#list.addEventListener("scroll", () => this.#fade());
+    new ResizeObserver(() => this.#fade()).observe(this.#list);
   }
 
   draw(history, desired) {
@@ -35,5 +37,11 @@ export class Timeline {
         ),
       ),
     );
+    this.#fade();
+  }
+
+  #fade() {
+    const { scrollTop, clientHeight, scrollHeight } = this.#list;
+    this.root.classList.toggle("more", scrollTop + clientHeight < scrollHeight - 1);
   }
 }
