@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
-from airflow_provider_chefconsul.exceptions import NotDeclared
+from airflow_provider_chefconsul.exceptions import NoMembers, NotDeclared
+from airflow_provider_chefconsul.rollout.membership import Members, Selector
 from airflow_provider_chefconsul.rollout.name import check_name
 
 if TYPE_CHECKING:
@@ -31,6 +32,23 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None) -> li
     if tier is not None and tier not in tiers:
         raise NotDeclared(f"environment {environment} has no tier {tier}; there are: {name_some(tiers)}")
     return tiers if tier is None else [tier]
+
+
+async def find_empty_tier(
+    view: SharedView, environment: str, members: Mapping[str, Members], selectors: Mapping[str, Selector]
+) -> NoMembers | None:
+    """What refuses to declare a tier that has no members, which may be a name mistyped; None when all have some.
+
+    :param members: by tier, who belongs to it today.
+    """
+    empty = next((tier for tier, found in members.items() if not found), None)
+    if empty is None:
+        return None
+    tiers = name_some(await list_tiers(view, environment))
+    return NoMembers(
+        f"{environment}/{empty} has no members: Consul lists no node for {selectors[empty]}; tiers that {environment} "
+        f"has: {tiers}; --without-members declares it although no node is there yet"
+    )
 
 
 def name_some(names: Iterable[str]) -> str:
