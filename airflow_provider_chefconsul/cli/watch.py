@@ -114,12 +114,18 @@ class Watch:
                 self.output.line(f"{_clock(now)} {line}")
 
     def _render(self) -> RenderableType:
-        now = datetime.now(UTC)
-        console = self.output.console
+        return self.screen(datetime.now(UTC))
+
+    def screen(self, now: datetime) -> RenderableType:
+        """What a terminal shows at a moment: all of it is worded anew, so that every age grows."""
+        environment, console = self.args.environment, self.output.console
         statuses, troubles = self.statuses.copy(), self.troubles.copy()  # another thread adds to them
         trouble = next(iter(troubles.values()), "")
-        above = f"{_clock(now)} UTC {self.args.environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
-        ordered = [statuses[tier] for tier in sorted(statuses)]
+        above = f"{_clock(now)} UTC {environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
+        ordered = [
+            tier_status(environment, tier, status.snapshot, now=now, lease=self.lease)
+            for tier, status in sorted(statuses.items())
+        ]
         content = render(
             ordered, now=now, width=console.width, height=console.height, lists_all=self.args.all, above=above
         )

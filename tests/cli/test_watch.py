@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
@@ -17,7 +18,8 @@ from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from tests.factory import make_desired, make_report
+from airflow_provider_chefconsul.rollout.tier_status import tier_status
+from tests.factory import NOW, make_desired, make_failure, make_lease, make_report, make_snapshot
 from tests.peer import Answer, Peer, forward_to
 
 
@@ -95,6 +97,26 @@ async def test_json_lines(watching, consul_kv, members):
         consul_kv["demo/web/nodes/web-1"] = make_report().to_json()
         lines = await until(lambda found: len(found) == 2)
         assert json.loads(lines[1])["converged"] is True
+
+
+def test_ages_on_the_screen_grow():
+    """All that is drawn is worded anew, though nothing has changed: who wrote it, and what holds it up."""
+    output = Output()
+    options = Namespace(environment="demo", all=False)
+    watch = Watch(cast("SharedView", None), options, output)  # drawing asks nobody
+    status = tier_status("demo", "web", make_snapshot(make_failure()), now=NOW)
+    watch.statuses["web"], watch.lease = status, make_lease()
+
+    def draw(seconds: int) -> str:
+        with output.console.capture() as drawn:
+            output.console.print(watch.screen(NOW + timedelta(seconds=seconds)))
+        return drawn.get()
+
+    assert "task web.set, 5 seconds ago" in draw(5)
+    later = draw(120)
+    assert "task web.set, 2 minutes ago" in later
+    assert "acquired 2 minutes ago" in later
+    assert "5 seconds" not in later
 
 
 @pytest.mark.parametrize("output", ["table", "json"])
