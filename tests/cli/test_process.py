@@ -105,7 +105,7 @@ def test_watch_on_a_terminal_leaves_it_clean(start, consul_kv, terminal, ending,
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal.slave)
     process = start("status", "demo", "--watch", env=environment, start_new_session=True, **streams)
     os.close(terminal.slave)
-    terminal.read_until("not_reported")
+    terminal.read_until("has never")  # in the last row
     assert "\x1b[?1049h" in terminal.written
     assert "\x1b[?1049l" not in terminal.written
     assert ("\x1b[32m" in terminal.written) is not is_plain
