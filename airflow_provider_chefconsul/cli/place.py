@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from airflow_provider_chefconsul.cli.output import PROGRAM
 from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
 from airflow_provider_chefconsul.exceptions import NoMembers, NotDeclared
 from airflow_provider_chefconsul.rollout.membership import Members, Selector
@@ -19,7 +20,7 @@ _NAMED = 20
 async def find_tiers(view: SharedView, environment: str, tier: str | None) -> list[str]:
     """The tiers of an environment, or the one that is named.
 
-    :raises NotDeclared: the environment or the tier has no key; says which there are.
+    :raises NotDeclared: the environment or the tier has no key; says how to declare it, and which there are.
     """
     check_name("environment", environment)
     if tier is not None:
@@ -28,9 +29,15 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None) -> li
     if not tiers:
         there_are = name_some(await list_environments(view))
         where = f"{view.client.settings.url}, below {view.keys.root}/"
-        raise NotDeclared(f"environment {environment} has no tier at {where}; there are: {there_are}")
+        raise NotDeclared(
+            f"nothing is declared in {environment} yet: {PROGRAM} set {environment} {tier or 'TIER'} --state …; "
+            f"environments at {where}: {there_are}"
+        )
     if tier is not None and tier not in tiers:
-        raise NotDeclared(f"environment {environment} has no tier {tier}; there are: {name_some(tiers)}")
+        raise NotDeclared(
+            f"environment {environment} has no tier {tier}: {PROGRAM} set {environment} {tier} --state …; "
+            f"there are: {name_some(tiers)}"
+        )
     return tiers if tier is None else [tier]
 
 

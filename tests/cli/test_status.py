@@ -132,15 +132,19 @@ def test_what_is_not_there(airflow_chefconsul, declare):
     """The error says what there is instead; exit code 3."""
     ended = airflow_chefconsul("status", "demo")
     assert (ended.code, ended.out) == (3, "")
-    assert "airflow chefconsul: error: environment demo has no tier at http://127.0.0.1:" in ended.err
-    assert ended.err.endswith("; there are: none\n")
+    next_step = "nothing is declared in demo yet: airflow chefconsul set demo TIER --state …; environments at http://"
+    assert ended.err.startswith(f"airflow chefconsul: error: {next_step}")
+    assert ended.err.endswith("/: none\n")
     declare()
     declare("db")
-    assert "environment live has no tier" in airflow_chefconsul("status", "live").err
-    assert airflow_chefconsul("status", "live").err.endswith("; there are: demo\n")
+    assert "airflow chefconsul set live web --state …" in airflow_chefconsul("status", "live", "web").err
+    assert airflow_chefconsul("status", "live").err.endswith("/: demo\n")
     ended = airflow_chefconsul("explain", "demo", "wbe")
     assert ended.code == 3
-    assert ended.err == "airflow chefconsul: error: environment demo has no tier wbe; there are: db, web\n"
+    assert ended.err == (
+        "airflow chefconsul: error: environment demo has no tier wbe: airflow chefconsul set demo wbe --state …; "
+        "there are: db, web\n"
+    )
 
 
 @pytest.mark.parametrize(
