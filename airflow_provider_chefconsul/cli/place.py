@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.cli.output import PROGRAM
@@ -56,6 +56,19 @@ async def find_empty_tier(
         f"{environment}/{empty} has no members: Consul lists no node for {selectors[empty]}; tiers that {environment} "
         f"has: {tiers}; --without-members declares it although no node is there yet"
     )
+
+
+def describe_nodes(nodes: Sequence[str], members: Members, *, will: str) -> str:
+    """Whom of a tier a write assigns something else.
+
+    :param nodes: those whom it does.
+    :param will: "would be" or "are".
+    """
+    if not nodes:
+        return f"none of {len(members)} members {will} assigned something else, so nodes do nothing"
+    absent = sum(not member.is_present for member in members.values())
+    of_these = f", {absent} of them absent," if absent else ""
+    return f"{len(nodes)} of {len(members)} members{of_these} {will} assigned something else: {name_some(nodes)}"
 
 
 def name_some(names: Iterable[str]) -> str:

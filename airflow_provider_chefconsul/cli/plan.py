@@ -10,8 +10,8 @@ from airflow_provider_chefconsul.cli.argument import read_change, read_selectors
 from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.output import Output
-from airflow_provider_chefconsul.cli.place import find_empty_tier, name_some
-from airflow_provider_chefconsul.consul.preview import Preview, TierPreview, preview
+from airflow_provider_chefconsul.cli.place import describe_nodes, find_empty_tier
+from airflow_provider_chefconsul.consul.preview import Preview, preview
 from airflow_provider_chefconsul.exceptions import NoMembers, WriteRefused
 from airflow_provider_chefconsul.rollout.change import Refused, Write, describe_decision
 from airflow_provider_chefconsul.rollout.preview import Difference, Step
@@ -43,8 +43,8 @@ def _print(environment: str, found: Preview, refusal: Refusal | None, output: Ou
             output.line(f"{environment}/{tier}{of_waves}: {_decision(step)}", style="bold")
             for difference in step.differences if number == 1 else ():
                 output.line(_difference(difference), indent=2)
-            if isinstance(step.decision, Write):
-                output.line(f"{_count(len(step.nodes), each)}: {name_some(step.nodes)}", indent=2)
+            if isinstance(step.decision, Write) and step.decision.assigns:
+                output.line(describe_nodes(step.nodes, each.members, will="would be"), indent=2)
     if refusal is not None:
         output.line(f"refused, nothing would be written: {refusal}", style="bold red")
 
@@ -63,12 +63,6 @@ def _difference(difference: Difference) -> str:
         for side in (difference.before, difference.after)
     )
     return f"{difference.name or 'state'}: {before} → {after}"
-
-
-def _count(acting: int, tier: TierPreview) -> str:
-    absent = sum(not member.is_present for member in tier.members.values())
-    of_these = f", {absent} of them absent" if absent else ""
-    return f"{acting} of {len(tier.members)} members{of_these} would be assigned something else"
 
 
 def _fields(environment: str, found: Preview, refusal: Refusal | None) -> dict[str, Any]:

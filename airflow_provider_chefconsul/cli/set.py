@@ -8,9 +8,11 @@ from airflow_provider_chefconsul.cli.argument import read_change, read_policy, r
 from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.output import Output
-from airflow_provider_chefconsul.cli.place import find_empty_tier
+from airflow_provider_chefconsul.cli.place import describe_nodes, find_empty_tier
 from airflow_provider_chefconsul.cli.writing import tell_decisions, tell_result, wait_until_converged
 from airflow_provider_chefconsul.consul.catalog import read_members
+from airflow_provider_chefconsul.rollout.change import Write
+from airflow_provider_chefconsul.rollout.preview import preview_write
 
 
 @command
@@ -23,8 +25,13 @@ async def set_command(args: Namespace, output: Output) -> ExitCode:
         empty = await find_empty_tier(view, args.environment, members, selectors)
         if empty is not None and not args.without_members:
             raise empty
-        decisions = await view.write(args.environment, dict.fromkeys(tiers, change), selectors)
-        tell_decisions(output, args.environment, decisions)
+        plan = await view.write_as_planned(args.environment, dict.fromkeys(tiers, change), selectors)
+        decisions = plan.decisions
+        for tier, decision in decisions.items():
+            tell_decisions(output, args.environment, {tier: decision})
+            if members[tier] and isinstance(decision, Write) and decision.assigns:
+                step = preview_write(plan.tiers[tier].planned.current, decision, members[tier], change.canary)
+                output.line(describe_nodes(step.nodes, members[tier], will="are"), indent=2)
         generations = {tier: decision.generation for tier, decision in decisions.items()}
         code = ExitCode.OK
         if policy is not None:

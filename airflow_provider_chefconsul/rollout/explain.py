@@ -8,7 +8,7 @@ from datetime import datetime
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
-from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.finding import Finding, stands_since
 from airflow_provider_chefconsul.rollout.lease import Lease
@@ -141,13 +141,8 @@ def explain_tier(
 def describe_assignment(desired: DesiredState) -> str:
     """What is desired, in one line."""
     if desired.canary is None:
-        return f"assigned {_content(desired.stable)}"
-    return f"canary assigned {_content(desired.canary.assignment)}, the others {_content(desired.stable)}"
-
-
-def _content(assignment: Assignment) -> str:
-    values = "".join(f", {name}={value}" for name, value in assignment.values.items())
-    return f"generation {assignment.generation}, state {assignment.state}{values}"
+        return f"assigned {desired.stable.describe()}"
+    return f"canary assigned {desired.canary.assignment.describe()}, the others {desired.stable.describe()}"
 
 
 def _last_index(evidence: Evidence | None) -> int:

@@ -39,7 +39,7 @@ def test_whole_tier(airflow_chefconsul):
     ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
     assert ended.code == 0
     assert ended.out.splitlines() == [
-        ("demo/web: would write: all nodes are assigned generation 2, state converged, values {'release': '2.6.0'}"),
+        ("demo/web: would write: all nodes are assigned generation 2, state converged, release=2.6.0"),
         '  release: "2.5.0" → "2.6.0"',
         "  replicas: 3 → not there",
         f"  8 of 8 members would be assigned something else: {', '.join(NODES)}",
@@ -55,6 +55,17 @@ def test_what_stands_is_unchanged(airflow_chefconsul):
     document = airflow_chefconsul("plan", "demo", "web", *same[:-2], "--force", "-o", "json").json
     (step,) = document["tiers"][0]["steps"]
     assert (step["decision"], step["generation"], step["differences"], step["nodes"]) == ("write", 2, [], NODES)
+
+
+@pytest.mark.usefixtures("tier")
+def test_later_time_of_what_stands(airflow_chefconsul):
+    """It would be recorded, and nothing else; no node is spoken of."""
+    same = ("--state", "converged", "--value", "release=2.5.0", "--value-json", "replicas=3")
+    ended = airflow_chefconsul("plan", "demo", "web", *same, "--sequence", "2099-01-01T00:00:00Z")
+    assert ended.code == 0
+    assert ended.out == (
+        "demo/web: would write: only the later logical time; generation 1 stands, and nodes do nothing\n"
+    )
 
 
 def test_waves_are_those_that_a_rollout_takes(airflow_chefconsul, tier, consul_kv, untouched):

@@ -23,7 +23,9 @@ def test_values_are_text_unless_said_otherwise(airflow_chefconsul, consul_kv):
     others = ("--value-json", "replicas=3", "--value-json", "debug=true", "--value-json", 'motd="3"')
     ended = airflow_chefconsul("set", "demo", "web", "db", "--state", "converged", EMPTY, *words, *others)
     assert ended.code == 0
-    assert ended.out.splitlines()[1].startswith("demo/db: all nodes are assigned generation 1, state converged, values")
+    assert ended.out.splitlines()[1].startswith(
+        "demo/db: all nodes are assigned generation 1, state converged, release=2.5.0"
+    )
     for tier in ("web", "db"):
         desired = standing(consul_kv, tier)
         assert desired.stable.values == {
@@ -43,6 +45,35 @@ def test_what_stands_is_not_written_again(airflow_chefconsul, declare, consul_kv
     declare("web", "2.5.0", "--force")
     declare("web", "2.5.0", "--force")
     assert standing(consul_kv).generation == 3
+
+
+def test_words_of_what_was_written(airflow_chefconsul, declare, members):
+    """Whom a canary covers and how to promote it, and which nodes are assigned something else; no jargon."""
+    members("web-1", "web-2")
+    declare()
+    next_release = ("--state", "converged", "--value", "release=2.6.0", "--value-json", "debug=true")
+
+    def told(*words: str) -> list[str]:
+        ended = airflow_chefconsul("set", "demo", "web", *next_release, *words)
+        assert ended.code == 0, ended.err
+        return ended.out.splitlines()
+
+    content = "is assigned generation 2, state converged, release=2.6.0, debug=true"
+    assert told("--canary", "web-2") == [
+        f"demo/web: a canary of nodes web-2 {content}; all others keep generation 1",
+        "  1 of 2 members are assigned something else: web-2",
+    ]
+    assert told("--canary", "100%") == [
+        f"demo/web: a canary of all nodes {content} (declare it without a canary to promote it)",
+        "  1 of 2 members are assigned something else: web-1",
+    ]
+    assert told() == [
+        f"demo/web: all nodes {content}".replace(" is ", " are "),
+        "  none of 2 members are assigned something else, so nodes do nothing",
+    ]
+    assert told("--sequence", "2099-01-01T00:00:00Z") == [
+        "demo/web: wrote only the later logical time; generation 2 stands, and nodes do nothing"
+    ]
 
 
 def test_sequence_is_now_by_default(airflow_chefconsul, declare, consul_kv):
