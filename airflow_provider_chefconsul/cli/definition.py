@@ -51,7 +51,9 @@ VALUE_JSON = Arg(
     help="a value that is no text: --value-json replicas=3 (or true, null, 0.5)",
 )
 CANARY = Arg(
-    ("--canary",), help="only for a part of each tier: a number of nodes, N%% of those present, or nodes by comma"
+    ("--canary",),
+    help="only for a part of each tier: a number of nodes, N%% of those present, or nodes by comma.\n"
+    "100%% covers all but does not promote: leave --canary out to promote",
 )
 SPREAD = Arg(("--spread",), metavar="meta:KEY", help="take a canary's nodes from the values of that metadata by turns")
 WAVES = Arg(
