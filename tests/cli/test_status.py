@@ -72,6 +72,19 @@ def test_tier_without_members_has_not_converged(airflow_chefconsul, declare):
     assert "it has no members: Consul lists no node for it" in ended.out
 
 
+def test_nodes_are_in_natural_order(airflow_chefconsul, declare, members):
+    """In the table, in the line of what holds it up, in explain and in plan: web-2 before web-10."""
+    members("web-10", "web-2", "web-1")
+    declare()
+    out = airflow_chefconsul("status", "demo", "web").out
+    assert "held up by 3 not_reported (web-1, web-2, web-10)" in out
+    nodes = [word for line in out.splitlines()[3:] for word in line.split()[:2] if word.startswith("web-")]
+    assert nodes == ["web-1", "web-2", "web-10"]
+    explained = airflow_chefconsul("explain", "demo", "web", "-o", "json").json["nodes"]
+    assert [node["node"] for node in explained] == nodes
+    assert ": web-1, web-2, web-10\n" in airflow_chefconsul("plan", "demo", "web", "--state", "off").out
+
+
 def test_lease_is_shown(airflow_chefconsul, declare, consul_kv):
     """Who may write belongs to where a tier stands."""
     declare()
