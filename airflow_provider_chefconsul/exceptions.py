@@ -9,6 +9,10 @@ class InvalidInput(ChefConsulError, ValueError):
     """A name, value or parameter that is refused before anything is sent to Consul."""
 
 
+class UnusableConnection(InvalidInput):
+    """An Airflow connection that is missing, or whose fields are refused."""
+
+
 class MalformedDocument(ChefConsulError):
     """A key in the shared data view holds something other than the document that belongs there."""
 

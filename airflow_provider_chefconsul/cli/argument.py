@@ -22,6 +22,7 @@ from airflow_provider_chefconsul.rollout.wave import Wave, check_waves
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _POLICY = ("min_converged", "max_failed", "max_absent", "min_members")
+_OF_MEMBERS = ("wait", "canary", "waves")
 _DURATIONS = ("timeout", "min_healthy_time", "progress_deadline")
 
 
@@ -51,6 +52,8 @@ def read_change(args: Namespace, command: str) -> Change:
     """
     if args.spread and not (args.canary or getattr(args, "waves", None)):
         raise InvalidInput("--spread says how a canary is chosen, and there is none")
+    if args.without_members and (others := [name for name in _OF_MEMBERS if getattr(args, name, None)]):
+        raise InvalidInput(f"--without-members and --{others[0]} exclude each other: that one needs members")
     return parse_change(
         state=args.state,
         writer=who_writes(command),

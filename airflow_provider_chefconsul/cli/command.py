@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_provider_chefconsul.cli.exit_code import ExitCode, exit_code_of
 from airflow_provider_chefconsul.cli.output import Output
-from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput
+from airflow_provider_chefconsul.exceptions import ChefConsulError, UnusableConnection
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 
 if TYPE_CHECKING:
@@ -77,14 +77,14 @@ async def open_view(args: Namespace, *, patience: timedelta | None = None) -> As
 
     :param patience: how long reads and writes are tried again while Consul is unavailable; None is
         :data:`PATIENCE`.
-    :raises InvalidInput: Airflow has no such connection, or it cannot be used.
+    :raises UnusableConnection: Airflow has no such connection, or its fields are refused.
     """
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"  # as Airflow's own commands do: look into the database, too
     try:
         async with ConsulHook(args.conn_id).open_view(patience=patience or PATIENCE) as view:
             yield view
     except AirflowNotFoundException as error:
-        raise InvalidInput(
+        raise UnusableConnection(
             f"Airflow has no connection {args.conn_id!r}; add it in its UI or by AIRFLOW_CONN_{args.conn_id.upper()}, "
             f"or name another by --conn-id"
         ) from error

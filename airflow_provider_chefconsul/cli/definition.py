@@ -51,7 +51,9 @@ VALUE_JSON = Arg(
     help="a value that is no text: --value-json replicas=3 (or true, null, 0.5)",
 )
 CANARY = Arg(
-    ("--canary",), help="only for a part of each tier: a number of nodes, N%% of those present, or nodes by comma"
+    ("--canary",),
+    help="only for a part of each tier: a number of nodes, N%% of those present, or nodes by comma.\n"
+    "100%% covers all but does not promote: leave --canary out to promote",
 )
 SPREAD = Arg(("--spread",), metavar="meta:KEY", help="take a canary's nodes from the values of that metadata by turns")
 WAVES = Arg(
@@ -66,6 +68,11 @@ ALLOWED_FROM = Arg(
 SEQUENCE = Arg(
     ("--sequence",),
     help="the logical time of the write, in seconds since the epoch or as ISO 8601 (now)",
+)
+WITHOUT_MEMBERS = Arg(
+    ("--without-members",),
+    action="store_true",
+    help="declare tiers although no node is there yet; refused else, since it may be a name mistyped",
 )
 FORCE = Arg(("--force",), action="store_true", help="make a new generation although nothing differs")
 TO = Arg(("--to",), default="previous", help="previous, or a generation of the history (%(default)s)")
@@ -102,7 +109,7 @@ FLEET = (
     Arg(("--seconds",), type=float, default=1.0, help="how long a run takes on average (%(default)s)"),
     Arg(("--spread",), type=float, default=0.2, help="by how much of that runs differ, 0 to 1 (%(default)s)"),
 )
-_CHANGE = (STATE, VALUE, VALUE_JSON, CANARY, SPREAD, ALLOWED_FROM, SEQUENCE, MEMBERS, FORCE)
+_CHANGE = (STATE, VALUE, VALUE_JSON, CANARY, SPREAD, ALLOWED_FROM, SEQUENCE, MEMBERS, WITHOUT_MEMBERS, FORCE)
 
 
 def get_commands() -> list[GroupCommand]:

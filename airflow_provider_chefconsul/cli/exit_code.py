@@ -10,6 +10,7 @@ from airflow_provider_chefconsul.exceptions import (
     NoDesiredState,
     NoMembers,
     NotDeclared,
+    UnusableConnection,
     WriteRefused,
 )
 
@@ -30,10 +31,10 @@ class ExitCode(IntEnum):
 MEANINGS = """\
 exit codes:
   0    done; of status, explain and --wait: converged
-  1    error: Consul or the connection cannot be used, a document cannot be read
+  1    error: Consul or the Airflow connection is missing or cannot be used, a document cannot be read
   2    the command cannot be followed as written
   3    not converged; or no such environment, tier or node
-  4    refused: stale, leased, not allowed from here, or nobody to converge; nothing was written
+  4    refused: stale, leased, not allowed from here, or no members; nothing was written
   130  ended by Ctrl-C
   141  whoever read the output is gone
   143  ended by SIGTERM"""
@@ -42,6 +43,8 @@ exit codes:
 def exit_code_of(error: ChefConsulError) -> ExitCode:
     """The exit code of a command that ended with an error."""
     match error:
+        case UnusableConnection():
+            return ExitCode.ERROR
         case InvalidInput():
             return ExitCode.USAGE
         case WriteRefused() | NoMembers():

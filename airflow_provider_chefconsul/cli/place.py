@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from airflow_provider_chefconsul.cli.output import PROGRAM
 from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
-from airflow_provider_chefconsul.exceptions import NotDeclared
+from airflow_provider_chefconsul.exceptions import NoMembers, NotDeclared
+from airflow_provider_chefconsul.rollout.membership import Members, Selector
 from airflow_provider_chefconsul.rollout.name import check_name
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ _NAMED = 20
 async def find_tiers(view: SharedView, environment: str, tier: str | None) -> list[str]:
     """The tiers of an environment, or the one that is named.
 
-    :raises NotDeclared: the environment or the tier has no key; says which there are.
+    :raises NotDeclared: the environment or the tier has no key; says how to declare it, and which there are.
     """
     check_name("environment", environment)
     if tier is not None:
@@ -27,10 +29,46 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None) -> li
     if not tiers:
         there_are = name_some(await list_environments(view))
         where = f"{view.client.settings.url}, below {view.keys.root}/"
-        raise NotDeclared(f"environment {environment} has no tier at {where}; there are: {there_are}")
+        raise NotDeclared(
+            f"nothing is declared in {environment} yet: {PROGRAM} set {environment} {tier or 'TIER'} --state …; "
+            f"environments at {where}: {there_are}"
+        )
     if tier is not None and tier not in tiers:
-        raise NotDeclared(f"environment {environment} has no tier {tier}; there are: {name_some(tiers)}")
+        raise NotDeclared(
+            f"environment {environment} has no tier {tier}: {PROGRAM} set {environment} {tier} --state …; "
+            f"there are: {name_some(tiers)}"
+        )
     return tiers if tier is None else [tier]
+
+
+async def find_empty_tier(
+    view: SharedView, environment: str, members: Mapping[str, Members], selectors: Mapping[str, Selector]
+) -> NoMembers | None:
+    """What refuses to declare a tier that has no members, which may be a name mistyped; None when all have some.
+
+    :param members: by tier, who belongs to it today.
+    """
+    empty = next((tier for tier, found in members.items() if not found), None)
+    if empty is None:
+        return None
+    tiers = name_some(await list_tiers(view, environment))
+    return NoMembers(
+        f"{environment}/{empty} has no members: Consul lists no node for {selectors[empty]}; tiers that {environment} "
+        f"has: {tiers}; --without-members declares it although no node is there yet"
+    )
+
+
+def describe_nodes(nodes: Sequence[str], members: Members, *, will: str) -> str:
+    """Whom of a tier a write assigns something else.
+
+    :param nodes: those whom it does.
+    :param will: "would be" or "are".
+    """
+    if not nodes:
+        return f"none of {len(members)} members {will} assigned something else, so nodes do nothing"
+    absent = sum(not member.is_present for member in members.values())
+    of_these = f", {absent} of them absent," if absent else ""
+    return f"{len(nodes)} of {len(members)} members{of_these} {will} assigned something else: {name_some(nodes)}"
 
 
 def name_some(names: Iterable[str]) -> str:

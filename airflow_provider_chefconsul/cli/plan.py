@@ -10,37 +10,43 @@ from airflow_provider_chefconsul.cli.argument import read_change, read_selectors
 from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.output import Output
-from airflow_provider_chefconsul.cli.place import name_some
-from airflow_provider_chefconsul.consul.preview import Preview, TierPreview, preview
+from airflow_provider_chefconsul.cli.place import describe_nodes, find_empty_tier
+from airflow_provider_chefconsul.consul.preview import Preview, preview
+from airflow_provider_chefconsul.exceptions import NoMembers, WriteRefused
 from airflow_provider_chefconsul.rollout.change import Refused, Write, describe_decision
 from airflow_provider_chefconsul.rollout.preview import Difference, Step
+
+Refusal = WriteRefused | NoMembers
 
 
 @command
 async def plan_command(args: Namespace, output: Output) -> ExitCode:
     """Say what a change would do to each tier, wave by wave."""
     tiers = read_tiers(args)
-    change, waves = read_change(args, "plan"), read_waves(args)
+    change, waves, selectors = read_change(args, "plan"), read_waves(args), read_selectors(args, tiers)
     async with open_view(args) as view:
-        found = await preview(view, args.environment, change, read_selectors(args, tiers), waves)
+        found = await preview(view, args.environment, change, selectors, waves)
+        members = {tier: each.members for tier, each in found.tiers.items()}
+        empty = await find_empty_tier(view, args.environment, members, selectors)
+    refusal = found.refusal if empty is None or args.without_members else empty
     if output.is_json:
-        output.document(_fields(args.environment, found))
+        output.document(_fields(args.environment, found, refusal))
     else:
-        _print(args.environment, found, output)
-    return ExitCode.OK if found.refusal is None else ExitCode.REFUSED
+        _print(args.environment, found, refusal, output)
+    return ExitCode.OK if refusal is None else ExitCode.REFUSED
 
 
-def _print(environment: str, found: Preview, output: Output) -> None:
+def _print(environment: str, found: Preview, refusal: Refusal | None, output: Output) -> None:
     for tier, each in found.tiers.items():
         for number, step in enumerate(each.steps, start=1):
             of_waves = f" wave {number} of {len(each.steps)} ({step.wave})" if len(each.steps) > 1 else ""
             output.line(f"{environment}/{tier}{of_waves}: {_decision(step)}", style="bold")
             for difference in step.differences if number == 1 else ():
                 output.line(_difference(difference), indent=2)
-            if isinstance(step.decision, Write):
-                output.line(f"{_count(len(step.nodes), each)}: {name_some(step.nodes)}", indent=2)
-    if found.refusal is not None:
-        output.line(f"refused, nothing would be written: {found.refusal}", style="bold red")
+            if isinstance(step.decision, Write) and step.decision.assigns:
+                output.line(describe_nodes(step.nodes, each.members, will="would be"), indent=2)
+    if refusal is not None:
+        output.line(f"refused, nothing would be written: {refusal}", style="bold red")
 
 
 def _decision(step: Step) -> str:
@@ -59,16 +65,10 @@ def _difference(difference: Difference) -> str:
     return f"{difference.name or 'state'}: {before} → {after}"
 
 
-def _count(acting: int, tier: TierPreview) -> str:
-    absent = sum(not member.is_present for member in tier.members.values())
-    of_these = f", {absent} of them absent" if absent else ""
-    return f"{acting} of {len(tier.members)} members{of_these} would be assigned something else"
-
-
-def _fields(environment: str, found: Preview) -> dict[str, Any]:
+def _fields(environment: str, found: Preview, refusal: Refusal | None) -> dict[str, Any]:
     return {
         "environment": environment,
-        "refused": None if found.refusal is None else str(found.refusal),
+        "refused": None if refusal is None else str(refusal),
         "tiers": [
             {"tier": tier, "members": len(each.members), "steps": [_step_fields(step) for step in each.steps]}
             for tier, each in found.tiers.items()

@@ -8,7 +8,11 @@ from airflow_provider_chefconsul.cli.argument import read_change, read_policy, r
 from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.output import Output
-from airflow_provider_chefconsul.cli.writing import require_members, tell_decisions, tell_result, wait_until_converged
+from airflow_provider_chefconsul.cli.place import describe_nodes, find_empty_tier
+from airflow_provider_chefconsul.cli.writing import tell_decisions, tell_result, wait_until_converged
+from airflow_provider_chefconsul.consul.catalog import read_members
+from airflow_provider_chefconsul.rollout.change import Write
+from airflow_provider_chefconsul.rollout.preview import preview_write
 
 
 @command
@@ -17,10 +21,17 @@ async def set_command(args: Namespace, output: Output) -> ExitCode:
     tiers = read_tiers(args)
     change, policy, selectors = read_change(args, "set"), read_policy(args), read_selectors(args, tiers)
     async with open_view(args) as view:
-        if policy is not None or change.canary is not None:
-            await require_members(view, args.environment, selectors)
-        decisions = await view.write(args.environment, dict.fromkeys(tiers, change), selectors)
-        tell_decisions(output, args.environment, decisions)
+        members = {tier: await read_members(view.client, selector) for tier, selector in selectors.items()}
+        empty = await find_empty_tier(view, args.environment, members, selectors)
+        if empty is not None and not args.without_members:
+            raise empty
+        plan = await view.write_as_planned(args.environment, dict.fromkeys(tiers, change), selectors)
+        decisions = plan.decisions
+        for tier, decision in decisions.items():
+            tell_decisions(output, args.environment, {tier: decision})
+            if members[tier] and isinstance(decision, Write) and decision.assigns:
+                step = preview_write(plan.tiers[tier].planned.current, decision, members[tier], change.canary)
+                output.line(describe_nodes(step.nodes, members[tier], will="are"), indent=2)
         generations = {tier: decision.generation for tier, decision in decisions.items()}
         code = ExitCode.OK
         if policy is not None:

@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.cli.place import find_tiers
 from airflow_provider_chefconsul.cli.rendering import render
 from airflow_provider_chefconsul.cli.watch import Watch
 from airflow_provider_chefconsul.consul.overview import read_lease
+from airflow_provider_chefconsul.exceptions import NotDeclared
 from airflow_provider_chefconsul.rollout.tier_status import tier_status
 
 _PATIENCE_OF_WATCH = timedelta(seconds=2)  # then it says that Consul is away, and goes on
@@ -23,7 +24,12 @@ _PATIENCE_OF_WATCH = timedelta(seconds=2)  # then it says that Consul is away, a
 async def status_command(args: Namespace, output: Output) -> ExitCode:
     """Show the tiers once, or go on with ``--watch``."""
     async with open_view(args, patience=_PATIENCE_OF_WATCH if args.watch else None) as view:
-        tiers = await find_tiers(view, args.environment, args.tier)
+        try:
+            tiers = await find_tiers(view, args.environment, args.tier)
+        except NotDeclared as missing:
+            if not args.watch:
+                raise
+            await Watch(view, args, output, missing=str(missing)).run([args.tier] if args.tier else [])
         if args.watch:
             await Watch(view, args, output).run(tiers)
         lease = await read_lease(view, args.environment)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from airflow_provider_chefconsul.cli.argument import read_selectors
 from airflow_provider_chefconsul.cli.change_log import changes_between
@@ -31,15 +32,20 @@ if TYPE_CHECKING:
 
 _BACKOFF = 1.0  # seconds between two watches while Consul is unavailable
 _LOOK_AROUND = 5.0  # seconds between two looks for new tiers and at the lease
+_LOOK_FOR_FIRST = 1.0  # seconds between two looks while there is no tier
 
 
 @dataclass
 class Watch:
-    """Follows tiers, one watch for each, and shows every change until it is cancelled."""
+    """Follows tiers, one watch for each, and shows every change until it is cancelled.
+
+    :param missing: what is waited for, where nothing is declared yet; shown until something is.
+    """
 
     view: SharedView
     args: Namespace
     output: Output
+    missing: str = ""
     statuses: dict[str, TierStatus] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
     lease: Lease | MalformedDocument | None = None
@@ -54,6 +60,8 @@ class Watch:
         """Follow the tiers, and when none was named also those that are declared meanwhile."""
         # In a thread of its own Live draws again by itself: ages grow although nothing changes.
         live = Live(get_renderable=self._render, console=self.output.console, screen=True, refresh_per_second=2)
+        if self.missing and not self.is_live:
+            self.output.line(f"{_clock(datetime.now(UTC))} {self.missing}; waiting for it")
         with _without_warnings(), live if self.is_live else nullcontext():
             await self._follow_all(tiers)
 
@@ -65,11 +73,14 @@ class Watch:
                 for tier, selector in read_selectors(self.args, found).items():
                     if tier not in following:
                         following[tier] = asyncio.create_task(self._follow(tier, selector))
-                done, _ = await asyncio.wait(
-                    following.values(), timeout=_LOOK_AROUND, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done:
-                    task.result()  # it only ends with an error
+                if following:
+                    done, _ = await asyncio.wait(
+                        following.values(), timeout=_LOOK_AROUND, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    for task in done:
+                        task.result()  # it only ends with an error
+                else:
+                    await asyncio.sleep(_LOOK_FOR_FIRST)
                 found = await self._look_around(found)
         finally:
             for task in following.values():
@@ -80,9 +91,13 @@ class Watch:
         """Look who holds the environment, and which tiers there are."""
         try:
             self.lease = await read_lease(self.view, self.args.environment)
-            return tiers if self.args.tier else await list_tiers(self.view, self.args.environment)
-        except ConsulUnavailable:
-            return tiers  # the watches say so
+            found = tiers if self.args.tier else await list_tiers(self.view, self.args.environment)
+        except ConsulUnavailable as error:
+            if not tiers:  # else the watches say so
+                self._tell_trouble("", error)
+            return tiers
+        self.troubles.pop("", None)
+        return found
 
     async def _follow(self, tier: str, selector: Selector) -> NoReturn:
         environment = self.args.environment
@@ -93,10 +108,18 @@ class Watch:
                         self.troubles.pop(tier, None)
                         self._see(tier, snapshot)
             except ConsulUnavailable as error:
-                if tier not in self.troubles and not self.is_live:
-                    self.output.line(f"{_clock(datetime.now(UTC))} {environment}/{tier}: {error}; trying again")
-                self.troubles[tier] = str(error)
+                self._tell_trouble(tier, error)
                 await asyncio.sleep(_BACKOFF)
+
+    def _tell_trouble(self, tier: str, error: ConsulUnavailable) -> None:
+        """Remember that Consul is away; without a screen, also say so once.
+
+        :param tier: empty while there is none.
+        """
+        if tier not in self.troubles and not self.is_live:
+            where = f"{self.args.environment}/{tier}" if tier else self.args.environment
+            self.output.line(f"{_clock(datetime.now(UTC))} {where}: {error}; trying again")
+        self.troubles[tier] = str(error)
 
     def _see(self, tier: str, snapshot: TierSnapshot) -> None:
         """Remember where the tier stands; without a screen, also print what has changed."""
@@ -114,16 +137,23 @@ class Watch:
                 self.output.line(f"{_clock(now)} {line}")
 
     def _render(self) -> RenderableType:
-        now = datetime.now(UTC)
-        console = self.output.console
+        return self.screen(datetime.now(UTC))
+
+    def screen(self, now: datetime) -> RenderableType:
+        """What a terminal shows at a moment: all of it is worded anew, so that every age grows."""
+        environment, console = self.args.environment, self.output.console
         statuses, troubles = self.statuses.copy(), self.troubles.copy()  # another thread adds to them
         trouble = next(iter(troubles.values()), "")
-        above = f"{_clock(now)} UTC {self.args.environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
-        ordered = [statuses[tier] for tier in sorted(statuses)]
+        above = f"{_clock(now)} UTC {environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
+        ordered = [
+            tier_status(environment, tier, status.snapshot, now=now, lease=self.lease)
+            for tier, status in sorted(statuses.items())
+        ]
         content = render(
             ordered, now=now, width=console.width, height=console.height, lists_all=self.args.all, above=above
         )
-        return Screenful(content)
+        is_declared = any(status.snapshot.desired is not None for status in ordered)
+        return Screenful(content if is_declared or not self.missing else Group(content, Text(self.missing, "yellow")))
 
 
 @contextmanager

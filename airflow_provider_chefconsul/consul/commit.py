@@ -55,9 +55,10 @@ class Commit:
         self._environment = environment
         self._planner = planner
 
-    async def run(self, patience: timedelta) -> dict[str, Write | Unchanged]:
+    async def run(self, patience: timedelta) -> Plan:
         """Write, trying again while Consul is unavailable for at most ``patience``.
 
+        :returns: what was done.
         :raises StaleWrite: something later stands; nothing was written.
         :raises EnvironmentLeased: another Dag run holds the environment; nothing was written.
         :raises WriteRefused: a change is not allowed from where its tier is; nothing was written.
@@ -65,28 +66,29 @@ class Commit:
         :raises RequestTooLarge: more tiers or values than one transaction takes; nothing was written.
         """
         give_up = monotonic() + patience.total_seconds()
-        unanswered: dict[str, Write | Unchanged] = {}
+        unanswered: Plan | None = None
         while True:
             try:
-                if unanswered and await self._has_written(unanswered):
+                if unanswered is not None and await self._has_written(unanswered.decisions):
                     return unanswered
-                unanswered = {}
+                unanswered = None
                 plan = await self.plan()
-                decisions = plan.decisions
+                if plan.refusal is not None:
+                    raise plan.refusal
                 if plan.operations:
-                    unanswered = decisions
+                    unanswered = plan
                     await self._client.transact(plan.operations)
             except RequestTooLarge as error:
                 raise RequestTooLarge(f"{self._where()}: too many tiers or values: {error}") from error
             except TransactionConflict:
-                unanswered = {}
+                unanswered = None
                 if monotonic() > give_up:
                     raise
             except ConsulUnavailable:
                 if monotonic() > give_up:
                     raise
             else:
-                return decisions
+                return plan
             await asyncio.sleep(_PAUSE)
 
     async def plan(self) -> Plan:

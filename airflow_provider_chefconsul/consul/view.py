@@ -132,6 +132,15 @@ class SharedView:
         :param selectors: by tier, who belongs to it, for changes with a canary; the service named like it by default.
         :returns: by tier, what was done, with the generation that the change has; somebody may have written since.
         """
+        return (await self.write_as_planned(environment, changes, selectors)).decisions
+
+    async def write_as_planned(
+        self, environment: str, changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None = None
+    ) -> Plan:
+        """Write as :meth:`write` does.
+
+        :returns: also what stood before.
+        """
         return await Commit(self, environment, ChangePlanner(self, changes, selectors or {})).run(self._patience)
 
     async def plan(
@@ -147,7 +156,8 @@ class SharedView:
 
         :returns: by tier, what was done, with the generation that its nodes go back to.
         """
-        return await Commit(self, environment, RollBackPlanner(self, environment, rollback, tiers)).run(self._patience)
+        planner = RollBackPlanner(self, environment, rollback, tiers)
+        return (await Commit(self, environment, planner).run(self._patience)).decisions
 
     async def history(self, environment: str, tier: str) -> dict[int, DesiredState]:
         """By generation, oldest first, the desired states as they were first written; unreadable ones are left out."""

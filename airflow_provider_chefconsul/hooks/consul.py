@@ -20,7 +20,7 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT, Keys
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
-from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput
+from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, UnusableConnection
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -62,7 +62,7 @@ class ConsulHook(BaseHook):
     def settings(self) -> ConsulSettings:
         """The connection's settings.
 
-        :raises InvalidInput: names the field that is missing or wrong.
+        :raises UnusableConnection: names the field that is missing or wrong.
         """
         return read_settings(self.get_connection(self.consul_conn_id))
 
@@ -92,27 +92,29 @@ class ConsulHook(BaseHook):
 def read_settings(connection: Connection) -> ConsulSettings:
     """Read an Airflow connection.
 
-    :raises InvalidInput: names the connection and the field that is missing or wrong.
+    :raises UnusableConnection: names the connection and the field that is missing or wrong.
     """
     where = f"connection {connection.conn_id}"
     extra = _read_extra(where, connection.extra)
     scheme = connection.schema or "http"
     host = connection.host or ""
     if not _is_host(host):
-        raise InvalidInput(f"{where}: host must be a host name or address alone, not {host!r}")
+        raise UnusableConnection(f"{where}: host must be a host name or address alone, not {host!r}")
     if not connection.port:
-        raise InvalidInput(f"{where}: port is missing; Consul's is 8500 for http and 8501 for https, by default")
+        raise UnusableConnection(f"{where}: port is missing; Consul's is 8500 for http and 8501 for https, by default")
     if not 0 < connection.port <= _HIGHEST_PORT:
-        raise InvalidInput(f"{where}: port must be from 1 to {_HIGHEST_PORT}, not {connection.port}")
+        raise UnusableConnection(f"{where}: port must be from 1 to {_HIGHEST_PORT}, not {connection.port}")
     if scheme not in {"http", "https"}:
-        raise InvalidInput(f"{where}: schema must be http or https, not {scheme!r}")
+        raise UnusableConnection(f"{where}: schema must be http or https, not {scheme!r}")
     if connection.password and not _TOKEN.fullmatch(connection.password):
-        raise InvalidInput(f"{where}: password is not an ACL token: it has spaces, line breaks or non-ASCII characters")
+        raise UnusableConnection(
+            f"{where}: password is not an ACL token: it has spaces, line breaks or non-ASCII characters"
+        )
     root = extra.get("prefix") or DEFAULT_ROOT
     try:
         Keys(root)
     except InvalidInput as error:
-        raise InvalidInput(f"{where}: {error}") from error
+        raise UnusableConnection(f"{where}: {error}") from error
     return ConsulSettings(
         host=host,
         port=connection.port,
@@ -131,9 +133,9 @@ def _read_extra(where: str, text: str | None) -> dict[str, Any]:
     try:
         extra = json.loads(text or "{}")
     except ValueError as error:
-        raise InvalidInput(f"{where}: extra is not JSON: {error}") from error
+        raise UnusableConnection(f"{where}: extra is not JSON: {error}") from error
     if not isinstance(extra, dict):
-        raise InvalidInput(f"{where}: extra must be a JSON object, not a {type(extra).__name__}")
+        raise UnusableConnection(f"{where}: extra must be a JSON object, not a {type(extra).__name__}")
     return extra
 
 
@@ -159,7 +161,7 @@ def _read_path(where: str, name: str, value: Any) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not Path(value).exists():
-        raise InvalidInput(f"{where}: {name} must be the path of a file that exists here, not {value!r}")
+        raise UnusableConnection(f"{where}: {name} must be the path of a file that exists here, not {value!r}")
     return value
 
 

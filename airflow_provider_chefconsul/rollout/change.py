@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.canary import BUCKETS
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer, check_values
 from airflow_provider_chefconsul.rollout.membership import Members
 from airflow_provider_chefconsul.rollout.name import check_name
@@ -40,11 +41,13 @@ class Write:
     :param generation: the generation of the assignment that was asked for.
     :param is_new: whether that generation begins with this write; a canary that widens, is promoted or is taken back
         keeps its nodes' generations.
+    :param assigns: whether any node's assignment could change by it; else only a later logical time is recorded.
     """
 
     desired: DesiredState
     generation: int
     is_new: bool = True
+    assigns: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +160,21 @@ def describe_decision(decision: Write | Unchanged, *, done: str = "") -> str:
     match decision:
         case Unchanged(generation):
             return f"nothing to write, generation {generation} stands"
-        case Write(desired, generation):
-            return f"{done and f'{done}: '}{_describe_write(desired, generation)}"
+        case Write(generation=generation, assigns=False):
+            only = f"only the later logical time; generation {generation} stands, and nodes do nothing"
+            return f"{done or 'wrote'}{':' if done else ''} {only}"
+        case Write(desired):
+            return f"{done and f'{done}: '}{_describe_write(desired)}"
 
 
-def _describe_write(desired: DesiredState, generation: int) -> str:
+def _describe_write(desired: DesiredState) -> str:
     stable, canary = desired.stable, desired.canary
     if canary is None:
-        return f"all nodes are assigned generation {generation}, state {stable.state}, values {dict(stable.values)}"
-    nodes = f"nodes {', '.join(canary.nodes)}" if canary.nodes else "no node by name"
-    return (
-        f"a canary is assigned generation {generation}, state {canary.assignment.state}, values "
-        f"{dict(canary.assignment.values)}: {nodes}, and buckets below {canary.threshold}; all others keep generation "
-        f"{stable.generation}"
-    )
+        return f"all nodes are assigned {stable.describe()}"
+    said = f"a canary of {canary.describe_nodes()} is assigned {canary.assignment.describe()}"
+    if canary.threshold == BUCKETS:
+        return f"{said} (declare it without a canary to promote it)"
+    return f"{said}; all others keep generation {stable.generation}"
 
 
 def _check_states(states: object) -> list[str | None] | None:
@@ -185,7 +189,7 @@ def _keep(current: DesiredState, generation: int, change: Change) -> Write | Unc
     """What stands is what is wanted; it belongs to the later of both times from now on."""
     if change.sequence is None or (current.sequence is not None and change.sequence <= current.sequence):
         return Unchanged(generation)
-    return Write(replace(current, sequence=change.sequence), generation, is_new=False)
+    return Write(replace(current, sequence=change.sequence), generation, is_new=False, assigns=False)
 
 
 def _stands(current: DesiredState, change: Change) -> bool:

@@ -11,6 +11,7 @@ from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.count import ceiling_of, floor_of
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.membership import Members, carry_over
+from airflow_provider_chefconsul.rollout.name import natural_order
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, Summary, judge
@@ -225,7 +226,7 @@ def _weigh(
 
 
 def _name(nodes: Iterable[str]) -> str:
-    ordered = sorted(nodes)
+    ordered = sorted(nodes, key=natural_order)
     return ", ".join(ordered[:_NAMED]) + (", …" if len(ordered) > _NAMED else "")
 
 

@@ -30,6 +30,12 @@ class Assignment:
         """Whether this assignment says just that, whatever its generation; 1, 1.0 and true are three values."""
         return self.state == state and _typed(self.values) == _typed(values)
 
+    def describe(self) -> str:
+        """What logs and commands say of it: "generation 7, state converged, release=2.5.0"."""
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in self.values.items()}
+        values = "".join(f", {name}={text}" for name, text in texts.items())
+        return f"generation {self.generation}, state {self.state}{values}"
+
     def to_fields(self) -> dict[str, Any]:
         """The JSON form as a dict."""
         return {"generation": self.generation, "state": self.state, "values": dict(self.values)}
@@ -54,6 +60,17 @@ class Canary:
     salt: str
     threshold: int
     nodes: tuple[str, ...] = ()
+
+    def describe_nodes(self) -> str:
+        """Whom it covers: "nodes web-1, web-2" or "the nodes below threshold 42949673 (1 % of all names)"."""
+        if self.threshold == BUCKETS:
+            return "all nodes"
+        named = f"nodes {', '.join(self.nodes)}" if self.nodes else ""
+        if self.threshold == 0:
+            return named or "no node"
+        share = round(100 * self.threshold / BUCKETS)
+        some = f"the nodes below threshold {self.threshold} ({min(share, 99) or 'under 1'} % of all names)"
+        return f"{named} and {some}" if named else some
 
     def has_node(self, node: str) -> bool:
         """Whether the canary covers the node."""

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
-from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.finding import Finding, stands_since
 from airflow_provider_chefconsul.rollout.lease import Lease
-from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.membership import Member, in_order
 from airflow_provider_chefconsul.rollout.moment import ago, read_moment
 from airflow_provider_chefconsul.rollout.one_line import one_line
 from airflow_provider_chefconsul.rollout.report import NodeReport
@@ -124,7 +124,7 @@ def explain_tier(
             pass
     nodes = {
         name: explain_node(member, desired, snapshot.evidence.get(name), now=now, died=died.get(name))
-        for name, member in sorted(snapshot.members.items())
+        for name, member in in_order(snapshot.members)
     }
     standings = {name: (node.standing, "") for name, node in nodes.items() if node.standing is not None}
     summary = Summary(desired.generation, standings)
@@ -141,13 +141,8 @@ def explain_tier(
 def describe_assignment(desired: DesiredState) -> str:
     """What is desired, in one line."""
     if desired.canary is None:
-        return f"assigned {_content(desired.stable)}"
-    return f"canary assigned {_content(desired.canary.assignment)}, the others {_content(desired.stable)}"
-
-
-def _content(assignment: Assignment) -> str:
-    values = "".join(f", {name}={value}" for name, value in assignment.values.items())
-    return f"generation {assignment.generation}, state {assignment.state}{values}"
+        return f"assigned {desired.stable.describe()}"
+    return f"canary assigned {desired.canary.assignment.describe()}, the others {desired.stable.describe()}"
 
 
 def _last_index(evidence: Evidence | None) -> int:
@@ -157,7 +152,7 @@ def _last_index(evidence: Evidence | None) -> int:
 def _unassigned(snapshot: TierSnapshot, now: datetime) -> dict[str, NodeExplanation]:
     """The members of a tier without a desired state: what they last said."""
     explained = {}
-    for name, member in sorted(snapshot.members.items()):
+    for name, member in in_order(snapshot.members):
         evidence = snapshot.evidence.get(name)
         report = evidence.report if evidence else None
         text = "nothing is assigned; it has never reported"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.name import check_name
+from airflow_provider_chefconsul.rollout.name import check_name, natural_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,11 @@ def parse_members(members: str | Sequence[str], tier: str) -> Selector:
     if kind == "meta" and key and equals and value:
         return MetaMembers(key, value)
     raise InvalidInput(f"members {members!r} is none of 'service', 'service:NAME', 'meta:KEY=VALUE' or a list of nodes")
+
+
+def in_order(members: Members) -> list[tuple[str, Member]]:
+    """Members with their names, as people list them: web-2 before web-10."""
+    return [(name, members[name]) for name in sorted(members, key=natural_order)]
 
 
 def carry_over(seen: Iterable[str], current: Members) -> Members:

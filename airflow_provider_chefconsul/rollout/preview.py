@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from airflow_provider_chefconsul.rollout.change import Change, Decision, Refused, Write, plan_write
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar
 from airflow_provider_chefconsul.rollout.membership import Members
+from airflow_provider_chefconsul.rollout.name import natural_order
 from airflow_provider_chefconsul.rollout.wave import Wave
 
 
@@ -65,14 +66,12 @@ def preview_write(current: DesiredState | None, decision: Decision, members: Mem
         return Step(wave, decision)
     desired = decision.desired
     if current is None:
-        return Step(wave, decision, None, desired.stable, tuple(sorted(members)))
+        return Step(wave, decision, None, desired.stable, tuple(sorted(members, key=natural_order)))
     after = desired.canary.assignment if desired.canary is not None else desired.stable
     nodes = tuple(
-        sorted(
-            node
-            for node in members
-            if current.assignment_for(node).generation != desired.assignment_for(node).generation
-        )
+        node
+        for node in sorted(members, key=natural_order)
+        if current.assignment_for(node).generation != desired.assignment_for(node).generation
     )
     # Of a canary that is taken back, the others have kept what its nodes go back to.
     is_taken_back = current.canary is not None and after.generation == current.stable.generation

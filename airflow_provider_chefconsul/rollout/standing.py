@@ -10,6 +10,7 @@ from functools import cached_property
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.desired import Assignment
 from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.name import natural_order
 from airflow_provider_chefconsul.rollout.report import NodeReport, Status
 
 _NAMED = 8  # nodes that a line names for each standing
@@ -50,7 +51,7 @@ class Summary:
     def by_standing(self) -> dict[Standing, list[str]]:
         """Node names by standing, in order; standings that nobody has are left out."""
         grouped: dict[Standing, list[str]] = {}
-        for node in sorted(self.nodes):
+        for node in sorted(self.nodes, key=natural_order):
             grouped.setdefault(self.nodes[node][0], []).append(node)
         return {standing: grouped[standing] for standing in Standing if standing in grouped}
 

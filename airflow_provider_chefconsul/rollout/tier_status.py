@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.explain import NOBODY_DIED, TierExplanation, explain_tier
 from airflow_provider_chefconsul.rollout.lease import Lease
-from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.membership import Member, in_order
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.standing import Standing, judge
 
@@ -79,7 +79,7 @@ def tier_status(
     explanation = explain_tier(environment, tier, snapshot, now=now, lease=lease, died=died)
     nodes = {
         name: _node_status(member, snapshot, explanation.nodes[name].since)
-        for name, member in sorted(snapshot.members.items())
+        for name, member in in_order(snapshot.members)
     }
     return TierStatus(tier, snapshot, explanation, nodes)
 

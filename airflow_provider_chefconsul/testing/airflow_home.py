@@ -58,8 +58,10 @@ class AirflowHome:
     ) -> DagRunResult:
         """Run a Dag to its end, with its triggers.
 
-        :raises DagNotRun: the file holds no such Dag, or the run did not end in time.
+        :raises DagNotRun: there is no such file, it holds no such Dag, or the run did not end in time.
         """
+        if not dag_file.exists():
+            raise DagNotRun(f"{dag_file}: no such file, seen from {Path.cwd()}")
         environment = self._environment() | {
             f"AIRFLOW_CONN_{consul_conn_id.upper()}": _connection(settings),
             "CONSUL_HTTP_ADDR": settings.url,  # also for tasks that ask Consul by themselves

@@ -100,7 +100,7 @@ class FleetUnderTest:
         :param mark_success: a pattern of task ids that are not run but marked as success, such as approvals.
         :param env: environment variables for the run, such as ``AIRFLOW_VAR_…``; those of this process that begin
             with ``AIRFLOW`` are left out.
-        :raises DagNotRun: the file holds no such Dag, or the run did not end in time.
+        :raises DagNotRun: there is no such file, it holds no such Dag, or the run did not end in time.
         """
         self._life.check()
         return self._airflow.run(

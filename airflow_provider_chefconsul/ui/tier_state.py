@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,11 +9,10 @@ from datetime import datetime
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.name import natural_order
 from airflow_provider_chefconsul.rollout.progress import converged_moments
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, judge
-
-_DIGITS = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +80,6 @@ def changed_cells(before: Mapping[str, Cell], after: Mapping[str, Cell]) -> tupl
     """The cells that are new or other than before, and the nodes that are gone."""
     changed = {node: cell for node, cell in after.items() if before.get(node) is not cell}
     return changed, [node for node in before if node not in after]
-
-
-def natural_order(node: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key that puts web-2 before web-10."""
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in _DIGITS.split(node) if part)
 
 
 def _read_cell(member: Member, desired: object, evidence: Evidence | None) -> Cell:

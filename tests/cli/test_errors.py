@@ -28,9 +28,9 @@ def impatient(monkeypatch):
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_unknown_connection(airflow_chefconsul, words):
-    """Exit code 2: the command names something that Airflow does not have."""
+    """Exit code 1: the connection cannot be used; how it can be is said."""
     ended = airflow_chefconsul(*words, "--conn-id", "nowhere")
-    assert (ended.code, ended.out) == (2, "")
+    assert (ended.code, ended.out) == (1, "")
     assert ended.err == (
         "airflow chefconsul: error: Airflow has no connection 'nowhere'; add it in its UI or by "
         "AIRFLOW_CONN_NOWHERE, or name another by --conn-id\n"
@@ -58,10 +58,10 @@ def test_token_that_may_not(airflow_chefconsul, monkeypatch, words):
 
 
 def test_connection_that_cannot_be_used(airflow_chefconsul, monkeypatch):
-    """Exit code 2, with the field that is wrong."""
+    """Exit code 1, with the field that is wrong."""
     monkeypatch.setenv("AIRFLOW_CONN_ODD", "consul://127.0.0.1")
     ended = airflow_chefconsul("status", "demo", "--conn-id", "odd")
-    assert ended.code == 2
+    assert ended.code == 1
     assert ended.err.startswith("airflow chefconsul: error: connection odd: port is missing")
 
 

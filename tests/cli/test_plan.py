@@ -39,7 +39,7 @@ def test_whole_tier(airflow_chefconsul):
     ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
     assert ended.code == 0
     assert ended.out.splitlines() == [
-        ("demo/web: would write: all nodes are assigned generation 2, state converged, values {'release': '2.6.0'}"),
+        ("demo/web: would write: all nodes are assigned generation 2, state converged, release=2.6.0"),
         '  release: "2.5.0" → "2.6.0"',
         "  replicas: 3 → not there",
         f"  8 of 8 members would be assigned something else: {', '.join(NODES)}",
@@ -55,6 +55,17 @@ def test_what_stands_is_unchanged(airflow_chefconsul):
     document = airflow_chefconsul("plan", "demo", "web", *same[:-2], "--force", "-o", "json").json
     (step,) = document["tiers"][0]["steps"]
     assert (step["decision"], step["generation"], step["differences"], step["nodes"]) == ("write", 2, [], NODES)
+
+
+@pytest.mark.usefixtures("tier")
+def test_later_time_of_what_stands(airflow_chefconsul):
+    """It would be recorded, and nothing else; no node is spoken of."""
+    same = ("--state", "converged", "--value", "release=2.5.0", "--value-json", "replicas=3")
+    ended = airflow_chefconsul("plan", "demo", "web", *same, "--sequence", "2099-01-01T00:00:00Z")
+    assert ended.code == 0
+    assert ended.out == (
+        "demo/web: would write: only the later logical time; generation 1 stands, and nodes do nothing\n"
+    )
 
 
 def test_waves_are_those_that_a_rollout_takes(airflow_chefconsul, tier, consul_kv, untouched):
@@ -109,8 +120,24 @@ def test_refusals(airflow_chefconsul, words, why):
     assert document["tiers"][0]["steps"][0]["decision"] == "refused"
 
 
-def test_one_refused_tier_refuses_all(airflow_chefconsul, tier):
+def test_tier_without_members(airflow_chefconsul, tier):
+    """As `set` refuses it, unless it is said to be meant."""
+    ended = airflow_chefconsul("plan", "demo", "wbe", *NEXT)
+    assert ended.code == 4
+    refusal = (
+        "demo/wbe has no members: Consul lists no node for service:wbe; tiers that demo has: web; --without-members"
+    )
+    assert ended.out.splitlines()[-1].startswith(f"refused, nothing would be written: {refusal}")
+    assert airflow_chefconsul("plan", "demo", "wbe", *NEXT, "-o", "json").json["refused"].startswith(refusal)
+    assert airflow_chefconsul("plan", "demo", "wbe", *NEXT, "--without-members").code == 0
+    ended = airflow_chefconsul("plan", "demo", "wbe", *NEXT, "--without-members", "--waves", "1,100%")
+    assert ended.code == 2
+    assert "--without-members and --waves exclude each other" in ended.err
+
+
+def test_one_refused_tier_refuses_all(airflow_chefconsul, tier, members):
     """One transaction: the other tier is shown, and the last line says that nothing would be written."""
+    members("db-1", tier="db")
     ended = airflow_chefconsul("plan", "demo", "db", "web", *NEXT, "--allowed-from", "none")
     assert ended.code == 4
     assert "demo/db: would write: all nodes are assigned generation 1" in ended.out
@@ -122,7 +149,7 @@ def test_lease_refuses(airflow_chefconsul, declare, consul_kv, untouched):
     declare()
     consul_kv["demo/_lease"] = make_lease().to_json()
     untouched()
-    ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
+    ended = airflow_chefconsul("plan", "demo", "web", *NEXT, "--without-members")
     assert ended.code == 4
     assert "would write: all nodes are assigned generation 2" in ended.out
     assert "environment demo is held by Dag shop_rollout, run manual__1" in ended.out

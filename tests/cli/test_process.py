@@ -69,6 +69,16 @@ def test_watch_into_a_file_ends_with_ctrl_c(start, consul_kv):
     assert process.stderr.read() == ""
 
 
+def test_watch_of_what_is_not_there_waits(start, consul_kv):
+    """An environment of which nothing is declared yet, as at the beginning of every practice."""
+    process = start("status", "new", "--watch", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "nothing is declared in new yet: airflow chefconsul set new TIER --state …" in process.stdout.readline()
+    consul_kv["new/web/desired"] = make_desired(7).to_json()
+    assert "new/web: 0 of 2 members converged" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(_PATIENCE) == 130
+
+
 class Terminal:
     """A terminal of 60 columns, and what was written to it."""
 
@@ -105,7 +115,7 @@ def test_watch_on_a_terminal_leaves_it_clean(start, consul_kv, terminal, ending,
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal.slave)
     process = start("status", "demo", "--watch", env=environment, start_new_session=True, **streams)
     os.close(terminal.slave)
-    terminal.read_until("not_reported")
+    terminal.read_until("has never")  # in the last row
     assert "\x1b[?1049h" in terminal.written
     assert "\x1b[?1049l" not in terminal.written
     assert ("\x1b[32m" in terminal.written) is not is_plain

@@ -27,9 +27,7 @@ def test_previous_and_a_generation(airflow_chefconsul, consul_kv):
     """Each call is another writer, so twice goes further back; and there is an end to it."""
     ended = airflow_chefconsul("rollback", "demo", "web")
     assert (ended.code, release(consul_kv)) == (0, (3, "2.4.0"))
-    assert ended.out == (
-        "demo/web: rolled back: all nodes are assigned generation 3, state converged, values {'release': '2.4.0'}\n"
-    )
+    assert ended.out == ("demo/web: rolled back: all nodes are assigned generation 3, state converged, release=2.4.0\n")
     assert standing(consul_kv).written_by.task_id == "rollback"
     assert airflow_chefconsul("rollback", "demo", "web", "--to", "2").code == 0
     assert release(consul_kv) == (4, "2.5.0")

@@ -14,15 +14,18 @@ from tests.cli.conftest import standing
 from tests.factory import make_failure, make_lease, make_report
 
 OFF = ("--state", "off")
+EMPTY = "--without-members"
 
 
 def test_values_are_text_unless_said_otherwise(airflow_chefconsul, consul_kv):
     """`--value` never guesses; `--value-json` takes any scalar. Who did it and when is in the document."""
     words = ("--value", "release=2.5.0", "--value", "n=3", "--value", "empty=", "--value", "a=b=c")
     others = ("--value-json", "replicas=3", "--value-json", "debug=true", "--value-json", 'motd="3"')
-    ended = airflow_chefconsul("set", "demo", "web", "db", "--state", "converged", *words, *others)
+    ended = airflow_chefconsul("set", "demo", "web", "db", "--state", "converged", EMPTY, *words, *others)
     assert ended.code == 0
-    assert ended.out.splitlines()[1].startswith("demo/db: all nodes are assigned generation 1, state converged, values")
+    assert ended.out.splitlines()[1].startswith(
+        "demo/db: all nodes are assigned generation 1, state converged, release=2.5.0"
+    )
     for tier in ("web", "db"):
         desired = standing(consul_kv, tier)
         assert desired.stable.values == {
@@ -44,6 +47,35 @@ def test_what_stands_is_not_written_again(airflow_chefconsul, declare, consul_kv
     assert standing(consul_kv).generation == 3
 
 
+def test_words_of_what_was_written(airflow_chefconsul, declare, members):
+    """Whom a canary covers and how to promote it, and which nodes are assigned something else; no jargon."""
+    members("web-1", "web-2")
+    declare()
+    next_release = ("--state", "converged", "--value", "release=2.6.0", "--value-json", "debug=true")
+
+    def told(*words: str) -> list[str]:
+        ended = airflow_chefconsul("set", "demo", "web", *next_release, *words)
+        assert ended.code == 0, ended.err
+        return ended.out.splitlines()
+
+    content = "is assigned generation 2, state converged, release=2.6.0, debug=true"
+    assert told("--canary", "web-2") == [
+        f"demo/web: a canary of nodes web-2 {content}; all others keep generation 1",
+        "  1 of 2 members are assigned something else: web-2",
+    ]
+    assert told("--canary", "100%") == [
+        f"demo/web: a canary of all nodes {content} (declare it without a canary to promote it)",
+        "  1 of 2 members are assigned something else: web-1",
+    ]
+    assert told() == [
+        f"demo/web: all nodes {content}".replace(" is ", " are "),
+        "  none of 2 members are assigned something else, so nodes do nothing",
+    ]
+    assert told("--sequence", "2099-01-01T00:00:00Z") == [
+        "demo/web: wrote only the later logical time; generation 2 stands, and nodes do nothing"
+    ]
+
+
 def test_sequence_is_now_by_default(airflow_chefconsul, declare, consul_kv):
     """So a Dag run of last month cannot take back what a person did; and a person may say another time."""
     declare()
@@ -51,7 +83,7 @@ def test_sequence_is_now_by_default(airflow_chefconsul, declare, consul_kv):
     with pytest.raises(Exception, match="the write is stale") as stale:
         last_month.execute(make_context())
     assert "written by airflow chefconsul set, " in str(stale.value)
-    ended = airflow_chefconsul("set", "demo", "web", *OFF, "--sequence", "2026-01-01T00:00:00Z")
+    ended = airflow_chefconsul("set", "demo", "web", *OFF, EMPTY, "--sequence", "2026-01-01T00:00:00Z")
     assert ended.code == 4
     assert "airflow chefconsul: error: demo/web: the write is stale: it belongs to sequence 1767225600" in ended.err
     assert standing(consul_kv).stable.state == "converged"
@@ -61,8 +93,8 @@ def test_sequence_is_now_by_default(airflow_chefconsul, declare, consul_kv):
 def test_allowed_from(airflow_chefconsul, declare, words, code):
     """A state, or `none` for a tier that was never declared."""
     declare()
-    assert airflow_chefconsul("set", "demo", "web", *OFF, "--allowed-from", words).code == code
-    never = airflow_chefconsul("set", "demo", "db", *OFF, "--allowed-from", words)
+    assert airflow_chefconsul("set", "demo", "web", *OFF, EMPTY, "--allowed-from", words).code == code
+    never = airflow_chefconsul("set", "demo", "db", *OFF, EMPTY, "--allowed-from", words)
     assert never.code == (0 if "none" in words else 4)
 
 
@@ -71,20 +103,32 @@ def test_leased_environment(airflow_chefconsul, declare, consul_kv):
     declare()
     consul_kv["demo/_lease"] = make_lease().to_json()
     before = dict(consul_kv)
-    ended = airflow_chefconsul("set", "demo", "web", *OFF)
+    ended = airflow_chefconsul("set", "demo", "web", *OFF, EMPTY)
     assert (ended.code, ended.out) == (4, "")
     assert len(ended.err.splitlines()) == 1
     assert "environment demo is held by Dag shop_rollout, run manual__1" in ended.err
     assert dict(consul_kv) == before
 
 
-@pytest.mark.parametrize("words", [("--canary", "1"), ("--wait",)])
-def test_nobody_to_converge(airflow_chefconsul, consul_kv, words):
-    """As with the operator: nothing is written that nobody could converge on."""
-    ended = airflow_chefconsul("set", "demo", "web", *OFF, *words)
-    assert ended.code == 4
-    assert "demo/web has no members: Consul lists no node for service:web" in ended.err
-    assert not consul_kv
+@pytest.mark.parametrize("words", [(), ("--canary", "1"), ("--wait",)])
+def test_nobody_to_converge(airflow_chefconsul, declare, consul_kv, words):
+    """A tier without members may be a name mistyped: nothing is written, and the tiers that there are are named."""
+    declare("db")
+    declare("web")
+    before = dict(consul_kv)
+    ended = airflow_chefconsul("set", "demo", "wbe", *OFF, *words)
+    assert (ended.code, ended.out) == (4, "")
+    assert ended.err == (
+        "airflow chefconsul: error: demo/wbe has no members: Consul lists no node for service:wbe; tiers that demo "
+        "has: db, web; --without-members declares it although no node is there yet\n"
+    )
+    assert dict(consul_kv) == before
+
+
+def test_declared_before_there_is_a_node(airflow_chefconsul, consul_kv):
+    """Whoever says so may."""
+    assert airflow_chefconsul("set", "demo", "web", *OFF, EMPTY).code == 0
+    assert standing(consul_kv).stable.state == "off"
 
 
 def test_wait_until_converged(airflow_chefconsul, members, consul_kv):
@@ -133,6 +177,8 @@ def test_wait_that_fails(airflow_chefconsul, members, consul_kv):
         (("demo", "web", *OFF, "--canary", ","), "canary is an empty list"),
         (("demo", "web", *OFF, "--spread", "meta:zone"), "--spread says how a canary is chosen, and there is none"),
         (("demo", "web", *OFF, "--canary", "1", "--spread", "zone"), 'spread must be "meta:KEY"'),
+        (("demo", "web", *OFF, EMPTY, "--canary", "1"), "--without-members and --canary exclude each other"),
+        (("demo", "web", *OFF, EMPTY, "--wait"), "--without-members and --wait exclude each other"),
         (("demo", "web", *OFF, "--allowed-from", "o f"), "allowed_from 'o f' is not a name"),
         (("demo", "web", *OFF, "--sequence", "yesterday"), "sequence must be seconds since the epoch"),
         (("demo", "web", *OFF, "--members", "servise:web"), "members 'servise:web' is none of"),
@@ -159,5 +205,5 @@ def test_bad_input_writes_nothing(airflow_chefconsul, consul_kv, words, why):
 
 def test_generation_for_scripts(airflow_chefconsul, members, consul_kv):
     """Without a wait there is nothing to say of convergence."""
-    ended = airflow_chefconsul("set", "demo", "web", *OFF, "-o", "json")
+    ended = airflow_chefconsul("set", "demo", "web", *OFF, EMPTY, "-o", "json")
     assert json.loads(ended.out) == {"environment": "demo", "generations": {"web": 1}}

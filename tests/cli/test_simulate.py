@@ -122,7 +122,7 @@ def test_reader_that_is_gone_ends_it_cleanly(cluster, consul_root, consul_kv, pl
         (["--tier", "web=3", "--fault", "web-7 fails"], 2, "no node web-7; the fleet has web-1 to web-3"),
         (["--tier", "web=3", "--fault", "web-1 explodes"], 2, "\nA fault is: WHO WHAT [in STATE] [with NAME=VALUE]\n"),
         (["--tier", "taken=3"], 1, "Consul lists somebody"),
-        (["--tier", "web=3", "--conn-id", "nowhere"], 2, "Airflow has no connection 'nowhere'"),
+        (["--tier", "web=3", "--conn-id", "nowhere"], 1, "Airflow has no connection 'nowhere'"),
     ],
 )
 def test_what_cannot_be_done_is_said(airflow_chefconsul, members, plain_consul, arguments, code, said):

@@ -72,6 +72,19 @@ def test_tier_without_members_has_not_converged(airflow_chefconsul, declare):
     assert "it has no members: Consul lists no node for it" in ended.out
 
 
+def test_nodes_are_in_natural_order(airflow_chefconsul, declare, members):
+    """In the table, in the line of what holds it up, in explain and in plan: web-2 before web-10."""
+    members("web-10", "web-2", "web-1")
+    declare()
+    out = airflow_chefconsul("status", "demo", "web").out
+    assert "held up by 3 not_reported (web-1, web-2, web-10)" in out
+    nodes = [word for line in out.splitlines()[3:] for word in line.split()[:2] if word.startswith("web-")]
+    assert nodes == ["web-1", "web-2", "web-10"]
+    explained = airflow_chefconsul("explain", "demo", "web", "-o", "json").json["nodes"]
+    assert [node["node"] for node in explained] == nodes
+    assert ": web-1, web-2, web-10\n" in airflow_chefconsul("plan", "demo", "web", "--state", "off").out
+
+
 def test_lease_is_shown(airflow_chefconsul, declare, consul_kv):
     """Who may write belongs to where a tier stands."""
     declare()
@@ -132,15 +145,19 @@ def test_what_is_not_there(airflow_chefconsul, declare):
     """The error says what there is instead; exit code 3."""
     ended = airflow_chefconsul("status", "demo")
     assert (ended.code, ended.out) == (3, "")
-    assert "airflow chefconsul: error: environment demo has no tier at http://127.0.0.1:" in ended.err
-    assert ended.err.endswith("; there are: none\n")
+    next_step = "nothing is declared in demo yet: airflow chefconsul set demo TIER --state …; environments at http://"
+    assert ended.err.startswith(f"airflow chefconsul: error: {next_step}")
+    assert ended.err.endswith("/: none\n")
     declare()
     declare("db")
-    assert "environment live has no tier" in airflow_chefconsul("status", "live").err
-    assert airflow_chefconsul("status", "live").err.endswith("; there are: demo\n")
+    assert "airflow chefconsul set live web --state …" in airflow_chefconsul("status", "live", "web").err
+    assert airflow_chefconsul("status", "live").err.endswith("/: demo\n")
     ended = airflow_chefconsul("explain", "demo", "wbe")
     assert ended.code == 3
-    assert ended.err == "airflow chefconsul: error: environment demo has no tier wbe; there are: db, web\n"
+    assert ended.err == (
+        "airflow chefconsul: error: environment demo has no tier wbe: airflow chefconsul set demo wbe --state …; "
+        "there are: db, web\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
@@ -17,7 +18,8 @@ from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from tests.factory import make_desired, make_report
+from airflow_provider_chefconsul.rollout.tier_status import tier_status
+from tests.factory import NOW, make_desired, make_failure, make_lease, make_report, make_snapshot
 from tests.peer import Answer, Peer, forward_to
 
 
@@ -26,7 +28,7 @@ def watching(cluster, consul_root, capsys):
     """Watch the environment demo inside a block; what it has printed so far comes line by line."""
 
     @asynccontextmanager
-    async def watch(*, output="table", port=None, tiers=("web",), **args):
+    async def watch(*, output="table", port=None, tiers=("web",), missing="", **args):
         lines: list[str] = []
 
         async def until(has_come: Callable[[list[str]], bool]) -> list[str]:
@@ -42,7 +44,8 @@ def watching(cluster, consul_root, capsys):
         settings = ConsulSettings("127.0.0.1", port or cluster.http_port, root=consul_root)
         async with ConsulClient(settings, retry_for=timedelta(seconds=0.2)) as client:
             options = Namespace(**{"environment": "demo", "tier": None, "members": "service", "all": False} | args)
-            task = asyncio.create_task(Watch(SharedView(client), options, Output(is_json=output == "json")).run(tiers))
+            printed = Output(is_json=output == "json")
+            task = asyncio.create_task(Watch(SharedView(client), options, printed, missing=missing).run(tiers))
             try:
                 yield until
             finally:
@@ -84,6 +87,51 @@ async def test_tier_that_is_declared_meanwhile(watching, consul_kv, members, mon
         await until(lambda lines: any("demo/db: 0 of 0 members converged" in line for line in lines))
 
 
+@pytest.mark.parametrize("tier", [None, "web"])
+async def test_nothing_is_declared_yet(watching, consul_kv, members, monkeypatch, tier):
+    """It says how to declare it, waits, and goes on when somebody has."""
+    monkeypatch.setattr("airflow_provider_chefconsul.cli.watch._LOOK_FOR_FIRST", 0.05)
+    members("web-1")
+    async with watching(tiers=[tier] if tier else [], tier=tier, missing="nothing is declared") as until:
+        await until(ends(" nothing is declared; waiting for it"))
+        consul_kv["demo/web/desired"] = make_desired(7).to_json()
+        await until(ends("demo/web web-1: not reported: has never reported"))
+
+
+async def test_outage_before_anything_is_declared(watching, cluster, consul_kv, monkeypatch):
+    """It is told once and outlived, though there is no watch that could."""
+    monkeypatch.setattr("airflow_provider_chefconsul.cli.watch._LOOK_FOR_FIRST", 0.05)
+    is_away = True
+    forward = forward_to(cluster.http_port)
+
+    def answer(request):
+        return Answer(500, "No cluster leader") if is_away else forward(request)
+
+    with Peer(answer) as peer:
+        async with watching(port=peer.port, tiers=[], missing="nothing is declared") as until:
+            await until(ends("trying again"))
+            is_away = False
+            consul_kv["demo/web/desired"] = make_desired(8).to_json()
+            lines = await until(lambda found: any("assigned generation 8" in line for line in found))
+            assert sum(line.endswith("trying again") for line in lines) == 1
+
+
+def test_screen_says_what_is_missing():
+    """Until something is declared."""
+    output = Output()
+    options = Namespace(environment="demo", all=False)
+    watch = Watch(cast("SharedView", None), options, output, missing="nothing is declared")
+
+    def draw() -> str:
+        with output.console.capture() as drawn:
+            output.console.print(watch.screen(NOW))
+        return drawn.get()
+
+    assert "nothing is declared" in draw()
+    watch.statuses["web"] = tier_status("demo", "web", make_snapshot(), now=NOW)
+    assert "nothing is declared" not in draw()
+
+
 async def test_json_lines(watching, consul_kv, members):
     """An object on each line, in the shape of a tier of `status --output json`."""
     members("web-1")
@@ -95,6 +143,26 @@ async def test_json_lines(watching, consul_kv, members):
         consul_kv["demo/web/nodes/web-1"] = make_report().to_json()
         lines = await until(lambda found: len(found) == 2)
         assert json.loads(lines[1])["converged"] is True
+
+
+def test_ages_on_the_screen_grow():
+    """All that is drawn is worded anew, though nothing has changed: who wrote it, and what holds it up."""
+    output = Output()
+    options = Namespace(environment="demo", all=False)
+    watch = Watch(cast("SharedView", None), options, output)  # drawing asks nobody
+    status = tier_status("demo", "web", make_snapshot(make_failure()), now=NOW)
+    watch.statuses["web"], watch.lease = status, make_lease()
+
+    def draw(seconds: int) -> str:
+        with output.console.capture() as drawn:
+            output.console.print(watch.screen(NOW + timedelta(seconds=seconds)))
+        return drawn.get()
+
+    assert "task web.set, 5 seconds ago" in draw(5)
+    later = draw(120)
+    assert "task web.set, 2 minutes ago" in later
+    assert "acquired 2 minutes ago" in later
+    assert "5 seconds" not in later
 
 
 @pytest.mark.parametrize("output", ["table", "json"])

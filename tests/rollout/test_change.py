@@ -244,7 +244,7 @@ def test_what_stands_belongs_to_the_later_time():
     """Else a write of a time between could go back behind who declared it again; nodes do nothing for it."""
     first = plan_write(None, make_change(values={"release": "2.4"}, sequence=100), written_at=AT).desired
     again = plan_write(first, make_change(values={"release": "2.4"}, sequence=300), written_at=AT)
-    assert again == Write(replace(first, sequence=300), 1, is_new=False)
+    assert again == Write(replace(first, sequence=300), 1, is_new=False, assigns=False)
     between = plan_write(again.desired, make_change(values={"release": "2.3"}, sequence=200), written_at=AT)
     assert isinstance(between, Refused)
     assert between.is_stale

@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.rollout.desired import (
     check_values,
 )
 from airflow_provider_chefconsul.rollout.name import is_name
-from tests.factory import make_assignment, make_desired, make_writer
+from tests.factory import make_assignment, make_canary, make_desired, make_writer
 
 KEY = "chefconsul/demo/web/desired"
 names = st.text("abcXYZ019._-", min_size=1, max_size=12).filter(is_name)
@@ -154,3 +154,25 @@ def test_what_is_no_value_is_refused(values, words):
     with pytest.raises(InvalidInput) as caught:
         check_values(values)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "nodes", "words"),
+    [
+        (0, ("a", "b"), "nodes a, b"),
+        (2**32, ("a",), "all nodes"),
+        (929696169, (), "the nodes below threshold 929696169 (22 % of all names)"),
+        (1, ("a",), "nodes a and the nodes below threshold 1 (under 1 % of all names)"),
+        (2**32 - 1, (), "the nodes below threshold 4294967295 (99 % of all names)"),
+    ],
+)
+def test_whom_a_canary_covers_in_words(threshold, nodes, words):
+    """Those named, and a share of all names, which is only all when it is."""
+    assert make_canary(threshold=threshold, nodes=nodes).describe_nodes() == words
+
+
+def test_assignment_in_words():
+    """Text as it is, other values as JSON."""
+    values = {"release": "2.5.0", "debug": True, "motd": None, "replicas": 3}
+    described = make_assignment(7, values=values).describe()
+    assert described == "generation 7, state converged, release=2.5.0, debug=true, motd=null, replicas=3"

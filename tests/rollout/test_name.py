@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.name import NAME_FORM, check_name, check_tiers, is_name
+from airflow_provider_chefconsul.rollout.name import NAME_FORM, check_name, check_tiers, is_name, natural_order
 
 
 @given(st.text() | st.from_regex(NAME_FORM))
@@ -53,3 +53,10 @@ def test_bad_tiers_are_refused(environment, tier, words):
     with pytest.raises(InvalidInput) as caught:
         check_tiers(environment, tier)
     assert words in str(caught.value)
+
+
+@given(st.permutations(["web-10", "web-2", "2", "web-2a", "web-02", "web", "10.web", "2.web", "web-" + "9" * 5000]))
+def test_natural_order(names):
+    """That which people expect, whatever the names are made of, and the same each time."""
+    expected = ["2", "2.web", "10.web", "web", "web-02", "web-2", "web-2a", "web-10", "web-" + "9" * 5000]
+    assert sorted(names, key=natural_order) == expected

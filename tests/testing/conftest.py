@@ -34,9 +34,9 @@ def start_fleet(cluster: Any, consul_root: str, airflow_home: AirflowHome) -> It
     """What the plugin's fixture gives, on the shared Consul."""
     with ExitStack() as stack:
 
-        def start(**options: Any) -> FleetUnderTest:
+        def start(*, airflow: AirflowHome = airflow_home, **options: Any) -> FleetUnderTest:
             settings = ConsulSettings("127.0.0.1", cluster.http_port, root=consul_root)
-            return stack.enter_context(FleetUnderTest(settings, airflow_home, **{"seconds": 0} | options))
+            return stack.enter_context(FleetUnderTest(settings, airflow, **{"seconds": 0} | options))
 
         yield start
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_chefconsul.exceptions import DagNotRun, InvalidInput, NameTaken
+from airflow_provider_chefconsul.testing.airflow_home import AirflowHome
 from tests.testing.conftest import StartFleet
 
 BEFORE = {"state": "converged", "values": {"release": "2.4.0"}}
@@ -119,6 +120,15 @@ def test_file_without_the_dag_is_an_error(start_fleet: StartFleet, tmp_path, tex
         start_fleet(web=1).run(path, dag_id)
     assert str(path) in str(caught.value)
     assert why in str(caught.value)
+
+
+def test_missing_file_is_an_error_at_once(start_fleet: StartFleet, tmp_path, monkeypatch):
+    """Before an Airflow is started for it; relative names begin in the working directory, which is said."""
+    monkeypatch.chdir(tmp_path)
+    home = AirflowHome(tmp_path / "home")  # has not started its Airflow: it would fail without its directory
+    nodes = start_fleet(airflow=home, web=1)
+    with pytest.raises(DagNotRun, match=rf"^dags/nosuch.py: no such file, seen from {tmp_path}$"):
+        nodes.run("dags/nosuch.py")
 
 
 def test_run_that_does_not_end_is_an_error_with_its_log(start_fleet: StartFleet, tmp_path):
