@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 NAME_FORM = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _NAME = re.compile(NAME_FORM)
-_DIGITS = re.compile(r"([0-9]+)")
+_DIGITS = re.compile("[0-9]+")
 
 
 def is_name(text: object) -> bool:
@@ -16,17 +15,9 @@ def is_name(text: object) -> bool:
     return isinstance(text, str) and _NAME.fullmatch(text) is not None
 
 
-@lru_cache(maxsize=16_384)  # the nodes of a large tier are put in order at each look
-def natural_order(name: str) -> tuple[tuple[int, int, str], ...]:
+def natural_order(name: str) -> tuple[str, str]:
     """A sort key that puts web-2 before web-10; no two names have the same."""
-    key = []
-    for part in _DIGITS.split(name):
-        if part.isdecimal():
-            number = part.lstrip("0")
-            key.append((0, len(number), number))  # Python reads no number of thousands of digits
-        elif part:
-            key.append((1, 0, part))
-    return (*key, (-1, 0, name))
+    return _DIGITS.sub(_sortable, name), name
 
 
 def check_name(kind: str, text: object) -> str:
@@ -53,3 +44,9 @@ def check_tiers(environment: str, tier: str | Sequence[str]) -> list[str]:
     if not tiers:
         raise InvalidInput("tier is an empty list; name at least one")
     return [check_name("tier", name) for name in tiers]
+
+
+def _sortable(digits: re.Match[str]) -> str:
+    """A number as text that sorts as it counts: its length before it."""
+    number = digits[0].lstrip("0")
+    return f"{len(number):05}{number}"

@@ -96,4 +96,4 @@ def test_summary_of_a_large_tier_stays_a_line():
     """The first eight of each standing are named."""
     summary = Summary(7, {f"web-{number}": (Standing.RUNNING, "") for number in range(100)})
     assert str(summary).startswith("0 of 100 members converged, 100 running (web-0, web-1, web-2, ")
-    assert str(summary).endswith("web-15, …)")
+    assert str(summary).endswith("web-7, …)")
