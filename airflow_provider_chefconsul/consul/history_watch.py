@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from airflow_provider_chefconsul.consul.together import together
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.change_event import Histories
@@ -28,7 +29,8 @@ async def watch_histories(view: SharedView, environment: str) -> AsyncGenerator[
         index, present = await _list(view, prefix, index)
         known = {name: desired for name, desired in known.items() if name in present}
         gate = asyncio.Semaphore(_READ_AT_ONCE)
-        await asyncio.gather(*(_read(view, name, known, gate) for name in sorted(present - known.keys())))
+        unknown = sorted(present - known.keys())
+        await together(*(asyncio.create_task(_read(view, name, known, gate)) for name in unknown))
         histories: dict[str, dict[int, DesiredState]] = {}
         for name, desired in known.items():
             tier, _, generation = name.removeprefix(prefix).partition("/")

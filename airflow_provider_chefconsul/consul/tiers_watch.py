@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from airflow_provider_chefconsul.consul.history_watch import list_declared_tiers
+from airflow_provider_chefconsul.consul.together import together
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.membership import parse_members
@@ -29,10 +30,12 @@ class TiersSeen:
 
     async def look_again(self) -> Mapping[str, TierSnapshot]:
         """The same tiers as they are now, each read after all of them were seen."""
-        read = [
-            self._view.snapshot(self._environment, tier, parse_members(self._members, tier)) for tier in self.snapshots
-        ]
-        return dict(zip(self.snapshots, await asyncio.gather(*read), strict=True))
+        looks = {
+            tier: asyncio.create_task(self._view.snapshot(self._environment, tier, parse_members(self._members, tier)))
+            for tier in self.snapshots
+        }
+        await together(*looks.values())
+        return {tier: look.result() for tier, look in looks.items()}
 
 
 async def watch_tiers(

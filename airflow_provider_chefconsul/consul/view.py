@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.consul.commit import Commit
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.plan import Plan
 from airflow_provider_chefconsul.consul.planner import ChangePlanner, RollBackPlanner
+from airflow_provider_chefconsul.consul.together import together
 from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredState, NoMembers
 from airflow_provider_chefconsul.rollout.change import Change, Unchanged, Write
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
@@ -79,7 +80,10 @@ class SharedView:
 
     async def snapshot(self, environment: str, tier: str, selector: Selector) -> TierSnapshot:
         """A tier with its members as it is now."""
-        record, members = await asyncio.gather(self.read(environment, tier), read_members(self.client, selector))
+        reading = asyncio.create_task(self.read(environment, tier))
+        listing = asyncio.create_task(read_members(self.client, selector))
+        await together(reading, listing)
+        record, members = reading.result(), listing.result()
         await self._check_can_read_reports(environment, tier, record, members)
         return TierSnapshot(record.desired, members, record.evidence)
 

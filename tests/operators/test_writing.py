@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
-from airflow_provider_chefconsul.operators.writing import check_on_stale, raise_stale, sequence_of, writer_of
+from airflow_provider_chefconsul.operators.writing import check_on_stale, raise_final, sequence_of, writer_of
 from tests.airflow_home import make_context
 
 LOGICAL, PARTITION, RUN_AFTER = (datetime(2026, month, 1, tzinfo=UTC) for month in (9, 10, 11))
@@ -83,4 +83,4 @@ def test_what_is_no_ending(given):
 def test_stale_write_ends_the_task_without_a_retry(on_stale, ending):
     """With the words of the refusal."""
     with pytest.raises(ending, match="generation 7 stands"):
-        raise_stale(StaleWrite("generation 7 stands"), check_on_stale(on_stale))
+        raise_final(StaleWrite("generation 7 stands"), check_on_stale(on_stale))
