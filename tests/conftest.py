@@ -87,3 +87,9 @@ def fleet(consul_binary: Path, tmp_path: Path) -> Iterator[Fleet]:
                 add_node(started, tmp_path / "nodes", node, tier, SimulatedClient(seconds=0))
         started.wait_until_ready()
         yield Fleet(started, RawKeys(consul.Consul(host="127.0.0.1", port=started.http_port), DEFAULT_ROOT))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what one process must run alone: at the end, the others would wait for it."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
