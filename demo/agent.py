@@ -2,17 +2,13 @@
 
 import json
 import os
-import random
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_chefconsul.testing.port import ADDRESS, free_port
 from demo.processes import Process, Processes
 
-# Below the range that Linux and macOS give to outgoing connections, which would take a port between choice and use.
-PORTS = range(10_000, 32_000)
-ADDRESS = "127.0.0.1"
 LOG_TAIL_LINES = 15
 START_ATTEMPTS = 5
 
@@ -21,19 +17,6 @@ Config = dict[str, Any]
 
 class AgentError(RuntimeError):
     """An agent exited; the message carries the end of its log."""
-
-
-def free_port() -> int:
-    """Choose a port that nobody uses on loopback now, neither TCP nor UDP; it may be taken before it is used."""
-    while True:
-        port = random.choice(PORTS)  # noqa: S311 - spreads parallel test runs, guards nothing
-        try:
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                with socket.socket(socket.AF_INET, kind) as probe:
-                    probe.bind((ADDRESS, port))
-        except OSError:
-            continue
-        return port
 
 
 class ConsulAgent:

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from demo.agent import ADDRESS, free_port
+from airflow_provider_chefconsul.testing.port import ADDRESS, free_port
 from demo.nodes import ENVIRONMENT
 
 NAMES = ("chef-client", "cinc-client")

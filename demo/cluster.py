@@ -17,7 +17,8 @@ from typing import Any, Self
 
 import httpx
 
-from demo.agent import ADDRESS, Config, ConsulAgent, agent_environment
+from airflow_provider_chefconsul.testing.port import ADDRESS
+from demo.agent import Config, ConsulAgent, agent_environment
 from demo.processes import Processes
 
 SERVER = "server"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Any, Self
 
 import httpx
 import psutil
+
+from airflow_provider_chefconsul.testing.port import free_port
 
 _START_TIMEOUT = 180.0  # seconds; 20 on an idle machine
 _STOP_TIMEOUT = 20.0
@@ -40,7 +41,7 @@ class AirflowStandalone:
         self.log = home / "standalone.log"
         self._users = {"admin": "admin", **(users or {})}
         self._path = path
-        self._ports = _free_ports(3)
+        self._ports = free_port(), free_port(), free_port()
         self._environment = self._make_environment(dags)
         self._process: subprocess.Popen[bytes] | None = None
         self._http = httpx.Client(base_url=self.url, timeout=20.0, trust_env=False)
@@ -217,13 +218,3 @@ def _kill_session(session: int) -> None:
         with suppress(ProcessLookupError, PermissionError, psutil.Error):
             if os.getsid(process.pid) == session:
                 process.kill()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

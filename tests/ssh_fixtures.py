@@ -16,8 +16,8 @@ import asyncssh
 import consul
 import pytest
 
+from airflow_provider_chefconsul.testing.port import free_port
 from demo import packages
-from demo.agent import free_port
 from demo.processes import Processes
 
 HOSTS = {f"web-{number}": f"127.0.0.{number + 1}" for number in range(1, 5)}

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import http.client
 import os
-import random
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+from airflow_provider_chefconsul.testing.port import ADDRESS, free_port
 
 BINARY = "CONSUL_BINARY"
 """The environment variable that names the program; without it, ``consul`` on the PATH."""
 
-_ADDRESS = "127.0.0.1"
-# Below the range that systems give to outgoing connections, which would take a port between choice and use.
-_PORTS = range(10_000, 32_000)
 _ATTEMPTS = 5
 _LONGEST_START = 60.0  # seconds
 _LOG_LINES = 15
@@ -40,7 +36,7 @@ class ConsulServer:
 
     def settings(self, root: str) -> ConsulSettings:
         """How to reach it, below a root prefix."""
-        return ConsulSettings(_ADDRESS, self._port, root=root)
+        return ConsulSettings(ADDRESS, self._port, root=root)
 
     def start(self) -> None:
         """Start it, and return when it leads.
@@ -64,8 +60,8 @@ class ConsulServer:
 
     def _start(self) -> bool:
         """Whether it leads; it does not when another process took one of its ports first."""
-        self._port, server, serf = _free_ports(3)
-        command = [self._binary, "agent", "-dev", "-bind", _ADDRESS, "-client", _ADDRESS, "-node", "server"]
+        self._port, server, serf = free_port(), free_port(), free_port()
+        command = [self._binary, "agent", "-dev", "-bind", ADDRESS, "-client", ADDRESS, "-node", "server"]
         command += ["-disable-host-node-id", "-log-level", "warn", "-http-port", str(self._port)]
         command += ["-server-port", str(server), "-serf-lan-port", str(serf)]
         for unused in ("-dns-port", "-grpc-port", "-serf-wan-port"):
@@ -113,23 +109,8 @@ def find_consul() -> str:
     return found
 
 
-def _free_ports(count: int) -> list[int]:
-    found: list[int] = []
-    while len(found) < count:
-        port = random.choice(_PORTS)  # noqa: S311 - spreads parallel test runs, guards nothing
-        try:
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                with socket.socket(socket.AF_INET, kind) as probe:
-                    probe.bind((_ADDRESS, port))
-        except OSError:
-            continue
-        if port not in found:
-            found.append(port)
-    return found
-
-
 def _leads(port: int) -> bool:
-    connection = http.client.HTTPConnection(_ADDRESS, port, timeout=5)
+    connection = http.client.HTTPConnection(ADDRESS, port, timeout=5)
     try:
         connection.request("GET", "/v1/status/leader")
         response = connection.getresponse()

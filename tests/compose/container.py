@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from demo.agent import ADDRESS, agent_environment, free_port
+from airflow_provider_chefconsul.testing.port import ADDRESS, free_port
+from demo.agent import agent_environment
 from demo.cluster import ConsulCluster
 from tests.compose.project import ROOT
 

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.agent import ADDRESS, AgentError, ConsulAgent
+from airflow_provider_chefconsul.testing.port import ADDRESS
+from demo.agent import AgentError, ConsulAgent
 from demo.cluster import ClusterError, ConsulCluster
 from tests.conftest import ClusterFactory
 from tests.demo.test_processes import is_alive, wait_for
