@@ -14,7 +14,8 @@ import os, pathlib, signal, socket, sys, time
 
 pathlib.Path({pid!r}).write_text(str(os.getpid()))
 with socket.create_server(("127.0.0.1", int(sys.argv[sys.argv.index("-http-port") + 1]))) as server:
-    server.accept()
+    asking, _ = server.accept()
+    asking.recv(1)  # it waits for an answer from now on
     os.kill(os.getppid(), signal.SIGINT)
     time.sleep(600)
 """
