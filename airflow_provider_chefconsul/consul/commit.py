@@ -83,6 +83,10 @@ class Commit:
             except TransactionConflict:
                 unanswered = None
                 if monotonic() > give_up:
+                    # A process that was stopped for long is told what came in between: a lease taken over stays lost.
+                    refusal = (await self.plan()).refusal
+                    if refusal is not None:
+                        raise refusal from None
                     raise
             except ConsulUnavailable:
                 if monotonic() > give_up:
@@ -142,6 +146,7 @@ class Commit:
             return [{"Verb": "check-not-exists", "Key": key}, await self._fence_of_loser()]
         lease = Lease.from_json(key, entry.value)
         if lease.holder != Holder.of(self._planner.writer):
+            await self._fence_of_loser()
             raise EnvironmentLeased(
                 f"{self._where()}: environment {self._environment} is {lease.describe()}; "
                 f"an AcquireLeaseOperator waits for it, and takes over when nobody renews it"
@@ -150,7 +155,10 @@ class Commit:
         return [{"Verb": "cas", "Key": key, "Value": renewed, "Index": entry.modify_index}]
 
     async def _fence_of_loser(self) -> Operation:
-        """The operation that fails when this Dag run's lease was taken over, though nobody holds one any more."""
+        """The operation that fails when this Dag run's lease was taken over, though nobody holds one any more.
+
+        :raises LeaseLost: it was.
+        """
         writer = self._planner.writer
         key = self._keys.lost_lease(self._environment, writer.dag_id, writer.run_id)
         entry = await self._client.get(key)
