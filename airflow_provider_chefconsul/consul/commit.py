@@ -23,6 +23,7 @@ from airflow_provider_chefconsul.exceptions import (
 from airflow_provider_chefconsul.rollout.change import Refused, Unchanged, Write
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
+from airflow_provider_chefconsul.rollout.number import read_number
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
@@ -180,7 +181,8 @@ class Commit:
         except MalformedDocument as error:
             raise type(error)(key, f"{error.problem}; put back the newest document below {histories}") from error
         _, names = await self._client.names(histories)
-        generations = sorted(int(number) for name in names if (number := name.rpartition("/")[2]).isdecimal())
+        numbers = (read_number(name.removeprefix(histories)) for name in names)
+        generations = sorted(number for number in numbers if number is not None)
         written_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return PlannedTier(tier, current, generations, written_at), entry
 

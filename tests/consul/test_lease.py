@@ -88,11 +88,9 @@ async def test_outage_is_waited_out(cluster, consul_root, consul_kv, monkeypatch
             assert await leasing.acquire(
                 SharedView(client), "demo", US, ttl=TTL, reason="", until=until, on_progress=lines.append
             )
-    assert [re.sub("trying again until .*", "trying again", line) for line in lines] == [
-        "demo: waiting, held by Dag nightly, run scheduled__1 since 2026-11-22T08:00:00Z: upgrade to 2.5.0",
-        f"demo: http://127.0.0.1:{peer.port}/v1/kv/{consul_root}/demo/_lease: 500 No cluster leader: Consul's servers "
-        f"have no leader; look at `consul operator raft list-peers`; trying again",
-    ]
+    waiting, away = lines
+    assert waiting.startswith("demo: waiting, held by Dag nightly, run scheduled__1 since ")
+    assert re.fullmatch(r"demo: http://.*/demo/_lease: 500 No cluster leader: .*; trying again until 20.*", away)
 
 
 @pytest.mark.parametrize("is_applied", [True, False], ids=["answer lost", "request lost"])
