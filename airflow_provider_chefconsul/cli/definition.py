@@ -139,6 +139,11 @@ def get_commands() -> list[GroupCommand]:
                     (ENVIRONMENT, TIERS, TO, SEQUENCE, MEMBERS, *WAIT, OUTPUT),
                 ),
                 _command("history", "List what a tier was assigned, newest first", (ENVIRONMENT, TIER, OUTPUT)),
+                _command(
+                    "forget",
+                    "Remove a tier: its desired state, reports, locks and history",
+                    (ENVIRONMENT, TIER, MEMBERS, YES, OUTPUT),
+                ),
                 _command("simulate", "Simulate nodes to practise on, until Ctrl-C", FLEET),
                 GroupCommand(
                     name="lease",
