@@ -29,13 +29,23 @@ def twin(name: str, known: Iterable[str]) -> str | None:
     Such are names that differ in case only, and a short host name with its fully qualified one. Two fully qualified
     names of different domains are two machines; web-1 and web-2 are, too, however alike they look.
     """
-    folded = name.casefold()
-    by_folded = {other.casefold(): other for other in sorted(set(known) - {name}, key=natural_order)}
-    if folded in by_folded:
-        return by_folded[folded]
-    short, _, domain = folded.partition(".")
-    for other, spelled in by_folded.items():
-        other_short, _, other_domain = other.partition(".")
-        if short == other_short and not (domain and other_domain):
-            return spelled
-    return None
+    return twins([name], known).get(name)
+
+
+def twins(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """By name, its :func:`twin` among the known names, for those that have one; each name is looked at once."""
+    by_folded: dict[str, list[str]] = {}
+    by_short: dict[str, list[str]] = {}
+    for other in sorted(set(known), key=natural_order):
+        folded = other.casefold()
+        by_folded.setdefault(folded, []).append(other)
+        by_short.setdefault(folded.partition(".")[0], []).append(other)
+    found = {}
+    for name in names:
+        folded = name.casefold()
+        short, _, domain = folded.partition(".")
+        same = by_folded.get(folded, []) + [other for other in by_short.get(short, []) if not (domain and "." in other)]
+        others = [other for other in same if other != name]
+        if others:
+            found[name] = others[0]
+    return found

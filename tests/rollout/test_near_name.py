@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_provider_chefconsul.rollout.near_name import nearest, twin
+from airflow_provider_chefconsul.rollout.near_name import nearest, twin, twins
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,11 @@ def test_twin(name: str, known: list[str], expected: str | None) -> None:
 def test_nearest(name: str, known: list[str], expected: str | None) -> None:
     """The name that was meant, if any: the same machine's other name first, then what looks alike."""
     assert nearest(name, known) == expected
+
+
+def test_twins_of_many_names() -> None:
+    """Each name is looked at once, so that thousands cost nothing; only those with a twin are there."""
+    short = [f"web-{number}" for number in range(20_000)]
+    full = [f"{name}.example.com" for name in short[::2]]
+    found = twins(short, full)
+    assert found == {name: f"{name}.example.com" for name in short[::2]}
