@@ -65,6 +65,10 @@ def _is_list_of(**fields: Check) -> Check:
     )
 
 
+def _is_links(answer: object) -> bool:
+    return answer is None or _is_list_of(ID=_is_text)(answer)
+
+
 def _is_transaction(answer: object) -> bool:
     return isinstance(answer, Mapping) and "Results" in answer and not answer.get("Errors")
 
@@ -83,9 +87,19 @@ _READS: tuple[tuple[str, str, Check], ...] = (
     ("/v1/health/checks/", "checks", _is_list_of(Node=_is_text, Name=_is_text, Status=_is_text)),
     ("/v1/health/service/", "instances", _is_list_of(Node=lambda node: isinstance(node, Mapping))),
     ("/v1/status/leader", "an address", _is_text),
-    ("/v1/acl/token/self", "a token", lambda answer: isinstance(answer, Mapping)),
+    (
+        "/v1/acl/token/self",
+        "a token",
+        lambda answer: (
+            isinstance(answer, Mapping) and all(map(_is_links, (answer.get("Policies"), answer.get("Roles"))))
+        ),
+    ),
+    ("/v1/acl/role/", "a role", lambda answer: isinstance(answer, Mapping) and _is_links(answer.get("Policies"))),
+    ("/v1/acl/policy/", "a policy", lambda answer: isinstance(answer, Mapping) and _is_text(answer.get("Rules"))),
+    ("/v1/agent/version", "a version", lambda answer: isinstance(answer, Mapping) and "HumanVersion" in answer),
 )
 _WRITES: tuple[tuple[str, str, Check], ...] = (
     ("/v1/kv/", "true or false", lambda answer: isinstance(answer, bool)),
+    ("/v1/internal/acl/authorize", "rights", _is_list_of(Allow=lambda allow: isinstance(allow, bool))),
     ("/v1/txn", "a transaction's results", _is_transaction),
 )
