@@ -104,6 +104,7 @@ def test_json_has_the_documented_shape(airflow_chefconsul, declare, members, con
     assert (tier["tier"], tier["converged"], tier["problem"]) == ("web", False, None)
     assert tier["counts"] == {"converged": 1, "not_reported": 1}
     assert tier["obstacles"] == ["held up by 1 not_reported (web-2)"]
+    assert len(tier["desired"]["stable"].pop("id")) == 16
     assert tier["desired"]["stable"] == {"generation": 1, "state": "converged", "values": {"release": "2.5.0"}}
     assert tier["desired"]["canary"] is None
     assigned = {"generation": 1, "state": "converged"}
