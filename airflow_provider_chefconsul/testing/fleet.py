@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.change import Change
 from airflow_provider_chefconsul.rollout.convergence import Converged, Wait
-from airflow_provider_chefconsul.rollout.desired import DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer
 from airflow_provider_chefconsul.rollout.explain import explain_tier
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers, carry_over
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
@@ -167,6 +167,7 @@ class FleetUnderTest:
 
     async def _converge(self, client: ConsulClient, baseline: Change) -> None:
         """Bring all tiers to what they are before the test."""
+        self._check_faults(baseline)
         view = SharedView(client)
         tiers = list(self._plan.tiers)
         written = await view.write(self.environment, dict.fromkeys(tiers, baseline))
@@ -177,7 +178,19 @@ class FleetUnderTest:
         for tier in tiers:
             verdict = results[tier].verdict if tier in results else None
             if not isinstance(verdict, Converged):
-                raise InvalidInput(
-                    f"tier {tier} does not get to where the test begins: {verdict}; let faults hit only what the Dag "
-                    f"writes, such as 'web-7 fails with release=2.5.0'"
-                )
+                raise _not_there(tier, str(verdict))
+
+    def _check_faults(self, baseline: Change) -> None:
+        """Refuse at once a node that would not be where the test begins, or die there unseen."""
+        before = Assignment(1, baseline.state, baseline.values)
+        for node, plan in self._plan.nodes.items():
+            fault = plan.run(before, has_rebooted=True).fault
+            if plan.is_there_at_start and fault is not None:
+                raise _not_there(plan.tier, f"fault {fault.text!r} hits {node} before")
+
+
+def _not_there(tier: str, why: str) -> InvalidInput:
+    return InvalidInput(
+        f"tier {tier} does not get to where the test begins: {why}; let faults hit only what the Dag writes, such as "
+        f"'web-7 fails with release=2.5.0'"
+    )

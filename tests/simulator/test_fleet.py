@@ -10,11 +10,11 @@ from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument, NameTaken
 from airflow_provider_chefconsul.rollout.convergence import Converged, Failed
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers
-from airflow_provider_chefconsul.rollout.report import NodeReport
+from airflow_provider_chefconsul.rollout.report import NodeReport, Status
 from airflow_provider_chefconsul.rollout.standing import Standing
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 from tests.factory import make_assignment
-from tests.simulator.fleets import look, start
+from tests.simulator.fleets import LONGEST, look, start
 
 DONE = Standing.CONVERGED
 
@@ -93,7 +93,9 @@ async def test_absent_node_is_excused_and_catches_up_when_it_is_back(cluster, co
     """It has missed two states, and runs the newest."""
     async with start(cluster, consul_root, "web-2 goes absent in off", "web-2 returns in converged") as trial:
         await trial.judge(await trial.write(state="waiting"))
-        verdict = await trial.judge(await trial.write(state="off"))
+        generation = await trial.write(state="off")
+        await trial.until(lambda seen: seen.get("web-2") is Standing.ABSENT)  # else the wait sees it alive, and lost
+        verdict = await trial.judge(generation)
         assert isinstance(verdict, Converged)
         assert verdict.summary.nodes["web-2"][0] is Standing.ABSENT
         generation = await trial.write()
@@ -101,6 +103,92 @@ async def test_absent_node_is_excused_and_catches_up_when_it_is_back(cluster, co
         assert isinstance(await trial.judge(generation, max_absent=0), Converged)
         states = [run.assignment.state for run in trial.runs if run.node == "web-2"]
         assert states == ["waiting", "waiting", "converged", "converged"]
+
+
+async def test_node_that_goes_absent_during_a_wait_is_lost(cluster, consul_root):
+    """A wait that has seen it alive does not excuse it."""
+    async with start(cluster, consul_root, "web-2 goes absent in off") as trial:
+        generation = await trial.write(state="off")
+        await trial.until(lambda seen: seen.get("web-2") is Standing.ABSENT)
+        verdict = await trial.judge(generation, seconds=0.5, seen=["web-2"])
+        assert isinstance(verdict, Failed)
+        assert "1 of 3 members present are lost (web-2)" in verdict.reason
+
+
+@pytest.mark.parametrize("fault", ["web-2 dies after converging with release=2", "web-2 reboots 9m with release=2"])
+async def test_node_that_dies_of_a_release_is_lost(cluster, consul_root, fault):
+    """It holds a wait up until the deadline, whatever it has reported; a policy can allow it."""
+    async with start(cluster, consul_root, fault) as trial:
+        assert isinstance(await trial.judge(await trial.write()), Converged)
+        generation = await trial.write(release="2")
+        await trial.until(lambda seen: seen == {"web-1": DONE, "web-2": Standing.LOST, "web-3": DONE})
+        verdict = await trial.judge(generation, seconds=0.5)
+        assert isinstance(verdict, Failed)
+        assert verdict.is_timeout
+        assert "1 of 3 members present are lost (web-2)" in verdict.reason
+        assert isinstance(await trial.judge(generation, max_lost=1, min_converged=2), Converged)
+
+
+async def test_node_that_leaves_is_excused(cluster, consul_root):
+    """It counts as one that is not there; back again, it catches up."""
+    faults = ["web-2 leaves in off", "web-2 returns in converged"]
+    async with start(cluster, consul_root, *faults) as trial:
+        assert isinstance(await trial.judge(await trial.write(state="waiting")), Converged)
+        generation = await trial.write(state="off")
+        await trial.until(lambda seen: seen == {"web-1": DONE, "web-3": DONE})
+        verdict = await trial.judge(generation, seen=["web-2"])
+        assert isinstance(verdict, Converged)
+        assert verdict.summary.nodes["web-2"][0] is Standing.LEFT
+        verdict = await trial.judge(generation, seconds=0.5, seen=["web-2"], max_absent=0)
+        assert isinstance(verdict, Failed)
+        assert "1 of 3 members are absent or have left (web-2)" in verdict.reason
+        generation = await trial.write()
+        await trial.until(lambda seen: len(seen) == 3 and set(seen.values()) == {DONE})
+        assert isinstance(await trial.judge(generation, max_absent=0), Converged)
+
+
+async def test_node_that_reboots_is_waited_for(cluster, consul_root):
+    """It is away with its run half done, and comes back to end it."""
+    async with start(cluster, consul_root, "web-2 reboots 1s in converged") as trial:
+        verdict = await trial.judge(await trial.write(), max_absent=0)
+        assert isinstance(verdict, Converged)
+        assert verdict.summary.count(DONE) == 3
+        assert endings(trial, "web-2") == ["running", "rebooting", "running", "succeeded"]
+        report = (await trial.view.read("demo", "web")).evidence["web-2"].report
+        assert isinstance(report, NodeReport)
+        assert report.previous_status is Status.REBOOTING
+
+
+async def test_reports_are_those_of_the_machines_in_the_catalog(cluster, consul_root):
+    """A fleet of another seed has other machines: what the first ones reported is not theirs, and they run."""
+    for seed in (1, 2):
+        async with start(cluster, consul_root, seed=seed) as trial:
+            await trial.write()
+            _, entries = await trial.view.client.read("/v1/catalog/nodes")
+            listed = {entry["Node"]: entry["ID"] for entry in entries if entry["Node"] in trial.fleet.plan.nodes}
+            assert listed == {node: each.node_id for node, each in trial.fleet.plan.nodes.items()}
+            async with asyncio.timeout(LONGEST):
+                while await succeeded(trial) != listed:  # noqa: ASYNC110 - Consul tells
+                    await asyncio.sleep(0.01)
+
+
+async def succeeded(trial):
+    """By node that has succeeded, the machine that its report is of."""
+    evidence = (await trial.view.read("demo", "web")).evidence
+    reports = {node: each.report for node, each in evidence.items() if isinstance(each.report, NodeReport)}
+    return {node: report.node_id for node, report in reports.items() if report.status is Status.SUCCEEDED}
+
+
+async def test_tier_that_is_declared_anew_is_run_anew(cluster, consul_root, consul_kv):
+    """Its generation is the one that it had, its assignment is not."""
+    async with start(cluster, consul_root) as trial:
+        first = await trial.write()
+        await trial.judge(first)
+        for key in [key for key in consul_kv if "/nodes/" not in key]:
+            del consul_kv[key]
+        assert await trial.write() == first
+        assert isinstance(await trial.judge(first), Converged)
+        assert endings(trial, "web-1") == ["running", "succeeded"] * 2
 
 
 async def test_nodes_come_and_go_by_the_clock(cluster, consul_root):
@@ -126,7 +214,7 @@ async def test_flapping_node_is_absent_and_back_again_and_again(cluster, consul_
     """Consul says so each time."""
     async with start(cluster, consul_root, "web-2 flaps every 50ms") as trial:
         await trial.judge(await trial.write())
-        for standing in (Standing.ABSENT, DONE) * 2:
+        for standing in (Standing.LOST, DONE) * 2:  # what it has reported stands
             await trial.until(lambda seen, wanted=standing: seen.get("web-2") is wanted)
 
 
