@@ -78,6 +78,11 @@ class Trial:
         raise AssertionError("the watch ended")
 
 
+def endings(trial: Trial, node: str) -> list[str]:
+    """What became of a node's runs."""
+    return [str(run.ending) for run in trial.runs if run.node == node]
+
+
 def standings(snapshot: TierSnapshot) -> dict[str, Standing]:
     """Where each member stands towards its assignment."""
     if not isinstance(snapshot.desired, DesiredState):
