@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.simulator.node import NodeRun, SimulatedNode
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 
+LONGEST = 30  # seconds; nothing that a node does here takes so long
 KEY = "chefconsul/demo/web/nodes/web-1"
 
 
@@ -80,8 +81,9 @@ class Bench:
 
     async def settle(self) -> None:
         """Until no run is under way."""
-        while running := [task for task in self.tasks if not task.done()]:
-            await asyncio.wait(running)
+        async with asyncio.timeout(LONGEST):
+            while running := [task for task in self.tasks if not task.done()]:
+                await asyncio.wait(running)
 
     async def begin(self) -> None:
         """Until the run has reported that it runs."""

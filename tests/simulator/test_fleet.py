@@ -109,6 +109,9 @@ async def test_tier_that_is_declared_anew_is_run_anew(cluster, consul_root, cons
         await trial.judge(first)
         for key in [key for key in consul_kv if "/nodes/" not in key]:
             del consul_kv[key]
+        async with asyncio.timeout(LONGEST):
+            while "demo/web: no desired state" not in trial.lines:  # noqa: ASYNC110 - the fleet tells
+                await asyncio.sleep(0.01)
         assert await trial.write() == first
         assert isinstance(await trial.judge(first), Converged)
         assert endings(trial, "web-1") == ["running", "succeeded"] * 2
