@@ -142,6 +142,16 @@ class ConsulClient(consul.base.Consul):
             if "ACL support disabled" not in str(error):
                 raise
 
+    async def authorize(self, rights: Sequence[tuple[str, str, str]]) -> list[bool]:
+        """Whether the token has each of some rights: kind of resource, access and name; an empty name is all of them.
+
+        :raises AccessDenied: the token is unknown, or Consul knows no ACLs.
+        """
+        asked = [{"Resource": kind, "Access": access, "Segment": name} for kind, access, name in rights]
+        path = "/v1/internal/acl/authorize"
+        answer = await self._transport.post(CB.json(), path, self._datacenter, json.dumps(asked))
+        return [right["Allow"] for right in answer]
+
     async def local_datacenter(self) -> str:
         """The name of the datacenter that this connection works in."""
         if self.dc:

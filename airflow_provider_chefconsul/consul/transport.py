@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import httpx
 from consul.exceptions import ConsulException
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from airflow_provider_chefconsul.consul.answer import check_answer
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
@@ -30,6 +32,10 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 _SILENT_TRIES = 4  # within about a second
 _READ_TIMEOUT = 15.0  # seconds; in-flight requests were seen to hang 7 s through an election
+_TIME_TO_READ = 60.0  # seconds for all of an answer, beside the wait of a blocking query
+_LARGEST_ANSWER = 128 << 20  # bytes; ten thousand nodes with the longest reports are less
+_LARGEST_BODY = 512 << 10  # bytes
+_LIMITS = "Consul takes 512 KiB for a value and for a transaction, by default"
 _NO_LEADER = ("No cluster leader", "No known Consul servers", "leadership lost", "raft is not leader")
 
 
@@ -100,20 +106,42 @@ class HttpxTransport(consul.base.HTTPClient):
         data: Any = None,
         raw: bool = False,
     ) -> T:
-        url = self.uri(path, params)
+        url, where, patience = self.uri(path, params), f"{self.base_uri}{path}", _patience(params)
+        timeout = httpx.Timeout(_READ_TIMEOUT, read=patience)
         try:
-            response = await self._http.request(
-                method, url, content=data, headers=headers, timeout=httpx.Timeout(_READ_TIMEOUT, read=_patience(params))
-            )
+            async with (
+                asyncio.timeout(patience + _TIME_TO_READ),
+                self._http.stream(method, url, content=data, headers=headers, timeout=timeout) as response,
+            ):
+                content = await _read(response, where)
+        except TimeoutError as error:
+            raise ConsulUnavailable(f"{where}: the answer took longer than {patience + _TIME_TO_READ:g} s") from error
         except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake passes httpx as it is
-            raise _transport_error(error, self.base_uri) from error
+            raise _transport_error(error, self.base_uri, size=len(data or "")) from error
+        text = content.decode(errors="replace")
         if response.status_code >= httpx.codes.BAD_REQUEST and response.status_code != httpx.codes.NOT_FOUND:
-            raise status_error(response.status_code, response.text, f"{self.base_uri}{path}")
-        body = response.content if raw else response.text
+            raise status_error(response.status_code, text, where)
         try:
-            return callback(consul.base.Response(response.status_code, response.headers, body))
-        except (ConsulException, ValueError) as error:
-            raise RequestRejected(f"{self.base_uri}{path}: this does not answer like Consul: {error!s:.200}") from error
+            answer = callback(consul.base.Response(response.status_code, response.headers, content if raw else text))
+            check_answer(method, path, answer)
+        except (ConsulException, ValueError, TypeError, AttributeError, LookupError) as error:
+            raise RequestRejected(f"{where}: this does not answer like Consul: {error!s:.200}") from error
+        return answer
+
+
+async def _read(response: httpx.Response, where: str) -> bytes:
+    """The whole body.
+
+    :raises RequestRejected: it is larger than anything that is kept here.
+    """
+    chunks, size = [], 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > _LARGEST_ANSWER:
+            limit = f"{_LARGEST_ANSWER >> 20} MiB"
+            raise RequestRejected(f"{where}: the answer is larger than {limit}; look at what answers or is kept there")
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def status_error(status: int, body: str, where: str) -> ConsulError:
@@ -125,7 +153,7 @@ def status_error(status: int, body: str, where: str) -> ConsulError:
         case 401 | 403 | 409:
             return AccessDenied(f"{words}: Consul refuses the ACL token for this; check the connection's password")
         case 413:
-            return RequestTooLarge(f"{words}: Consul takes 512 KiB for a value and for a transaction, by default")
+            return RequestTooLarge(f"{words}: {_LIMITS}")
         case 429:
             return ConsulUnavailable(f"{words}: Consul limits the rate of requests")
         case _ if status >= httpx.codes.INTERNAL_SERVER_ERROR and any(phrase in body for phrase in _NO_LEADER):
@@ -136,8 +164,16 @@ def status_error(status: int, body: str, where: str) -> ConsulError:
             return RequestRejected(words)
 
 
-def _transport_error(error: httpx.HTTPError | OSError, base_uri: str) -> ConsulError:
+def _transport_error(error: httpx.HTTPError | OSError, base_uri: str, *, size: int = 0) -> ConsulError:
+    """The error for a connection that failed.
+
+    :param size: bytes that were sent. Consul cuts off a body that it finds too large, often before its answer is read.
+    """
     words = str(error) or type(error).__name__
+    if size > _LARGEST_BODY and isinstance(error, (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError)):
+        return RequestTooLarge(
+            f"{base_uri}: the connection was cut while {size} bytes were sent ({words}): {_LIMITS}; send less"
+        )
     if _is_tls_failure(error):
         return TLSFailed(f"{base_uri}: {words}; check the connection's schema, verify, cert and key")
     return ConsulUnavailable(f"{base_uri} cannot be reached: {words}")

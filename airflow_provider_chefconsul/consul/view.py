@@ -20,6 +20,7 @@ from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.membership import Members, Selector
 from airflow_provider_chefconsul.rollout.name import is_name
+from airflow_provider_chefconsul.rollout.number import read_number
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.rollback import RollBack
 from airflow_provider_chefconsul.rollout.standing import Evidence
@@ -168,10 +169,10 @@ class SharedView:
         _, entries = await self.client.tree(self.keys.histories(environment, tier))
         found = {}
         for entry in entries:
-            number = entry.key.rpartition("/")[2]
+            number = read_number(entry.key.rpartition("/")[2])
             desired = _read_desired(entry)
-            if number.isdecimal() and isinstance(desired, DesiredState):
-                found[int(number)] = desired
+            if number is not None and isinstance(desired, DesiredState):
+                found[number] = desired
         return dict(sorted(found.items()))
 
     async def _read(self, environment: str, tier: str, last: TierRecord | None) -> TierRecord:
