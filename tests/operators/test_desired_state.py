@@ -32,6 +32,7 @@ def make_operator(**overrides):
         "tier": "web",
         "state": "converged",
         "values": {"release": "2.5.0"},
+        "allow_empty": True,
     }
     return SetDesiredStateOperator(**defaults | overrides)
 
