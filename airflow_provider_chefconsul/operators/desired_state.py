@@ -141,8 +141,9 @@ class SetDesiredStateOperator(Stoppable):
         tiers = check_tiers(self.environment, self.tier)
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         change = self._change(context)
-        if not self.allow_empty or self.wait is not None or self.canary is not None:
-            way_out = "" if self.allow_empty else "allow_empty=True declares it ahead of its nodes"
+        needs_members = self.wait is not None or self.canary is not None
+        if needs_members or not self.allow_empty:
+            way_out = "" if needs_members else "allow_empty=True declares it ahead of its nodes"
             self.run_here(require_members(self.consul_conn_id, self.environment, selectors, way_out=way_out))
         generations = self.run_here(self._write(dict.fromkeys(tiers, change), selectors))
         if self.wait is None:
