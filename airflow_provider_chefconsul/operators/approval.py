@@ -13,6 +13,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.operators.values import find_texts, keep_texts
 from airflow_provider_chefconsul.operators.writing import sequence_of, writer_of
 from airflow_provider_chefconsul.rollout.change import parse_change
 from airflow_provider_chefconsul.rollout.lease import Holder
@@ -84,6 +85,7 @@ class ApproveWaveOperator(ApprovalOperator):
         self.tier = tier
         self.state = state
         self.values = values
+        self._texts = find_texts(values)
         self.canary = canary
         self.spread = spread
         self.members = members
@@ -98,7 +100,7 @@ class ApproveWaveOperator(ApprovalOperator):
         change = parse_change(
             state=self.state,
             writer=writer_of(context),
-            values=self.values,
+            values=keep_texts(self.values, self._texts, self.log),
             canary=self.canary,
             spread=self.spread,
             sequence=sequence_of(context, self.sequence),

@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, Stal
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator
-from airflow_provider_chefconsul.operators.values import check_rendered, check_written_change, find_templates
+from airflow_provider_chefconsul.operators.values import check_written_change, find_texts, keep_texts
 from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
     log_decisions,
@@ -123,7 +123,7 @@ class SetDesiredStateOperator(Stoppable):
         self.tier = tier
         self.state = state
         self.values = values
-        self._templates = find_templates(values)
+        self._texts = find_texts(values)
         self.canary = canary
         self.spread = spread
         self.allowed_from = allowed_from
@@ -171,11 +171,10 @@ class SetDesiredStateOperator(Stoppable):
         return {tier: summary["generation"] for tier, summary in outcome.settle(self.log).items()}
 
     def _change(self, context: Context) -> Change:
-        check_rendered(self.values, self._templates, self.log)
         return parse_change(
             state=self.state,
             writer=writer_of(context),
-            values=self.values,
+            values=keep_texts(self.values, self._texts, self.log),
             canary=self.canary,
             spread=self.spread,
             allowed_from=self.allowed_from,

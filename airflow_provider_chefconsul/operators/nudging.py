@@ -137,7 +137,11 @@ class NudgeOperator(Stoppable):
             }
             if generation is not None and not members:
                 is_gone = generation not in desired.generations
-                why = describe_superseded(desired, generation) if is_gone else f"generation {generation} is out on none"
+                why = (
+                    describe_superseded(desired, generation)
+                    if is_gone
+                    else f"generation {generation} is assigned to no member"
+                )
                 self.log.warning("%s: %s; there is nobody to nudge", where, why)
                 return set(), record.index
         present = {node for node, member in members.items() if member.is_present}

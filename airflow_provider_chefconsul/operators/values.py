@@ -48,34 +48,39 @@ def check_sequence(sequence: Any) -> None:
         read_sequence(sequence)
 
 
-def find_templates(values: Any) -> dict[str, str]:
-    """By name, the values that are templates."""
+def find_texts(values: Any) -> dict[str, str]:
+    """By name, the values that are text as the author wrote them, with Jinja or without."""
     if is_reference(values) or not isinstance(values, Mapping):
         return {}
-    return {name: value for name, value in values.items() if is_template(value)}
+    return {name: value for name, value in values.items() if isinstance(value, str)}
 
 
-def check_rendered(values: Any, templates: Mapping[str, str], log: Logger) -> None:
-    """Refuse a number with a fraction that was a template: with native rendering, release "2.10" has become 2.1.
+def keep_texts(values: Any, texts: Mapping[str, str], log: Logger) -> Any:
+    """Undo what native rendering makes of text, where that can be told.
 
-    Nobody can tell any more what it was. Another type is what the author wanted native rendering for, or not: it is
-    written, and the log says so.
+    A Dag with ``render_template_as_native_obj=True`` reads all rendered text as a Python literal, so that release
+    "2.10" becomes 2.1. Text without Jinja is put back. A template that became a number with a fraction is refused, as
+    nobody can tell what it was. Another type is what the author wanted native rendering for, or not: the log says so.
 
-    :param templates: by name, the values that were templates.
+    :param texts: as :func:`find_texts` gave them before the templates were rendered.
     :raises InvalidInput: names the value, and says how to keep its text.
     """
     if not isinstance(values, Mapping):
-        return
-    for name, template in templates.items():
+        return values
+    kept = dict(values)
+    for name, text in texts.items():
         value = values.get(name)
-        if isinstance(value, float):
-            quoted = f"'{template}'"
+        if isinstance(value, str):
+            continue
+        if not is_template(text):
+            kept[name] = text
+        elif isinstance(value, float):
+            quoted = f"'{text}'"
             raise InvalidInput(
-                f"values[{name!r}]: template {template!r} became the number {value!r}, as this Dag renders templates "
+                f"values[{name!r}]: template {text!r} became the number {value!r}, as this Dag renders templates "
                 f'natively, which makes 2.1 of "2.10"; for text, quote the template once more, '
                 f'"{quoted}"; for a number, take it from an XCom or from dag.param()'
             )
-        if not isinstance(value, str):
-            log.info(
-                "values[%r] is written as %s, not as text: %r became %r", name, type(value).__name__, template, value
-            )
+        else:
+            log.info("values[%r] is written as %s, not as text: %r became %r", name, type(value).__name__, text, value)
+    return kept

@@ -32,7 +32,9 @@ class Stoppable(BaseOperator):
         try:
             return asyncio.run(self._remember(coroutine))
         except asyncio.CancelledError:
-            raise AirflowException("Airflow stopped this task; what it had made in Consul has been removed") from None
+            raise AirflowException(
+                "Airflow stopped this task; its sessions and job keys in Consul are removed"
+            ) from None
         finally:
             self._here = None
 

@@ -21,7 +21,7 @@ from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.airflow_home import connect, make_context
 from tests.factory import make_desired, make_lease
 
-STOPPED = "Airflow stopped this task; what it had made in Consul has been removed"
+STOPPED = "Airflow stopped this task; its sessions and job keys in Consul are removed"
 
 
 @contextmanager
