@@ -14,12 +14,15 @@ from airflow_provider_chefconsul.rollout.name import is_name
 SCHEMA = 1
 DEEPEST = 64
 """Objects and lists inside one another, the document's own among them; both languages refuse what is deeper."""
-INTEGERS = range(-(2**63), 2**63)
-"""What fits into 64 bits; other languages round longer integers, or refuse them."""
 
 _LONG_NUMBER = re.compile("[0-9]{19}")  # shorter ones are within 64 bits
 # A string without an end is one, too: else each of its quotes would be looked at as the beginning of another.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
+
+
+def fits_64_bits(number: int) -> bool:
+    """Whether an integer does; other languages round longer ones, or refuse them."""
+    return -(2**63) <= number < 2**63
 
 
 def _refuse_constant(name: str) -> float:
@@ -41,7 +44,7 @@ def _check_integers(value: object) -> None:
         case dict() | list():
             for inner in value.values() if isinstance(value, dict) else value:
                 _check_integers(inner)
-        case int() if value not in INTEGERS:
+        case int() if not fits_64_bits(value):
             raise ValueError("an integer of more than 64 bits")
 
 
