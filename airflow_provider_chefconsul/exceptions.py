@@ -1,5 +1,7 @@
 """The errors a user can meet: one tree, each message names the thing and what to do about it."""
 
+from typing import Self
+
 
 class ChefConsulError(Exception):
     """Root of every error that this package raises on purpose."""
@@ -20,6 +22,10 @@ class MalformedDocument(ChefConsulError):
         super().__init__(f"{key}: {problem}")
         self.key = key
         self.problem = problem
+
+    def again(self) -> Self:
+        """The same error, never raised: one that is kept must not keep what its traceback and causes hold."""
+        return type(self)(self.key, self.problem)
 
 
 class UnknownSchema(MalformedDocument):

@@ -20,6 +20,9 @@ from airflow_provider_chefconsul.consul.transport import HttpxTransport
 from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader
 
 
+_OPERATIONS = 64  # that Consul takes in a transaction
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A key, its value and the index of its last change."""
@@ -87,6 +90,36 @@ class ConsulClient(consul.base.Consul):
         found_index, found = await self.kv.get(prefix, keys=True, consistency=consistency, **_blocking(index, wait))
         return next_index(index, found_index), found or []
 
+    async def trees(self, prefixes: Sequence[str]) -> dict[str, list[Entry]]:
+        """By prefix, every entry below it, read consistently and in few requests; what the token may not read is left
+        out.
+
+        :param prefixes: none of which begins with another.
+        """
+        if len(prefixes) == 1:
+            _, entries = await self.tree(prefixes[0])
+            return {prefixes[0]: entries}
+        found: dict[str, list[Entry]] = {prefix: [] for prefix in prefixes}
+        for start in range(0, len(prefixes), _OPERATIONS):
+            batch = prefixes[start : start + _OPERATIONS]
+            operations = [{"KV": {"Verb": "get-tree", "Key": prefix}} for prefix in batch]
+            query = {**self._datacenter, "consistent": "1"}
+            answer = await self._transport.put(_decode_results, "/v1/txn", query, json.dumps(operations))
+            place = 0
+            for entry in answer:  # in the order of the operations
+                while not entry.key.startswith(batch[place]):
+                    place += 1
+                found[batch[place]].append(entry)
+        return found
+
+    async def fold(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> int:
+        """Consul's index for a prefix; with ``index``, as soon as anything below it changes. The answer is small."""
+        consistency = "default" if index else "consistent"
+        found_index, _ = await self.kv.get(
+            prefix, keys=True, separator="/", consistency=consistency, **_blocking(index, wait)
+        )
+        return next_index(index, found_index)
+
     async def children(self, prefix: str) -> list[str]:
         """What is directly below a prefix; what has keys of its own below it ends with a slash."""
         _, found = await self.kv.get(prefix, keys=True, separator="/", consistency="consistent")
@@ -110,12 +143,21 @@ class ConsulClient(consul.base.Consul):
         await self._transport.put(CB.json(), "/v1/txn", self._datacenter, json.dumps(operations))
 
     async def read(
-        self, path: str, params: Mapping[str, str] | None = None, *, index: int = 0, wait: timedelta = LONGEST_WAIT
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        index: int = 0,
+        wait: timedelta = LONGEST_WAIT,
+        may_be_partial: bool = False,
     ) -> tuple[int, Any]:
-        """A GET that py-consul has no endpoint for, or whose index or filter it drops: index and decoded body."""
+        """A GET that py-consul has no endpoint for, or whose index or filter it drops: index and decoded body.
+
+        :param may_be_partial: a list that leaves out what the token may not read is fine.
+        """
         query = {**(params or {}), **(_blocking(index, wait) or {"consistent": "1"}), **self._datacenter}
         found_index, is_filtered, body = await self._transport.get(_decode, path, query)
-        if is_filtered:
+        if is_filtered and not may_be_partial:
             raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only a part of this list")
         return next_index(index, found_index), body
 
@@ -150,8 +192,13 @@ class ConsulClient(consul.base.Consul):
         return str(names[0])
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, unless other clients of the same settings use them too."""
         await self._transport.close()
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """How long a query may block now: what the settings say, or less, where somebody on the way cuts queries."""
+        return self._transport.longest_wait
 
     @property
     def _datacenter(self) -> dict[str, str]:
@@ -192,6 +239,14 @@ def _blocking(index: int, wait: timedelta) -> dict[str, Any]:
 
 def _entry(item: Mapping[str, Any]) -> Entry:
     return Entry(item["Key"], item["Value"] or b"", item["ModifyIndex"])
+
+
+def _decode_results(response: consul.base.Response) -> list[Entry]:
+    results = json.loads(response.body)["Results"] or ()
+    return [
+        Entry(item["KV"]["Key"], base64.b64decode(item["KV"]["Value"] or ""), item["KV"]["ModifyIndex"])
+        for item in results
+    ]
 
 
 def _decode(response: consul.base.Response) -> tuple[str, bool, Any]:
