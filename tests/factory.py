@@ -9,7 +9,7 @@ from airflow_provider_chefconsul.rollout.change import Change
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot, Wait
 from airflow_provider_chefconsul.rollout.desired import Assignment, Canary, DesiredState, Writer
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
-from airflow_provider_chefconsul.rollout.membership import Member, Members
+from airflow_provider_chefconsul.rollout.membership import Member, Members, Presence
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence
@@ -55,7 +55,10 @@ def make_change(**overrides: Any) -> Change:
 
 def make_members(*nodes: str, absent: Any = (), **overrides: Any) -> Members:
     """Members of a tier; overrides are those of each."""
-    return {node: Member(node, **{"is_present": node not in absent} | overrides) for node in [*nodes, *absent]}
+    return {
+        node: Member(node, **{"presence": Presence.FAILED if node in absent else Presence.ALIVE} | overrides)
+        for node in [*nodes, *absent]
+    }
 
 
 def make_lease(**overrides: Any) -> Lease:

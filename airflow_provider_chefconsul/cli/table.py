@@ -20,7 +20,9 @@ _STYLES = {
     Standing.CONVERGED: "green",
     Standing.RUNNING: "yellow",
     Standing.REBOOTING: "yellow",
+    Standing.INTERRUPTED: "yellow",
     Standing.ABSENT: "dim",
+    Standing.LEFT: "dim",
     None: "dim",
 }
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

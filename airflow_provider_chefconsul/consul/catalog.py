@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.rollout.membership import (
     Member,
     Members,
     MetaMembers,
+    Presence,
     Selector,
     ServiceMembers,
 )
@@ -50,7 +51,12 @@ async def read_members(client: ConsulClient, selector: Selector) -> Members:
     unhealthy = await _list_unhealthy(client, selector)
     names = selector.nodes if isinstance(selector, ListedMembers) else sorted(nodes)
     return {
-        node: Member(node, node in nodes and node not in not_alive, unhealthy.get(node, ()), nodes.get(node, {}))
+        node: Member(
+            node,
+            Presence.ALIVE if node in nodes and node not in not_alive else Presence.FAILED,
+            unhealthy.get(node, ()),
+            nodes.get(node, {}),
+        )
         for node in names
     }
 

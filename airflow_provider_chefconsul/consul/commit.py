@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +32,7 @@ LONGEST_TRANSACTION = 64  # operations; later versions of Consul take more
 HISTORY_KEPT = 50  # generations of each tier
 _PRUNED_AT_ONCE = 8  # of each tier; a longer history shrinks by and by
 _PAUSE = 0.1  # seconds
+_ID_BYTES = 8  # of an assignment's id
 
 
 class View(Protocol):
@@ -174,7 +176,7 @@ class Commit:
         _, names = await self._client.names(histories)
         generations = sorted(int(number) for name in names if (number := name.rpartition("/")[2]).isdecimal())
         written_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        return PlannedTier(tier, current, generations, written_at), entry
+        return PlannedTier(tier, current, generations, written_at, token_hex(_ID_BYTES)), entry
 
     def _operations(self, tier: str, decision: Write, entry: Entry | None) -> list[Operation]:
         document = decision.desired.to_json().encode()

@@ -15,12 +15,16 @@ Operation = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PlannedTier:
-    """What a plan rests on: the desired state that stands, and the generations in the tier's history."""
+    """What a plan rests on: the desired state that stands, and the generations in the tier's history.
+
+    :param new_id: the id of the assignment that a write would make.
+    """
 
     tier: str
     current: DesiredState | None
     generations: Sequence[int]
     written_at: str
+    new_id: str
 
     @property
     def newest_generation(self) -> int:

@@ -37,6 +37,7 @@ class ChangePlanner:
             change,
             written_at=planned.written_at,
             newest_generation=planned.newest_generation,
+            new_id=planned.new_id,
             members=members,
             by_name=isinstance(selector, ListedMembers),  # other nodes may read the same desired state
         )
@@ -61,4 +62,5 @@ class RollBackPlanner:
             history,
             written_at=planned.written_at,
             newest_generation=planned.newest_generation,
+            new_id=planned.new_id,
         )

@@ -164,7 +164,7 @@ class _TierWait:
                         self.trouble = None
                         wait, verdict = await self._judge(wait, self.last)
                         record(self.tier, WaitResult(verdict, wait, self.last))
-                        moment = min(limit, wait.next_moment(self.policy))
+                        moment = min(limit, wait.next_moment(self.policy, now=datetime.now(UTC)))
                         timeout.reschedule(asyncio.get_running_loop().time() + _seconds_until(moment))
             except ConsulUnavailable as error:
                 if self.trouble is None:

@@ -101,6 +101,7 @@ def plan_write(
     *,
     written_at: str,
     newest_generation: int = 0,
+    new_id: str | None = None,
     members: Members = NOBODY,
     by_name: bool = False,
 ) -> Decision:
@@ -116,13 +117,15 @@ def plan_write(
     :param written_at: the time to record, ISO 8601.
     :param newest_generation: the newest in the tier's history. A desired state that was deleted or set back starts
         above it, since nodes' old reports would else count for the new generation.
+    :param new_id: the id of the assignment, should this make one.
     :param members: the tier's members today, for a canary.
     :param by_name: whether the canary must name its nodes, since nodes that are no members may read the desired state.
     """
     if current is not None and _stands(current, change):
         return _keep(current, current.stable.generation, change)
     generation = max(current.generation if current else 0, newest_generation) + 1
-    planned = _plan(current, change, members, generation, by_name=by_name)
+    new = Assignment(generation, change.state, dict(change.values), new_id)
+    planned = _plan(current, change, members, new, by_name=by_name)
     if current is not None and isinstance(planned, Unchanged):
         return _keep(current, planned.generation, change)
     if current is not None and (stale := find_stale(current, change.sequence)):
@@ -199,10 +202,13 @@ def _stands(current: DesiredState, change: Change) -> bool:
 
 
 def _plan(
-    current: DesiredState | None, change: Change, members: Members, generation: int, *, by_name: bool
+    current: DesiredState | None, change: Change, members: Members, new: Assignment, *, by_name: bool
 ) -> Decision:
-    """Who is assigned what; the caller fills in who wrote it."""
-    new = Assignment(generation, change.state, dict(change.values))
+    """Who is assigned what; the caller fills in who wrote it.
+
+    :param new: the assignment, should a new generation be made.
+    """
+    generation = new.generation
     if current is None:
         if change.canary is not None:
             return Refused("a canary needs a desired state that the other nodes keep, and the tier has none yet")

@@ -13,11 +13,11 @@ from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.membership import Members, carry_over
 from airflow_provider_chefconsul.rollout.name import natural_order
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.report import NodeReport
-from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, Summary, judge
+from airflow_provider_chefconsul.rollout.report import NodeReport, Status
+from airflow_provider_chefconsul.rollout.standing import EXCUSED, Evidence, Standing, Summary, judge
 
 _NAMED = 8  # nodes that a reason names
-_NOT_SLOW = {Standing.CONVERGED, Standing.ABSENT}
+_NOT_SLOW = {Standing.CONVERGED, *EXCUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,15 @@ class TierSnapshot:
 class Wait:
     """What is being waited for, and what was seen since the wait began; transitions return a new one.
 
+    :param generation: the newest generation that is waited for.
     :param deadline: aware; when the wait fails for want of a verdict.
     :param failures_after: failures in reports with a ModifyIndex up to this are history; 0 lets all count.
+    :param others: further generations that are waited for, when that is all that is assigned while a canary is out.
     :param seen_members: members seen since the wait began.
-    :param seen_converged: members seen converged since then; a later run of the same generation leaves them converged
-        unless it fails, so that nodes which run Chef on an interval cannot keep a tier from ever converging.
+    :param seen_alive: those of them whose agents were seen alive.
+    :param seen_converged: nodes seen converged since then.
+    :param still_converged: those of them of which nothing was seen since that takes it away. A later run leaves them
+        converged while it goes on, so that nodes which run Chef on an interval cannot keep a tier from ever converging.
     :param progressed_at: aware; when the last of those was first seen so, or the wait began to look.
     :param holding_since: aware; since when the policy has been met without a break; None when it is not.
     """
@@ -49,10 +53,18 @@ class Wait:
     generation: int
     deadline: datetime
     failures_after: int = 0
+    others: frozenset[int] = frozenset()
     seen_members: frozenset[str] = frozenset()
+    seen_alive: frozenset[str] = frozenset()
     seen_converged: frozenset[str] = frozenset()
+    still_converged: frozenset[str] = frozenset()
     progressed_at: datetime | None = None
     holding_since: datetime | None = None
+
+    @property
+    def generations(self) -> frozenset[int]:
+        """The generations that are waited for."""
+        return self.others | {self.generation}
 
     def to_fields(self) -> dict[str, Any]:
         """The wait as JSON values."""
@@ -60,44 +72,66 @@ class Wait:
             "generation": self.generation,
             "deadline": self.deadline.isoformat(),
             "failures_after": self.failures_after,
+            "others": sorted(self.others),
             "seen_members": sorted(self.seen_members),
+            "seen_alive": sorted(self.seen_alive),
             "seen_converged": sorted(self.seen_converged),
+            "still_converged": sorted(self.still_converged),
             "progressed_at": self.progressed_at and self.progressed_at.isoformat(),
             "holding_since": self.holding_since and self.holding_since.isoformat(),
         }
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Wait:
-        """What :meth:`to_fields` gave."""
+        """What :meth:`to_fields` gave; an older version's had fewer fields."""
         return cls(
             generation=fields["generation"],
             deadline=datetime.fromisoformat(fields["deadline"]),
             failures_after=fields["failures_after"],
+            others=frozenset(fields.get("others", ())),
             seen_members=frozenset(fields["seen_members"]),
+            seen_alive=frozenset(fields.get("seen_alive", fields["seen_members"])),
             seen_converged=frozenset(fields["seen_converged"]),
+            still_converged=frozenset(fields.get("still_converged", fields["seen_converged"])),
             progressed_at=_read_moment(fields["progressed_at"]),
             holding_since=_read_moment(fields["holding_since"]),
         )
 
     def observe(self, snapshot: TierSnapshot, *, now: datetime) -> Wait:
         """This wait, having seen the snapshot too."""
-        progressed_at = self.progressed_at or now
-        if not isinstance(snapshot.desired, DesiredState):
-            seen = self.seen_members.union(snapshot.members)
-            return replace(self, seen_members=seen, progressed_at=progressed_at)
-        converged = {
-            node
-            for node, evidence in snapshot.evidence.items()
-            if isinstance(evidence.report, NodeReport)
-            and evidence.report.has_converged_on(assignment := snapshot.desired.assignment_for(node))
-            and assignment.generation == self.generation
-        }
-        return replace(
+        alive = (node for node, member in snapshot.members.items() if member.is_present)
+        wait = replace(
             self,
             seen_members=self.seen_members.union(snapshot.members),
-            seen_converged=self.seen_converged | converged,
-            progressed_at=progressed_at if converged <= self.seen_converged else now,
+            seen_alive=self.seen_alive.union(alive),
+            progressed_at=self.progressed_at or now,
         )
+        if not isinstance(snapshot.desired, DesiredState):
+            return wait
+        converged = {node for node in snapshot.evidence if self._has_converged(node, snapshot, snapshot.desired)}
+        return replace(
+            wait,
+            seen_converged=self.seen_converged | converged,
+            still_converged=frozenset(converged),
+            progressed_at=wait.progressed_at if converged <= self.seen_converged else now,
+        )
+
+    def _has_converged(self, node: str, snapshot: TierSnapshot, desired: DesiredState) -> bool:
+        """Whether a node has converged, as far as its report alone says, or nothing in it takes away that it had."""
+        report = snapshot.evidence[node].report
+        assignment = desired.assignment_for(node)
+        if not isinstance(report, NodeReport) or assignment.generation not in self.generations:
+            return False
+        member = snapshot.members.get(node)
+        if member is not None and report.is_of_other_machine(member.node_id):
+            return False
+        if report.has_converged_on(assignment):
+            return True
+        is_running = (
+            report.status is Status.RUNNING and report.is_about(assignment) and report.state == assignment.state
+        )
+        had_converged = report.shows_success_before or (report.is_silent_of_before and node in self.still_converged)
+        return is_running and had_converged
 
     def hold(self, verdict: Verdict, policy: ConvergencePolicy, *, now: datetime) -> tuple[Wait, Verdict]:
         """This wait with what a verdict means for it, and the verdict once it has held for long enough."""
@@ -113,14 +147,14 @@ class Wait:
             return held, Failed(reason, verdict.summary, is_timeout=True)
         return held, Waiting(verdict.summary)
 
-    def next_moment(self, policy: ConvergencePolicy) -> datetime:
-        """When the verdict may change although nothing that is observed does."""
-        moments = [self.deadline]
+    def next_moment(self, policy: ConvergencePolicy, *, now: datetime) -> datetime:
+        """When the verdict may change although nothing that is observed does: after ``now``, or the deadline."""
+        moments = []
         if self.holding_since is not None:
             moments.append(self.holding_since + policy.min_healthy_time)
         elif self.progressed_at is not None and policy.progress_deadline is not None:
             moments.append(self.progressed_at + policy.progress_deadline)
-        return min(moments)
+        return min([moment for moment in moments if moment > now] + [self.deadline])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +186,7 @@ Verdict = Converged | Waiting | Failed
 def evaluate(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, *, now: datetime) -> Verdict:
     """Judge a wait by one snapshot of its tier. The wait must have observed it: see :meth:`Wait.observe`."""
     nobody = Summary(wait.generation)
+    generations = wait.generations
     match snapshot.desired:
         case None:
             return Failed("the tier has no desired state: it was never written, or the key was deleted", nobody)
@@ -172,17 +207,18 @@ def evaluate(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, *, n
                 assignment,
                 snapshot.evidence.get(node),
                 failures_after=wait.failures_after,
-                has_converged_before=node in wait.seen_converged,
+                was_seen_alive=node in wait.seen_alive,
+                has_converged_before=node in wait.still_converged,
                 must_be_healthy=policy.min_healthy_time > timedelta(0),
             )
             for node, member in members.items()
-            if (assignment := desired.assignment_for(node)).generation == wait.generation
+            if (assignment := desired.assignment_for(node)).generation in generations
         },
     )
     stalled = None
     if policy.progress_deadline is not None and wait.progressed_at is not None:
         stalled = now >= wait.progressed_at + policy.progress_deadline
-    is_wave = desired.canary is not None and desired.canary.assignment.generation == wait.generation
+    is_wave = desired.canary is not None and generations == {desired.canary.assignment.generation}
     covered = len(summary.nodes) if is_wave else None
     return _weigh(summary, members, policy, covered, is_late=now >= wait.deadline, is_stalled=bool(stalled))
 
@@ -197,10 +233,11 @@ def _weigh(
     is_stalled: bool,
 ) -> Verdict:
     """Weigh what was found; ``covered`` is how many nodes a canary covers, None for a wait that is for no canary."""
-    present, absent = summary.present, sum(not member.is_present for member in members.values())
+    present, absent = summary.present, _find_excused(summary, members)
     failed, converged = summary.count(Standing.FAILED), summary.count(Standing.CONVERGED)
-    all_present = len(members) - absent
-    if failed > floor_of(policy.max_failed, all_present):
+    all_present = len(members) - len(absent)
+    may_fail = floor_of(policy.max_failed, all_present)
+    if failed > may_fail:
         named = _name(summary.by_standing[Standing.FAILED])
         reason = f"{failed} of {all_present} members present failed ({named}); max_failed={policy.max_failed} is spent"
         return Failed(reason, summary)
@@ -210,9 +247,24 @@ def _weigh(
     missing = []
     if converged < needed:
         missing.append(f"{converged} of {present} members present converged, {needed} are needed")
-    if policy.max_absent is not None and absent > floor_of(policy.max_absent, len(members)):
-        named = _name(node for node, member in members.items() if not member.is_present)
-        missing.append(f"{absent} of {len(members)} members are absent ({named}); max_absent={policy.max_absent}")
+    earlier = summary.by_standing.get(Standing.FAILED_EARLIER, [])
+    unread = summary.by_standing.get(Standing.MALFORMED, [])  # which may be a failure
+    if (earlier or unread) and failed + len(earlier) + len(unread) > may_fail:
+        doubts = []
+        if earlier:
+            doubts.append(f"{len(earlier)} failed before this try ({_name(earlier)}) and have not succeeded since")
+        if unread:
+            doubts.append(f"the reports of {len(unread)} cannot be read ({_name(unread)})")
+        missing.append(f"of {all_present} members present, {', '.join(doubts)}; max_failed={policy.max_failed}")
+    lost = summary.by_standing.get(Standing.LOST, [])
+    if len(lost) > floor_of(policy.max_lost, all_present):
+        named = f"{len(lost)} of {all_present} members present are lost ({_name(lost)})"
+        missing.append(f"{named}: their agents are no longer alive; max_lost={policy.max_lost}")
+    if unknown := summary.by_standing.get(Standing.UNKNOWN):
+        missing.append(f"Consul does not know {_name(unknown)}")
+    if policy.max_absent is not None and len(absent) > floor_of(policy.max_absent, len(members)):
+        named = f"{len(absent)} of {len(members)} members are absent or have left ({_name(absent)})"
+        missing.append(f"{named}; max_absent={policy.max_absent}")
     if not missing:
         return Converged(summary)
     if is_stalled and not is_late:
@@ -223,6 +275,15 @@ def _weigh(
     if is_late:
         return Failed(f"deadline passed: {'; '.join(missing)}", summary, is_timeout=True)
     return Waiting(summary)
+
+
+def _find_excused(summary: Summary, members: Members) -> list[str]:
+    """The members that are absent or have left; of those that are not judged, all whose agents are not alive."""
+    return [
+        node
+        for node, member in members.items()
+        if (summary.nodes[node][0] in EXCUSED if node in summary.nodes else not member.is_present)
+    ]
 
 
 def _name(nodes: Iterable[str]) -> str:

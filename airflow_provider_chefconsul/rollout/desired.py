@@ -20,11 +20,16 @@ COMMAND_LINE = "airflow chefconsul"
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one node should reach: a state with its values, at a generation."""
+    """What one node should reach: a state with its values, at a generation.
+
+    :param id: random, made with the generation, so that no report of another assignment is taken for one of this; None
+        in documents of older writers.
+    """
 
     generation: int
     state: str
     values: Mapping[str, Scalar] = field(default_factory=dict)
+    id: str | None = None
 
     def has_content(self, state: str, values: Mapping[str, Scalar]) -> bool:
         """Whether this assignment says just that, whatever its generation; 1, 1.0 and true are three values."""
@@ -38,7 +43,8 @@ class Assignment:
 
     def to_fields(self) -> dict[str, Any]:
         """The JSON form as a dict."""
-        return {"generation": self.generation, "state": self.state, "values": dict(self.values)}
+        fields = {"generation": self.generation, "state": self.state, "values": dict(self.values)}
+        return fields if self.id is None else {**fields, "id": self.id}
 
     @classmethod
     def from_document(cls, document: Document) -> Assignment:
@@ -49,7 +55,8 @@ class Assignment:
                 raise document.malformed(
                     f"field {document.path}values.{name} must be a JSON scalar, not {shown(value)}"
                 )
-        return cls(document.integer("generation"), document.name("state"), values)
+        assignment_id = document.text("id") if document.has("id") else None
+        return cls(document.integer("generation"), document.name("state"), values, assignment_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,14 @@ from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, Sum
 NOBODY_DIED: Mapping[str, EarlyFailure] = {}
 _ACTIONS = {
     Standing.CONVERGED: "",
-    Standing.ABSENT: "bring its agent back; it catches up by itself",
+    Standing.ABSENT: "excused, unless max_absent says otherwise; it catches up by itself when its agent is back",
+    Standing.LEFT: "excused, unless max_absent says otherwise; should it come back, it catches up by itself",
+    Standing.LOST: "bring its agent back and see what became of it; should this release have killed it, roll back",
+    Standing.UNKNOWN: "look at how members are named, in the Dag and in Consul",
     Standing.NOT_REPORTED: "run chef-client on it; where it has run, see what that printed",
     Standing.RUNNING: "wait; a run that hangs is stopped on the node",
     Standing.REBOOTING: "wait; it goes on when it is back",
+    Standing.INTERRUPTED: "wait; its next run decides, or run chef-client on it",
     Standing.FAILED: "mend it, then run chef-client on it, or clear the Dag's nudge, if any, and what follows",
     Standing.FAILED_EARLIER: "run chef-client on it when it is mended: that run decides",
     Standing.OLD_GENERATION: "run chef-client on it; its agent's watch should have",
@@ -132,8 +136,11 @@ def explain_tier(
     obstacles = [*_explain_canary(desired, snapshot), *held]
     if not nodes:
         obstacles.insert(0, "it has no members: Consul lists no node for it, so nobody can converge")
-    elif waiting := summary.waiting():
-        obstacles.insert(0, f"held up by {', '.join(waiting)}")
+    else:
+        if excused := summary.excused():
+            obstacles.insert(0, f"excused, since they were not there: {', '.join(excused)}")
+        if waiting := summary.waiting():
+            obstacles.insert(0, f"held up by {', '.join(waiting)}")
     converged = f"{summary.count(Standing.CONVERGED)} of {len(nodes)} members converged"
     return TierExplanation(f"{where}: {converged}, {describe_assignment(desired)}", written, tuple(obstacles), nodes)
 

@@ -16,7 +16,7 @@ def stands_since(
 ) -> datetime | None:
     """Since when a node stands so, by the clock of who wrote that down; None where nobody did."""
     match standing:
-        case Standing.ABSENT | Standing.MALFORMED:
+        case Standing.ABSENT | Standing.LEFT | Standing.LOST | Standing.UNKNOWN | Standing.MALFORMED:
             return None
         case Standing.OLD_GENERATION:  # since it was assigned another; a later write for other nodes hides when
             return read_moment(desired.written_at) if assignment.generation == desired.generation else None
@@ -50,19 +50,19 @@ class Finding:
             case Standing.CONVERGED:
                 is_running = self.report is not None and self.report.status is not Status.SUCCEEDED
                 text = f"converged on {generation}{', runs again' if is_running else when}"
-            case Standing.ABSENT:
+            case Standing.ABSENT | Standing.LEFT | Standing.LOST | Standing.UNKNOWN:
                 last = f"; it last ran {self._last}" if self._last else ""
-                text = f"absent, its agent is not alive{last}"
+                text = f"{self.standing}, {self.why}{last}"
             case Standing.NOT_REPORTED:
                 text = f"not reported: {self.why}{when}"
             case Standing.RUNNING:
                 text = f"running {generation}{lasting}"
             case Standing.REBOOTING:
                 text = f"rebooting{lasting}, on {generation}"
-            case Standing.FAILED:
-                text = f"failed converging {generation}{when}: {self._error}"
-            case Standing.FAILED_EARLIER:
-                text = f"failed converging {generation} before this try{when}; its next run decides: {self._error}"
+            case Standing.INTERRUPTED:
+                text = f"interrupted on {generation}{when}: its run was cut off from outside; its next run decides"
+            case Standing.FAILED | Standing.FAILED_EARLIER:
+                text = self._describe_failure(generation, when)
             case Standing.OLD_GENERATION:
                 text = f"last ran {self._last}, and was assigned {generation}{when}"
             case Standing.WRONG_STATE:
@@ -73,9 +73,13 @@ class Finding:
                 text = f"converged on {generation}{when}, but {self.why}"
         return text
 
-    @property
-    def _error(self) -> str:
-        return str(self.report.error) if self.report and self.report.error else "no reason given"
+    def _describe_failure(self, generation: str, when: str) -> str:
+        if self.report is not None and self.report.is_unfinished:
+            return f"failed converging {generation}: {self.why}"
+        error = str(self.report.error) if self.report and self.report.error else "no reason given"
+        if self.standing is Standing.FAILED_EARLIER:
+            return f"failed converging {generation} before this try{when}; its next run decides: {error}"
+        return f"failed converging {generation}{when}: {error}"
 
     @property
     def _last(self) -> str:

@@ -4,23 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.name import check_name, natural_order
 
 
+class Presence(StrEnum):
+    """What Consul's catalog says of a node."""
+
+    ALIVE = "alive"
+    """Its agent is alive, or nothing checks that; its service may be gone from the catalog."""
+    FAILED = "failed"
+    """Its agent is not alive, and Consul still lists it."""
+    GONE = "gone"
+    """Consul no longer lists it."""
+    UNKNOWN = "unknown"
+    """Named by the author of a Dag; Consul does not list it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A node that Consul lists for a tier; absent when its agent is not alive.
+    """A node of a tier.
 
-    :param unhealthy: the service checks on it that do not pass, where the tier is a service.
+    :param unhealthy: the checks on it that do not pass, where the tier is a service; and its maintenance.
     :param meta: its metadata.
+    :param node_id: Consul's id of the machine; None where the catalog has none.
     """
 
     node: str
-    is_present: bool = True
+    presence: Presence = Presence.ALIVE
     unhealthy: tuple[str, ...] = ()
     meta: Mapping[str, str] = field(default_factory=dict)
+    node_id: str | None = None
+
+    @property
+    def is_present(self) -> bool:
+        """Whether its agent is alive."""
+        return self.presence is Presence.ALIVE
 
 
 Members = Mapping[str, Member]
@@ -52,7 +73,7 @@ class MetaMembers:
 
 @dataclass(frozen=True, slots=True)
 class ListedMembers:
-    """Nodes named by the author; one that Consul does not know is absent."""
+    """Nodes named by the author; one that Consul does not list is unknown."""
 
     nodes: tuple[str, ...]
 
@@ -92,6 +113,6 @@ def in_order(members: Members) -> list[tuple[str, Member]]:
 
 
 def carry_over(seen: Iterable[str], current: Members) -> Members:
-    """The members of a wait: those of today, and as absent those seen earlier that the catalog no longer lists."""
-    gone = {node: Member(node, is_present=False) for node in seen if node not in current}
+    """The members of a wait: those of today, and as gone those seen earlier that are not among them."""
+    gone = {node: Member(node, Presence.GONE) for node in seen if node not in current}
     return {**current, **gone} if gone else current

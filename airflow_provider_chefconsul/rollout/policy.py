@@ -18,13 +18,20 @@ _LONGEST = timedelta(days=3650)  # the calendar ends: what is further off is no 
 class ConvergencePolicy:
     """When a wait is over. Counts are numbers of nodes or "N%".
 
+    Members present are those that are neither absent nor have left. To tolerate a node that failed or was lost, allow
+    it and ask for less in ``min_converged``.
+
     A wait for a canary looks at the nodes that the canary covers. Its ``min_converged`` is of those, and no more of
     them are asked for than there are. Its budgets are of the whole tier, so that all waves together spend them.
 
     :param min_converged: how many of the members present must have converged; a percentage is rounded up.
     :param max_failed: how many of the tier's members present may have failed before the wait fails at once; a
-        percentage is rounded down.
-    :param max_absent: how many of all the tier's members may be absent when the wait converges; None is any number.
+        percentage is rounded down. Failures that are history on a later try do not fail it, but no more than this may
+        stand when the wait converges.
+    :param max_lost: how many of the tier's members present may be lost when the wait converges: nodes that were seen
+        alive or reported on the generation, and whose agents are not alive now. A percentage is rounded down.
+    :param max_absent: how many of all the tier's members may be absent or have left when the wait converges; None is
+        any number.
     :param min_members: how many members must really have converged, so that a tier of absent nodes never passes.
     :param min_healthy_time: how long all of this must hold, without a break, and with all checks of the tier's service
         passing on the converged nodes; zero asks for no checks.
@@ -34,6 +41,7 @@ class ConvergencePolicy:
 
     min_converged: Count = "100%"
     max_failed: Count = 0
+    max_lost: Count = 0
     max_absent: Count | None = None
     min_members: int = 1
     min_healthy_time: timedelta = timedelta(0)
@@ -47,6 +55,7 @@ class ConvergencePolicy:
         """
         check_count("min_converged", self.min_converged)
         check_count("max_failed", self.max_failed)
+        check_count("max_lost", self.max_lost)
         if self.max_absent is not None:
             check_count("max_absent", self.max_absent)
         if type(self.min_members) is not int or self.min_members < 1:

@@ -49,6 +49,7 @@ def plan_rollback(
     *,
     written_at: str,
     newest_generation: int = 0,
+    new_id: str | None = None,
 ) -> Decision:
     """Decide what a rollback means for a tier.
 
@@ -59,6 +60,7 @@ def plan_rollback(
     :param current: what stands now.
     :param history: by generation, the desired state as it was first written.
     :param newest_generation: the newest in the history, also of those that cannot be read.
+    :param new_id: the id of the assignment, should this make one.
     """
     if current is None:
         return Refused("the tier has no desired state, so there is nothing to roll back")
@@ -95,7 +97,7 @@ def plan_rollback(
     desired = replace(
         signed,
         generation=generation,
-        stable=Assignment(generation, content.state, content.values),
+        stable=Assignment(generation, content.state, content.values, new_id),
         canary=None,
         previous=previous_of(entry, target),
     )

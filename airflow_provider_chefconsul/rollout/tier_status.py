@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.rollout.explain import NOBODY_DIED, TierExplana
 from airflow_provider_chefconsul.rollout.lease import Lease
 from airflow_provider_chefconsul.rollout.membership import Member, in_order
 from airflow_provider_chefconsul.rollout.report import NodeReport
-from airflow_provider_chefconsul.rollout.standing import Standing, judge
+from airflow_provider_chefconsul.rollout.standing import EXCUSED, Standing, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ class TierStatus:
 
     @property
     def has_converged(self) -> bool:
-        """Whether every member that is present has converged on its assignment, and at least one has.
+        """Whether every member that is not excused has converged on its assignment, and at least one has.
 
         As the default policy of a wait judges it, but for each assignment that there is.
         """
-        present = [node for node in self.nodes.values() if node.member.is_present]
-        return bool(present) and all(node.has_converged for node in present)
+        asked = [node for node in self.nodes.values() if node.standing not in EXCUSED]
+        return bool(asked) and all(node.has_converged for node in asked)
 
 
 def tier_status(

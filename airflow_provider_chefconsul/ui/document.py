@@ -32,12 +32,9 @@ _WORST_FIRST = (
     Standing.FAILED,
     Standing.MALFORMED,
     Standing.WRONG_STATE,
+    Standing.LOST,
     Standing.UNHEALTHY,
     Standing.ABSENT,
-    Standing.REBOOTING,
-    Standing.NOT_REPORTED,
-    Standing.OLD_GENERATION,
-    Standing.RUNNING,
 )
 
 
@@ -207,7 +204,7 @@ def _describe_report(evidence: Evidence | None) -> dict[str, Any] | None:
 def _worst(state: TierState) -> list[str]:
     """The nodes to look at first; a rollout that goes its way has none."""
     worst: list[str] = []
-    for standing in _WORST_FIRST[:5]:
+    for standing in _WORST_FIRST:
         worst += [node for node, cell in state.cells.items() if cell.standing is standing]
     return worst[:_EXPLAINED]
 

@@ -67,7 +67,7 @@ def next_state(
         member, evidence = snapshot.members[node], snapshot.evidence.get(node)
         if before and is_same and before.snapshot.evidence.get(node) is evidence:
             known = before.cells.get(node)
-            if known is not None and before.snapshot.members[node].is_present == member.is_present:
+            if known is not None and before.snapshot.members[node].presence is member.presence:
                 cells[node] = known
                 continue
         cell = _read_cell(member, snapshot.desired, evidence)

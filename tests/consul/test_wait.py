@@ -138,7 +138,7 @@ async def test_desired_state_that_changes_underneath_ends_the_wait(view, tiers, 
     assert words[spoil] in verdict.reason
 
 
-async def test_member_that_leaves_is_absent(view, tiers, consul_kv):
+async def test_member_that_leaves_has_left(view, tiers, consul_kv):
     """It was seen since the wait began, so it is not forgotten: with max_absent=0 the tier does not converge."""
     lines = Lines()
     waiting = asyncio.create_task(
@@ -147,7 +147,7 @@ async def test_member_that_leaves_is_absent(view, tiers, consul_kv):
     await lines.until("0 of 2")
     tiers("web-1")
     consul_kv.client.catalog.deregister("web-2")
-    await lines.until("1 of 2 members converged, 1 absent (web-2)")
+    await lines.until("1 of 2 members converged, 1 left (web-2)")
     assert not waiting.done()
     waiting.cancel()
     await asyncio.wait({waiting})

@@ -251,3 +251,17 @@ def test_what_stands_belongs_to_the_later_time():
     assert plan_write(again.desired, make_change(values={"release": "2.4"}, sequence=200), written_at=AT) == Unchanged(
         1
     )
+
+
+def test_an_id_is_made_with_each_generation_and_stays_with_it():
+    """Widening, promoting and taking back keep the ids of what they keep."""
+    first = plan_write(None, make_change(), written_at=AT, new_id="a1").desired
+    assert first.stable.id == "a1"
+    out = plan_write(first, make_change(values=NEXT, canary=Wave(1)), written_at=AT, new_id="b2", members=WEB).desired
+    assert (out.stable.id, out.canary.assignment.id) == ("a1", "b2")
+    wider = plan_write(out, make_change(values=NEXT, canary=Wave(2)), written_at=AT, new_id="c3", members=WEB).desired
+    assert (wider.stable.id, wider.canary.assignment.id) == ("a1", "b2")
+    assert plan_write(wider, make_change(values=NEXT), written_at=AT, new_id="c3").desired.stable.id == "b2"
+    assert plan_write(wider, make_change(), written_at=AT, new_id="c3").desired.stable.id == "a1"
+    forced = make_change(force=True, writer=make_writer(run_id="manual__2"))
+    assert plan_write(first, forced, written_at=AT, new_id="c3").desired.stable.id == "c3"

@@ -102,7 +102,9 @@ def test_failure_before_this_try_is_history():
 def test_absent_members_are_excused_but_not_alone():
     """Absent members hold nobody up; a tier of nothing but absent members never passes."""
     assert isinstance(judge_now(make_snapshot(*TWO, members=("web-1", "web-2"), absent=["web-3"])), Converged)
-    assert isinstance(judge_now(make_snapshot(*ALL, members=(), absent=["web-1", "web-2", "web-3"])), Waiting)
+    everyone = ("web-1", "web-2", "web-3")
+    assert isinstance(judge_now(make_snapshot(members=(), absent=everyone)), Waiting)
+    assert isinstance(judge_now(make_snapshot(*ALL, members=(), absent=everyone)), Waiting)
 
 
 def test_max_absent():
@@ -112,15 +114,16 @@ def test_max_absent():
     verdict = evaluate(snapshot, make_wait(), make_policy(max_absent=0), now=make_wait().deadline)
     assert isinstance(verdict, Failed)
     assert verdict.is_timeout
-    assert verdict.reason == "deadline passed: 1 of 3 members are absent (web-3); max_absent=0"
+    assert verdict.reason == "deadline passed: 1 of 3 members are absent or have left (web-3); max_absent=0"
 
 
-def test_member_that_leaves_the_catalog_becomes_absent():
-    """A member seen since the wait began stays a member."""
+def test_member_that_leaves_the_catalog_has_left():
+    """A member seen since the wait began stays a member, and counts in max_absent."""
     wait = make_wait().observe(make_snapshot(*TWO), now=NOW)
     verdict = judge_now(make_snapshot(*TWO, members=("web-1", "web-2")), wait, make_policy(max_absent=0))
     assert isinstance(verdict, Waiting)
-    assert verdict.summary.by_standing[Standing.ABSENT] == ["web-3"]
+    assert verdict.summary.by_standing[Standing.LEFT] == ["web-3"]
+    assert isinstance(judge_now(make_snapshot(*TWO, members=("web-1", "web-2")), wait), Converged)
 
 
 def test_interval_run_does_not_undo_convergence():

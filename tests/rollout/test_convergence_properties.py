@@ -24,7 +24,7 @@ from airflow_provider_chefconsul.rollout.convergence import (
     evaluate,
 )
 from airflow_provider_chefconsul.rollout.desired import Assignment, Canary, DesiredState
-from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.membership import Member, Presence
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing
@@ -162,7 +162,9 @@ def evidences(draw: st.DrawFn, node: str, assignment: Assignment) -> Evidence | 
 def snapshots(draw: st.DrawFn, desired: DesiredState) -> TierSnapshot:
     """A tier most of whose nodes are members, present, and converged on what they are assigned."""
     where = {node: draw(places) for node in NODES}
-    members = {node: Member(node, is_present=place == "present") for node, place in where.items()}
+    members = {
+        node: Member(node, Presence.ALIVE if place == "present" else Presence.FAILED) for node, place in where.items()
+    }
     said = {node: draw(evidences(node, desired.assignment_for(node))) for node in NODES}
     return TierSnapshot(
         desired,
@@ -200,7 +202,9 @@ def test_strategies_draw_every_verdict():
         verdict = situation.judge()
         seen[type(verdict).__name__] += 1
         seen["held by history"] += isinstance(verdict, Converged) and not isinstance(
-            evaluate(situation.present, replace(situation.wait, seen_converged=frozenset()), situation.policy, now=NOW),
+            evaluate(
+                situation.present, replace(situation.wait, still_converged=frozenset()), situation.policy, now=NOW
+            ),
             Converged,
         )
 
@@ -268,18 +272,20 @@ def test_only_own_words_make_a_member_converged(situation):
 def test_more_reports_never_turn_success_into_waiting(situation, nodes, data):
     """A converged tier stays so, or fails, while node after node reports on what it is assigned.
 
-    That is: while those that had not converged report anything, and those that had anything but a failure (or a run
-    that ended before it had read a generation, however it ended). When a node that had converged fails, it has
-    converged no more: within the budget of failures, that may leave too few, and the tier waits for its next run.
+    That is: while those whose agents are alive report, anything if they had not converged, and only that they run again
+    or succeeded if they had. When a node that had converged says anything else, it has converged no more: that may
+    leave too few, and the tier waits for its next run. Reports that cannot be read, and failures of earlier tries,
+    count against the budget of failures without failing a wait.
     """
     verdict = situation.judge()
     assume(isinstance(verdict, Converged))
-    for node in nodes:
+    assume(not verdict.summary.count(Standing.MALFORMED) and not verdict.summary.count(Standing.FAILED_EARLIER))
+    alive = [node for node, member in situation.present.members.items() if member.is_present]
+    for node in filter(alive.__contains__, nodes):
         had_converged = node in verdict.summary.by_standing.get(Standing.CONVERGED, [])
         assignment = situation.present.desired.assignment_for(node)
         if had_converged:
-            statuses = st.sampled_from([status for status in Status if status is not Status.FAILED])
-            reports = reports_on(assignment, status=statuses) | reports_on(assignment, generation=st.none())
+            reports = reports_on(assignment, status=st.sampled_from([Status.SUCCEEDED, Status.RUNNING]))
         else:
             reports = reports_on(assignment) | any_report
         situation = situation.after(node, make_report(node, **data.draw(reports)))

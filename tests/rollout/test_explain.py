@@ -10,7 +10,7 @@ from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.explain import explain_node, explain_tier
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
-from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.membership import Member, Presence
 from airflow_provider_chefconsul.rollout.report import RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing
 from tests.factory import NOW, make_canary, make_desired, make_failure, make_report, make_snapshot
@@ -30,9 +30,22 @@ def explain(report=None, *, now=LATER, desired=None, found=None, **member):
     ("report", "member", "text"),
     [
         (make_report(), {}, "converged on generation 7, 4 minutes ago"),
-        (make_report(), {"is_present": False},
-         "absent, its agent is not alive; it last ran generation 7 (succeeded 4 minutes ago)"),
-        (None, {"is_present": False}, "absent, its agent is not alive"),
+        (make_report(), {"presence": Presence.FAILED},
+         "lost, its agent is not alive; it had converged; it last ran generation 7 (succeeded 4 minutes ago)"),
+        (make_report(generation=6), {"presence": Presence.FAILED},
+         "absent, its agent is not alive; it last ran generation 6 (succeeded 4 minutes ago)"),
+        (make_report(), {"presence": Presence.GONE},
+         "left, it is gone from Consul's catalog; it last ran generation 7 (succeeded 4 minutes ago)"),
+        (None, {"presence": Presence.FAILED}, "absent, its agent is not alive"),
+        (None, {"presence": Presence.UNKNOWN}, "unknown, Consul does not list it, and it has never reported"),
+        (make_report(node_id="new"), {"node_id": "old"},
+         "not reported: its report was written by an earlier machine of that name, 4 minutes ago"),
+        (make_report(status=Status.INTERRUPTED), {},
+         "interrupted on generation 7, 4 minutes ago: its run was cut off from outside; its next run decides"),
+        (make_report(**STILL, previous_status=Status.FAILED), {},
+         ("failed converging generation 7: the run before failed, and the one since 2026-11-22T08:00:01Z has not ended "
+         "(running)")),
+        (make_report(**STILL, previous_status=Status.SUCCEEDED), {}, "converged on generation 7, runs again"),
         (None, {}, "not reported: has never reported"),
         (make_failure(generation=None, state=None), {},
          ("not reported: its last run ended before it had read a generation: Errno::ENOSPC: No space left on device in "
@@ -120,7 +133,8 @@ def test_tier_says_what_is_desired_and_who_holds_it_up():
     )
     assert explanation.written == "written by Dag shop_rollout, run manual__1, task web.set, 4 minutes ago"
     assert explanation.obstacles == (
-        "held up by 1 absent (web-4), 1 not_reported (web-2), 1 failed (web-3)",
+        "held up by 1 not_reported (web-2), 1 failed (web-3)",
+        "excused, since they were not there: 1 absent (web-4)",
         (
             "lease held by Dag shop_rollout, run manual__1, acquired 4 minutes ago (release 2.5.0): only that Dag run "
             "may write"

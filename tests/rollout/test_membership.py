@@ -11,6 +11,7 @@ from airflow_provider_chefconsul.rollout.membership import (
     ListedMembers,
     Member,
     MetaMembers,
+    Presence,
     ServiceMembers,
     carry_over,
     parse_members,
@@ -68,8 +69,9 @@ nodes = st.sampled_from(["web-1", "web-2", "web-3", "web-4"])
 
 @given(st.sets(nodes), st.dictionaries(nodes, st.booleans()))
 def test_member_once_seen_stays_one(seen, present):
-    """Today's members are as they are; those of before that are gone are absent; there are no others."""
-    current = {node: Member(node, is_present=is_present) for node, is_present in present.items()}
+    """Today's members are as they are; those of before that are not among them are gone; there are no others."""
+    presences = {True: Presence.ALIVE, False: Presence.FAILED}
+    current = {node: Member(node, presences[is_present]) for node, is_present in present.items()}
     members = carry_over(seen, current)
     assert set(members) == seen | set(current)
-    assert all(members[node] == (current.get(node) or Member(node, is_present=False)) for node in members)
+    assert all(members[node] == (current.get(node) or Member(node, Presence.GONE)) for node in members)

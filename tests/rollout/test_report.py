@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.name import is_name
-from airflow_provider_chefconsul.rollout.report import MESSAGE_LIMIT, NodeReport, RunError, Status
+from airflow_provider_chefconsul.rollout.report import MESSAGE_LIMIT, NodeReport, RunError, Status, previous_status
 from tests.factory import make_assignment, make_failure, make_report
 
 KEY = "chefconsul/demo/web/nodes/web-1"
@@ -93,3 +93,27 @@ def test_converged_is_success_on_this_very_assignment(overrides, has_converged):
 def test_error_is_one_line(error, words):
     """Logs get a line, whatever the message holds."""
     assert str(error) == words
+
+
+@pytest.mark.parametrize(
+    ("before", "found"),
+    [
+        (None, None),
+        (make_report(generation=6), None),
+        (make_report(generation=None), None),
+        (make_report(id="b2"), None),
+        (make_report(id="a1"), Status.SUCCEEDED),
+        (make_report(), Status.SUCCEEDED),
+        (make_failure(), Status.FAILED),
+        (make_report(status=Status.RUNNING), Status.RUNNING),
+        (make_report(status=Status.RUNNING, previous_status=Status.SUCCEEDED), Status.RUNNING),
+        (make_report(status=Status.RUNNING, previous_status=Status.FAILED), Status.FAILED),
+        (make_report(status=Status.REBOOTING, previous_status=Status.FAILED), Status.FAILED),
+        (make_report(status=Status.INTERRUPTED, previous_status=Status.FAILED), Status.FAILED),
+        (make_report(status=Status.INTERRUPTED), Status.INTERRUPTED),
+        (make_report(previous_status=Status.FAILED), Status.SUCCEEDED),
+    ],
+)
+def test_what_a_report_says_of_the_run_before(before, found):
+    """Only a run on the same assignment counts, and only one that finished takes a failure's place."""
+    assert previous_status(before, make_assignment(7, id="a1")) is found

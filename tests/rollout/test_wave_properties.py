@@ -10,16 +10,15 @@ from hypothesis import strategies as st
 from airflow_provider_chefconsul.rollout.canary import threshold
 from airflow_provider_chefconsul.rollout.count import ceiling_of
 from airflow_provider_chefconsul.rollout.desired import Canary
-from airflow_provider_chefconsul.rollout.membership import Member
+from airflow_provider_chefconsul.rollout.membership import Member, Presence
 from airflow_provider_chefconsul.rollout.wave import ALL, NoWave, Wave, plan_canary
 from tests.factory import make_assignment, make_members
 
 NODES = [f"web-{number}" for number in range(12)]
 zones = st.sampled_from([{}, {"zone": "a"}, {"zone": "b"}, {"zone": "c"}])
-tiers = st.dictionaries(st.sampled_from(NODES), st.builds(Member, st.just(""), st.booleans(), meta=zones), max_size=12)
-tiers = tiers.map(
-    lambda members: {node: Member(node, each.is_present, (), each.meta) for node, each in members.items()}
-)
+drawn = st.builds(Member, st.just(""), st.sampled_from(Presence), meta=zones)
+tiers = st.dictionaries(st.sampled_from(NODES), drawn, max_size=12)
+tiers = tiers.map(lambda members: {node: Member(node, each.presence, (), each.meta) for node, each in members.items()})
 counts = st.integers(1, 14) | st.integers(1, 100).map("{}%".format)
 waves = st.builds(Wave, counts, st.none() | st.just("zone")) | st.builds(
     Wave, st.lists(st.sampled_from(NODES), min_size=1, max_size=6, unique=True).map(tuple)

@@ -75,11 +75,11 @@ def test_a_new_desired_state_judges_every_node_anew():
     assert after.cells["web-1"].standing is Standing.OLD_GENERATION
 
 
-def test_a_member_that_goes_absent_or_leaves_is_told():
+def test_a_member_that_is_lost_or_leaves_is_told():
     """The first as a change, the second as gone."""
     first = make_snapshot(make_report("web-1"), make_report("web-2"))
     before = state_of(first)
     after = state_of(TierSnapshot(first.desired, make_members("web-3", absent=("web-1",)), first.evidence), before)
     changed, gone = changed_cells(before.cells, after.cells)
-    assert {node: cell.standing for node, cell in changed.items()} == {"web-1": Standing.ABSENT}
+    assert {node: cell.standing for node, cell in changed.items()} == {"web-1": Standing.LOST}
     assert gone == ["web-2"]
