@@ -19,7 +19,6 @@ from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.transport import HttpxTransport
 from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader
 
-
 _OPERATIONS = 64  # that Consul takes in a transaction
 
 
@@ -43,6 +42,7 @@ class ConsulClient(consul.base.Consul):
 
     def __init__(self, settings: ConsulSettings, *, retry_for: timedelta = timedelta(seconds=60)) -> None:
         self.settings = settings
+        self.retry_for = retry_for
         self._transport = HttpxTransport(settings, retry_for)
         super().__init__(host=settings.host, port=settings.port, scheme=settings.scheme, dc=settings.datacenter)
         # The transport sends the token as a default header, also where py-consul sends none (txn, event.list) or puts

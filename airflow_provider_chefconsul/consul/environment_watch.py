@@ -11,13 +11,14 @@ from typing import Any
 from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.record import TierRecord, parse_tier
-from airflow_provider_chefconsul.consul.sharing import Shared
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.sharing import Shared
 from airflow_provider_chefconsul.consul.watch import Sight, Topic, Watch, looking
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 
 _APART = 4  # tiers of an environment that each have a query of their own; one query for all is woken by each of them
 _SETTLE = 0.1  # seconds
+_REST = 0.02  # seconds; an empty prefix is woken by every write of the datacenter
 
 
 @asynccontextmanager
@@ -38,35 +39,27 @@ async def looking_at_tier(
         await (shared.end() if is_last else shared.leave(tier))
 
 
-async def read_tiers(
-    client: ConsulClient, keys: Keys, environment: str, known: dict[str, TierRecord | None]
-) -> dict[str, TierRecord | ChefConsulError]:
-    """Tiers as they are now, in few requests; the same records where nothing has changed.
+async def read_tier(
+    client: ConsulClient,
+    keys: Keys,
+    place: tuple[str, str],
+    entries: list[Entry],
+    *,
+    index: int = 0,
+    last: TierRecord | None = None,
+) -> TierRecord:
+    """A tier, of which these entries were read.
 
-    :param known: by tier, what was read last.
+    :param place: the environment and the tier.
+    :param last: what was read of it before; the same again where nothing has changed.
+    :raises AccessDenied: the token may not read it; never taken for an empty tier.
     """
-    prefixes = {tier: keys.tier(environment, tier) for tier in known}
-    trees = await client.trees(list(prefixes.values()))
-    return {
-        tier: await _read_tier(client, keys, environment, tier, trees[prefix], known[tier])
-        for tier, prefix in prefixes.items()
-    }
-
-
-async def _read_tier(
-    client: ConsulClient, keys: Keys, environment: str, tier: str, entries: list[Entry], last: TierRecord | None
-) -> TierRecord | ChefConsulError:
-    desired = keys.desired(environment, tier)
-    try:
-        if not any(entry.key == desired for entry in entries):
-            # A list leaves out what the token may not read; a single key says so.
-            entry = await client.get(desired)
-            entries = [*entries, entry] if entry else entries
-    except ConsulUnavailable:
-        raise
-    except ChefConsulError as error:
-        return error
-    return await parse_tier(keys, environment, tier, entries, 0, last)
+    desired = keys.desired(*place)
+    if not any(entry.key == desired for entry in entries):
+        # A list leaves out what the token may not read; a single key says so.
+        entry = await client.get(desired)
+        entries = [*entries, entry] if entry else entries
+    return await parse_tier(keys, place, entries, index=index, last=last)
 
 
 class EnvironmentWatch:
@@ -83,7 +76,7 @@ class EnvironmentWatch:
     def topic(self, tier: str) -> Topic[TierRecord]:
         """What is to be seen of a tier."""
         watch = self._watch_of(tier)
-        if watch.failure is not None:
+        if not watch.is_running:
             watch.begin()
         if tier not in watch.tiers:
             watch.tiers[tier] = Topic(watch)
@@ -124,9 +117,7 @@ class EnvironmentWatch:
 
     def _watch(self, prefix: str) -> TiersWatch:
         client = ConsulClient(self._settings, retry_for=timedelta(0))
-        watch = TiersWatch(client, self._keys, self._environment, prefix)
-        watch.begin()
-        return watch
+        return TiersWatch(client, self._keys, self._environment, prefix)
 
 
 class TiersWatch(Watch):
@@ -136,7 +127,7 @@ class TiersWatch(Watch):
     """
 
     def __init__(self, client: ConsulClient, keys: Keys, environment: str, prefix: str) -> None:
-        super().__init__(client, {"keys": self._find_index}, settle=_SETTLE)
+        super().__init__(client, {"keys": self._find_index}, settle=_SETTLE, rest=_REST)
         self.tiers: dict[str, Topic[TierRecord]] = {}
         self._keys = keys
         self._environment = environment
@@ -151,11 +142,21 @@ class TiersWatch(Watch):
         topics = {tier: topic for tier, topic in self.tiers.items() if news or topic.is_due}
         if topics:
             numbers = {tier: topic.begin() for tier, topic in topics.items()}
-            known = {tier: topic.latest for tier, topic in topics.items()}
-            found = await read_tiers(self.client, self._keys, self._environment, known)
+            prefixes = {tier: self._keys.tier(self._environment, tier) for tier in topics}
+            trees = await self.client.trees(list(prefixes.values()))
             for tier, topic in topics.items():
-                topic.finish(numbers[tier], found[tier])
+                topic.finish(numbers[tier], await self._read_tier(tier, trees[prefixes[tier]], topic.latest))
         return sum(len(topic.latest.sources) for topic in self.tiers.values() if topic.latest is not None)
+
+    async def _read_tier(
+        self, tier: str, entries: list[Entry], last: TierRecord | None
+    ) -> TierRecord | ChefConsulError:
+        try:
+            return await read_tier(self.client, self._keys, (self._environment, tier), entries, last=last)
+        except ConsulUnavailable:
+            raise
+        except ChefConsulError as error:
+            return error
 
     async def _find_index(self, index: int, wait: timedelta) -> int:
         return await self.client.fold(self._prefix, index=index, wait=wait)

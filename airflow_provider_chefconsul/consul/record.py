@@ -50,13 +50,14 @@ class TierRecord:
 
 
 async def parse_tier(
-    keys: Keys, environment: str, tier: str, entries: Iterable[Entry], index: int, last: TierRecord | None = None
+    keys: Keys, place: tuple[str, str], entries: Iterable[Entry], *, index: int = 0, last: TierRecord | None = None
 ) -> TierRecord:
     """Parse what is below a tier's key; what is the same as in the last record is taken from there.
 
+    :param place: the environment and the tier.
     :returns: the last record itself, when nothing has changed.
     """
-    desired_key, reports = keys.desired(environment, tier), keys.reports(environment, tier)
+    desired_key, reports, tier = keys.desired(*place), keys.reports(*place), place[1]
     known: Mapping[str, Entry] = last.sources if last else {}
     desired: DesiredState | MalformedDocument | None = None
     evidence: dict[str, Evidence] = {}

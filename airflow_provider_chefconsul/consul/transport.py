@@ -39,10 +39,14 @@ class HttpxTransport(consul.base.HTTPClient):
     async def get(
         self, callback: Callable[..., T], path: str, params: Any = None, headers: Any = None, raw: bool = False
     ) -> T:
-        """GET, repeated while Consul is unavailable; a blocking query that was cut on its way is asked again at once."""
+        """GET, repeated while Consul is unavailable.
+
+        A blocking query that was cut on its way is asked again at once, and then does not block: where Consul was
+        restarted meanwhile, its index may be the old one by chance.
+        """
         while True:
             retrying = AsyncRetrying(
-                retry=retry_if_exception(lambda error: _is_unavailable(error)),
+                retry=retry_if_exception(_is_unavailable),
                 stop=stop_after_delay(self._retry_for),
                 wait=wait_random_exponential(multiplier=0.1, max=3),
                 before_sleep=self._say_once,
@@ -52,6 +56,7 @@ class HttpxTransport(consul.base.HTTPClient):
                 return await retrying(self._send, "GET", callback, path, params, headers=headers, raw=raw)
             except QueryCut as error:
                 log.debug("%s; asking again", error)
+                params = {name: value for name, value in dict(params).items() if name not in {"index", "wait"}}
 
     async def put(
         self, callback: Callable[..., T], path: str, params: Any = None, data: Any = "", headers: Any = None
@@ -116,7 +121,7 @@ class HttpxTransport(consul.base.HTTPClient):
     async def _block(self, path: str, params: dict[str, str], headers: Any) -> httpx.Response:
         """Send a blocking query, on a connection of its own.
 
-        :raises QueryCut: it ended before Consul was to answer: by a proxy's hand, which lets no request be idle so long.
+        :raises QueryCut: it ended before Consul was to answer, by a proxy that lets no request be idle for so long.
         """
         pool = self._use.pool
         wait = min(float(params["wait"].removesuffix("s")), pool.longest_wait.total_seconds())

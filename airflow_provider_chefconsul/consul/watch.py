@@ -29,7 +29,6 @@ Query = Callable[[int, timedelta], Awaitable[int]]
 
 # Reading 10,000 reports takes a quarter of a second of a core. Resting in proportion before the next read bounds that
 # share while reports pour in, and leaves a small tier's reads immediate.
-_REST = 0.02  # seconds; an empty prefix is woken by every write of the datacenter
 _REST_PER_ENTRY = 25e-6  # seconds
 _LONGEST_REST = 0.5  # seconds
 _SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.1, 3.0  # seconds between two tries while Consul is unavailable
@@ -136,14 +135,16 @@ class Watch(ABC):
 
     :param queries: by name.
     :param settle: seconds before the first query blocks: who looks for a moment only leaves none behind.
+    :param rest: seconds after a read before the next one, at least.
     """
 
-    def __init__(self, client: ConsulClient, queries: Mapping[str, Query], *, settle: float) -> None:
+    def __init__(self, client: ConsulClient, queries: Mapping[str, Query], *, settle: float, rest: float) -> None:
         self.client = client
         self.trouble: Trouble | None = None
         self.failure: ChefConsulError | None = None
         self._queries = queries
         self._settle = settle
+        self._rest = rest
         self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -157,6 +158,11 @@ class Watch(ABC):
 
         :raises ConsulUnavailable: not all could be read.
         """
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has begun, and nothing has ended it."""
+        return self._task is not None and not self._task.done()
 
     def begin(self) -> None:
         """Begin to watch, again after a failure."""
@@ -206,7 +212,7 @@ class Watch(ABC):
                 if self.trouble is not None:
                     self.trouble = None
                     self._wake_all()
-                rest_until = max(rest_until, monotonic() + min(_LONGEST_REST, _REST + entries * _REST_PER_ENTRY))
+                rest_until = max(rest_until, monotonic() + min(_LONGEST_REST, self._rest + entries * _REST_PER_ENTRY))
                 news = await self._await_news(blocking, rest_until)
         finally:
             await blocking.end()

@@ -299,8 +299,9 @@ async def test_every_error_of_httpx_is_mapped(kind):
         raise error
 
     async with connect(8500, retry_for=0) as client:
-        await client.http._http.aclose()
-        client.http._http = httpx.AsyncClient(transport=httpx.MockTransport(fail))
+        pool = client.http._use.pool
+        await pool.short.aclose()
+        pool.short = httpx.AsyncClient(transport=httpx.MockTransport(fail))
         with pytest.raises(ConsulError, match="cannot be reached: made up") as caught:
             await client.leader()
     assert isinstance(caught.value, ConsulUnavailable)
