@@ -55,7 +55,7 @@ async def begin_waits(
 ) -> dict[str, Wait]:
     """Describe waits for tiers that begin now, by tier.
 
-    :param generations: by tier; None is the one that each tier desires now.
+    :param generations: by tier; None is all that each tier is assigned now, two while a canary is out.
     :param timeout: how long this try may take.
     :param is_first_try: whether failures that were reported before now count; on a later try they are history.
     :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
@@ -67,11 +67,12 @@ async def begin_waits(
     for tier in tiers:
         record = await view.read(environment, tier)
         if generations is None:
-            generation = max(record.required_desired(f"{environment}/{tier}").generations)
+            assigned = record.required_desired(f"{environment}/{tier}").generations
         else:
-            generation = generations[tier]
+            assigned = frozenset({generations[tier]})
         history = record.index if nudged_at is None else nudged_at
-        waits[tier] = Wait(generation, deadline, failures_after=0 if is_first_try else history)
+        newest = max(assigned)
+        waits[tier] = Wait(newest, deadline, 0 if is_first_try else history, others=assigned - {newest})
     return waits
 
 

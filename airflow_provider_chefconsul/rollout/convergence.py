@@ -252,7 +252,7 @@ def _weigh(
     if (earlier or unread) and failed + len(earlier) + len(unread) > may_fail:
         doubts = []
         if earlier:
-            doubts.append(f"{len(earlier)} failed before this try ({_name(earlier)}) and have not succeeded since")
+            doubts.append(f"{len(earlier)} failed before this try, with no success since ({_name(earlier)})")
         if unread:
             doubts.append(f"the reports of {len(unread)} cannot be read ({_name(unread)})")
         missing.append(f"of {all_present} members present, {', '.join(doubts)}; max_failed={policy.max_failed}")

@@ -49,7 +49,7 @@ class ConvergedSensor(BaseSensorOperator):
     :param members: who belongs to the tier: ``"service"`` (the Consul service named like the tier),
         ``"service:NAME"``, ``"meta:KEY=VALUE"`` or a list of node names (templated).
     :param generation: the generation to wait for, a number or the mapping that a ``SetDesiredStateOperator`` returns;
-        None is the one that the tier desires when the try begins (templated).
+        None is all that the tier is assigned when the try begins, two while a canary is out (templated).
     :param nudged_by: id of the ``ConsulExecChefOperator`` task before this sensor. When it ran again since this
         sensor's last try, failures that were reported after it began count at once (needs Airflow 3.3).
     :param consul_conn_id: id of a connection of type ``consul``.

@@ -138,7 +138,7 @@ async def begin_wait(
 ) -> ConvergedTrigger:
     """Describe a wait for tiers that begins now.
 
-    :param generations: by tier; None is the one that each tier desires now.
+    :param generations: by tier; None is all that each tier is assigned now, two while a canary is out.
     :param timeout: how long this try may take.
     :param is_first_try: whether failures that were reported before now count; on a later try they are history.
     :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,13 +15,13 @@ import pytest
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.consul.wait import WaitResult, wait_for_tiers
+from airflow_provider_chefconsul.consul.wait import WaitResult, begin_waits, wait_for_tiers
 from airflow_provider_chefconsul.exceptions import AccessDenied
 from airflow_provider_chefconsul.rollout.convergence import Converged, Failed, Wait, Waiting
 from airflow_provider_chefconsul.rollout.membership import ListedMembers, ServiceMembers
 from airflow_provider_chefconsul.rollout.standing import Standing
 from tests.acl_fixtures import UNKNOWN_TOKEN
-from tests.factory import make_desired, make_failure, make_policy, make_report
+from tests.factory import make_assignment, make_canary, make_desired, make_failure, make_policy, make_report
 from tests.progress import Lines
 
 LONG = 120  # seconds that no wait here should need, on however slow a machine
@@ -104,6 +106,30 @@ async def test_several_tiers_must_all_converge(view, tiers):
     tiers("web-2")
     results = await waiting
     assert {tier: type(result.verdict) for tier, result in results.items()} == {"web": Converged, "app": Converged}
+
+
+async def test_without_a_generation_every_assignment_is_waited_for(view, tiers, consul_kv):
+    """While a canary is out, the nodes outside of it count, too; when it is taken back, that ends the wait."""
+    out = make_desired(8, stable=make_assignment(7), canary=make_canary(8))
+    consul_kv["demo/web/desired"] = out.to_json()
+    begin = partial(begin_waits, view, "demo", ["web"], generations=None, timeout=timedelta(seconds=LONG))
+    wait = (await begin())["web"]
+    assert wait.generations == {7, 8}
+    lines = Lines()
+    waiting = asyncio.create_task(wait_for(view, "web", wait=wait, on_progress=lines.add))
+    tiers("web-1", generation=8)
+    await lines.until("1 of 2 members converged")
+    tiers("web-2")
+    assert isinstance((await waiting)["web"].verdict, Converged)
+    promoted = replace(out, stable=out.canary.assignment, canary=None)
+    consul_kv["demo/web/desired"] = promoted.to_json()
+    lines = Lines()
+    waiting = asyncio.create_task(wait_for(view, "web", wait=wait, on_progress=lines.add))
+    await lines.until("1 of 2 members converged")
+    consul_kv["demo/web/desired"] = replace(out, canary=None).to_json()
+    verdict = (await waiting)["web"].verdict
+    assert isinstance(verdict, Failed)
+    assert "was taken back to generation 7" in verdict.reason
 
 
 async def test_one_tier_that_fails_ends_the_wait_for_all(view, tiers):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
@@ -15,6 +17,7 @@ from airflow_provider_chefconsul.rollout.convergence import (
     evaluate,
 )
 from airflow_provider_chefconsul.rollout.desired import Canary
+from airflow_provider_chefconsul.rollout.membership import Presence
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Standing
@@ -24,6 +27,7 @@ from tests.factory import (
     make_canary,
     make_desired,
     make_failure,
+    make_members,
     make_policy,
     make_report,
     make_snapshot,
@@ -243,3 +247,62 @@ def test_wave_is_not_asked_for_more_nodes_than_it_covers(policy):
     wave = make_snapshot(make_report("web-1", generation=8), desired=desired)
     assert isinstance(judge_now(wave, make_wait(8), make_policy(**policy)), Converged)
     assert isinstance(judge_now(make_snapshot(make_report("web-1")), policy=make_policy(**policy)), Waiting)
+
+
+@pytest.mark.parametrize(
+    ("third", "policy", "kind"),
+    [
+        ({"presence": Presence.FAILED}, {}, Waiting),
+        ({"presence": Presence.FAILED}, {"max_lost": 1}, Waiting),
+        ({"presence": Presence.FAILED}, {"max_lost": 1, "min_converged": 2}, Converged),
+        ({"presence": Presence.FAILED}, {"max_lost": "33%", "min_converged": "60%"}, Waiting),
+        ({"presence": Presence.FAILED}, {"max_lost": "34%", "min_converged": "60%"}, Converged),
+        ({"presence": Presence.FAILED}, {"min_converged": 2}, Waiting),
+        ({"presence": Presence.GONE}, {}, Converged),
+        ({"presence": Presence.GONE}, {"max_absent": 0}, Waiting),
+        ({"presence": Presence.GONE}, {"max_absent": "34%"}, Converged),
+    ],
+)
+def test_a_node_that_dies_of_the_release_holds_the_tier_up(third, policy, kind):
+    """All have reported success, and then one is lost or leaves."""
+    members = make_members("web-1", "web-2") | make_members("web-3", **third)
+    assert isinstance(judge_now(replace(make_snapshot(*ALL), members=members), policy=make_policy(**policy)), kind)
+
+
+def test_lost_nodes_are_named():
+    """The reason says who is lost, and which budget that exceeds."""
+    snapshot = make_snapshot(*ALL, members=("web-1", "web-2"), absent=["web-3"])
+    verdict = evaluate(snapshot, make_wait(), make_policy(), now=make_wait().deadline)
+    assert verdict.reason == (
+        "deadline passed: 2 of 3 members present converged, 3 are needed; "
+        "1 of 3 members present are lost (web-3): their agents are no longer alive; max_lost=0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (make_failure("web-3"), "1 failed before this try, with no success since (web-3)"),
+        (("web-3", MalformedDocument("k", "not JSON")), "the reports of 1 cannot be read (web-3)"),
+    ],
+)
+def test_failures_of_an_earlier_try_stand_in_the_way(report, words):
+    """They do not fail a later try at once, nor do they let it pass; nor does a report that may hide one."""
+    snapshot, wait = make_snapshot(*TWO, report), make_wait(failures_after=10**6)
+    policy = make_policy(min_converged=2)
+    assert isinstance(judge_now(snapshot, wait, policy), Waiting)
+    assert words in evaluate(snapshot, wait, policy, now=wait.deadline).reason
+    assert isinstance(judge_now(snapshot, wait, make_policy(min_converged=2, max_failed=1)), Converged)
+
+
+def test_what_was_seen_converged_is_forgotten_when_something_takes_it_away():
+    """A failure, another assignment or a report that cannot be read: what runs then has not converged."""
+    running = make_report("web-3", status=Status.RUNNING)
+    policy = make_policy(max_failed=1)
+    takers = (make_failure("web-3"), make_report("web-3", generation=8), ("web-3", MalformedDocument("k", "not JSON")))
+    for between in takers:
+        wait = make_wait().observe(make_snapshot(*ALL), now=NOW).observe(make_snapshot(*TWO, between), now=NOW)
+        assert isinstance(judge_now(make_snapshot(*TWO, running), wait, policy), Waiting)
+    out = make_desired(8, stable=make_assignment(7), canary=make_canary(8, nodes=("web-3",)))
+    wait = make_wait().observe(make_snapshot(*ALL), now=NOW).observe(make_snapshot(*ALL, desired=out), now=NOW)
+    assert isinstance(judge_now(make_snapshot(*TWO, running), wait, policy), Waiting)
