@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import (
@@ -67,16 +68,38 @@ class SharedView:
 
         :param known: nodes that stay members whatever has become of them.
         """
-        reading = asyncio.create_task(self.read(environment, tier))
-        listing = asyncio.create_task(read_nodes(self.client, selector))
+        return (await self.snapshots(environment, {tier: selector}, known={tier: known}))[tier]
+
+    async def snapshots(
+        self,
+        environment: str,
+        selectors: Mapping[str, Selector],
+        *,
+        known: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> dict[str, TierSnapshot]:
+        """Tiers with their members as they are now, read consistently; the documents of up to 64 tiers at one moment.
+
+        :param selectors: by tier.
+        :param known: by tier, nodes that stay members whatever has become of them.
+        """
+        prefixes = {tier: self.keys.tier(environment, tier) for tier in selectors}
+        reading = asyncio.create_task(self.client.trees(list(prefixes.values())))
         checking = asyncio.create_task(read_health(self.client))
-        await together(reading, listing, checking)
-        record, nodes, health = reading.result(), listing.result(), checking.result()
-        strays = (set(known) - nodes.keys()) | guests_of(tier, selector, record, nodes)
-        named = await read_named(self.client, strays) if strays else {}
-        members = members_of(nodes, health, selector) | strays_of(named, health, selector, known)
-        await self._check_can_read_reports(environment, tier, record, members)
-        return TierSnapshot(record.desired, members, record.evidence)
+        listing = {
+            selector: asyncio.create_task(read_nodes(self.client, selector)) for selector in set(selectors.values())
+        }
+        await together(reading, checking, *listing.values())
+        trees, health = reading.result(), checking.result()
+        found = {}
+        for tier, selector in selectors.items():
+            record = await read_tier(self.client, self.keys, (environment, tier), trees[prefixes[tier]])
+            nodes, before = listing[selector].result(), known.get(tier, ())
+            strays = (set(before) - nodes.keys()) | guests_of(tier, selector, record, nodes)
+            named = await read_named(self.client, strays) if strays else {}
+            members = members_of(nodes, health, selector) | strays_of(named, health, selector, before)
+            await self._check_can_read_reports(environment, tier, record, members)
+            found[tier] = TierSnapshot(record.desired, members, record.evidence)
+        return found
 
     async def require_members(self, where: str, selector: Selector) -> Members:
         """The members that a selector means today.
