@@ -40,6 +40,8 @@ def status_error(status: int, body: str, where: str) -> ConsulError:
             return AccessDenied(f"{words}: Consul refuses the ACL token for this; check the connection's password")
         case 413:
             return RequestTooLarge(f"{words}: Consul takes 512 KiB for a value and for a transaction, by default")
+        case _ if "exceeds configured limit" in body:  # an event's, with the status of a server in trouble
+            return RequestTooLarge(words)
         case 429:
             return ConsulUnavailable(f"{words}: Consul limits the rate of requests")
         case _ if status >= httpx.codes.INTERNAL_SERVER_ERROR and any(phrase in body for phrase in _NO_LEADER):

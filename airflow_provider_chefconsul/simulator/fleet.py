@@ -144,7 +144,7 @@ class Fleet:
             try:
                 desired = DesiredState.from_json(key, entry.value)
             except MalformedDocument as error:
-                desired = error
+                desired = error.again()
             self._progress.desire(tier, desired)
             at = loop.time()
             for node in nodes:
