@@ -31,6 +31,7 @@ class Relay:
 
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
+        task.add_done_callback(lambda _: writer.close())  # also of one that was cancelled before it began
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
 
@@ -87,6 +88,7 @@ class Relay:
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.sleep(0)  # what was closed just now is closed in the loop's next turn
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_asked: asyncio.Event) -> None:

@@ -159,7 +159,7 @@ async def read_health(client: ConsulClient) -> Health:
         _, checks = await client.read(f"/v1/health/state/{status}", may_be_partial=True)
         for check in checks:
             node, kind = check["Node"], check["CheckID"]
-            if service := check["ServiceName"]:
+            if service := check.get("ServiceName"):
                 of_service = services.setdefault(service.casefold(), {})
                 of_service[node] = (*of_service.get(node, ()), _describe(check))
             elif status == "critical" and kind in _AGENT_CHECKS:
@@ -213,8 +213,8 @@ def _node(entry: Mapping[str, Any]) -> Node:
 
 def _describe(check: Mapping[str, Any]) -> str:
     if check["CheckID"] == _NODE_MAINTENANCE or check["CheckID"].startswith(_SERVICE_MAINTENANCE):
-        return f"in maintenance: {check['Notes']}" if check["Notes"] else "in maintenance"
-    return f"{check['Name']} is {check['Status']}"
+        return f"in maintenance: {check['Notes']}" if check.get("Notes") else "in maintenance"
+    return f"{check.get('Name') or check['CheckID']} is {check['Status']}"
 
 
 def _check_case(service: str, found: Collection[Mapping[str, Any]]) -> None:
@@ -222,7 +222,7 @@ def _check_case(service: str, found: Collection[Mapping[str, Any]]) -> None:
 
     :raises InvalidInput: no instance has the name as it was given.
     """
-    names = {entry["ServiceName"] for entry in found}
+    names = {entry.get("ServiceName", service) for entry in found}
     if names and service not in names:
         raise InvalidInput(
             f"Consul has no service {service!r}, but {min(names)!r}; name the tier, or members='service:…', like it"

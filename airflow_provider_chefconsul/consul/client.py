@@ -17,7 +17,7 @@ from consul.callback import CB
 from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT, next_index
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.transport import HttpxTransport
-from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader
+from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader, RequestRejected
 
 _OPERATIONS = 64  # that Consul takes in a transaction
 
@@ -104,10 +104,10 @@ class ConsulClient(consul.base.Consul):
             batch = prefixes[start : start + _OPERATIONS]
             operations = [{"KV": {"Verb": "get-tree", "Key": prefix}} for prefix in batch]
             query = {**self._datacenter, "consistent": "1"}
-            answer = await self._transport.put(_decode_results, "/v1/txn", query, json.dumps(operations))
+            answer = await self._transport.put(CB.json(), "/v1/txn", query, json.dumps(operations))
             place = 0
-            for entry in answer:  # in the order of the operations
-                while not entry.key.startswith(batch[place]):
+            for entry in self._entries_of(answer):  # in the order of the operations
+                while place < len(batch) - 1 and not entry.key.startswith(batch[place]):
                     place += 1
                 found[batch[place]].append(entry)
         return found
@@ -184,6 +184,16 @@ class ConsulClient(consul.base.Consul):
             if "ACL support disabled" not in str(error):
                 raise
 
+    async def authorize(self, rights: Sequence[tuple[str, str, str]]) -> list[bool]:
+        """Whether the token has each of some rights: kind of resource, access and name; an empty name is all of them.
+
+        :raises AccessDenied: the token is unknown, or Consul knows no ACLs.
+        """
+        asked = [{"Resource": kind, "Access": access, "Segment": name} for kind, access, name in rights]
+        path = "/v1/internal/acl/authorize"
+        answer = await self._transport.post(CB.json(), path, self._datacenter, json.dumps(asked))
+        return [right["Allow"] for right in answer]
+
     async def local_datacenter(self) -> str:
         """The name of the datacenter that this connection works in."""
         if self.dc:
@@ -194,6 +204,16 @@ class ConsulClient(consul.base.Consul):
     async def close(self) -> None:
         """Close all connections, unless other clients of the same settings use them too."""
         await self._transport.close()
+
+    def _entries_of(self, answer: Mapping[str, Any]) -> list[Entry]:
+        """The entries that a transaction has read."""
+        try:
+            items = [result["KV"] for result in answer["Results"] or ()]
+            return [
+                Entry(item["Key"], base64.b64decode(item["Value"] or ""), int(item["ModifyIndex"])) for item in items
+            ]
+        except (LookupError, TypeError, ValueError) as error:
+            raise RequestRejected(f"{self.settings.url}/v1/txn: this does not answer like Consul: {error!r}") from error
 
     @property
     def longest_wait(self) -> timedelta:
@@ -239,14 +259,6 @@ def _blocking(index: int, wait: timedelta) -> dict[str, Any]:
 
 def _entry(item: Mapping[str, Any]) -> Entry:
     return Entry(item["Key"], item["Value"] or b"", item["ModifyIndex"])
-
-
-def _decode_results(response: consul.base.Response) -> list[Entry]:
-    results = json.loads(response.body)["Results"] or ()
-    return [
-        Entry(item["KV"]["Key"], base64.b64decode(item["KV"]["Value"] or ""), item["KV"]["ModifyIndex"])
-        for item in results
-    ]
 
 
 def _decode(response: consul.base.Response) -> tuple[str, bool, Any]:

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from airflow_provider_chefconsul.consul.history_watch import list_declared_tiers
+from airflow_provider_chefconsul.consul.sight import check_sight
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.membership import parse_members
@@ -59,8 +60,8 @@ async def watch_tiers(
     async def discover() -> None:
         nonlocal is_listed
         index = 0
-        # A list leaves out what the token may not read, and the rest would pass for all tiers; a single key says so.
-        await view.client.get(view.keys.environment(environment))
+        # A list leaves out what the token may not read, and the rest would pass for all tiers.
+        await check_sight(view, view.keys.environment(environment))
         while True:
             index, declared = await list_declared_tiers(view, environment, index)
             for tier in declared:

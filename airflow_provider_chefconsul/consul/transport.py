@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 from typing import Any, TypeVar
@@ -13,6 +15,7 @@ import httpx
 from consul.exceptions import ConsulException
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from airflow_provider_chefconsul.consul.answer import check_answer
 from airflow_provider_chefconsul.consul.pool import PoolUse
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.trouble import QueryCut, status_error, transport_error, unknown_datacenter
@@ -22,8 +25,19 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 _SILENT_TRIES = 4  # within about a second
 _READ_TIMEOUT = 15.0  # seconds; in-flight requests were seen to hang 7 s through an election
+_TIME_TO_READ = 60.0  # seconds for all of an answer, beside the wait of a blocking query
+_LARGEST_ANSWER = 128 << 20  # bytes; ten thousand nodes with the longest reports are less
 _SHORTEST_CUT = 1.0  # seconds that a query must have blocked before its end is taken for a proxy's
 _CUTS = {httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, read to its end."""
+
+    status_code: int
+    headers: httpx.Headers
+    content: bytes
 
 
 class HttpxTransport(consul.base.HTTPClient):
@@ -108,17 +122,18 @@ class HttpxTransport(consul.base.HTTPClient):
         else:
             async with pool.turns:
                 response = await self._request(pool.short, method, path, params, headers, data=data)
-        where = f"{self.base_uri}{path}"
+        where, text = f"{self.base_uri}{path}", response.content.decode(errors="replace")
         if response.status_code >= httpx.codes.BAD_REQUEST and response.status_code != httpx.codes.NOT_FOUND:
-            error = status_error(response.status_code, response.text, where)
-            raise (await self._find_datacenter(response.text)) or error
-        body = response.content if raw else response.text
+            raise (await self._find_datacenter(text)) or status_error(response.status_code, text, where)
+        body = response.content if raw else text
         try:
-            return callback(consul.base.Response(response.status_code, response.headers, body))
-        except (ConsulException, ValueError) as error:
+            answer = callback(consul.base.Response(response.status_code, response.headers, body))
+            check_answer(method, path, answer)
+        except (ConsulException, ValueError, TypeError, AttributeError, LookupError) as error:
             raise RequestRejected(f"{where}: this does not answer like Consul: {error!s:.200}") from error
+        return answer
 
-    async def _block(self, path: str, params: dict[str, str], headers: Any) -> httpx.Response:
+    async def _block(self, path: str, params: dict[str, str], headers: Any) -> Answer:
         """Send a blocking query, on a connection of its own.
 
         :raises QueryCut: it ended before Consul was to answer, by a proxy that lets no request be idle for so long.
@@ -126,13 +141,11 @@ class HttpxTransport(consul.base.HTTPClient):
         pool = self._use.pool
         wait = min(float(params["wait"].removesuffix("s")), pool.longest_wait.total_seconds())
         params["wait"] = f"{wait:.3f}s"
-        # Consul adds up to a sixteenth to the wait.
-        timeout = httpx.Timeout(_READ_TIMEOUT, read=wait * 17 / 16 + _READ_TIMEOUT)
         began = monotonic()
         error: ConsulUnavailable | None = None
-        response: httpx.Response | None = None
+        response: Answer | None = None
         try:
-            response = await self._request(pool.blocking, "GET", path, params, headers, timeout=timeout)
+            response = await self._request(pool.blocking, "GET", path, params, headers, wait=wait)
         except ConsulUnavailable as trouble:
             error = trouble
         blocked = monotonic() - began
@@ -157,12 +170,25 @@ class HttpxTransport(consul.base.HTTPClient):
         headers: Any,
         *,
         data: Any = None,
-        timeout: httpx.Timeout | float = _READ_TIMEOUT,
-    ) -> httpx.Response:
+        wait: float = 0.0,
+    ) -> Answer:
+        """Send a request, and read the answer: whole, bounded in size and in time.
+
+        :param wait: seconds that Consul was asked to block; it adds up to a sixteenth.
+        """
+        patience = wait * 17 / 16 + _READ_TIMEOUT
+        where, timeout = f"{self.base_uri}{path}", httpx.Timeout(_READ_TIMEOUT, read=patience)
         try:
-            return await http.request(method, self.uri(path, params), content=data, headers=headers, timeout=timeout)
+            async with (
+                asyncio.timeout(patience + _TIME_TO_READ),
+                http.stream(method, self.uri(path, params), content=data, headers=headers, timeout=timeout) as response,
+            ):
+                content = await _read(response, where)
+        except TimeoutError as error:
+            raise ConsulUnavailable(f"{where}: the answer took longer than {patience + _TIME_TO_READ:g} s") from error
         except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake passes httpx as it is
-            raise transport_error(error, self.base_uri) from error
+            raise transport_error(error, self.base_uri, size=len(data or "")) from error
+        return Answer(response.status_code, response.headers, content)
 
     async def _find_datacenter(self, body: str) -> RequestRejected | None:
         """The error of a datacenter that Consul has never heard of; None for one that is only out of reach."""
@@ -170,8 +196,23 @@ class HttpxTransport(consul.base.HTTPClient):
             return None
         async with self._use.pool.turns:
             response = await self._request(self._use.pool.short, "GET", "/v1/catalog/datacenters", None, None)
-        return unknown_datacenter(self.base_uri, self._datacenter, response) if response.is_success else None
+        return unknown_datacenter(self.base_uri, self._datacenter, response.content)
 
 
 def _is_unavailable(error: BaseException) -> bool:
     return isinstance(error, ConsulUnavailable) and not isinstance(error, QueryCut)
+
+
+async def _read(response: httpx.Response, where: str) -> bytes:
+    """The whole body.
+
+    :raises RequestRejected: it is larger than anything that is kept here.
+    """
+    chunks, size = [], 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > _LARGEST_ANSWER:
+            limit = f"{_LARGEST_ANSWER >> 20} MiB"
+            raise RequestRejected(f"{where}: the answer is larger than {limit}; look at what answers or is kept there")
+        chunks.append(chunk)
+    return b"".join(chunks)

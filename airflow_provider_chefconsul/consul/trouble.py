@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from difflib import get_close_matches
 
@@ -19,6 +20,8 @@ from airflow_provider_chefconsul.exceptions import (
 )
 
 _NO_LEADER = ("No cluster leader", "No known Consul servers", "leadership lost", "raft is not leader")
+_LARGEST_BODY = 512 << 10  # bytes
+_LIMITS = "Consul takes 512 KiB for a value and for a transaction, by default"
 _RESETS = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _TOO_MANY = (
     "; if Consul itself is well, this address has too many connections to it: limits.http_max_conns_per_client in its "
@@ -39,7 +42,7 @@ def status_error(status: int, body: str, where: str) -> ConsulError:
         case 401 | 403 | 409:
             return AccessDenied(f"{words}: Consul refuses the ACL token for this; check the connection's password")
         case 413:
-            return RequestTooLarge(f"{words}: Consul takes 512 KiB for a value and for a transaction, by default")
+            return RequestTooLarge(f"{words}: {_LIMITS}")
         case _ if "exceeds configured limit" in body:  # an event's, with the status of a server in trouble
             return RequestTooLarge(words)
         case 429:
@@ -52,13 +55,13 @@ def status_error(status: int, body: str, where: str) -> ConsulError:
             return RequestRejected(words)
 
 
-def unknown_datacenter(base_uri: str, datacenter: str, answer: httpx.Response) -> RequestRejected | None:
+def unknown_datacenter(base_uri: str, datacenter: str, answer: bytes) -> RequestRejected | None:
     """The error of a datacenter that is not among those that Consul knows; None when it is.
 
     :param answer: of ``/v1/catalog/datacenters``, which also lists those that are out of reach.
     """
     try:
-        known = [str(name) for name in answer.json()]
+        known = [str(name) for name in json.loads(answer)]
     except (ValueError, TypeError):
         return None
     if not known or datacenter in known:
@@ -70,9 +73,16 @@ def unknown_datacenter(base_uri: str, datacenter: str, answer: httpx.Response) -
     )
 
 
-def transport_error(error: httpx.HTTPError | OSError, base_uri: str) -> ConsulError:
-    """The error for a request without an answer."""
+def transport_error(error: httpx.HTTPError | OSError, base_uri: str, *, size: int = 0) -> ConsulError:
+    """The error for a connection that failed.
+
+    :param size: bytes that were sent. Consul cuts off a body that it finds too large, often before its answer is read.
+    """
     words = str(error) or type(error).__name__
+    if size > _LARGEST_BODY and isinstance(error, _RESETS):
+        return RequestTooLarge(
+            f"{base_uri}: the connection was cut while {size} bytes were sent ({words}): {_LIMITS}; send less"
+        )
     if _is_tls_failure(error):
         return TLSFailed(f"{base_uri}: {words}; check the connection's schema, verify, cert and key")
     return ConsulUnavailable(f"{base_uri} cannot be reached: {words}{_TOO_MANY if isinstance(error, _RESETS) else ''}")

@@ -34,6 +34,7 @@ from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.membership import Members, Selector, ServiceMembers
 from airflow_provider_chefconsul.rollout.name import is_name
+from airflow_provider_chefconsul.rollout.number import read_number
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.rollback import RollBack
 
@@ -191,10 +192,10 @@ class SharedView:
         _, entries = await self.client.tree(self.keys.histories(environment, tier))
         found = {}
         for entry in entries:
-            number = entry.key.rpartition("/")[2]
+            number = read_number(entry.key.rpartition("/")[2])
             desired = parse_desired(entry)
-            if number.isdecimal() and isinstance(desired, DesiredState):
-                found[int(number)] = desired
+            if number is not None and isinstance(desired, DesiredState):
+                found[number] = desired
         return dict(sorted(found.items()))
 
     async def _check_can_read_reports(self, environment: str, tier: str, record: TierRecord, members: Members) -> None:

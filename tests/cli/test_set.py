@@ -141,6 +141,25 @@ def test_wait_until_converged(airflow_chefconsul, members, consul_kv):
     assert "demo/web generation 1: 1 of 1 members converged\n" in ended.err
 
 
+@pytest.mark.parametrize("command", ["set", "rollback"])
+def test_absent_members_are_excused_and_said_to_be(airflow_chefconsul, members, consul_kv, command):
+    """They hold nothing up; ``--max-absent`` bounds how many, and how many die of it is a budget of its own."""
+    members("web-1")
+    members("web-2", check="critical")
+    words = {"set": OFF, "rollback": ("--to", "1")}[command]
+    if command == "rollback":
+        for state in ("off", "waiting"):
+            assert airflow_chefconsul("set", "demo", "web", "--state", state).code == 0
+    generation = {"set": 1, "rollback": 3}[command]
+    consul_kv["demo/web/nodes/web-1"] = make_report(generation=generation, state="off").to_json()
+    ended = airflow_chefconsul(command, "demo", "web", *words, "--wait", "--max-lost", "0")
+    assert ended.code == 0
+    assert "1 of 2 members converged, 1 absent (web-2)" in ended.out
+    assert "demo/web: web-2: absent, its agent is not alive; excused, unless max_absent says otherwise" in ended.out
+    ended = airflow_chefconsul(command, "demo", "web", *words, "--wait", "--max-absent", "0", "--timeout", "1s")
+    assert ended.code == 3
+
+
 def test_wait_that_fails(airflow_chefconsul, members, consul_kv):
     """Exit code 3; who held it up and why, and in the last line which budget was spent."""
     members("web-1")
