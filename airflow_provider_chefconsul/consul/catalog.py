@@ -34,6 +34,7 @@ _AGENT_CHECKS = {"serfHealth", EXTERNAL_HEALTH}
 _NODE_MAINTENANCE = "_node_maintenance"
 _SERVICE_MAINTENANCE = "_service_maintenance:"
 _NAMED_AT_ONCE = 32  # nodes that are asked for by name, so that the request stays short
+_MISSING = 5  # names that an error tells
 _NAMED = 256  # nodes; for more, the whole catalog is read
 
 
@@ -192,19 +193,29 @@ async def check_can_list(client: ConsulClient, kind: str) -> None:
         )
 
 
-async def find_nearest(client: ConsulClient, names: Collection[str]) -> dict[str, str]:
-    """By name that Consul does not list, the name of a node that comes near it; empty where none does."""
+async def check_names(client: ConsulClient, what: str, names: Collection[str]) -> None:
+    """Find out whether Consul lists nodes of these names.
+
+    :param what: what they are the names of, for the error.
+    :raises InvalidInput: it lists no such node; says which come near.
+    """
+    missing = [name for name, node in (await read_named(client, names)).items() if node is None]
+    if not missing:
+        return
     _, entries = await client.read("/v1/catalog/nodes")
-    listed = {entry["Node"] for entry in entries}
-    by_small = {name.casefold(): name for name in listed}
-    nearest = {}
-    for name in names:
-        if name not in listed:
-            near = get_close_matches(name.casefold(), by_small, n=1)
-            # A short name and a fully qualified one are far apart by their letters.
-            kin = [other for other in by_small if other.split(".")[0] == name.casefold().split(".")[0]]
-            nearest[name] = by_small[(kin or near)[0]] if kin or near else ""
-    return nearest
+    listed = [entry["Node"] for entry in entries]
+    named = "; ".join(_describe_missing(name, listed) for name in missing[:_MISSING])
+    more = f"; and {len(missing) - _MISSING} more" if len(missing) > _MISSING else ""
+    raise InvalidInput(f"{what}: {named}{more}")
+
+
+def _describe_missing(name: str, listed: Collection[str]) -> str:
+    by_small = {node.casefold(): node for node in listed}
+    # A short name and a fully qualified one are far apart by their letters.
+    kin = [small for small in by_small if small.split(".")[0] == name.casefold().split(".")[0]]
+    near = kin or get_close_matches(name.casefold(), by_small, n=1)
+    hint = f"did you mean {by_small[near[0]]!r}?" if near else "nor one of a similar name"
+    return f"Consul lists no node {name!r}, {hint}"
 
 
 def _node(entry: Mapping[str, Any]) -> Node:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from airflow_provider_chefconsul.consul.catalog import check_names
 from airflow_provider_chefconsul.consul.overview import read_early_failures
 from airflow_provider_chefconsul.consul.tier_wait import TierWait, WaitResult
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.rollout.convergence import Converged, Failed, Wait
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
-from airflow_provider_chefconsul.rollout.membership import Selector
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, Selector
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ async def begin_waits(
     *,
     generations: Mapping[str, int] | None,
     timeout: timedelta,
+    selectors: Mapping[str, Selector] | None = None,
     is_first_try: bool = True,
     nudged_at: int | None = None,
 ) -> dict[str, Wait]:
@@ -36,15 +38,20 @@ async def begin_waits(
 
     :param generations: by tier; None is all that each tier is assigned now, two while a canary is out.
     :param timeout: how long this try may take.
+    :param selectors: by tier, who belongs to it; names among them that nobody has ever had are refused.
     :param is_first_try: whether failures that were reported before now count; on a later try they are history.
     :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
     :raises NoDesiredState: a tier has none, and no generation was given.
     :raises MalformedDocument: it cannot be read.
+    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported.
     """
     deadline = datetime.now(UTC) + timeout
     waits = {}
     for tier in tiers:
         record = await view.read(environment, tier)
+        if selectors is not None and isinstance(selector := selectors[tier], ListedMembers):
+            unreported = [name for name in selector.nodes if name not in record.evidence]
+            await check_names(view.client, f"members of {environment}/{tier}", unreported)
         if generations is None:
             assigned = record.required_desired(f"{environment}/{tier}").generations
         else:

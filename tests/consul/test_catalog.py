@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
-from airflow_provider_chefconsul.consul.catalog import find_nearest, read_members
+from airflow_provider_chefconsul.consul.catalog import check_names, read_members
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.members_sight import MembersSight, looking_at_members
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
@@ -302,11 +302,22 @@ async def test_service_whose_name_differs_in_case(client, members):
     assert list(await read_members(client, ServiceMembers("Web"))) == ["web-1"]
 
 
-async def test_names_that_consul_does_not_list(client, members):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("WEB-1", "Consul lists no node 'WEB-1', did you mean 'web-1'?"),
+        ("wep-1", "Consul lists no node 'wep-1', did you mean 'web-1'?"),
+        ("db-1", "Consul lists no node 'db-1', did you mean 'db-1.example.com'?"),
+        ("cache", "Consul lists no node 'cache', nor one of a similar name"),
+    ],
+)
+async def test_names_that_consul_does_not_list(client, members, name, words):
     """Each with the node that comes nearest, by case, by letters or by its short name."""
     members("web-1", "db-1.example.com")
-    nearest = await find_nearest(client, ["WEB-1", "wep-1", "db-1", "cache", "web-1"])
-    assert nearest == {"WEB-1": "web-1", "wep-1": "web-1", "db-1": "db-1.example.com", "cache": ""}
+    await check_names(client, "members", ["web-1"])
+    with pytest.raises(InvalidInput) as caught:
+        await check_names(client, "members of demo/web", ["web-1", name])
+    assert str(caught.value) == f"members of demo/web: {words}"
 
 
 async def test_agents_that_join_die_leave_and_come_back(make_cluster):
