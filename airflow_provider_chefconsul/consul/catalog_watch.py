@@ -19,7 +19,8 @@ from airflow_provider_chefconsul.consul.catalog import (
 )
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.together import together
-from airflow_provider_chefconsul.consul.watch import Query, Topic, Watch
+from airflow_provider_chefconsul.consul.topic import Topic
+from airflow_provider_chefconsul.consul.watch import Query, Watch
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.rollout.membership import Members, Selector, ServiceMembers
 

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import Any
 
 import consul.base
-import consul.std
 from consul.callback import CB
 
 from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT, next_index
@@ -227,23 +226,6 @@ class ConsulClient(consul.base.Consul):
     async def __aenter__(self) -> ConsulClient:
         """Enter the context."""
         return self
-
-
-def plain_client(settings: ConsulSettings) -> consul.std.Consul:
-    """py-consul's own synchronous client, for Dag authors' use."""
-    client = consul.std.Consul(
-        host=settings.host,
-        port=settings.port,
-        scheme=settings.scheme,
-        token=settings.token,
-        dc=settings.datacenter,
-        verify=settings.verify,
-        cert=(settings.cert, settings.key) if settings.cert and settings.key else settings.cert,
-    )
-    client.http.base_uri = settings.url  # its own has no brackets around an IPv6 address
-    if settings.token is not None:
-        client.token = settings.token  # CONSUL_HTTP_TOKEN would have replaced it
-    return client
 
 
 def encode_operation(operation: Mapping[str, Any]) -> dict[str, Any]:

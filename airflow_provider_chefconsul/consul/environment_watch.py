@@ -13,7 +13,8 @@ from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.record import TierRecord, parse_tier
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.sharing import Shared
-from airflow_provider_chefconsul.consul.watch import Sight, Topic, Watch, looking
+from airflow_provider_chefconsul.consul.topic import Sight, Topic, looking
+from airflow_provider_chefconsul.consul.watch import Watch
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 
 _APART = 4  # tiers of an environment that each have a query of their own; one query for all is woken by each of them

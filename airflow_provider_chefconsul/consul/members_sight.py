@@ -13,7 +13,7 @@ from airflow_provider_chefconsul.consul.catalog_watch import CatalogWatch
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.sharing import Shared
-from airflow_provider_chefconsul.consul.watch import Sight, Topic, Trouble, looking
+from airflow_provider_chefconsul.consul.topic import Sight, Topic, Trouble, looking
 from airflow_provider_chefconsul.rollout.membership import Members, Presence, Selector
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 
 from airflow_provider_chefconsul.consul.blocking import SHORTEST_WAIT
+from airflow_provider_chefconsul.consul.in_flight import InFlight
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.sharing import Shared
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -19,6 +21,15 @@ _CONNECTIONS = 8
 # A proxy that cut a query after some time cuts the next one no later; this is the share of that time that is left.
 _BELOW_CUT = 0.8
 _ABOVE = 1.1  # so that what was no proxy, but a server that stopped, is forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, read to its end."""
+
+    status_code: int
+    headers: httpx.Headers
+    content: bytes
 
 
 class Pool:
@@ -32,6 +43,7 @@ class Pool:
         self._settings = settings
         self.short = _open(settings, verify, httpx.Limits(max_keepalive_connections=_CONNECTIONS))
         self.blocking = _open(settings, verify, httpx.Limits(max_keepalive_connections=_CONNECTIONS))
+        self.in_flight: InFlight[Answer] = InFlight()
         self.turns = asyncio.Semaphore(_CONNECTIONS)
         self.longest_wait = settings.wait
         """How long a query may block; less than the settings say once somebody on the way has cut one earlier."""

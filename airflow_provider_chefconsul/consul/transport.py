@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from time import monotonic
 from typing import Any, TypeVar
@@ -16,7 +15,7 @@ from consul.exceptions import ConsulException
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from airflow_provider_chefconsul.consul.answer import check_answer
-from airflow_provider_chefconsul.consul.pool import PoolUse
+from airflow_provider_chefconsul.consul.pool import Answer, PoolUse
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.trouble import QueryCut, status_error, transport_error, unknown_datacenter
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, RequestRejected
@@ -27,17 +26,9 @@ _SILENT_TRIES = 4  # within about a second
 _READ_TIMEOUT = 15.0  # seconds; in-flight requests were seen to hang 7 s through an election
 _TIME_TO_READ = 60.0  # seconds for all of an answer, beside the wait of a blocking query
 _LARGEST_ANSWER = 128 << 20  # bytes; ten thousand nodes with the longest reports are less
+_GRACE = 1.0  # seconds that an answer may be late
 _SHORTEST_CUT = 1.0  # seconds that a query must have blocked before its end is taken for a proxy's
 _CUTS = {httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back, read to its end."""
-
-    status_code: int
-    headers: httpx.Headers
-    content: bytes
 
 
 class HttpxTransport(consul.base.HTTPClient):
@@ -70,7 +61,7 @@ class HttpxTransport(consul.base.HTTPClient):
                 return await retrying(self._send, "GET", callback, path, params, headers=headers, raw=raw)
             except QueryCut as error:
                 log.debug("%s; asking again", error)
-                params = {name: value for name, value in dict(params).items() if name not in {"index", "wait"}}
+                params = _without_blocking(dict(params))
 
     async def put(
         self, callback: Callable[..., T], path: str, params: Any = None, data: Any = "", headers: Any = None
@@ -116,12 +107,10 @@ class HttpxTransport(consul.base.HTTPClient):
         data: Any = None,
         raw: bool = False,
     ) -> T:
-        pool = self._use.pool
         if "index" in dict(params or ()):
-            response = await self._block(path, dict(params), headers)
+            response = await self._block_together(path, dict(params), headers)
         else:
-            async with pool.turns:
-                response = await self._request(pool.short, method, path, params, headers, data=data)
+            response = await self._ask(method, path, params, headers, data)
         where, text = f"{self.base_uri}{path}", response.content.decode(errors="replace")
         if response.status_code >= httpx.codes.BAD_REQUEST and response.status_code != httpx.codes.NOT_FOUND:
             raise (await self._find_datacenter(text)) or status_error(response.status_code, text, where)
@@ -132,6 +121,22 @@ class HttpxTransport(consul.base.HTTPClient):
         except (ConsulException, ValueError, TypeError, AttributeError, LookupError) as error:
             raise RequestRejected(f"{where}: this does not answer like Consul: {error!s:.200}") from error
         return answer
+
+    async def _block_together(self, path: str, params: dict[str, str], headers: Any) -> Answer:
+        """Send a blocking query, unless somebody else waits for the answer to the same."""
+        question = (path, tuple(sorted((name, value) for name, value in params.items() if name != "wait")))
+        patience = float(params["wait"].removesuffix("s")) * 17 / 16 + _GRACE
+        answer = await self._use.pool.in_flight.ask(
+            question, lambda: self._block(path, params, headers), patience=patience
+        )
+        # Whoever asked first may wait for longer.
+        return answer or await self._ask("GET", path, _without_blocking(params), headers)
+
+    async def _ask(self, method: str, path: str, params: Any, headers: Any, data: Any = None) -> Answer:
+        """Send a request that is answered at once, when it is its turn."""
+        pool = self._use.pool
+        async with pool.turns:
+            return await self._request(pool.short, method, path, params, headers, data=data)
 
     async def _block(self, path: str, params: dict[str, str], headers: Any) -> Answer:
         """Send a blocking query, on a connection of its own.
@@ -194,9 +199,12 @@ class HttpxTransport(consul.base.HTTPClient):
         """The error of a datacenter that Consul has never heard of; None for one that is only out of reach."""
         if self._datacenter is None or "No path to datacenter" not in body:
             return None
-        async with self._use.pool.turns:
-            response = await self._request(self._use.pool.short, "GET", "/v1/catalog/datacenters", None, None)
+        response = await self._ask("GET", "/v1/catalog/datacenters", None, None)
         return unknown_datacenter(self.base_uri, self._datacenter, response.content)
+
+
+def _without_blocking(params: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in params.items() if name not in {"index", "wait"}}
 
 
 def _is_unavailable(error: BaseException) -> bool:

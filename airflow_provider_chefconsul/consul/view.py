@@ -27,7 +27,7 @@ from airflow_provider_chefconsul.consul.plan import Plan
 from airflow_provider_chefconsul.consul.planner import ChangePlanner, RollBackPlanner
 from airflow_provider_chefconsul.consul.record import TierRecord, parse_desired
 from airflow_provider_chefconsul.consul.together import together
-from airflow_provider_chefconsul.consul.watch import Sight
+from airflow_provider_chefconsul.consul.topic import Sight
 from airflow_provider_chefconsul.exceptions import NoMembers
 from airflow_provider_chefconsul.rollout.change import Change, Unchanged, Write
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_chefconsul.consul.blocking import SHORTEST_WAIT
 from airflow_provider_chefconsul.consul.together import together
-from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
+from airflow_provider_chefconsul.consul.topic import Topic, Trouble
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.client import ConsulClient
@@ -30,102 +29,9 @@ Query = Callable[[int, timedelta], Awaitable[int]]
 # Reading 10,000 reports takes a quarter of a second of a core. Resting in proportion before the next read bounds that
 # share while reports pour in, and leaves a small tier's reads immediate.
 _REST_PER_ENTRY = 25e-6  # seconds
-_LONGEST_REST = 0.5  # seconds
+_LONGEST_REST = 2.0  # seconds
 _SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.1, 3.0  # seconds between two tries while Consul is unavailable
 _EARLY = 0.9  # of its wait: a query that ends before without news was cut on its way
-
-
-@dataclass(eq=False, slots=True)
-class Topic(Generic[T]):
-    """One thing that is watched, and who looks at it.
-
-    :param watch: who reads it now.
-    :param begun: how many reads of it have begun.
-    :param done: which of them was the last to be done.
-    :param needed: which of them somebody waits for.
-    """
-
-    watch: Watch
-    latest: T | None = None
-    failure: ChefConsulError | None = None
-    begun: int = 0
-    done: int = 0
-    needed: int = 0
-    viewers: set[asyncio.Event] = field(default_factory=set)
-
-    @property
-    def is_due(self) -> bool:
-        """Whether somebody waits for a read that has not begun."""
-        return self.needed > self.begun
-
-    def wake(self) -> None:
-        """Tell all who look."""
-        for viewer in self.viewers:
-            viewer.set()
-
-    def begin(self) -> int:
-        """Begin a read; its number."""
-        self.begun += 1
-        return self.begun
-
-    def finish(self, number: int, found: T | ChefConsulError) -> None:
-        """End a read with what was found, or with what is wrong with this thing alone."""
-        before = (self.latest, self.failure)
-        self.latest, self.failure = (None, found) if isinstance(found, ChefConsulError) else (found, None)
-        self.done = number
-        if self.latest is not before[0] or self.failure is not before[1] or self.needed >= number:
-            self.wake()
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Consul is away: why, and since when by the monotonic clock."""
-
-    error: ConsulUnavailable
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Sight(Generic[T]):
-    """One viewer's look at a topic: nothing until a read that began after the viewer came is done.
-
-    :param since: when the viewer came, by the monotonic clock.
-    """
-
-    topic: Topic[T]
-    needed: int
-    since: float
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """Why there is nothing new to see, if that is so."""
-        return self.topic.watch.trouble
-
-    @property
-    def latest(self) -> T | None:
-        """What was read last; None while there is nothing to show.
-
-        :raises ChefConsulError: what is wrong with it.
-        """
-        if self.topic.watch.failure is not None:
-            raise self.topic.watch.failure
-        if self.topic.done < self.needed or self.trouble is not None:
-            return None
-        if self.topic.failure is not None:
-            raise self.topic.failure
-        return self.topic.latest
-
-
-@contextmanager
-def looking(topic: Topic[T], viewer: asyncio.Event) -> Iterator[Sight[T]]:
-    """Look at a topic; the viewer is set whenever there is something to see, or Consul is away."""
-    needed = topic.needed = topic.begun + 1
-    topic.viewers.add(viewer)
-    topic.watch.ask()
-    try:
-        yield Sight(topic, needed, monotonic())
-    finally:
-        topic.viewers.discard(viewer)
 
 
 class Watch(ABC):
@@ -141,7 +47,7 @@ class Watch(ABC):
     def __init__(self, client: ConsulClient, queries: Mapping[str, Query], *, settle: float, rest: float) -> None:
         self.client = client
         self.trouble: Trouble | None = None
-        self.failure: ChefConsulError | None = None
+        self.failure: Exception | None = None
         self._queries = queries
         self._settle = settle
         self._rest = rest
@@ -168,6 +74,7 @@ class Watch(ABC):
         """Begin to watch, again after a failure."""
         self.failure = None
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._note_end)
 
     async def end(self) -> None:
         """End all queries, and give the client's connections back."""
@@ -193,10 +100,12 @@ class Watch(ABC):
                 self._wake_all()
                 await asyncio.sleep(backoff)
                 backoff = min(_LONGEST_BACKOFF, 2 * backoff)
-            except ChefConsulError as error:
-                self.failure = error
-                self._wake_all()
-                return
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """Whatever has ended the watch, those who look must not wait for ever."""
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self.failure = error
+            self._wake_all()
 
     async def _follow(self) -> None:
         """Read everything, and again after news, until Consul is away."""

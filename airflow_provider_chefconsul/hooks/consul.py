@@ -56,7 +56,7 @@ class ConsulHook(BaseHook):
 
     def get_conn(self) -> Consul:
         """py-consul's own synchronous client, for your own use; this package's operators do not need it."""
-        from airflow_provider_chefconsul.consul.client import plain_client
+        from airflow_provider_chefconsul.consul.plain import plain_client
 
         return plain_client(self.settings())
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_chefconsul.consul.blocking import next_index
-from airflow_provider_chefconsul.consul.client import ConsulClient, Entry, plain_client
+from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.plain import plain_client
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,

@@ -163,6 +163,23 @@ async def test_fifth_tier_makes_one_watch_of_all(cluster, consul_root, tiers):
     assert asyncio.all_tasks() == before
 
 
+async def test_many_who_block_for_the_same_share_one_query(relay, consul_root, consul_kv):
+    """As many Dag runs do that wait for one lease; each is answered, and each in its own time."""
+    consul_kv["lease"] = "1"
+    async with connect(relay.port, consul_root) as client:
+        key = f"{consul_root}/lease"
+        index, _ = await client.look(key)
+        waits = [asyncio.create_task(client.look(key, index=index)) for _ in range(100)]
+        await asyncio.wait(waits, timeout=0.5)
+        impatient = await client.look(key, index=index, wait=timedelta(seconds=0.1))
+        assert impatient[1].value == b"1"
+        waits.pop(0).cancel()
+        consul_kv["lease"] = "2"
+        found = await asyncio.gather(*waits)
+        assert {entry.value for _, entry in found} == {b"2"}
+    assert relay.peak <= 8 + 1
+
+
 async def test_consul_that_refuses_connections_names_the_setting(make_cluster):
     """A connection that is reset looks like a Consul that is away."""
     cluster = make_cluster()
@@ -278,7 +295,10 @@ async def test_queries_that_are_cut_are_no_outage(cluster, consul_root, tiers):
     """What held goes on holding, for longer than the load balancer lets a request be idle."""
     tiers("tier0")
     lines = Lines()
-    async with Relay(cluster.http_port, cut_after=1.3) as relay, connect(relay.port, consul_root) as client:
+    async with (
+        Relay(cluster.http_port, cut_after=1.3) as relay,
+        connect(relay.port, consul_root, retry_for=0) as client,
+    ):
         wait = Wait(7, datetime.now(UTC) + timedelta(seconds=120))
         result = await wait_for_tiers(
             SharedView(client),
