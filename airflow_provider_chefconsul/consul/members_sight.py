@@ -20,13 +20,12 @@ from airflow_provider_chefconsul.rollout.membership import Members, Presence, Se
 class MembersSight:
     """One viewer's look at the members that a selector means.
 
-    Whoever was seen as a member stays one, as the catalog has it.
-
-    :param known: who was a member before.
+    :param known: who was a member before; these, and whoever is seen as a member, stay members, as the catalog has
+        them. None forgets who is none any more.
     """
 
     def __init__(
-        self, watch: CatalogWatch, selector: Selector, known: Collection[str], viewer: asyncio.Event, stack: ExitStack
+        self, watch: CatalogWatch, selector: Selector, known: Collection[str] | None, viewer: asyncio.Event, stack: ExitStack
     ) -> None:
         topic: Topic[Nodes] | None = watch.selectors.get(selector)
         if topic is None:
@@ -38,7 +37,8 @@ class MembersSight:
         self._watch = watch
         self._selector = selector
         self._viewer = viewer
-        self._seen = set(known)
+        self._remembers = known is not None
+        self._seen = set(known or ())
         self._listed: set[str] = set()
         self._names: set[str] = set()
         self._last_nodes: Nodes | None = None
@@ -60,7 +60,7 @@ class MembersSight:
         :raises ChefConsulError: they cannot be listed.
         """
         nodes = self._nodes.latest
-        if nodes is not None and nodes is not self._last_nodes:
+        if nodes is not None and nodes is not self._last_nodes and self._remembers:
             self._last_nodes = nodes
             self._listed.update(nodes)
             self._seen.update(nodes)
@@ -107,11 +107,12 @@ class MembersSight:
 
 @asynccontextmanager
 async def looking_at_members(
-    settings: ConsulSettings, selector: Selector, known: Collection[str], viewer: asyncio.Event
+    settings: ConsulSettings, selector: Selector, known: Collection[str] | None, viewer: asyncio.Event
 ) -> AsyncGenerator[MembersSight]:
     """Look at the members of a tier, together with all in the event loop who have the same settings.
 
-    :param known: who was a member before, and stays one.
+    :param known: who was a member before; these, and whoever is seen as a member, stay members. None forgets who is
+        none any more.
     :param viewer: set whenever there is something to see, or Consul is away.
     """
     watch = _catalogs.acquire(settings, lambda: CatalogWatch(ConsulClient(settings, retry_for=timedelta(0))))

@@ -31,8 +31,7 @@ class TiersSeen:
     async def look_again(self) -> Mapping[str, TierSnapshot]:
         """The same tiers as they are now, read after all of them were seen."""
         selectors = {tier: parse_members(self._members, tier) for tier in self.snapshots}
-        known = {tier: tuple(snapshot.members) for tier, snapshot in self.snapshots.items()}
-        return await self._view.snapshots(self._environment, selectors, known=known)
+        return await self._view.snapshots(self._environment, selectors)
 
 
 async def watch_tiers(

@@ -114,14 +114,15 @@ class SharedView:
         return members
 
     async def watch(
-        self, environment: str, tier: str, selector: Selector, *, known: Collection[str] = ()
+        self, environment: str, tier: str, selector: Selector, *, known: Collection[str] | None = None
     ) -> AsyncGenerator[TierSnapshot]:
         """The tier as it is now, and again after each change.
 
         It takes a few connections for all watches of the event loop that have the same settings, and of the same
         environment. Close the generator (``contextlib.aclosing``) to end it.
 
-        :param known: nodes that stay members whatever has become of them; those that this watch lists do, too.
+        :param known: nodes that stay members whatever has become of them, as then do those that this watch lists;
+            None lets members go.
         :raises ConsulUnavailable: Consul stayed away for longer than the client's patience.
         """
         viewer = asyncio.Event()

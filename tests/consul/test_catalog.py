@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
@@ -58,7 +58,7 @@ class Look:
 
 
 @asynccontextmanager
-async def looking(client, selector, known=()) -> AsyncIterator[Look]:
+async def looking(client, selector, known: Collection[str] | None = ()) -> AsyncIterator[Look]:
     """Watch members."""
     viewer = asyncio.Event()
     async with looking_at_members(client.settings, selector, known, viewer) as sight:
@@ -242,6 +242,15 @@ async def test_member_that_is_gone_from_the_catalog(client, members, plain_consu
         await look.see(make_members("web-1", "web-2"))
         plain_consul.catalog.deregister("web-2")
         await look.until(lambda members: members["web-2"].presence is Presence.GONE)
+
+
+async def test_member_that_is_gone_is_forgotten_where_nobody_waits(client, members, plain_consul):
+    """A board, or a watcher that looks for weeks, does not heap up what has ever been there."""
+    members("web-1", "web-2")
+    async with looking(client, WEB, None) as look:
+        await look.see(make_members("web-1", "web-2"))
+        plain_consul.catalog.deregister("web-2")
+        await look.see(make_members("web-1"))
 
 
 async def test_member_whose_service_is_gone(client, members, plain_consul):
