@@ -181,7 +181,7 @@ class Commit:
         try:
             current = DesiredState.from_json(key, entry.value) if entry else None
         except MalformedDocument as error:
-            raise type(error)(key, f"{error.problem}; put back the newest document below {histories}") from error
+            raise error.advise(f"put back the newest document below {histories}") from error
         _, names = await self._client.names(histories)
         numbers = (read_number(name.removeprefix(histories)) for name in names)
         generations = sorted(number for number in numbers if number is not None)

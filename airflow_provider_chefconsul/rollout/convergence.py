@@ -195,7 +195,7 @@ def evaluate(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, *, n
         case DesiredState() as desired:
             pass
     if wait.generation not in desired.generations:
-        return Failed(_superseded(desired, wait.generation), nobody)
+        return Failed(describe_superseded(desired, wait.generation), nobody)
     members = carry_over(wait.seen_members, snapshot.members)
     if not members:
         return Failed("the tier has no members", nobody)
@@ -295,7 +295,8 @@ def _read_moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _superseded(desired: DesiredState, generation: int) -> str:
+def describe_superseded(desired: DesiredState, generation: int) -> str:
+    """What became of a generation that no node is assigned any more, and by whose doing."""
     if generation > desired.generation:
         return (
             f"generation {generation} is ahead of the desired state, which is at generation {desired.generation}: "

@@ -112,7 +112,7 @@ class Document:
         return self.fields[name]
 
     def _wrong(self, name: str, expected: str, value: object) -> MalformedDocument:
-        return self.malformed(f"field {self.path}{name} must be {expected}, not {shown(value)}")
+        return MalformedDocument(self.key, f"field {self.path}{name} must be {expected}", value=shown(value))
 
 
 def read_document(key: str, text: str | bytes | None) -> Document:
@@ -133,7 +133,7 @@ def read_document(key: str, text: str | bytes | None) -> Document:
     except (ValueError, RecursionError) as error:
         raise MalformedDocument(key, f"not JSON ({error})") from error
     if not isinstance(fields, dict):
-        raise MalformedDocument(key, f"must be a JSON object, not {shown(fields)}")
+        raise MalformedDocument(key, "must be a JSON object", value=shown(fields))
     document = Document(key, fields)
     schema = document.integer("schema", minimum=1)
     if schema != SCHEMA:

@@ -85,7 +85,7 @@ class Lease:
         try:
             return cls._read(key, text)
         except MalformedDocument as error:  # nobody may write meanwhile, and nothing replaces it by itself
-            raise type(error)(key, f"{error.problem}; delete this key when no rollout is going on") from error
+            raise error.advise("delete this key when no rollout is going on") from error
 
     @classmethod
     def _read(cls, key: str, text: str | bytes | None) -> Lease:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
+    from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 # A deferral and its resumption cost 2 to 3 seconds: a wait that may be over by then stays in the worker.
 PATIENCE = timedelta(seconds=5)
@@ -107,12 +106,12 @@ class ConvergedTrigger(BaseTrigger):
         return Outcome.from_results(self.environment, results, died)
 
 
-def wait_or_defer(operator: BaseOperator, trigger: ConvergedTrigger, *, deferrable: bool) -> Outcome:
+def wait_or_defer(operator: Stoppable, trigger: ConvergedTrigger, *, deferrable: bool) -> Outcome:
     """Wait in the worker; when ``deferrable``, only for a moment, then hand over to the triggerer.
 
     Deferring raises, and the operator's ``execute_complete`` is called with the trigger's event.
     """
-    outcome = asyncio.run(trigger.attend(until=datetime.now(UTC) + PATIENCE if deferrable else None))
+    outcome = operator.run_here(trigger.attend(until=datetime.now(UTC) + PATIENCE if deferrable else None))
     if outcome is None:
         last_deadline = max(wait.deadline for wait in trigger.waits.values())
         operator.defer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from datetime import timedelta
 
 import pytest
@@ -51,6 +52,25 @@ def test_tier_is_removed_and_counted(airflow_chefconsul, consul_kv, kept):
     ended = airflow_chefconsul(*FORGET, "--yes")
     assert ended.code == 3
     assert "nothing is kept of demo/web; tiers that demo has: web-2" in ended.err
+
+
+def test_late_report_does_not_count_for_the_tier_that_is_declared_again(
+    airflow_chefconsul, declare, consul_kv, members
+):
+    """Generation 1 is given again; what a node kept from the old one has the old one's id."""
+    members("web-1")
+    declare()
+    old = json.loads(consul_kv["demo/web/desired"])["stable"]
+    consul_kv["demo/web/nodes/web-1"] = late = make_report("web-1", generation=1, id=old["id"]).to_json()
+    assert airflow_chefconsul("status", "demo", "web").code == 0
+    assert airflow_chefconsul(*FORGET, "--yes").code == 0
+    consul_kv["demo/web/nodes/web-1"] = late
+    declare()
+    new = json.loads(consul_kv["demo/web/desired"])["stable"]
+    assert (old["generation"], new["generation"]) == (1, 1)
+    ended = airflow_chefconsul("status", "demo", "web")
+    assert ended.code == 3
+    assert "old_generation" in ended.out
 
 
 def test_json(airflow_chefconsul, consul_kv, kept):

@@ -126,7 +126,7 @@ def test_canary_is_written_as_planned(airflow_chefconsul, declare, members, cons
     ("words", "why"),
     [
         (("--allowed-from", "off,none"), "state converged is allowed from off, no desired state yet, but the tier is"),
-        (("--sequence", "5"), "the write is stale: it belongs to sequence 5, and generation 1"),
+        (("--sequence", "5"), "the write is stale: it belongs to sequence 1970-01-01T00:00:05Z, and generation 1"),
         (("--canary", "web-1,web-99"), "canary names web-99, which the tier does not have"),
     ],
 )

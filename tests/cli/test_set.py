@@ -79,13 +79,18 @@ def test_words_of_what_was_written(airflow_chefconsul, declare, members):
 def test_sequence_is_now_by_default(airflow_chefconsul, declare, consul_kv):
     """So a Dag run of last month cannot take back what a person did; and a person may say another time."""
     declare()
-    last_month = SetDesiredStateOperator(task_id="set", environment="demo", tier="web", state="off", on_stale="skip")
+    last_month = SetDesiredStateOperator(
+        task_id="set", environment="demo", tier="web", state="off", on_stale="skip", allow_empty=True
+    )
     with pytest.raises(Exception, match="the write is stale") as stale:
         last_month.execute(make_context())
     assert "written by airflow chefconsul set, " in str(stale.value)
     ended = airflow_chefconsul("set", "demo", "web", *OFF, EMPTY, "--sequence", "2026-01-01T00:00:00Z")
     assert ended.code == 4
-    assert "airflow chefconsul: error: demo/web: the write is stale: it belongs to sequence 1767225600" in ended.err
+    assert (
+        "airflow chefconsul: error: demo/web: the write is stale: it belongs to sequence 2026-01-01T00:00:00Z"
+        in ended.err
+    )
     assert standing(consul_kv).stable.state == "converged"
 
 

@@ -63,6 +63,7 @@ def write(release: str, on_stale: str = "fail", **instance):
         state="converged",
         values={"release": release},
         on_stale=on_stale,
+        allow_empty=True,
     )
     return operator.execute(make_context(**instance))
 
