@@ -25,7 +25,12 @@ class MembersSight:
     """
 
     def __init__(
-        self, watch: CatalogWatch, selector: Selector, known: Collection[str] | None, viewer: asyncio.Event, stack: ExitStack
+        self,
+        watch: CatalogWatch,
+        selector: Selector,
+        known: Collection[str] | None,
+        viewer: asyncio.Event,
+        stack: ExitStack,
     ) -> None:
         topic: Topic[Nodes] | None = watch.selectors.get(selector)
         if topic is None:
