@@ -39,6 +39,10 @@ class MalformedDocument(ChefConsulError):
         problem, _, advice = self._parts
         return type(self)(self.key, problem, advice=advice)
 
+    def again(self) -> Self:
+        """The same error, never raised: one that is kept must not keep what its traceback and causes hold."""
+        return type(self)(self.key, self.problem)
+
 
 class UnknownSchema(MalformedDocument):
     """A document says that it follows a schema which this version does not know."""

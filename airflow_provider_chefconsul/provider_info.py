@@ -65,6 +65,10 @@ def _connection_fields() -> dict[str, Any]:
         "verify": ("Verify TLS", "true, false, or the path of a CA bundle on the machines that run Airflow."),
         "cert": ("Client certificate", "Path of a client certificate on the machines that run Airflow."),
         "key": ("Client key", "Path of the client certificate's key on the machines that run Airflow."),
+        "wait": (
+            "Longest wait",
+            "Seconds that a request may wait for a change, 55 when empty; less than a load balancer allows.",
+        ),
     }
     return {
         name: {"label": label, "description": description, "schema": {"type": ["string", "null"]}}

@@ -11,7 +11,8 @@ from typing import Any
 
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.consul.view import SharedView, TierRecord
+from airflow_provider_chefconsul.consul.record import TierRecord
+from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.name import check_name
@@ -158,7 +159,7 @@ class Fleet:
             try:
                 desired = None if value is None else DesiredState.from_json(key, value)
             except MalformedDocument as error:
-                desired = error
+                desired = error.again()
             self._progress.desire(tier, desired)
             at = loop.time()
             for node in nodes:

@@ -142,14 +142,13 @@ async def begin_wait(
     :param is_first_try: whether failures that were reported before now count; on a later try they are history.
     :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
     :param holder: the Dag run that waits; its lease is renewed meanwhile.
-    :raises InvalidInput: ``members`` is not of its form.
+    :raises InvalidInput: ``members`` is not of its form, or names nodes that Consul does not list.
     :raises NoDesiredState: a tier has none, and no generation was given.
     :raises MalformedDocument: it cannot be read.
     """
     from airflow_provider_chefconsul.consul.wait import begin_waits
 
-    for tier in tiers:
-        parse_members(members, tier)
+    selectors = {tier: parse_members(members, tier) for tier in tiers}
     async with ConsulHook(consul_conn_id).open_view() as view:
         waits = await begin_waits(
             view,
@@ -157,6 +156,7 @@ async def begin_wait(
             tiers,
             generations=generations,
             timeout=timeout,
+            selectors=selectors,
             is_first_try=is_first_try,
             nudged_at=nudged_at,
         )

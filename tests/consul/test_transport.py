@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_chefconsul.consul.catalog import read_addresses, read_members
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
-from airflow_provider_chefconsul.consul.transport import status_error
+from airflow_provider_chefconsul.consul.trouble import status_error
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
@@ -426,8 +426,9 @@ async def test_every_error_of_httpx_is_mapped(kind):
         raise error
 
     async with connect(8500, retry_for=0) as client:
-        await client.http._http.aclose()
-        client.http._http = httpx.AsyncClient(transport=httpx.MockTransport(fail))
+        pool = client.http._use.pool
+        await pool.short.aclose()
+        pool.short = httpx.AsyncClient(transport=httpx.MockTransport(fail))
         with pytest.raises(ConsulError, match="cannot be reached: made up") as caught:
             await client.leader()
     assert isinstance(caught.value, ConsulUnavailable)
