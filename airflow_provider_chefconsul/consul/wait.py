@@ -100,7 +100,7 @@ async def wait_for_tiers(
     try:
         while True:
             has_news.clear()
-            trouble = await _confirm(view, environment, parts) if len(parts) > 1 and _have_converged(parts) else None
+            trouble = await _confirm(view, environment, parts) if _have_converged(parts) else None
             if trouble is None and (_have_converged(parts) or _has_failed(parts)):
                 break
             running = {task for task in tasks if not task.done()}
@@ -134,7 +134,8 @@ def _have_converged(parts: Mapping[str, TierWait]) -> bool:
 async def _confirm(view: SharedView, environment: str, parts: Mapping[str, TierWait]) -> ConsulUnavailable | None:
     """Judge all tiers once more, by what is read of all at one moment; the error when they cannot be read.
 
-    They were not all seen at one moment: one may have been superseded while another was out of sight.
+    They were not all seen at one moment: one may have been superseded while another was out of sight, and a node may
+    have died of what it reported as a success.
     """
     before = {tier: part.result for tier, part in parts.items()}
     selectors = {tier: part.selector for tier, part in parts.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.count import ceiling_of, floor_of
-from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.rollout.membership import Members, carry_over
 from airflow_provider_chefconsul.rollout.name import natural_order
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
@@ -41,6 +41,8 @@ class Wait:
     :param deadline: aware; when the wait fails for want of a verdict.
     :param failures_after: failures in reports with a ModifyIndex up to this are history; 0 lets all count.
     :param others: further generations that are waited for, when that is all that is assigned while a canary is out.
+    :param ids: by generation, the id of the assignment that was first seen to have it: what is waited for. A generation
+        can be given twice, an id cannot.
     :param seen_members: members seen since the wait began.
     :param seen_alive: those of them whose agents were seen alive.
     :param seen_converged: nodes seen converged since then.
@@ -54,6 +56,7 @@ class Wait:
     deadline: datetime
     failures_after: int = 0
     others: frozenset[int] = frozenset()
+    ids: Mapping[int, str] = field(default_factory=dict)
     seen_members: frozenset[str] = frozenset()
     seen_alive: frozenset[str] = frozenset()
     seen_converged: frozenset[str] = frozenset()
@@ -73,6 +76,7 @@ class Wait:
             "deadline": self.deadline.isoformat(),
             "failures_after": self.failures_after,
             "others": sorted(self.others),
+            "ids": sorted(self.ids.items()),
             "seen_members": sorted(self.seen_members),
             "seen_alive": sorted(self.seen_alive),
             "seen_converged": sorted(self.seen_converged),
@@ -89,6 +93,7 @@ class Wait:
             deadline=datetime.fromisoformat(fields["deadline"]),
             failures_after=fields["failures_after"],
             others=frozenset(fields.get("others", ())),
+            ids={generation: found for generation, found in fields.get("ids", ())},
             seen_members=frozenset(fields["seen_members"]),
             seen_alive=frozenset(fields.get("seen_alive", fields["seen_members"])),
             seen_converged=frozenset(fields["seen_converged"]),
@@ -109,12 +114,26 @@ class Wait:
         if not isinstance(snapshot.desired, DesiredState):
             return wait
         converged = {node for node in snapshot.evidence if self._has_converged(node, snapshot, snapshot.desired)}
+        assigned = {
+            each.generation: each.id
+            for each in snapshot.desired.assignments
+            if each.id is not None and each.generation in self.generations
+        }
         return replace(
             wait,
+            ids={**assigned, **self.ids},
             seen_converged=self.seen_converged | converged,
             still_converged=frozenset(converged),
             progressed_at=wait.progressed_at if converged <= self.seen_converged else now,
         )
+
+    def find_replaced(self, desired: DesiredState) -> Assignment | None:
+        """An assignment that has a generation which is waited for, and is another than the one that had it first."""
+        for assignment in desired.assignments:
+            first = self.ids.get(assignment.generation)
+            if first is not None and assignment.id is not None and assignment.id != first:
+                return assignment
+        return None
 
     def _has_converged(self, node: str, snapshot: TierSnapshot, desired: DesiredState) -> bool:
         """Whether a node has converged, as far as its report alone says, or nothing in it takes away that it had."""
@@ -196,6 +215,8 @@ def evaluate(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, *, n
             pass
     if wait.generation not in desired.generations:
         return Failed(describe_superseded(desired, wait.generation), nobody)
+    if (other := wait.find_replaced(desired)) is not None:
+        return Failed(_replaced(desired, other), nobody)
     members = carry_over(wait.seen_members, snapshot.members)
     if not members:
         return Failed("the tier has no members", nobody)
@@ -293,6 +314,14 @@ def _name(nodes: Iterable[str]) -> str:
 
 def _read_moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+def _replaced(desired: DesiredState, other: Assignment) -> str:
+    return (
+        f"generation {other.generation} is another than the one waited for: the tier was deleted or restored meanwhile, "
+        f"and the number given again to state {other.state}, "
+        f"written by {desired.written_by} at {desired.written_at}"
+    )
 
 
 def describe_superseded(desired: DesiredState, generation: int) -> str:

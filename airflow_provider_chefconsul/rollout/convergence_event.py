@@ -88,7 +88,7 @@ class ConvergenceWatch:
                 continue
             stable = snapshot.desired.stable
             wait = self.waits.get(tier)
-            if wait is None or wait.generation != stable.generation:
+            if wait is None or wait.generation != stable.generation or wait.find_replaced(snapshot.desired):
                 wait = Wait(stable.generation, _NEVER)
             wait = wait.observe(snapshot, now=now)
             waits[tier], verdict = wait.hold(evaluate(snapshot, wait, self.policy, now=now), self.policy, now=now)

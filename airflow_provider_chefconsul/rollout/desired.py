@@ -133,10 +133,14 @@ class DesiredState:
         return self.stable
 
     @property
+    def assignments(self) -> tuple[Assignment, ...]:
+        """The stable assignment and, while one is out, the canary's."""
+        return (self.stable, self.canary.assignment) if self.canary else (self.stable,)
+
+    @property
     def generations(self) -> frozenset[int]:
         """The generations that some node is assigned at present."""
-        canary = {self.canary.assignment.generation} if self.canary else set()
-        return frozenset({self.stable.generation} | canary)
+        return frozenset(assignment.generation for assignment in self.assignments)
 
     def to_json(self) -> str:
         """The JSON form; the same content always gives the same text."""
