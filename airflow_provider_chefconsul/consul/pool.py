@@ -18,6 +18,8 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 
 # Consul resets an address's 201st connection. What asks for more than this at once takes its turn.
 _CONNECTIONS = 8
+# Watches take a handful; remote executions take one each, which blocks for half a second only.
+_BLOCKING = 64
 # A proxy that cut a query after some time cuts the next one no later; this is the share of that time that is left.
 _BELOW_CUT = 0.8
 _ABOVE = 1.1  # so that what was no proxy, but a server that stopped, is forgotten
@@ -35,7 +37,8 @@ class Answer:
 class Pool:
     """Connections to one Consul: a few for requests that are answered at once, and one for each blocking query.
 
-    Blocking queries are few by design: see :mod:`airflow_provider_chefconsul.consul.watch`.
+    Blocking queries are few by design, see :mod:`airflow_provider_chefconsul.consul.watch`; should there be more, they
+    take turns, too.
     """
 
     def __init__(self, settings: ConsulSettings) -> None:
@@ -45,6 +48,7 @@ class Pool:
         self.blocking = _open(settings, verify, httpx.Limits(max_keepalive_connections=_CONNECTIONS))
         self.in_flight: InFlight[Answer] = InFlight()
         self.turns = asyncio.Semaphore(_CONNECTIONS)
+        self.blocking_turns = asyncio.Semaphore(_BLOCKING)
         self.longest_wait = settings.wait
         """How long a query may block; less than the settings say once somebody on the way has cut one earlier."""
 

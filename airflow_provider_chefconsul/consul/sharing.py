@@ -46,11 +46,4 @@ class Shared(Generic[T]):
                     return False
                 del entries[key]
                 return True
-        return True  # it was discarded
-
-    def discard(self, key: Hashable, value: T) -> None:
-        """Let nobody else have this thing, as it has failed; those who use it still release it."""
-        for entries in self._loops.values():
-            entry = entries.get(key)
-            if entry is not None and entry.value is value:
-                del entries[key]
+        return True

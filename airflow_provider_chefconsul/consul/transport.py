@@ -127,7 +127,7 @@ class HttpxTransport(consul.base.HTTPClient):
         question = (path, tuple(sorted((name, value) for name, value in params.items() if name != "wait")))
         patience = float(params["wait"].removesuffix("s")) * 17 / 16 + _GRACE
         answer = await self._use.pool.in_flight.ask(
-            question, lambda: self._block(path, params, headers), patience=patience
+            question, lambda: self._block_in_turn(path, params, headers), patience=patience
         )
         # Whoever asked first may wait for longer.
         return answer or await self._ask("GET", path, _without_blocking(params), headers)
@@ -137,6 +137,10 @@ class HttpxTransport(consul.base.HTTPClient):
         pool = self._use.pool
         async with pool.turns:
             return await self._request(pool.short, method, path, params, headers, data=data)
+
+    async def _block_in_turn(self, path: str, params: dict[str, str], headers: Any) -> Answer:
+        async with self._use.pool.blocking_turns:
+            return await self._block(path, params, headers)
 
     async def _block(self, path: str, params: dict[str, str], headers: Any) -> Answer:
         """Send a blocking query, on a connection of its own.

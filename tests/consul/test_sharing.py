@@ -180,6 +180,15 @@ async def test_many_who_block_for_the_same_share_one_query(relay, consul_root, c
     assert relay.peak <= 8 + 1
 
 
+async def test_queries_that_block_take_turns_when_they_are_too_many(relay, consul_root, consul_kv):
+    """As many remote executions do, each of which looks at keys of its own."""
+    async with connect(relay.port, consul_root) as client:
+        index, _ = await client.look(f"{consul_root}/a")
+        wait = timedelta(seconds=0.2)
+        await asyncio.gather(*(client.look(f"{consul_root}/{number}", index=index, wait=wait) for number in range(200)))
+    assert relay.peak <= 64 + 8
+
+
 async def test_consul_that_refuses_connections_names_the_setting(make_cluster):
     """A connection that is reset looks like a Consul that is away."""
     cluster = make_cluster()
