@@ -22,7 +22,7 @@ end
 # The script converge writes the exit code. There is none while the first run is in progress.
 def outcome_problem(home)
   code = File.read("#{home}/last_outcome").strip
-  "the last run of Chef ended with #{code}; see #{home}/chef.log" unless code == '0'
+  "the last run of Chef ended with #{code}; see #{home}/chef.log and this container's log" unless code == '0'
 rescue Errno::ENOENT
   nil
 end
