@@ -132,9 +132,7 @@ class AirflowStandalone:
                     f"Airflow was not ready in {_START_TIMEOUT:.0f} s; see {self.log}:\n{self.log_tail()}"
                 )
             if now - said > _SAY_EVERY:
-                self._say(
-                    f"… Airflow has not been ready for {now - begun:.0f} s, the machine may be busy; still waiting"
-                )
+                self._say(f"… Airflow has not been ready for {now - begun:.0f} s, is the machine busy? Still waiting")
                 said = now
             time.sleep(0.3)
 
