@@ -142,9 +142,15 @@ class SetDesiredStateOperator(Stoppable):
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         change = self._change(context)
         needs_members = self.wait is not None or self.canary is not None
-        if needs_members or not self.allow_empty:
-            way_out = "" if needs_members else "allow_empty=True declares it ahead of its nodes"
-            self.run_here(require_members(self.consul_conn_id, self.environment, selectors, way_out=way_out))
+        self.run_here(
+            require_members(
+                self.consul_conn_id,
+                self.environment,
+                selectors,
+                allow_empty=self.allow_empty and not needs_members,
+                way_out="" if needs_members else "allow_empty=True declares it ahead of its nodes",
+            )
+        )
         generations = self.run_here(self._write(dict.fromkeys(tiers, change), selectors))
         if self.wait is None:
             return generations

@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, NoMe
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.change import Unchanged, Write, describe_decision
 from airflow_provider_chefconsul.rollout.desired import Writer
-from airflow_provider_chefconsul.rollout.membership import Selector
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, Selector
 from airflow_provider_chefconsul.rollout.sequence import read_sequence
 
 if TYPE_CHECKING:
@@ -54,20 +54,35 @@ def check_on_stale(on_stale: object) -> str:
 
 
 async def require_members(
-    consul_conn_id: str, environment: str, selectors: Mapping[str, Selector], *, way_out: str = ""
+    consul_conn_id: str,
+    environment: str,
+    selectors: Mapping[str, Selector],
+    *,
+    allow_empty: bool = False,
+    way_out: str = "",
 ) -> None:
-    """Refuse to write what nobody could converge on, above all to a tier whose name was mistyped.
+    """Refuse to write what nobody could converge on, above all where a name was mistyped.
 
+    :param allow_empty: take tiers without members, and members that Consul does not list yet.
     :param way_out: how to write all the same, for the error to say.
     :raises NoMembers: names the tier that has none, and those that the environment has.
+    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported; or the tier's
+        service differs from its name in case only.
     """
+    from airflow_provider_chefconsul.consul.catalog import check_names
     from airflow_provider_chefconsul.consul.overview import list_tiers
 
     async with ConsulHook(consul_conn_id).open_view() as view:
         for tier, selector in selectors.items():
             try:
                 await view.require_members(f"{environment}/{tier}", selector)
+                if isinstance(selector, ListedMembers) and not allow_empty:
+                    reported = (await view.read(environment, tier)).evidence
+                    unreported = [name for name in selector.nodes if name not in reported]
+                    await check_names(view.client, f"members of {environment}/{tier}", unreported)
             except NoMembers as error:
+                if allow_empty:
+                    continue
                 tiers = await list_tiers(view, environment)
                 names = ", ".join(tiers[:_TIERS_NAMED]) + (", …" if len(tiers) > _TIERS_NAMED else "")
                 hint = f"; {way_out}" if way_out else ""

@@ -131,6 +131,24 @@ def test_tier_without_members_leaves_no_key(consul_kv, members, tier):
     assert make_operator(tier="wbe").execute(make_context()) == {"wbe": 1}
 
 
+@pytest.mark.parametrize("allow_empty", [False, True])
+def test_service_that_differs_in_case_only(consul_kv, members, allow_empty):
+    """Consul would find it, and nodes would read another key: it is refused, and no key is left."""
+    members("web-1", tier="Web")
+    with pytest.raises(InvalidInput, match="Consul has no service 'web', but 'Web'"):
+        make_operator(allow_empty=allow_empty).execute(make_context())
+    assert dict(consul_kv) == {}
+
+
+def test_member_that_consul_has_never_listed(consul_kv, members):
+    """It is said before anything is written; declared ahead of its nodes, it may be on its way."""
+    members("web-1")
+    with pytest.raises(InvalidInput, match="members of demo/web: Consul lists no node 'wbe-1', did you mean 'web-1'"):
+        make_operator(members=["wbe-1"], allow_empty=False).execute(make_context())
+    assert dict(consul_kv) == {}
+    assert make_operator(members=["web-2"]).execute(make_context()) == {"web": 1}
+
+
 def test_waiting_for_nobody_is_refused_in_any_case(consul_kv):
     """Declared ahead of its nodes, a tier has nobody who could converge."""
     with pytest.raises(NoMembers, match="demo/web has no members.*tiers that demo has: none$"):
