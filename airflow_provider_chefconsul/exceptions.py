@@ -1,5 +1,7 @@
 """The errors a user can meet: one tree, each message names the thing and what to do about it."""
 
+from typing import Self
+
 
 class ChefConsulError(Exception):
     """Root of every error that this package raises on purpose."""
@@ -14,12 +16,32 @@ class UnusableConnection(InvalidInput):
 
 
 class MalformedDocument(ChefConsulError):
-    """A key in the shared data view holds something other than the document that belongs there."""
+    """A key in the shared data view holds something other than the document that belongs there.
 
-    def __init__(self, key: str, problem: str) -> None:
-        super().__init__(f"{key}: {problem}")
+    :param problem: what is wrong with it.
+    :param value: the start of what stands there instead; it may hold names that not everybody may read.
+    :param advice: what to do about it.
+    """
+
+    def __init__(self, key: str, problem: str, *, value: str = "", advice: str = "") -> None:
+        self._parts = problem, value, advice
         self.key = key
-        self.problem = problem
+        self.problem = problem + (f", not {value}" if value else "") + (f"; {advice}" if advice else "")
+        super().__init__(f"{key}: {self.problem}")
+
+    def advise(self, advice: str) -> Self:
+        """The same error with what to do about it."""
+        problem, value, _ = self._parts
+        return type(self)(self.key, problem, value=value, advice=advice)
+
+    def without_value(self) -> Self:
+        """The same error for those who may not read what stands under the key."""
+        problem, _, advice = self._parts
+        return type(self)(self.key, problem, advice=advice)
+
+    def again(self) -> Self:
+        """The same error, never raised: one that is kept must not keep what its traceback and causes hold."""
+        return type(self)(self.key, self.problem)
 
 
 class UnknownSchema(MalformedDocument):

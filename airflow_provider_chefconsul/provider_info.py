@@ -26,7 +26,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.operators.{name}" for name in ("audit", "desired_state", "chef", "ssh_chef", "lease")
+                    f"{_PACKAGE}.operators.{name}" for name in ("approval", "audit", "chef", "desired_state", "lease", "rollback", "ssh_chef")
                 ],
             }
         ],
@@ -35,7 +35,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.triggers.{name}" for name in ("converged", "event", "lease", "remote_exec", "ssh_chef")
+                    f"{_PACKAGE}.triggers.{name}" for name in ("approval", "converged", "event", "lease", "remote_exec", "ssh_chef")
                 ],
             }
         ],
@@ -65,6 +65,10 @@ def _connection_fields() -> dict[str, Any]:
         "verify": ("Verify TLS", "true, false, or the path of a CA bundle on the machines that run Airflow."),
         "cert": ("Client certificate", "Path of a client certificate on the machines that run Airflow."),
         "key": ("Client key", "Path of the client certificate's key on the machines that run Airflow."),
+        "wait": (
+            "Longest wait",
+            "Seconds that a request may wait for a change, 55 when empty; less than a load balancer allows.",
+        ),
     }
     return {
         name: {"label": label, "description": description, "schema": {"type": ["string", "null"]}}

@@ -10,6 +10,9 @@ Dag run. An environment that lagged behind is brought through its upgrades, one 
 Running it again with `--reprocess-behavior completed` changes nothing, and neither does an upgrade that comes too late:
 with `--run-backwards` the newest release comes first, and each older one is skipped, naming what it lost to.
 
+Tiers are upgraded while the others serve, so each release must get along with the one before it, its database too.
+Where it does not, turn the application off first, with `max_absent=0`, as `phase2_declarative_rollout` does.
+
 A run that has no logical date, such as a manual one, brings the newest release that is due by then.
 """
 

@@ -4,6 +4,11 @@ Phase 2 of the maturity model: upgrade an environment by declaring states.
 The database must not be migrated under a running application, so the tiers go down from the front and come up from the
 back. Each step is a state transition: the Dag declares the state, nodes converge on it, and the Dag waits for their
 reports. A node that is down meanwhile, or is added, reads the same states and catches up by itself.
+
+Absent is not stopped: a node that Consul has lost sight of may serve on. The application uses the database, so its step
+down takes no absent node for stopped (`max_absent=0`): it waits for the node until its timeout, and the database is not
+touched. Bring the node back, or take it away for good, and clear the step. Web nodes do not use the database: one that
+is absent is excused.
 """
 
 from __future__ import annotations
@@ -30,14 +35,14 @@ with DAG(
     tags=["chefconsul", "example"],
 ) as dag:
 
-    def step(tier: str, state: str) -> TaskGroup:
+    def step(tier: str, state: str, *, max_absent: int | None = None) -> TaskGroup:
         """One transition of one tier; the wait moves to the triggerer when it takes longer than a moment."""
-        policy = ConvergencePolicy(timeout=timedelta(minutes=10))
+        policy = ConvergencePolicy(max_absent=max_absent, timeout=timedelta(minutes=10))
         return transition("demo", tier, state, RELEASE, policy=policy, deferrable=True)
 
     chain(
         step("web", "off"),
-        step("app", "off"),
+        step("app", "off", max_absent=0),  # what comes next must not happen beside a running application
         step("db", "converged"),
         step("app", "waiting"),
         step("app", "converged"),

@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
+from rich.text import Text
 
+from airflow_provider_chefconsul.exceptions import ChefConsulError
 from demo.agent import AgentError
 from demo.chef_client import ChefError, find_chef
 from demo.cluster import ClusterError, ConsulCluster
@@ -42,13 +45,17 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 130
-    except (DemoError, ChefError, ConsulNotFoundError, ClusterError, AgentError, AirflowError) as error:
-        console.print(f"[bold red]The demo ended:[/] {error}", soft_wrap=True)
+    except _ENDS as error:
+        console.print(Text.assemble(("The demo ended: ", "bold red"), str(error)), soft_wrap=True)
         return 1
 
 
 class DemoError(Exception):
     """The demo cannot start."""
+
+
+# What ends the demo with a sentence.
+_ENDS = (DemoError, ChefError, ConsulNotFoundError, ClusterError, AgentError, AirflowError, ChefConsulError, OSError)
 
 
 def _run(directory: Path, console: Console, *, is_once: bool) -> int:
@@ -58,7 +65,7 @@ def _run(directory: Path, console: Console, *, is_once: bool) -> int:
     console.print(client.describe(), soft_wrap=True)
     # Airflow takes longest to start, so it starts first and is waited for last.
     with (
-        AirflowStandalone(directory / "airflow", PROJECT / "dags") as airflow,
+        AirflowStandalone(directory / "airflow", PROJECT / "dags", say=partial(_say, console)) as airflow,
         ConsulCluster(consul, directory / "consul", fast_failure_detection=True) as cluster,
     ):
         nodes = directory / "nodes"
@@ -85,10 +92,14 @@ def _run(directory: Path, console: Console, *, is_once: bool) -> int:
     return 0 if ended_well else 1
 
 
+def _say(console: Console, line: str) -> None:
+    console.print(Text(line), soft_wrap=True)
+
+
 @contextmanager
 def _own_directory(directory: Path) -> Iterator[Path]:
     """An empty directory that no other demo uses meanwhile."""
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
     with (directory / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

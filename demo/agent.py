@@ -109,12 +109,10 @@ class ConsulAgent:
     def _start(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         ports = {
+            **self._config.get("ports", {}),
             "http": self.http_port,
             "serf_lan": self.serf_port,
             "server": self.server_port,
-            "serf_wan": -1,
-            "dns": -1,
-            "grpc": -1,
         }
         config = {**self._config, "ports": ports, "data_dir": str(self._directory / "data")}
         if self._join is not None:
@@ -124,7 +122,7 @@ class ConsulAgent:
                 # has found a server. It exits when the join fails. From Consul 1.15 on the same as retry_join.
                 config["start_join"] = config["retry_join"]
         path = self._directory / "config.json"
-        path.write_text(json.dumps(config, indent=2))
+        write_private(path, json.dumps(config, indent=2))  # the gossip key is in there, and tokens
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._process = self._processes.start(
             [*self._command, f"-config-file={path}"],
@@ -136,6 +134,13 @@ class ConsulAgent:
         with self.log.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode(errors="replace")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user may read, whatever it was before."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
 def agent_environment(bin_dir: Path | None = None, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -30,6 +30,7 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+_PATIENCE = 300_000.0  # milliseconds until a page is given up, 30 s otherwise: the machine may be busy
 _DAGS = Path(__file__).resolve().parent.parent / "dags"
 
 
@@ -50,6 +51,7 @@ class Stage:
     async def page(self, *, theme: Literal["light", "dark"] = "light") -> AsyncIterator[Page]:
         """A page of a laptop's size, of somebody who is signed in."""
         context = await self.browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=theme)
+        context.set_default_timeout(_PATIENCE)
         await context.add_cookies([{"name": "_token", "value": self.token, "url": self.airflow.url}])
         await context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
         yield await context.new_page()
@@ -66,7 +68,9 @@ async def open_browser() -> AsyncIterator[Browser]:
     if chromium is None:
         raise StageError("Chromium is missing: python -m demo.packages chromium")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=list(CHROMIUM_FLAGS), timeout=_PATIENCE
+        )
         yield browser
         await browser.close()
 

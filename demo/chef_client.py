@@ -13,6 +13,7 @@ from pathlib import Path
 from airflow_provider_chefconsul.testing.port import ADDRESS, free_port
 from demo.nodes import ENVIRONMENT
 
+_PATIENCE = 300  # seconds; 3 on an idle machine
 NAMES = ("chef-client", "cinc-client")
 COOKBOOKS = Path(__file__).resolve().parent.parent / "cookbooks"
 
@@ -96,7 +97,10 @@ def find_chef(store: Path) -> ChefClient | None:
     if found is None:
         return None
     program = Path(found)
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=120)
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ChefError(f"{program} does not run: {error}") from error
     version = re.search(r"(\S.*): (\d+\.\d+\.\d+)", done.stdout)
     if done.returncode != 0 or version is None:
         raise ChefError(f"{program} does not run: {done.stderr.strip() or done.stdout.strip()}")

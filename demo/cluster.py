@@ -11,18 +11,21 @@ import base64
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from airflow_provider_chefconsul.testing.consul_version import closed_ports, version_of
 from airflow_provider_chefconsul.testing.port import ADDRESS
 from demo.agent import Config, ConsulAgent, agent_environment
 from demo.processes import Processes
 
 SERVER = "server"
 POLL_SECONDS = 0.05
+_PATIENCE = 180.0  # seconds; 5 on an idle machine, and an agent that ends is noticed at once
 # Makes a killed node critical in 1 to 2 s rather than 5 to 7 s. A machine that is short of CPU for that long
 # may see nodes fail that did not: for tests and demonstrations of failure, not for every cluster.
 FAST_GOSSIP = {"gossip_interval": "50ms", "probe_interval": "200ms", "probe_timeout": "150ms", "suspicion_mult": 3}
@@ -66,6 +69,7 @@ class ConsulCluster:
             # Another cluster may get the port of an agent that was killed here: gossip must not merge the two.
             "encrypt": base64.b64encode(os.urandom(16)).decode(),
             "leave_on_terminate": False,
+            "ports": dict(closed_ports(version_of(binary))),
             "skip_leave_on_interrupt": True,
             **({"gossip_lan": FAST_GOSSIP} if fast_failure_detection else {}),
             **(extra_config or {}),
@@ -95,7 +99,7 @@ class ConsulCluster:
         """Give the port of a node's HTTP API; it may change until the cluster is ready after the node's start."""
         return self._node(name).http_port
 
-    def start(self, timeout_seconds: float = 60) -> None:
+    def start(self, timeout_seconds: float = _PATIENCE) -> None:
         """Start the server, wait until it leads, then start the nodes added so far and wait for them.
 
         :raises AgentError: when an agent exited; with the end of its log.
@@ -185,13 +189,13 @@ class ConsulCluster:
         """Kill the server; the nodes go on without one."""
         self.server.kill()
 
-    def restart_server(self, timeout_seconds: float = 60) -> None:
+    def restart_server(self, timeout_seconds: float = _PATIENCE) -> None:
         """Start the server again with its data and ports, killing it first if it runs, and wait until it leads."""
         self.server.kill()
         self.server.start()
         self._wait(self._leader_problems, timeout_seconds)
 
-    def wait_until_ready(self, timeout_seconds: float = 60) -> None:
+    def wait_until_ready(self, timeout_seconds: float = _PATIENCE) -> None:
         """Wait until every agent that was not killed answers, knows the leader, and has its service passing.
 
         Watches that were waiting for the node to join are at work then too.
@@ -202,7 +206,7 @@ class ConsulCluster:
         self._wait(lambda: self._leader_problems() or self._node_problems(), timeout_seconds)
         for node in self.nodes.values():
             if node.is_wanted and node.has_idle_watches:
-                self._http.put(f"{node.url}/v1/agent/reload").raise_for_status()
+                self._wait(partial(self._reload, node), timeout_seconds)
                 node.has_idle_watches = False
 
     def _wait(self, problems: Callable[[], list[str]], timeout_seconds: float) -> None:
@@ -215,8 +219,18 @@ class ConsulCluster:
             if not found:
                 return
             if time.monotonic() > deadline:
-                raise ClusterError(f"Consul was not ready after {timeout_seconds:g} s: {'; '.join(found)}")
+                raise ClusterError(
+                    f"Consul was not ready after {timeout_seconds:g} s, is the machine busy? {'; '.join(found)}"
+                )
             time.sleep(POLL_SECONDS)
+
+    def _reload(self, node: ConsulAgent) -> list[str]:
+        """Let an agent start its watches anew; twice does no harm."""
+        try:
+            self._http.put(f"{node.url}/v1/agent/reload").raise_for_status()
+        except httpx.HTTPError as error:
+            return [f"{node.name} does not reload (log: {node.log}): {error}"]
+        return []
 
     def _leader_problems(self) -> list[str]:
         """Say what keeps the server from leading: nothing, once it names its own address as the leader's."""
@@ -244,9 +258,9 @@ class ConsulCluster:
         """Ask an agent; None where it does not answer or has no leader."""
         try:
             response = self._http.get(f"{agent.url}{path}")
-        except httpx.TransportError:
+            return response.json() if response.is_success else None
+        except (httpx.TransportError, ValueError):
             return None
-        return response.json() if response.is_success else None
 
     def _node(self, name: str) -> ConsulAgent:
         if name not in self.nodes:

@@ -5,13 +5,12 @@ installed). The project runs with every Consul from 1.8 on.
 """
 
 import fcntl
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from airflow_provider_chefconsul.testing.consul_version import version_of
 from demo import debian_package
 
 OLDEST_VERSION = (1, 8, 0)
@@ -53,21 +52,6 @@ def find_consul(cache_dir: Path = CACHE_DIRECTORY) -> Path:
             tried.append(f"Debian's package could not be fetched: {error}")
             raise ConsulNotFoundError("\n".join(["No Consul found.", *tried, WAYS_TO_INSTALL])) from error
     return cached
-
-
-def version_of(binary: Path) -> tuple[int, ...] | None:
-    """Ask a Consul binary for its version; None when it does not run or does not say."""
-    try:
-        done = subprocess.run([binary, "version"], capture_output=True, text=True, check=False, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return parse_version(done.stdout)
-
-
-def parse_version(output: str) -> tuple[int, ...] | None:
-    """Read `Consul v1.8.7` (or `v1.22.0-dev`, `v1.18.1+ent`) as (1, 8, 7); None when no version is there."""
-    match = re.search(r"^Consul v(\d+)\.(\d+)\.(\d+)", output, re.MULTILINE)
-    return tuple(int(part) for part in match.groups()) if match else None
 
 
 def describe(version: tuple[int, ...] | None) -> str:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from playwright.async_api import Page
+from playwright.async_api import Error, Page
 
 from airflow_provider_chefconsul.consul.lease import acquire
+from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.rollout.lease import Holder
 from airflow_provider_chefconsul.rollout.report import RunError, Status
 from airflow_provider_chefconsul.rollout.wave import Wave
-from demo.board_stage import Stage, open_stage
+from demo.agent import AgentError
+from demo.board_stage import Stage, StageError, open_stage
+from demo.cluster import ClusterError
+from demo.consul_binary import ConsulNotFoundError
 from demo.scene import Scene
+from demo.standalone import AirflowError
 
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
 _FULL = RunError(
@@ -124,4 +130,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except (StageError, AirflowError, ClusterError, AgentError, ConsulNotFoundError, ChefConsulError, Error) as failure:
+        sys.exit(f"There are no pictures: {failure}")

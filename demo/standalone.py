@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +19,15 @@ import httpx
 import psutil
 
 from airflow_provider_chefconsul.testing.port import free_port
+from demo.patient import NoAnswerError, PatientClient
 
-_START_TIMEOUT = 180.0  # seconds; 20 on an idle machine
+_START_TIMEOUT = 600.0  # seconds; 20 on an idle machine, and one that ends is noticed at once
 _STOP_TIMEOUT = 20.0
+_SAY_EVERY = 30.0
 
 
 class AirflowError(Exception):
-    """Airflow did not start, or refused a request; the message ends with what it said."""
+    """Airflow did not start, did not answer, or refused a request; the message ends with what it said."""
 
 
 class AirflowStandalone:
@@ -34,9 +37,18 @@ class AirflowStandalone:
     :param dags: the directory of Dag files.
     :param users: the role of each user: ``admin``, ``op``, ``user`` or ``viewer``; there is an ``admin``.
     :param path: where Airflow is below its address, such as ``/airflow``; at the root by default.
+    :param say: takes a line for the user, when Airflow lets us wait.
     """
 
-    def __init__(self, home: Path, dags: Path, *, users: Mapping[str, str] | None = None, path: str = "") -> None:
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        *,
+        users: Mapping[str, str] | None = None,
+        path: str = "",
+        say: Callable[[str], object] = print,
+    ) -> None:
         self.home = home
         self.log = home / "standalone.log"
         self._users = {"admin": "admin", **(users or {})}
@@ -44,7 +56,8 @@ class AirflowStandalone:
         self._ports = free_port(), free_port(), free_port()
         self._environment = self._make_environment(dags)
         self._process: subprocess.Popen[bytes] | None = None
-        self._http = httpx.Client(base_url=self.url, timeout=20.0, trust_env=False)
+        self._say = say
+        self._http = PatientClient(self.url, say=say)
 
     @property
     def url(self) -> str:
@@ -62,13 +75,20 @@ class AirflowStandalone:
         return self.password_of("admin")
 
     def password_of(self, user: str) -> str:
-        """The password of a user."""
-        passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
-        return str(passwords[user])
+        """The password of a user.
+
+        :raises AirflowError: Airflow has not made it.
+        """
+        file = self.home / "simple_auth_manager_passwords.json.generated"
+        try:
+            return str(json.loads(file.read_text())[user])
+        except (OSError, ValueError, KeyError) as error:
+            raise AirflowError(f"no password of {user} in {file}: {error}") from error
 
     def __enter__(self) -> Self:
         """Start; returns before Airflow is ready."""
         self.home.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(self.log, os.O_WRONLY | os.O_CREAT, 0o600))
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [Path(sys.executable).parent / "airflow", "standalone"],
@@ -78,6 +98,7 @@ class AirflowStandalone:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches the demo, which then stops Airflow in order
+                umask=0o077,  # of the passwords and keys that it writes, too, which are then nobody else's
             )
         return self
 
@@ -101,25 +122,30 @@ class AirflowStandalone:
 
         :raises AirflowError: it stopped, or took too long.
         """
-        give_up = time.monotonic() + _START_TIMEOUT
+        begun = said = time.monotonic()
         while not (self._is_healthy() and self._has_dag(dag_id)):
             if self._process is None or self._process.poll() is not None:
                 raise AirflowError(f"Airflow stopped while it was starting; the end of {self.log}:\n{self.log_tail()}")
-            if time.monotonic() > give_up:
+            now = time.monotonic()
+            if now - begun > _START_TIMEOUT:
                 raise AirflowError(
                     f"Airflow was not ready in {_START_TIMEOUT:.0f} s; see {self.log}:\n{self.log_tail()}"
                 )
+            if now - said > _SAY_EVERY:
+                self._say(f"… Airflow has not been ready for {now - begun:.0f} s, is the machine busy? Still waiting")
+                said = now
             time.sleep(0.3)
 
     def add_connection(self, connection_id: str, **fields: Any) -> None:
         """Make a connection, so that it shows in the UI."""
-        self.request("POST", "/connections", {"connection_id": connection_id, **fields})
+        self._make("/connections", {"connection_id": connection_id, **fields})
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Unpause and trigger a Dag, and return the run's id."""
         self.request("PATCH", f"/dags/{dag_id}", {"is_paused": False})
-        run = self.request("POST", f"/dags/{dag_id}/dagRuns", {"conf": conf, "logical_date": None})
-        return str(run["dag_run_id"])
+        run_id = f"demo__{uuid.uuid4().hex[:12]}"
+        self._make(f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "conf": conf, "logical_date": None})
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """The state of a Dag run: ``queued``, ``running``, ``success`` or ``failed``."""
@@ -131,28 +157,41 @@ class AirflowStandalone:
         return {each["task_id"]: each["state"] or "" for each in found["task_instances"]}
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One call of the API.
+        """One call of the API; made again while Airflow is too busy to answer, unless it is a POST.
 
         :raises AirflowError: with Airflow's words.
         """
-        if "Authorization" not in self._http.headers:
-            self._http.headers["Authorization"] = f"Bearer {self.token_of('admin')}"
-        response = self._http.request(method, f"/api/v2{path}", json=body)
-        for _ in range(3):
-            if not (response.is_server_error and method == "GET"):
-                break
-            time.sleep(1)  # SQLite is busy
-            response = self._http.request(method, f"/api/v2{path}", json=body)
-        if response.is_error:
-            raise AirflowError(f"{method} {path}: {response.status_code} {response.text}")
-        answer: dict[str, Any] = response.json() if response.content else {}
-        return answer
+        self._sign_in()
+        return self._read(f"{method} {path}", lambda: self._http.request(method, f"/api/v2{path}", body))
 
     def token_of(self, user: str) -> str:
-        """A token with which a user may call the API, in the header ``Authorization`` or the cookie ``_token``."""
+        """A token with which a user may call the API, in the header ``Authorization`` or the cookie ``_token``.
+
+        :raises AirflowError: with Airflow's words.
+        """
         credentials = {"username": user, "password": self.password_of(user)}
-        answer = self._http.post("/auth/token", json=credentials).raise_for_status().json()
+        answer = self._read("the token", lambda: self._http.make("/auth/token", credentials))
         return str(answer["access_token"])
+
+    def _make(self, path: str, body: dict[str, Any]) -> None:
+        self._sign_in()
+        self._read(f"POST {path}", lambda: self._http.make(f"/api/v2{path}", body))
+
+    def _sign_in(self) -> None:
+        if "Authorization" not in self._http.headers:
+            self._http.headers["Authorization"] = f"Bearer {self.token_of('admin')}"
+
+    def _read(self, what: str, ask: Callable[[], httpx.Response | None]) -> dict[str, Any]:
+        try:
+            response = ask()
+            if response is None or not (response.content or response.is_error):
+                return {}
+            if response.is_error:
+                raise AirflowError(f"{what}: {response.status_code} {response.text}")
+            answer: dict[str, Any] = response.json()
+        except (NoAnswerError, ValueError) as error:
+            raise AirflowError(f"{error}; see {self.log}") from error
+        return answer
 
     def find_component(self, name: str) -> psutil.Process:
         """The process of a component that it started, such as ``triggerer``.
@@ -160,10 +199,11 @@ class AirflowStandalone:
         :raises AirflowError: there is none.
         """
         assert self._process is not None
-        for process in psutil.Process(self._process.pid).children():
-            with suppress(psutil.Error):
-                if name in process.cmdline()[1:] or f"airflow {name}" in " ".join(process.cmdline()):
-                    return process
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(self._process.pid).children():
+                with suppress(psutil.Error):
+                    if name in process.cmdline()[1:] or f"airflow {name}" in " ".join(process.cmdline()):
+                        return process
         raise AirflowError(f"there is no {name}; see {self.log}:\n{self.log_tail()}")
 
     def log_tail(self, lines: int = 20) -> str:
@@ -171,10 +211,10 @@ class AirflowStandalone:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def _is_healthy(self) -> bool:
-        try:
-            health = self._http.get("/api/v2/monitor/health").json()
-        except (httpx.HTTPError, ValueError):
+        response = self._http.ask_once("/api/v2/monitor/health")
+        if response is None or response.is_error:
             return False
+        health = response.json()
         parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
         return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from airflow_provider_chefconsul.cli.table import nodes_table
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.rollout.change import Change
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
@@ -31,7 +32,8 @@ from demo.standalone import AirflowStandalone
 
 DAG_ID = "phase2_declarative_rollout"
 OLD_RELEASE, NEW_RELEASE = "2.4.0", "2.5.0"
-_PATIENCE = 240.0  # seconds for each step of the story
+_PATIENCE = 600.0  # seconds for each step of the story, a few on an idle machine
+_PAUSE = 1.0
 
 
 @dataclass
@@ -71,14 +73,14 @@ class Story:
     async def _declare_old_release(self, view: SharedView) -> None:
         writer = Writer("demo", "before", "yesterday")
         change = Change("converged", writer, {"release": OLD_RELEASE})
-        await view.write(ENVIRONMENT, dict.fromkeys(TIERS, change))
+        await self._patiently(lambda: view.write(ENVIRONMENT, dict.fromkeys(TIERS, change)))  # twice is once
         self.say(f"environment {ENVIRONMENT}: all tiers at release {OLD_RELEASE}")
         await self._until(lambda: len(self._converged()) == sum(map(len, TIERS.values())))
 
     async def _take_down(self, node: str) -> None:
         self.cluster.kill_node(node)
         self.say(f"{node} goes down, before the rollout")
-        await self._until(lambda: not self.snapshots["web"].members[node].is_present)
+        await self._until(lambda: node not in self._present("web"))
 
     async def _bring_back(self, node: str) -> None:
         await asyncio.to_thread(self.cluster.restart_node, node)
@@ -89,10 +91,9 @@ class Story:
     async def _trigger(self) -> str:
         self.say("waiting for Airflow")
         await asyncio.to_thread(self.airflow.wait_until_ready, DAG_ID)
-        self.airflow.add_connection(
-            "consul_default", conn_type="consul", host="127.0.0.1", port=self.cluster.http_port, schema="http"
-        )
-        run_id = self.airflow.trigger(DAG_ID, {"release": NEW_RELEASE})
+        consul = {"conn_type": "consul", "host": "127.0.0.1", "port": self.cluster.http_port, "schema": "http"}
+        await asyncio.to_thread(self.airflow.add_connection, "consul_default", **consul)
+        run_id = await asyncio.to_thread(self.airflow.trigger, DAG_ID, {"release": NEW_RELEASE})
         self.say(f"Airflow is at {self.airflow.url}, user admin, password {self.airflow.password}")
         self.say(f"triggered Dag {DAG_ID}, run {run_id}")
         return run_id
@@ -160,7 +161,7 @@ class Story:
             if len(self.snapshots) == len(TIERS) and has_come():
                 return True
             await asyncio.sleep(0.1)
-        self.say("… and it did not come to that in time")
+        self.say(f"… and it did not come to that in {_PATIENCE:.0f} s")
         return False
 
     @asynccontextmanager
@@ -179,9 +180,29 @@ class Story:
             await asyncio.gather(*watches, return_exceptions=True)
 
     async def _watch(self, view: SharedView, tier: str) -> None:
-        async with aclosing(view.watch(ENVIRONMENT, tier, ServiceMembers(tier))) as watch:
-            async for snapshot in watch:
-                self.snapshots[tier] = snapshot
+        """Keep a tier's snapshot up to date, whatever becomes of Consul meanwhile."""
+        while True:
+            try:
+                async with aclosing(view.watch(ENVIRONMENT, tier, ServiceMembers(tier))) as watch:
+                    async for snapshot in watch:
+                        self.snapshots[tier] = snapshot
+            except ConsulError as error:
+                self.say(f"… watching tier {tier} again: {error}")
+                await asyncio.sleep(_PAUSE)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[object]]) -> None:
+        """Ask Consul for something that may be done twice, until it is done."""
+        give_up = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                await ask()
+            except ConsulUnavailable as error:
+                if time.monotonic() > give_up:
+                    raise
+                self.say(f"… asking again: {error}")
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
 
     def _nodes(self) -> dict[str, list[NodeStatus]]:
         now = datetime.now(UTC)
@@ -190,6 +211,9 @@ class Story:
             tier: list(tier_status(ENVIRONMENT, tier, snapshot, now=now).nodes.values())
             for tier, snapshot in found.items()
         }
+
+    def _present(self, tier: str) -> set[str]:
+        return {node for node, member in self.snapshots[tier].members.items() if member.is_present}
 
     def _converged(self) -> set[str]:
         """The nodes that are present and have reported their assignment as succeeded."""

@@ -8,8 +8,8 @@ FROM debian:bookworm-20260202-slim
 COPY --from=consul /bin/consul /usr/local/bin/consul
 COPY --from=cinc /opt/cinc /opt/cinc
 COPY cookbooks /usr/local/share/chefconsul/cookbooks
-COPY docker/node/agent.hcl docker/node/client.rb /etc/chefconsul/
-COPY docker/node/chef-client docker/node/converge docker/node/start-node /usr/local/bin/
+COPY docker/node/agent.hcl docker/node/client.rb docker/node/health.rb /etc/chefconsul/
+COPY docker/node/chef-client docker/node/converge docker/node/node-health docker/node/start-node /usr/local/bin/
 
 ENV CHEF_CLIENT=/opt/cinc/bin/cinc-client \
     CHEF_RUBY=/opt/cinc/embedded/bin/ruby \

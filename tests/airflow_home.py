@@ -107,6 +107,35 @@ def run_once(dag: Any, logical_date: datetime | None = None, **conf: Any) -> dic
     return {"run": str(dag_run.state), **states}
 
 
+def clear_and_run(dag: Any, is_cleared: Callable[[str], bool]) -> dict[str, str]:
+    """Clear tasks of a Dag's newest run, run them again one after the other, and return the state of each.
+
+    :returns: by task and map index: ``wait[1]``.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance, clear_task_instances
+    from airflow.sdk.definitions.dag import _run_task
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    order = {task.task_id: number for number, task in enumerate(dag.topological_sort())}
+    with create_session() as session:
+        newest = select(DagRun.run_id).where(DagRun.dag_id == dag.dag_id).order_by(DagRun.id.desc()).limit(1)
+        of_run = select(TaskInstance).where(TaskInstance.dag_id == dag.dag_id, TaskInstance.run_id.in_(newest))
+        clear_task_instances([each for each in session.scalars(of_run) if is_cleared(each.task_id)], session)
+    with create_session() as session:
+        cleared = [each for each in session.scalars(of_run) if is_cleared(each.task_id)]
+        for each in cleared:
+            each.try_number += 1
+        session.flush()
+        session.expunge_all()
+    states = {}
+    for each in sorted(cleared, key=lambda each: (order[each.task_id], each.map_index)):
+        result = _run_task(ti=each, task=dag.task_dict[each.task_id], run_triggerer=True)
+        states[f"{each.task_id}[{each.map_index}]"] = result.ti.state.value if result else "failed"
+    return states
+
+
 def pull_xcom(dag_id: str, task_id: str) -> Any:
     """What a task returned in the newest run of its Dag; None when it returned nothing."""
     from airflow.models.dagrun import DagRun

@@ -29,7 +29,7 @@ def test_first_dag_rolls_a_release_out(fleet: Fleet, run_dag, monkeypatch):
     states = run_dag(build(BLOCKS[0]), release="3.0.0")
     assert set(states.values()) == {"success"}
     for tier in ("web", "db"):
-        assert fleet.desired(tier)["stable"] == {
+        assert fleet.assigned(tier) == {
             "generation": fleet.desired(tier)["generation"], "state": "converged", "values": {"release": "3.0.0"},
         }  # fmt: skip
         assert fleet.statuses(tier) == {"succeeded"}

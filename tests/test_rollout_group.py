@@ -77,7 +77,7 @@ def test_revert_follows_every_task_that_may_fail(dag):
 
 
 def test_approval_before_each_wave_but_the_first(dag):
-    """Airflow's own operator asks, and says for what; a rejection fails."""
+    """Airflow's own operator asks; what it says is made when the question is put, and a rejection fails."""
     rollout("demo", "web", "off", waves=[1, "10%", "100%"], approval={"body": "Look at the dashboard first."})
     found = edges(dag)
     assert found["web_off.approve_2"] == {"web_off.wave_1.wait"}
@@ -85,7 +85,8 @@ def test_approval_before_each_wave_but_the_first(dag):
     assert found["web_off.wave_3.set"] == {"web_off.approve_3"}
     ask = dag.get_task("web_off.approve_3")
     assert isinstance(ask, ApprovalOperator)
-    assert ask.subject == "demo/web: bring 100% of the nodes to state off?"
+    assert (ask.environment, ask.tier, ask.state, ask.canary) == ("demo", "web", "off", None)
+    assert (ask.wave, ask.waves) == (3, 3)
     assert (ask.fail_on_reject, ask.body) == (True, "Look at the dashboard first.")
     assert "web_off.approve_1" not in found
 

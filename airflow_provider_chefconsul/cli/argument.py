@@ -21,7 +21,7 @@ from airflow_provider_chefconsul.rollout.wave import Wave, check_waves
 
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_POLICY = ("min_converged", "max_failed", "max_absent", "min_members")
+_POLICY = ("min_converged", "max_failed", "max_lost", "max_absent", "min_members")
 _OF_MEMBERS = ("wait", "canary", "waves")
 _DURATIONS = ("timeout", "min_healthy_time", "progress_deadline")
 

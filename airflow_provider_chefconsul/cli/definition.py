@@ -83,7 +83,12 @@ WAIT = (
     Arg(("--timeout",), metavar="DURATION", help="of --wait: how long at most, such as 90s, 30m or 2h (30m)"),
     Arg(("--min-converged",), metavar="COUNT", help="of --wait: how many of the members present, or N%% (100%%)"),
     Arg(("--max-failed",), metavar="COUNT", help="of --wait: how many may have failed, or N%% (0)"),
-    Arg(("--max-absent",), metavar="COUNT", help="of --wait: how many may be absent, or N%% (any number)"),
+    Arg(("--max-lost",), metavar="COUNT", help="of --wait: how many may die or vanish in this, or N%% (0)"),
+    Arg(
+        ("--max-absent",),
+        metavar="COUNT",
+        help="of --wait: how many may be absent or have left, or N%%; they are not asked for (any number)",
+    ),
     Arg(("--min-members",), metavar="N", help="of --wait: how many must really have converged (1)"),
     Arg(("--min-healthy-time",), metavar="DURATION", help="of --wait: how long all of this must hold (0s)"),
     Arg(("--progress-deadline",), metavar="DURATION", help="of --wait: how long no further node may converge"),
@@ -139,6 +144,11 @@ def get_commands() -> list[GroupCommand]:
                     (ENVIRONMENT, TIERS, TO, SEQUENCE, MEMBERS, *WAIT, OUTPUT),
                 ),
                 _command("history", "List what a tier was assigned, newest first", (ENVIRONMENT, TIER, OUTPUT)),
+                _command(
+                    "forget",
+                    "Remove a tier: its desired state, reports, locks and history",
+                    (ENVIRONMENT, TIER, MEMBERS, YES, OUTPUT),
+                ),
                 _command("simulate", "Simulate nodes to practise on, until Ctrl-C", FLEET),
                 GroupCommand(
                     name="lease",

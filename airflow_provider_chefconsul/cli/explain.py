@@ -15,6 +15,7 @@ from airflow_provider_chefconsul.cli.place import find_tiers, name_some
 from airflow_provider_chefconsul.consul.overview import read_early_failures, read_lease
 from airflow_provider_chefconsul.exceptions import NotDeclared
 from airflow_provider_chefconsul.rollout.explain import NodeExplanation
+from airflow_provider_chefconsul.rollout.near_name import nearest
 from airflow_provider_chefconsul.rollout.tier_status import TierStatus, tier_status
 
 _EXPLAINED = 50  # nodes
@@ -44,8 +45,10 @@ def _choose(args: Namespace, status: TierStatus) -> list[NodeExplanation]:
     if args.node is None:
         return [each for name, each in explained.items() if not status.nodes[name].has_converged]
     if args.node not in explained:
-        members = name_some(explained)
-        raise NotDeclared(f"{args.environment}/{args.tier} has no member {args.node!r}; its members are: {members}")
+        near = nearest(args.node, explained)
+        meant = f", but {near}" if near else ""
+        where, members = f"{args.environment}/{args.tier}", name_some(explained)
+        raise NotDeclared(f"{where} has no member {args.node!r}{meant}; its members are: {members}")
     return [explained[args.node]]
 
 

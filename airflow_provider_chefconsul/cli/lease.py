@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from argparse import Namespace
 from typing import Any
 
 from airflow_provider_chefconsul.cli.command import command, open_view
+from airflow_provider_chefconsul.cli.confirm import confirm
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.output import Output
 from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.consul.lease import break_lease, find_lease
-from airflow_provider_chefconsul.exceptions import InvalidInput, WriteRefused
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
 from airflow_provider_chefconsul.rollout.name import check_name
 from airflow_provider_chefconsul.rollout.one_line import one_line
@@ -43,34 +41,14 @@ async def break_command(args: Namespace, output: Output) -> ExitCode:
         if found is None:
             output.line(f"{args.environment}: nobody holds it, there is nothing to break")
         else:
-            _confirm(args, found.lease)
+            held = f"{args.environment} is {one_line(found.lease.describe())}."
+            confirm(args, f"{held}\nBreak the lease?", what="breaking a lease", refused="the lease was not broken")
             await break_lease(view, args.environment, found, Holder.of(who_writes("lease break")), reason=args.reason)
             output.line(f"{args.environment}: broken, it was {found.lease.describe()}")
             output.line("its writes stay refused until it acquires the lease again", indent=2)
     if output.is_json:
         output.document({"environment": args.environment, "broken": None if found is None else _fields(found.lease)})
     return ExitCode.OK
-
-
-def _confirm(args: Namespace, lease: Lease) -> None:
-    """Ask, unless ``--yes`` has answered.
-
-    :raises InvalidInput: there is nobody to ask.
-    :raises WriteRefused: the answer is no.
-    """
-    if args.yes:
-        return
-    if not sys.stdin.isatty():
-        raise InvalidInput("breaking a lease is asked about first, and there is no terminal to ask on: give --yes")
-    sys.stderr.write(f"{args.environment} is {one_line(lease.describe())}.\nBreak the lease? [y/N] ")
-    sys.stderr.flush()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio's own would wait for the answer first
-    try:
-        answer = sys.stdin.readline()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if answer.strip().lower() not in {"y", "yes"}:
-        raise WriteRefused("the lease was not broken")
 
 
 def _fields(lease: Lease) -> dict[str, Any]:

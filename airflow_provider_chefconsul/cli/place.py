@@ -66,9 +66,14 @@ def describe_nodes(nodes: Sequence[str], members: Members, *, will: str) -> str:
     """
     if not nodes:
         return f"none of {len(members)} members {will} assigned something else, so nodes do nothing"
-    absent = sum(not member.is_present for member in members.values())
-    of_these = f", {absent} of them absent," if absent else ""
-    return f"{len(nodes)} of {len(members)} members{of_these} {will} assigned something else: {name_some(nodes)}"
+    absent = absent_of(nodes, members)
+    of_these = f", {len(absent)} of these absent: no wait asks for them" if absent else ""
+    return f"{len(nodes)} of {len(members)} members {will} assigned something else{of_these}: {name_some(nodes)}"
+
+
+def absent_of(nodes: Iterable[str], members: Members) -> list[str]:
+    """Those of some nodes whose agents are not alive."""
+    return [node for node in nodes if node in members and not members[node].is_present]
 
 
 def name_some(names: Iterable[str]) -> str:

@@ -10,10 +10,11 @@ from airflow_provider_chefconsul.cli.argument import read_change, read_selectors
 from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.output import Output
-from airflow_provider_chefconsul.cli.place import describe_nodes, find_empty_tier
+from airflow_provider_chefconsul.cli.place import absent_of, describe_nodes, find_empty_tier
 from airflow_provider_chefconsul.consul.preview import Preview, preview
 from airflow_provider_chefconsul.exceptions import NoMembers, WriteRefused
 from airflow_provider_chefconsul.rollout.change import Refused, Write, describe_decision
+from airflow_provider_chefconsul.rollout.membership import Members
 from airflow_provider_chefconsul.rollout.preview import Difference, Step
 
 Refusal = WriteRefused | NoMembers
@@ -70,13 +71,17 @@ def _fields(environment: str, found: Preview, refusal: Refusal | None) -> dict[s
         "environment": environment,
         "refused": None if refusal is None else str(refusal),
         "tiers": [
-            {"tier": tier, "members": len(each.members), "steps": [_step_fields(step) for step in each.steps]}
+            {
+                "tier": tier,
+                "members": len(each.members),
+                "steps": [_step_fields(step, each.members) for step in each.steps],
+            }
             for tier, each in found.tiers.items()
         ],
     }
 
 
-def _step_fields(step: Step) -> dict[str, Any]:
+def _step_fields(step: Step, members: Members) -> dict[str, Any]:
     decision = step.decision
     return {
         "wave": None if step.wave is None else str(step.wave),
@@ -89,4 +94,5 @@ def _step_fields(step: Step) -> dict[str, Any]:
             for each in step.differences
         ],
         "nodes": list(step.nodes),
+        "absent": absent_of(step.nodes, members),
     }

@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.cli.place import find_tiers
 from airflow_provider_chefconsul.cli.rendering import render
 from airflow_provider_chefconsul.cli.watch import Watch
 from airflow_provider_chefconsul.consul.overview import read_lease
+from airflow_provider_chefconsul.consul.sight import check_sight
 from airflow_provider_chefconsul.exceptions import NotDeclared
 from airflow_provider_chefconsul.rollout.tier_status import tier_status
 
@@ -30,6 +31,8 @@ async def status_command(args: Namespace, output: Output) -> ExitCode:
             if not args.watch:
                 raise
             await Watch(view, args, output, missing=str(missing)).run([args.tier] if args.tier else [])
+        if args.tier is None:
+            await check_sight(view, view.keys.environment(args.environment))
         if args.watch:
             await Watch(view, args, output).run(tiers)
         lease = await read_lease(view, args.environment)

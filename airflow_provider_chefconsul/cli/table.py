@@ -21,7 +21,9 @@ _STYLES = {
     Standing.RUNNING: "yellow",
     Standing.REBOOTING: "yellow",
     Standing.INTERRUPTED: "yellow",
+    Standing.INTERRUPTED: "yellow",
     Standing.ABSENT: "dim",
+    Standing.LEFT: "dim",
     Standing.LEFT: "dim",
     None: "dim",
 }

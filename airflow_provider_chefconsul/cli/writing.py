@@ -49,7 +49,9 @@ async def wait_until_converged(
 ) -> ExitCode:
     """Wait as ``ConvergedSensor`` does, and say what held the wait up."""
     tiers = list(generations)
-    waits = await begin_waits(view, environment, tiers, generations=generations, timeout=policy.timeout)
+    waits = await begin_waits(
+        view, environment, tiers, generations=generations, timeout=policy.timeout, selectors=selectors
+    )
     results = await wait_for_tiers(view, environment, waits, selectors, policy, on_progress=output.line)
     died = await find_early_failures(view, environment, results)
     outcome = Outcome.from_results(environment, results, died)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT
-from airflow_provider_chefconsul.exceptions import AccessDenied
+from airflow_provider_chefconsul.consul.together import together
+from airflow_provider_chefconsul.exceptions import AccessDenied, InvalidInput
 from airflow_provider_chefconsul.rollout.membership import (
     ListedMembers,
     Member,
@@ -17,6 +19,7 @@ from airflow_provider_chefconsul.rollout.membership import (
     Selector,
     ServiceMembers,
 )
+from airflow_provider_chefconsul.rollout.name import is_name
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.client import ConsulClient
@@ -27,88 +30,150 @@ EXTERNAL_HEALTH = "externalNodeHealth"
 ``serfHealth`` is not theirs to give: once a minute Consul deregisters a node that has it but no agent.
 """
 
-# Only nodes that are not alive: one without such a check (registered from outside, no agent) counts as present.
-_NOT_ALIVE = {"filter": f'CheckID == "serfHealth" or CheckID == "{EXTERNAL_HEALTH}"'}
-# An agent that joins is registered by a server at first, and adds its metadata by itself: no change of health, so
-# nothing wakes the query then.
-_LOOK_AT_METADATA = timedelta(seconds=5)
+_AGENT_CHECKS = {"serfHealth", EXTERNAL_HEALTH}
+_NODE_MAINTENANCE = "_node_maintenance"
+_SERVICE_MAINTENANCE = "_service_maintenance:"
+_NAMED_AT_ONCE = 32  # nodes that are asked for by name, so that the request stays short
+_MISSING = 5  # names that an error tells
+_NAMED = 256  # nodes; for more, the whole catalog is read
 
 
-async def read_members(client: ConsulClient, selector: Selector) -> Members:
-    """The members that a selector means today, each present unless its agent's health check is critical.
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node in the catalog: its metadata, and Consul's id of the machine."""
 
-    Two small lists instead of ``/v1/health/service``, whose answer at 10,000 members is 14 MB.
+    meta: Mapping[str, str]
+    node_id: str | None
 
-    :raises AccessDenied: the token sees no nodes or services at all, which Consul does not call an error.
+
+Nodes = Mapping[str, Node]
+"""Nodes of the catalog, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The checks of a datacenter that do not pass.
+
+    :param not_alive: nodes whose agent is not alive.
+    :param maintenance: by node, that it is in maintenance, and why.
+    :param services: by service, in small letters, and node: what is wrong.
     """
-    nodes = await _list_nodes(client, selector)  # each with its metadata
-    if not nodes:
+
+    not_alive: frozenset[str] = frozenset()
+    maintenance: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+
+    def presence(self, node: str) -> Presence:
+        """The presence of a node that the catalog lists."""
+        return Presence.FAILED if node in self.not_alive else Presence.ALIVE
+
+    def unhealthy(self, node: str, selector: Selector) -> tuple[str, ...]:
+        """What is wrong with a node: its maintenance and, where the tier is a service, that service's checks."""
+        said = (self.maintenance[node],) if node in self.maintenance else ()
+        if isinstance(selector, ServiceMembers):
+            return said + self.services.get(selector.service.casefold(), {}).get(node, ())
+        return said
+
+
+async def read_members(client: ConsulClient, selector: Selector, known: Collection[str] = ()) -> Members:
+    """The members that a selector means today, and those known from before, as the catalog has them.
+
+    Every read is consistent: a server that has just been elected may answer others from an old state.
+
+    :param known: nodes that stay members whatever becomes of them: alive although their service is gone, or gone.
+    :raises AccessDenied: the token sees no nodes or services at all, which Consul does not call an error.
+    :raises InvalidInput: Consul knows the service under a name that differs in case.
+    """
+    nodes = await read_nodes(client, selector)
+    checking = asyncio.create_task(read_health(client))
+    naming = asyncio.create_task(read_named(client, set(known) - nodes.keys()))
+    await together(checking, naming)
+    health = checking.result()
+    return members_of(nodes, health, selector) | strays_of(naming.result(), health, selector, known)
+
+
+def members_of(nodes: Nodes, health: Health, selector: Selector) -> dict[str, Member]:
+    """Members by what was read: all of the selector's nodes; names that Consul does not list are unknown."""
+    names: Iterable[str] = selector.nodes if isinstance(selector, ListedMembers) else sorted(nodes)
+    return {
+        name: _member(name, nodes[name], health, selector) if name in nodes else Member(name, Presence.UNKNOWN)
+        for name in names
+    }
+
+
+def strays_of(
+    named: Mapping[str, Node | None], health: Health, selector: Selector, known: Collection[str]
+) -> dict[str, Member]:
+    """Members that the selector no longer means.
+
+    :param named: by name, what the catalog has of it; a node that it has not is a member only when ``known``.
+    """
+    return {
+        name: _member(name, node, health, selector) if node else Member(name, Presence.GONE)
+        for name, node in named.items()
+        if node is not None or name in known
+    }
+
+
+def _member(name: str, node: Node, health: Health, selector: Selector) -> Member:
+    return Member(name, health.presence(name), health.unhealthy(name, selector), node.meta, node.node_id)
+
+
+async def read_nodes(client: ConsulClient, selector: Selector) -> Nodes:
+    """The nodes that a selector means, of those that the catalog lists."""
+    match selector:
+        case ServiceMembers(service):
+            _, found = await client.read(f"/v1/catalog/service/{service}")
+            _check_case(service, found)
+        case MetaMembers(key, value):
+            _, found = await client.read("/v1/catalog/nodes", {"node-meta": f"{key}:{value}"})
+        case ListedMembers(names):
+            named = await read_named(client, names)
+            if not any(named.values()):
+                await check_can_list(client, "node")
+            return {name: node for name, node in named.items() if node is not None}
+    if not found:
         await check_can_list(client, "node")
         if isinstance(selector, ServiceMembers):
             await check_can_list(client, "service")
-    _, critical = await client.read("/v1/health/state/critical", _NOT_ALIVE)
-    not_alive = {check["Node"] for check in critical}
-    unhealthy = await _list_unhealthy(client, selector)
-    names = selector.nodes if isinstance(selector, ListedMembers) else sorted(nodes)
-    return {
-        node: Member(
-            node,
-            Presence.ALIVE if node in nodes and node not in not_alive else Presence.FAILED,
-            unhealthy.get(node, ()),
-            nodes.get(node, {}),
-        )
-        for node in names
-    }
+    return {entry["Node"]: _node(entry) for entry in found}
+
+
+async def read_named(client: ConsulClient, names: Collection[str]) -> dict[str, Node | None]:
+    """By name, the node in the catalog; None for one that it does not list."""
+    if len(names) > _NAMED or not all(is_name(name) for name in names):
+        _, entries = await client.read("/v1/catalog/nodes")
+    else:
+        ordered, entries = sorted(names), []
+        for start in range(0, len(ordered), _NAMED_AT_ONCE):
+            some = " or ".join(f'Node == "{name}"' for name in ordered[start : start + _NAMED_AT_ONCE])
+            entries += (await client.read("/v1/catalog/nodes", {"filter": some}))[1]
+    found = {entry["Node"]: _node(entry) for entry in entries}
+    return {name: found.get(name) for name in names}
+
+
+async def read_health(client: ConsulClient) -> Health:
+    """The checks that do not pass, in two small lists, which leave out what the token may not read."""
+    not_alive, maintenance = set(), {}
+    services: dict[str, dict[str, tuple[str, ...]]] = {}
+    for status in ("critical", "warning"):
+        _, checks = await client.read(f"/v1/health/state/{status}", may_be_partial=True)
+        for check in checks:
+            node, kind = check["Node"], check["CheckID"]
+            if service := check.get("ServiceName"):
+                of_service = services.setdefault(service.casefold(), {})
+                of_service[node] = (*of_service.get(node, ()), _describe(check))
+            elif status == "critical" and kind in _AGENT_CHECKS:
+                not_alive.add(node)
+            elif status == "critical" and kind == _NODE_MAINTENANCE:
+                maintenance[node] = _describe(check)
+    return Health(frozenset(not_alive), maintenance, services)
 
 
 async def read_addresses(client: ConsulClient) -> dict[str, str]:
     """By node, the address under which it is registered."""
     _, found = await client.read("/v1/catalog/nodes")
     return {entry["Node"]: entry["Address"] for entry in found}
-
-
-async def _list_unhealthy(client: ConsulClient, selector: Selector) -> dict[str, tuple[str, ...]]:
-    """By node, the checks of the service that do not pass; a service alone has such."""
-    if not isinstance(selector, ServiceMembers):
-        return {}
-    _, found = await client.read(f"/v1/health/checks/{selector.service}", {"filter": 'Status != "passing"'})
-    unhealthy: dict[str, tuple[str, ...]] = {}
-    for check in found:
-        said = f"{check['Name']} is {check['Status']}"
-        unhealthy[check["Node"]] = (*unhealthy.get(check["Node"], ()), said)
-    return unhealthy
-
-
-async def await_member_change(client: ConsulClient, selector: Selector, index: int) -> int:
-    """Block until a node of the selector may have joined, left, died or come back, and return the new index.
-
-    A filter that matches nothing keeps the answer empty; Consul still wakes the query for every change behind it.
-    Index 0 returns the present index at once.
-    """
-    wait = LONGEST_WAIT
-    match selector:
-        case ServiceMembers(service):
-            path, params = f"/v1/health/service/{service}", {"filter": 'Node.Node == ""'}
-        case MetaMembers(key, value):
-            path, params = "/v1/health/state/any", {"filter": 'Node == ""', "node-meta": f"{key}:{value}"}
-            wait = _LOOK_AT_METADATA
-        case ListedMembers():
-            path, params = "/v1/health/state/any", {"filter": 'Node == ""'}
-    found, _ = await client.read(path, params, index=index, wait=wait)
-    return found
-
-
-async def _list_nodes(client: ConsulClient, selector: Selector) -> dict[str, Mapping[str, str]]:
-    """By node, its metadata."""
-    match selector:
-        case ServiceMembers(service):
-            _, found = await client.read(f"/v1/catalog/service/{service}")
-        case MetaMembers(key, value):
-            _, found = await client.read("/v1/catalog/nodes", {"node-meta": f"{key}:{value}"})
-        case ListedMembers():
-            _, found = await client.read("/v1/catalog/nodes")
-    is_service = isinstance(selector, ServiceMembers)
-    return {entry["Node"]: (entry["NodeMeta"] if is_service else entry["Meta"]) or {} for entry in found}
 
 
 async def check_can_list(client: ConsulClient, kind: str) -> None:
@@ -125,4 +190,51 @@ async def check_can_list(client: ConsulClient, kind: str) -> None:
         raise AccessDenied(
             f"{client.settings.url}{path} lists nothing: the ACL token may read no {kind}; "
             f'give its policy {kind}_prefix "" read'
+        )
+
+
+async def check_names(client: ConsulClient, what: str, names: Collection[str]) -> None:
+    """Find out whether Consul lists nodes of these names.
+
+    :param what: what they are the names of, for the error.
+    :raises InvalidInput: it lists no such node; says which come near.
+    """
+    missing = [name for name, node in (await read_named(client, names)).items() if node is None]
+    if not missing:
+        return
+    _, entries = await client.read("/v1/catalog/nodes")
+    listed = [entry["Node"] for entry in entries]
+    named = "; ".join(_describe_missing(name, listed) for name in missing[:_MISSING])
+    more = f"; and {len(missing) - _MISSING} more" if len(missing) > _MISSING else ""
+    raise InvalidInput(f"{what}: {named}{more}")
+
+
+def _describe_missing(name: str, listed: Collection[str]) -> str:
+    by_small = {node.casefold(): node for node in listed}
+    # A short name and a fully qualified one are far apart by their letters.
+    kin = [small for small in by_small if small.split(".")[0] == name.casefold().split(".")[0]]
+    near = kin or get_close_matches(name.casefold(), by_small, n=1)
+    hint = f"did you mean {by_small[near[0]]!r}?" if near else "nor one of a similar name"
+    return f"Consul lists no node {name!r}, {hint}"
+
+
+def _node(entry: Mapping[str, Any]) -> Node:
+    return Node(entry.get("NodeMeta", entry.get("Meta")) or {}, entry.get("ID") or None)
+
+
+def _describe(check: Mapping[str, Any]) -> str:
+    if check["CheckID"] == _NODE_MAINTENANCE or check["CheckID"].startswith(_SERVICE_MAINTENANCE):
+        return f"in maintenance: {check['Notes']}" if check.get("Notes") else "in maintenance"
+    return f"{check.get('Name') or check['CheckID']} is {check['Status']}"
+
+
+def _check_case(service: str, found: Collection[Mapping[str, Any]]) -> None:
+    """Consul looks services up without regard to case; keys, and with them tiers, are told apart by it.
+
+    :raises InvalidInput: no instance has the name as it was given.
+    """
+    names = {entry.get("ServiceName", service) for entry in found}
+    if names and service not in names:
+        raise InvalidInput(
+            f"Consul has no service {service!r}, but {min(names)!r}; name the tier, or members='service:…', like it"
         )

@@ -11,13 +11,14 @@ from http import HTTPStatus
 from typing import Any
 
 import consul.base
-import consul.std
 from consul.callback import CB
 
 from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT, next_index
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.transport import HttpxTransport
-from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader
+from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader, RequestRejected
+
+_OPERATIONS = 64  # that Consul takes in a transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class ConsulClient(consul.base.Consul):
 
     def __init__(self, settings: ConsulSettings, *, retry_for: timedelta = timedelta(seconds=60)) -> None:
         self.settings = settings
+        self.retry_for = retry_for
         self._transport = HttpxTransport(settings, retry_for)
         super().__init__(host=settings.host, port=settings.port, scheme=settings.scheme, dc=settings.datacenter)
         # The transport sends the token as a default header, also where py-consul sends none (txn, event.list) or puts
@@ -87,6 +89,36 @@ class ConsulClient(consul.base.Consul):
         found_index, found = await self.kv.get(prefix, keys=True, consistency=consistency, **_blocking(index, wait))
         return next_index(index, found_index), found or []
 
+    async def trees(self, prefixes: Sequence[str]) -> dict[str, list[Entry]]:
+        """By prefix, every entry below it, read consistently and in few requests; what the token may not read is left
+        out.
+
+        :param prefixes: none of which begins with another.
+        """
+        if len(prefixes) == 1:
+            _, entries = await self.tree(prefixes[0])
+            return {prefixes[0]: entries}
+        found: dict[str, list[Entry]] = {prefix: [] for prefix in prefixes}
+        for start in range(0, len(prefixes), _OPERATIONS):
+            batch = prefixes[start : start + _OPERATIONS]
+            operations = [{"KV": {"Verb": "get-tree", "Key": prefix}} for prefix in batch]
+            query = {**self._datacenter, "consistent": "1"}
+            answer = await self._transport.put(CB.json(), "/v1/txn", query, json.dumps(operations))
+            place = 0
+            for entry in self._entries_of(answer):  # in the order of the operations
+                while place < len(batch) - 1 and not entry.key.startswith(batch[place]):
+                    place += 1
+                found[batch[place]].append(entry)
+        return found
+
+    async def fold(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> int:
+        """Consul's index for a prefix; with ``index``, as soon as anything below it changes. The answer is small."""
+        consistency = "default" if index else "consistent"
+        found_index, _ = await self.kv.get(
+            prefix, keys=True, separator="/", consistency=consistency, **_blocking(index, wait)
+        )
+        return next_index(index, found_index)
+
     async def children(self, prefix: str) -> list[str]:
         """What is directly below a prefix; what has keys of its own below it ends with a slash."""
         _, found = await self.kv.get(prefix, keys=True, separator="/", consistency="consistent")
@@ -110,12 +142,21 @@ class ConsulClient(consul.base.Consul):
         await self._transport.put(CB.json(), "/v1/txn", self._datacenter, json.dumps(operations))
 
     async def read(
-        self, path: str, params: Mapping[str, str] | None = None, *, index: int = 0, wait: timedelta = LONGEST_WAIT
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        index: int = 0,
+        wait: timedelta = LONGEST_WAIT,
+        may_be_partial: bool = False,
     ) -> tuple[int, Any]:
-        """A GET that py-consul has no endpoint for, or whose index or filter it drops: index and decoded body."""
+        """A GET that py-consul has no endpoint for, or whose index or filter it drops: index and decoded body.
+
+        :param may_be_partial: a list that leaves out what the token may not read is fine.
+        """
         query = {**(params or {}), **(_blocking(index, wait) or {"consistent": "1"}), **self._datacenter}
         found_index, is_filtered, body = await self._transport.get(_decode, path, query)
-        if is_filtered:
+        if is_filtered and not may_be_partial:
             raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only a part of this list")
         return next_index(index, found_index), body
 
@@ -142,6 +183,16 @@ class ConsulClient(consul.base.Consul):
             if "ACL support disabled" not in str(error):
                 raise
 
+    async def authorize(self, rights: Sequence[tuple[str, str, str]]) -> list[bool]:
+        """Whether the token has each of some rights: kind of resource, access and name; an empty name is all of them.
+
+        :raises AccessDenied: the token is unknown, or Consul knows no ACLs.
+        """
+        asked = [{"Resource": kind, "Access": access, "Segment": name} for kind, access, name in rights]
+        path = "/v1/internal/acl/authorize"
+        answer = await self._transport.post(CB.json(), path, self._datacenter, json.dumps(asked))
+        return [right["Allow"] for right in answer]
+
     async def local_datacenter(self) -> str:
         """The name of the datacenter that this connection works in."""
         if self.dc:
@@ -150,8 +201,23 @@ class ConsulClient(consul.base.Consul):
         return str(names[0])
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, unless other clients of the same settings use them too."""
         await self._transport.close()
+
+    def _entries_of(self, answer: Mapping[str, Any]) -> list[Entry]:
+        """The entries that a transaction has read."""
+        try:
+            items = [result["KV"] for result in answer["Results"] or ()]
+            return [
+                Entry(item["Key"], base64.b64decode(item["Value"] or ""), int(item["ModifyIndex"])) for item in items
+            ]
+        except (LookupError, TypeError, ValueError) as error:
+            raise RequestRejected(f"{self.settings.url}/v1/txn: this does not answer like Consul: {error!r}") from error
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """How long a query may block now: what the settings say, or less, where somebody on the way cuts queries."""
+        return self._transport.longest_wait
 
     @property
     def _datacenter(self) -> dict[str, str]:
@@ -160,23 +226,6 @@ class ConsulClient(consul.base.Consul):
     async def __aenter__(self) -> ConsulClient:
         """Enter the context."""
         return self
-
-
-def plain_client(settings: ConsulSettings) -> consul.std.Consul:
-    """py-consul's own synchronous client, for Dag authors' use."""
-    client = consul.std.Consul(
-        host=settings.host,
-        port=settings.port,
-        scheme=settings.scheme,
-        token=settings.token,
-        dc=settings.datacenter,
-        verify=settings.verify,
-        cert=(settings.cert, settings.key) if settings.cert and settings.key else settings.cert,
-    )
-    client.http.base_uri = settings.url  # its own has no brackets around an IPv6 address
-    if settings.token is not None:
-        client.token = settings.token  # CONSUL_HTTP_TOKEN would have replaced it
-    return client
 
 
 def encode_operation(operation: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from airflow_provider_chefconsul.exceptions import (
 from airflow_provider_chefconsul.rollout.change import Refused, Unchanged, Write
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
+from airflow_provider_chefconsul.rollout.number import read_number
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
@@ -85,6 +86,10 @@ class Commit:
             except TransactionConflict:
                 unanswered = None
                 if monotonic() > give_up:
+                    # A process that was stopped for long is told what came in between: a lease taken over stays lost.
+                    refusal = (await self.plan()).refusal
+                    if refusal is not None:
+                        raise refusal from None
                     raise
             except ConsulUnavailable:
                 if monotonic() > give_up:
@@ -144,6 +149,7 @@ class Commit:
             return [{"Verb": "check-not-exists", "Key": key}, await self._fence_of_loser()]
         lease = Lease.from_json(key, entry.value)
         if lease.holder != Holder.of(self._planner.writer):
+            await self._fence_of_loser()
             raise EnvironmentLeased(
                 f"{self._where()}: environment {self._environment} is {lease.describe()}; "
                 f"an AcquireLeaseOperator waits for it, and takes over when nobody renews it"
@@ -152,7 +158,10 @@ class Commit:
         return [{"Verb": "cas", "Key": key, "Value": renewed, "Index": entry.modify_index}]
 
     async def _fence_of_loser(self) -> Operation:
-        """The operation that fails when this Dag run's lease was taken over, though nobody holds one any more."""
+        """The operation that fails when this Dag run's lease was taken over, though nobody holds one any more.
+
+        :raises LeaseLost: it was.
+        """
         writer = self._planner.writer
         key = self._keys.lost_lease(self._environment, writer.dag_id, writer.run_id)
         entry = await self._client.get(key)
@@ -172,9 +181,10 @@ class Commit:
         try:
             current = DesiredState.from_json(key, entry.value) if entry else None
         except MalformedDocument as error:
-            raise type(error)(key, f"{error.problem}; put back the newest document below {histories}") from error
+            raise error.advise(f"put back the newest document below {histories}") from error
         _, names = await self._client.names(histories)
-        generations = sorted(int(number) for name in names if (number := name.rpartition("/")[2]).isdecimal())
+        numbers = (read_number(name.removeprefix(histories)) for name in names)
+        generations = sorted(number for number in numbers if number is not None)
         written_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return PlannedTier(tier, current, generations, written_at, token_hex(_ID_BYTES)), entry
 

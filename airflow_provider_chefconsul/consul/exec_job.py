@@ -19,6 +19,7 @@ from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
     ConsulError,
     ConsulUnavailable,
+    InvalidInput,
     RequestRejected,
     SessionLost,
 )
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LONGEST_FILTER = 300  # characters; an event may have 512 bytes in all, which leaves 327 for this
+# Characters of an event's payload and filter together. Consul takes 512 bytes in all, which was seen to leave 397 while
+# its clock is young, and eight less at last.
+LONGEST_EVENT = 385
+_SESSION_ID = "00000000-0000-0000-0000-000000000000"
 _SESSION_TTL = 15  # seconds; Consul lets a session live up to twice as long
 _CLEAN_UP_TIME = 10.0  # seconds
 _BLOCK = "0.5s"  # how long a listing blocks
@@ -89,7 +93,7 @@ class Job:
 
     async def fire(self, nodes: Sequence[str]) -> None:
         """Write the job, once, and fire the events that name it to the nodes."""
-        for batch in batches(nodes) if self._prefix_per_node is None else ([node] for node in nodes):
+        for batch in batches(nodes) if self._prefix_per_node is None else [[node] for node in nodes]:
             tree = self._tree(batch[0])
             job = f"{tree}job"
             self._trees.add(tree)
@@ -97,7 +101,7 @@ class Job:
                 if not await self._client.kv.put(job, self._spec, acquire=self.session):
                     raise SessionLost(f"session {self.session} could not lock {job}")
                 self._written.add(job)
-            payload = json.dumps({"Prefix": self._prefix(batch[0]), "Session": self.session}, separators=(",", ":"))
+            payload = event_payload(self._prefix(batch[0]), self.session)
             await self._client.event.fire("_rexec", payload, node=node_filter(batch))
 
     async def names(self, index: int) -> tuple[int, set[str]]:
@@ -157,7 +161,7 @@ class Job:
             )
 
     def _prefix(self, node: str) -> str:
-        return "_rexec" if self._prefix_per_node is None else f"{self._prefix_per_node}/{node}"
+        return prefix_of(node, self._prefix_per_node)
 
     def _tree(self, node: str) -> str:
         return f"{self._prefix(node)}/{self.session}/"
@@ -168,11 +172,40 @@ class Job:
         return next_index(index, found_index), found or []
 
 
+def prefix_of(node: str, prefix_per_node: str | None) -> str:
+    """Where the keys of a node's job are."""
+    return "_rexec" if prefix_per_node is None else f"{prefix_per_node}/{node}"
+
+
+def event_payload(prefix: str, session: str = _SESSION_ID) -> str:
+    """What an event tells agents: where the job is, and whose session locks it."""
+    return json.dumps({"Prefix": prefix, "Session": session}, separators=(",", ":"))
+
+
+def check_events(nodes: Iterable[str], prefix_per_node: str | None) -> None:
+    """Find out whether each node can be named in an event.
+
+    :raises InvalidInput: names the first that cannot.
+    """
+    for node in nodes:
+        length = len(event_payload(prefix_of(node, prefix_per_node))) + len(node_filter([node]))
+        if length > LONGEST_EVENT:
+            raise InvalidInput(
+                f"the event for node {node} would be {length - LONGEST_EVENT} bytes longer than Consul takes; "
+                + (
+                    "use a shorter prefix_per_node"
+                    if prefix_per_node
+                    else "its name is too long to be told by an event"
+                )
+            )
+
+
 def batches(nodes: Iterable[str]) -> Iterator[list[str]]:
     """Split nodes so that the filter of each batch fits into an event; one name that is too long stands alone."""
+    room = LONGEST_EVENT - len(event_payload(prefix_of("", None)))
     batch: list[str] = []
     for node in nodes:
-        if batch and len(node_filter([*batch, node])) > LONGEST_FILTER:
+        if batch and len(node_filter([*batch, node])) > room:
             yield batch
             batch = []
         batch.append(node)

@@ -11,6 +11,7 @@ from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.change_event import Histories
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.name import is_name
+from airflow_provider_chefconsul.rollout.number import read_number
 
 _REST = 0.1  # seconds; an empty prefix is woken by every write of the datacenter
 _READ_AT_ONCE = 16  # documents
@@ -65,4 +66,4 @@ async def _read(view: SharedView, name: str, known: dict[str, DesiredState], gat
 
 def _is_entry(rest: str) -> bool:
     tier, _, generation = rest.partition("/")
-    return is_name(tier) and generation.isdecimal()
+    return is_name(tier) and read_number(generation) is not None

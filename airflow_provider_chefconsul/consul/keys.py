@@ -10,6 +10,8 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.name import NAME_FORM, check_name
 
 DEFAULT_ROOT = "chefconsul"
+KINDS = ("desired", "nodes", "locks", "done", "other", "history")
+"""What a tier's keys hold, as :meth:`Keys.kind` tells."""
 _ROOT = re.compile(rf"{NAME_FORM}(/{NAME_FORM})*")
 
 
@@ -71,3 +73,12 @@ class Keys:
     def history(self, environment: str, tier: str, generation: int) -> str:
         """The desired state as it was written at a generation."""
         return f"{self.histories(environment, tier)}{generation:012d}"
+
+    def kind(self, environment: str, tier: str, key: str) -> str:
+        """Which of :data:`KINDS` one of the tier's keys is."""
+        if key.startswith(self.histories(environment, tier)):
+            return "history"
+        rest = key.removeprefix(self.tier(environment, tier))
+        folder, slash, name = rest.partition("/")
+        is_known = rest == "desired" or (folder in {"nodes", "locks", "done"} and slash and name)
+        return folder if is_known else "other"

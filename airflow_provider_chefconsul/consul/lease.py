@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, TransactionConflict, WriteRefused
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease, Sighting
 
@@ -24,6 +23,9 @@ log = logging.getLogger(__name__)
 _PAUSE = 0.2  # seconds, after somebody else was faster
 _BACKOFF = 1.0  # seconds, when Consul is unavailable
 _PATIENCE = 60.0  # seconds, for giving a lease up
+_AWAY = "Consul is away"
+_LOOK = 10.0  # seconds that a look at somebody else's lease may block, far below the shortest ttl
+_SLACK = 5.0  # seconds; a look that took longer than it may, and these, was not answered by a Consul that was there
 _RENEWALS = 3  # within a ttl
 
 
@@ -40,27 +42,48 @@ async def acquire(
     """Hold the environment as soon as nobody else does.
 
     A lease that its holder has not renewed for its ttl, as watched from here, is taken over; what the old holder writes
-    after that is refused by Consul, since its transaction names a lease that is no longer there.
+    after that is refused by Consul, since its transaction names a lease that is no longer there. While Consul is away
+    no holder can renew, so the ttl counts anew when it is back.
 
     :param until: aware; when to give up.
-    :param on_progress: called with a line whenever who holds the environment has changed.
+    :param on_progress: called with a line whenever who holds the environment has changed, or Consul is away.
     :returns: whether the holder has it now; an own lease is renewed.
     :raises MalformedDocument: the key holds something else than a lease; it is not replaced.
+    :raises ConsulUnavailable: Consul has not been seen yet, or was still away when it was time to give up.
     """
     sighting: Sighting | None = None
     told = ""
-    index, entry = await view.client.look(view.keys.lease(environment))
+    index, patience = 0, 0.0
     while True:
+        began = monotonic()
+        try:
+            index, entry = await view.client.look(
+                view.keys.lease(environment), index=index, wait=timedelta(seconds=patience)
+            )
+        except ConsulUnavailable as error:
+            if not told or datetime.now(UTC) >= until:
+                raise
+            if told != (told := _AWAY):
+                on_progress(f"{environment}: {error}; trying again until {until.isoformat(timespec='seconds')}")
+            sighting, index, patience = None, 0, 0.0
+            await asyncio.sleep(_BACKOFF)
+            continue
         now = monotonic()
         lease = Lease.from_json(entry.key, entry.value) if entry else None
         if entry is not None:
-            sighting = sighting.observe(entry.modify_index, now=now) if sighting else Sighting(entry.modify_index, now)
+            was_away = now - began > patience * 17 / 16 + _SLACK
+            sighting = (sighting or Sighting(entry.modify_index, now)).observe(
+                entry.modify_index, now=now, is_interrupted=was_away
+            )
         remaining = sighting.remaining(lease, now=now) if lease and sighting else 0.0
         if lease is None or lease.holder == holder or remaining <= 0:
             if lease is not None and lease.holder != holder:
                 on_progress(f"{environment}: the lease {lease.describe()} was not renewed for {lease.ttl}; taking over")
-            if await _write(view, environment, holder, lease, entry, ttl=ttl, reason=reason):
-                return True
+            try:
+                if await _write(view, environment, holder, lease, entry, ttl=ttl, reason=reason):
+                    return True
+            except ConsulUnavailable:
+                sighting = None  # it was away, or the answer is lost: look again
             await asyncio.sleep(_PAUSE)
             index = 0
         elif told != (told := lease.describe()):
@@ -68,10 +91,7 @@ async def acquire(
         left = (until - datetime.now(UTC)).total_seconds()
         if left <= 0:
             return False
-        patience = min(left, LONGEST_WAIT.total_seconds(), max(remaining, 0.1) if lease else left)
-        index, entry = await view.client.look(
-            view.keys.lease(environment), index=index, wait=timedelta(seconds=patience)
-        )
+        patience = min(left, _LOOK, max(remaining, 0.1)) if index else 0.0
 
 
 async def release(view: SharedView, environment: str, holder: Holder) -> bool:
@@ -81,17 +101,21 @@ async def release(view: SharedView, environment: str, holder: Holder) -> bool:
     """
     key = view.keys.lease(environment)
     give_up = monotonic() + _PATIENCE
+    has_tried = False
     while True:
         entry = await view.client.get(key)
         if entry is None or Lease.from_json(key, entry.value).holder != holder:
-            return False
+            # A delete whose answer was lost has done it, unless somebody took the lease over, which leaves a mark.
+            lost = view.keys.lost_lease(environment, holder.dag_id, holder.run_id)
+            return has_tried and await view.client.get(lost) is None
         try:
             if await view.client.delete(key, modify_index=entry.modify_index):
                 return True
         except ConsulUnavailable:
             if monotonic() > give_up:
                 raise
-            await asyncio.sleep(_BACKOFF)  # the answer may be lost: look again
+            has_tried = True
+            await asyncio.sleep(_BACKOFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +141,7 @@ async def break_lease(view: SharedView, environment: str, found: FoundLease, bre
 
     :param breaker: who does it, for the holder to be told.
     :raises WriteRefused: the lease is not as it was found: it was renewed, so its holder lives, or has changed hands.
+    :raises ConsulUnavailable: Consul is away, and nothing says that the lease was broken.
     """
     holder = found.lease.holder
     told = Lease.begin(breaker, found.lease.ttl, reason, now=datetime.now(UTC)).to_json().encode()
@@ -132,6 +157,10 @@ async def break_lease(view: SharedView, environment: str, found: FoundLease, bre
         raise WriteRefused(
             f"{environment}: the lease of {holder} was renewed, given up or taken over meanwhile; look again"
         ) from error
+    except ConsulUnavailable:  # the answer may be lost: the mark says what became of it
+        mark = await view.client.get(lost)
+        if mark is None or mark.value != told:
+            raise
 
 
 @asynccontextmanager
@@ -177,7 +206,7 @@ async def _write(
     ttl: timedelta,
     reason: str,
 ) -> bool:
-    """Put a lease in the place of the one that was seen; False when that has changed, or the answer was lost.
+    """Put a lease in the place of the one that was seen; False when that has changed.
 
     A holder whose lease is taken over is marked: its writes are refused even after the lease was given up again, until
     it acquires one itself.
@@ -202,6 +231,6 @@ async def _write(
         operations.append({"Verb": "set", "Key": lost, "Value": document})
     try:
         await view.client.transact(operations)
-    except (ConsulUnavailable, TransactionConflict):
+    except TransactionConflict:
         return False
     return True

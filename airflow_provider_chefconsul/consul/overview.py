@@ -31,7 +31,7 @@ async def read_lease(view: SharedView, environment: str) -> Lease | MalformedDoc
     try:
         return Lease.from_json(key, entry.value) if entry else None
     except MalformedDocument as error:
-        return error
+        return error.again()
 
 
 async def read_early_failures(view: SharedView, environment: str) -> dict[str, EarlyFailure]:

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_chefconsul.consul.exec_guard import LONGEST_OUTPUT, guarded
-from airflow_provider_chefconsul.consul.exec_job import Job
+from airflow_provider_chefconsul.consul.exec_job import Job, check_events
 from airflow_provider_chefconsul.consul.exec_roster import Roster
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, InvalidInput, SessionLost
 from airflow_provider_chefconsul.rollout.node_result import NodeResult, Outcome
@@ -68,6 +68,7 @@ async def execute(
         raise InvalidInput(f"max_parallel is {max_parallel}; it must be at least 1, or None for all nodes at once")
     if prefix_per_node is not None and not _PREFIX.fullmatch(prefix_per_node):
         raise InvalidInput(f"prefix_per_node {prefix_per_node!r} is not one or more names with '/' between")
+    check_events(nodes, prefix_per_node)
     roster = Roster(nodes, max_parallel=max_parallel, ack_timeout=ack_timeout, silence_timeout=silence_timeout)
     heartbeat = max(1.0, silence_timeout.total_seconds() / 10)
     spec = json.dumps({"Args": guarded(job_id, command), "Wait": int(heartbeat * 1e9)})

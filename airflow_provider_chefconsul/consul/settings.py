@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
+from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 
 
@@ -14,6 +16,7 @@ class ConsulSettings:
     :param verify: whether to verify the server's certificate, or the path of a CA bundle.
     :param cert: path of the client certificate; ``key`` is the path of its key.
     :param root: what every key of the shared data view begins with.
+    :param wait: how long a query may block: less than what stands between us and Consul lets a request be idle.
     """
 
     host: str
@@ -25,6 +28,7 @@ class ConsulSettings:
     verify: bool | str = True
     cert: str | None = None
     key: str | None = None
+    wait: timedelta = LONGEST_WAIT
 
     @property
     def url(self) -> str:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from airflow_provider_chefconsul.consul.history_watch import list_declared_tiers
-from airflow_provider_chefconsul.consul.together import together
+from airflow_provider_chefconsul.consul.sight import check_sight
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.membership import parse_members
@@ -29,19 +29,15 @@ class TiersSeen:
     _members: str | Sequence[str]
 
     async def look_again(self) -> Mapping[str, TierSnapshot]:
-        """The same tiers as they are now, each read after all of them were seen."""
-        looks = {
-            tier: asyncio.create_task(self._view.snapshot(self._environment, tier, parse_members(self._members, tier)))
-            for tier in self.snapshots
-        }
-        await together(*looks.values())
-        return {tier: look.result() for tier, look in looks.items()}
+        """The same tiers as they are now, read after all of them were seen."""
+        selectors = {tier: parse_members(self._members, tier) for tier in self.snapshots}
+        return await self._view.snapshots(self._environment, selectors)
 
 
 async def watch_tiers(
     view: SharedView, environment: str, tiers: Sequence[str] | None, members: str | Sequence[str]
 ) -> AsyncGenerator[TiersSeen]:
-    """The tiers, as soon as all were seen, and again after each change; two connections for each.
+    """The tiers, as soon as all were seen, and again after each change.
 
     Close the generator (``contextlib.aclosing``) to end its queries.
 
@@ -63,8 +59,8 @@ async def watch_tiers(
     async def discover() -> None:
         nonlocal is_listed
         index = 0
-        # A list leaves out what the token may not read, and the rest would pass for all tiers; a single key says so.
-        await view.client.get(view.keys.environment(environment))
+        # A list leaves out what the token may not read, and the rest would pass for all tiers.
+        await check_sight(view, view.keys.environment(environment))
         while True:
             index, declared = await list_declared_tiers(view, environment, index)
             for tier in declared:

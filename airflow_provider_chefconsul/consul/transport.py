@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from time import monotonic
 from typing import Any, TypeVar
 
 import consul.base
 import httpx
 from consul.exceptions import ConsulException
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from airflow_provider_chefconsul.consul.answer import check_answer
+from airflow_provider_chefconsul.consul.pool import Answer, PoolUse
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
-from airflow_provider_chefconsul.exceptions import (
-    AccessDenied,
-    ConsulError,
-    ConsulUnavailable,
-    InvalidInput,
-    NoLeader,
-    RequestRejected,
-    RequestTooLarge,
-    TLSFailed,
-    TransactionConflict,
-)
+from airflow_provider_chefconsul.consul.trouble import QueryCut, status_error, transport_error, unknown_datacenter
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable, RequestRejected
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 _SILENT_TRIES = 4  # within about a second
 _READ_TIMEOUT = 15.0  # seconds; in-flight requests were seen to hang 7 s through an election
-_NO_LEADER = ("No cluster leader", "No known Consul servers", "leadership lost", "raft is not leader")
+_TIME_TO_READ = 60.0  # seconds for all of an answer, beside the wait of a blocking query
+_LARGEST_ANSWER = 128 << 20  # bytes; ten thousand nodes with the longest reports are less
+_GRACE = 1.0  # seconds that an answer may be late
+_SHORTEST_CUT = 1.0  # seconds that a query must have blocked before its end is taken for a proxy's
+_CUTS = {httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT}
 
 
 class HttpxTransport(consul.base.HTTPClient):
@@ -39,27 +37,31 @@ class HttpxTransport(consul.base.HTTPClient):
     def __init__(self, settings: ConsulSettings, retry_for: timedelta) -> None:
         super().__init__(settings.host, settings.port, settings.scheme)
         self.base_uri = settings.url
-        self._http = httpx.AsyncClient(
-            headers={"X-Consul-Token": settings.token} if settings.token else {},
-            verify=_tls_context(settings) if settings.scheme == "https" else False,
-            trust_env=False,  # a node's proxy settings are not meant for its Consul
-            follow_redirects=False,
-            limits=httpx.Limits(max_connections=64),
-        )
+        self._use = PoolUse(settings)
+        self._datacenter = settings.datacenter
         self._retry_for = retry_for
 
     async def get(
         self, callback: Callable[..., T], path: str, params: Any = None, headers: Any = None, raw: bool = False
     ) -> T:
-        """GET, repeated while Consul is unavailable."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(ConsulUnavailable),
-            stop=stop_after_delay(self._retry_for),
-            wait=wait_random_exponential(multiplier=0.1, max=3),
-            before_sleep=self._say_once,
-            reraise=True,
-        )
-        return await retrying(self._send, "GET", callback, path, params, headers=headers, raw=raw)
+        """GET, repeated while Consul is unavailable.
+
+        A blocking query that was cut on its way is asked again at once, and then does not block: where Consul was
+        restarted meanwhile, its index may be the old one by chance.
+        """
+        while True:
+            retrying = AsyncRetrying(
+                retry=retry_if_exception(_is_unavailable),
+                stop=stop_after_delay(self._retry_for),
+                wait=wait_random_exponential(multiplier=0.1, max=3),
+                before_sleep=self._say_once,
+                reraise=True,
+            )
+            try:
+                return await retrying(self._send, "GET", callback, path, params, headers=headers, raw=raw)
+            except QueryCut as error:
+                log.debug("%s; asking again", error)
+                params = _without_blocking(dict(params))
 
     async def put(
         self, callback: Callable[..., T], path: str, params: Any = None, data: Any = "", headers: Any = None
@@ -80,8 +82,13 @@ class HttpxTransport(consul.base.HTTPClient):
         return await self._send("POST", callback, path, params, headers=headers, data=data)
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
+        """Close all connections, unless other clients use them too."""
+        await self._use.close()
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """How long a query may block now."""
+        return self._use.pool.longest_wait
 
     def _say_once(self, retrying: RetryCallState) -> None:
         """Say in the log that Consul is away, when it has been for some tries."""
@@ -100,72 +107,124 @@ class HttpxTransport(consul.base.HTTPClient):
         data: Any = None,
         raw: bool = False,
     ) -> T:
-        url = self.uri(path, params)
-        try:
-            response = await self._http.request(
-                method, url, content=data, headers=headers, timeout=httpx.Timeout(_READ_TIMEOUT, read=_patience(params))
-            )
-        except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake passes httpx as it is
-            raise _transport_error(error, self.base_uri) from error
+        if "index" in dict(params or ()):
+            response = await self._block_together(path, dict(params), headers)
+        else:
+            response = await self._ask(method, path, params, headers, data)
+        where, text = f"{self.base_uri}{path}", response.content.decode(errors="replace")
         if response.status_code >= httpx.codes.BAD_REQUEST and response.status_code != httpx.codes.NOT_FOUND:
-            raise status_error(response.status_code, response.text, f"{self.base_uri}{path}")
-        body = response.content if raw else response.text
+            raise (await self._find_datacenter(text)) or status_error(response.status_code, text, where)
+        body = response.content if raw else text
         try:
-            return callback(consul.base.Response(response.status_code, response.headers, body))
-        except (ConsulException, ValueError) as error:
-            raise RequestRejected(f"{self.base_uri}{path}: this does not answer like Consul: {error!s:.200}") from error
+            answer = callback(consul.base.Response(response.status_code, response.headers, body))
+            check_answer(method, path, answer)
+        except (ConsulException, ValueError, TypeError, AttributeError, LookupError) as error:
+            raise RequestRejected(f"{where}: this does not answer like Consul: {error!s:.200}") from error
+        return answer
+
+    async def _block_together(self, path: str, params: dict[str, str], headers: Any) -> Answer:
+        """Send a blocking query, unless somebody else waits for the answer to the same."""
+        question = (path, tuple(sorted((name, value) for name, value in params.items() if name != "wait")))
+        patience = float(params["wait"].removesuffix("s")) * 17 / 16 + _GRACE
+        answer = await self._use.pool.in_flight.ask(
+            question, lambda: self._block_in_turn(path, params, headers), patience=patience
+        )
+        # Whoever asked first may wait for longer.
+        return answer or await self._ask("GET", path, _without_blocking(params), headers)
+
+    async def _ask(self, method: str, path: str, params: Any, headers: Any, data: Any = None) -> Answer:
+        """Send a request that is answered at once, when it is its turn."""
+        pool = self._use.pool
+        async with pool.turns:
+            return await self._request(pool.short, method, path, params, headers, data=data)
+
+    async def _block_in_turn(self, path: str, params: dict[str, str], headers: Any) -> Answer:
+        async with self._use.pool.blocking_turns:
+            return await self._block(path, params, headers)
+
+    async def _block(self, path: str, params: dict[str, str], headers: Any) -> Answer:
+        """Send a blocking query, on a connection of its own.
+
+        :raises QueryCut: it ended before Consul was to answer, by a proxy that lets no request be idle for so long.
+        """
+        pool = self._use.pool
+        wait = min(float(params["wait"].removesuffix("s")), pool.longest_wait.total_seconds())
+        params["wait"] = f"{wait:.3f}s"
+        began = monotonic()
+        error: ConsulUnavailable | None = None
+        response: Answer | None = None
+        try:
+            response = await self._request(pool.blocking, "GET", path, params, headers, wait=wait)
+        except ConsulUnavailable as trouble:
+            error = trouble
+        blocked = monotonic() - began
+        if response is not None and response.status_code not in _CUTS:
+            pool.lasted(timedelta(seconds=blocked))
+            return response
+        if _SHORTEST_CUT <= blocked < wait:
+            pool.learn(timedelta(seconds=blocked))
+            how = error or f"{self.base_uri}{path}: {response.status_code if response else ''}"
+            raise QueryCut(f"{how}: cut after {blocked:.1f} s of {wait:g} s that it was to block")
+        if response is None:
+            assert error is not None
+            raise error
+        return response
+
+    async def _request(
+        self,
+        http: httpx.AsyncClient,
+        method: str,
+        path: str,
+        params: Any,
+        headers: Any,
+        *,
+        data: Any = None,
+        wait: float = 0.0,
+    ) -> Answer:
+        """Send a request, and read the answer: whole, bounded in size and in time.
+
+        :param wait: seconds that Consul was asked to block; it adds up to a sixteenth.
+        """
+        patience = wait * 17 / 16 + _READ_TIMEOUT
+        where, timeout = f"{self.base_uri}{path}", httpx.Timeout(_READ_TIMEOUT, read=patience)
+        try:
+            async with (
+                asyncio.timeout(patience + _TIME_TO_READ),
+                http.stream(method, self.uri(path, params), content=data, headers=headers, timeout=timeout) as response,
+            ):
+                content = await _read(response, where)
+        except TimeoutError as error:
+            raise ConsulUnavailable(f"{where}: the answer took longer than {patience + _TIME_TO_READ:g} s") from error
+        except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake passes httpx as it is
+            raise transport_error(error, self.base_uri, size=len(data or "")) from error
+        return Answer(response.status_code, response.headers, content)
+
+    async def _find_datacenter(self, body: str) -> RequestRejected | None:
+        """The error of a datacenter that Consul has never heard of; None for one that is only out of reach."""
+        if self._datacenter is None or "No path to datacenter" not in body:
+            return None
+        response = await self._ask("GET", "/v1/catalog/datacenters", None, None)
+        return unknown_datacenter(self.base_uri, self._datacenter, response.content)
 
 
-def status_error(status: int, body: str, where: str) -> ConsulError:
-    """The error for an HTTP status that is not success; 404 is an answer, not an error."""
-    words = f"{where}: {status} {' '.join(body.split())[:500]}"
-    match status:
-        case 409 if "Permission denied" not in body:  # a transaction says so with the status of a conflict
-            return TransactionConflict(words)
-        case 401 | 403 | 409:
-            return AccessDenied(f"{words}: Consul refuses the ACL token for this; check the connection's password")
-        case 413:
-            return RequestTooLarge(f"{words}: Consul takes 512 KiB for a value and for a transaction, by default")
-        case 429:
-            return ConsulUnavailable(f"{words}: Consul limits the rate of requests")
-        case _ if status >= httpx.codes.INTERNAL_SERVER_ERROR and any(phrase in body for phrase in _NO_LEADER):
-            return NoLeader(f"{words}: Consul's servers have no leader; look at `consul operator raft list-peers`")
-        case _ if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            return ConsulUnavailable(words)
-        case _:
-            return RequestRejected(words)
+def _without_blocking(params: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in params.items() if name not in {"index", "wait"}}
 
 
-def _transport_error(error: httpx.HTTPError | OSError, base_uri: str) -> ConsulError:
-    words = str(error) or type(error).__name__
-    if _is_tls_failure(error):
-        return TLSFailed(f"{base_uri}: {words}; check the connection's schema, verify, cert and key")
-    return ConsulUnavailable(f"{base_uri} cannot be reached: {words}")
+def _is_unavailable(error: BaseException) -> bool:
+    return isinstance(error, ConsulUnavailable) and not isinstance(error, QueryCut)
 
 
-def _is_tls_failure(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLError):
-            return not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))  # the peer went away: try again
-        error = error.__cause__ or error.__context__
-    return False
+async def _read(response: httpx.Response, where: str) -> bytes:
+    """The whole body.
 
-
-def _tls_context(settings: ConsulSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.verify if isinstance(settings.verify, str) else None)
-        if settings.verify is False:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if settings.cert:
-            context.load_cert_chain(settings.cert, settings.key)
-    except (OSError, ssl.SSLError) as error:
-        named = f"verify={settings.verify!r}, cert={settings.cert!r}, key={settings.key!r}"
-        raise InvalidInput(f"the connection's TLS files cannot be used ({named}): {error}") from error
-    return context
-
-
-def _patience(params: Any) -> float:
-    """How long an answer may take: Consul adds up to a sixteenth to the wait of a blocking query."""
-    wait = dict(params or ()).get("wait", "0s")
-    return float(wait.removesuffix("s")) * 17 / 16 + _READ_TIMEOUT
+    :raises RequestRejected: it is larger than anything that is kept here.
+    """
+    chunks, size = [], 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > _LARGEST_ANSWER:
+            limit = f"{_LARGEST_ANSWER >> 20} MiB"
+            raise RequestRejected(f"{where}: the answer is larger than {limit}; look at what answers or is kept there")
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -3,60 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
+from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from airflow_provider_chefconsul.consul.catalog import await_member_change, read_members
+from airflow_provider_chefconsul.consul.catalog import (
+    Nodes,
+    members_of,
+    read_health,
+    read_members,
+    read_named,
+    read_nodes,
+    strays_of,
+)
 from airflow_provider_chefconsul.consul.commit import Commit
+from airflow_provider_chefconsul.consul.environment_watch import looking_at_tier, read_tier
 from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.consul.members_sight import MembersSight, looking_at_members
 from airflow_provider_chefconsul.consul.plan import Plan
 from airflow_provider_chefconsul.consul.planner import ChangePlanner, RollBackPlanner
+from airflow_provider_chefconsul.consul.record import TierRecord, parse_desired
 from airflow_provider_chefconsul.consul.together import together
-from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredState, NoMembers
+from airflow_provider_chefconsul.consul.topic import Sight
+from airflow_provider_chefconsul.exceptions import NoMembers
 from airflow_provider_chefconsul.rollout.change import Change, Unchanged, Write
 from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.membership import Members, Selector
+from airflow_provider_chefconsul.rollout.membership import Members, Selector, ServiceMembers
 from airflow_provider_chefconsul.rollout.name import is_name
+from airflow_provider_chefconsul.rollout.number import read_number
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.rollback import RollBack
-from airflow_provider_chefconsul.rollout.standing import Evidence
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
-
-# Reading 10,000 reports takes a quarter of a second of a core. Resting in proportion before the next read bounds that
-# share while reports pour in, and leaves a small tier's reads immediate.
-_REST_PER_REPORT = 25e-6  # seconds
-_PARSED_AT_ONCE = 1000  # then the event loop may turn to the triggerer's other triggers
-_REST_OF_LIST = 0.1  # seconds
-_LONGEST_REST = 0.5  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class TierRecord:
-    """What the view holds of a tier: its desired state, each node's report, and Consul's index of the read."""
-
-    desired: DesiredState | MalformedDocument | None
-    evidence: Mapping[str, Evidence]
-    index: int
-
-    def required_desired(self, where: str) -> DesiredState:
-        """The desired state.
-
-        :param where: what to call the tier in an error.
-        :raises NoDesiredState: the tier has none.
-        :raises MalformedDocument: it cannot be read.
-        """
-        match self.desired:
-            case DesiredState() as desired:
-                return desired
-            case MalformedDocument() as error:
-                raise error
-            case None:
-                raise NoDesiredState(f"{where} has no desired state yet; a SetDesiredStateOperator writes one")
+    from airflow_provider_chefconsul.consul.client import ConsulClient
 
 
 class SharedView:
@@ -76,16 +59,48 @@ class SharedView:
 
         :raises AccessDenied: the token may not read it; never taken for an empty tier.
         """
-        return await self._read(environment, tier, None)
+        index, entries = await self.client.tree(self.keys.tier(environment, tier))
+        return await read_tier(self.client, self.keys, (environment, tier), entries, index=index)
 
-    async def snapshot(self, environment: str, tier: str, selector: Selector) -> TierSnapshot:
-        """A tier with its members as it is now."""
-        reading = asyncio.create_task(self.read(environment, tier))
-        listing = asyncio.create_task(read_members(self.client, selector))
-        await together(reading, listing)
-        record, members = reading.result(), listing.result()
-        await self._check_can_read_reports(environment, tier, record, members)
-        return TierSnapshot(record.desired, members, record.evidence)
+    async def snapshot(
+        self, environment: str, tier: str, selector: Selector, *, known: Collection[str] = ()
+    ) -> TierSnapshot:
+        """A tier with its members as it is now, read consistently.
+
+        :param known: nodes that stay members whatever has become of them.
+        """
+        return (await self.snapshots(environment, {tier: selector}, known={tier: known}))[tier]
+
+    async def snapshots(
+        self,
+        environment: str,
+        selectors: Mapping[str, Selector],
+        *,
+        known: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> dict[str, TierSnapshot]:
+        """Tiers with their members as they are now, read consistently; the documents of up to 64 tiers at one moment.
+
+        :param selectors: by tier.
+        :param known: by tier, nodes that stay members whatever has become of them.
+        """
+        prefixes = {tier: self.keys.tier(environment, tier) for tier in selectors}
+        reading = asyncio.create_task(self.client.trees(list(prefixes.values())))
+        checking = asyncio.create_task(read_health(self.client))
+        listing = {
+            selector: asyncio.create_task(read_nodes(self.client, selector)) for selector in set(selectors.values())
+        }
+        await together(reading, checking, *listing.values())
+        trees, health = reading.result(), checking.result()
+        found = {}
+        for tier, selector in selectors.items():
+            record = await read_tier(self.client, self.keys, (environment, tier), trees[prefixes[tier]])
+            nodes, before = listing[selector].result(), known.get(tier, ())
+            strays = (set(before) - nodes.keys()) | guests_of(tier, selector, record, nodes)
+            named = await read_named(self.client, strays) if strays else {}
+            members = members_of(nodes, health, selector) | strays_of(named, health, selector, before)
+            await self._check_can_read_reports(environment, tier, record, members)
+            found[tier] = TierSnapshot(record.desired, members, record.evidence)
+        return found
 
     async def require_members(self, where: str, selector: Selector) -> Members:
         """The members that a selector means today.
@@ -98,34 +113,44 @@ class SharedView:
             raise NoMembers(f"{where} has no members: Consul lists no node for {selector}")
         return members
 
-    async def watch(self, environment: str, tier: str, selector: Selector) -> AsyncGenerator[TierSnapshot]:
-        """The tier as it is now, and again after each change; two connections, however many nodes.
+    async def watch(
+        self, environment: str, tier: str, selector: Selector, *, known: Collection[str] | None = None
+    ) -> AsyncGenerator[TierSnapshot]:
+        """The tier as it is now, and again after each change.
 
-        Close the generator (``contextlib.aclosing``) to end its queries.
+        It takes a few connections for all watches of the event loop that have the same settings, and of the same
+        environment. Close the generator (``contextlib.aclosing``) to end it.
 
+        :param known: nodes that stay members whatever has become of them, as then do those that this watch lists;
+            None lets members go.
         :raises ConsulUnavailable: Consul stayed away for longer than the client's patience.
         """
-        record: TierRecord | None = None
-        members: Members | None = None
-        reading = asyncio.create_task(self._read(environment, tier, None))
-        listing = asyncio.create_task(self._list(selector, None))
-        try:
+        viewer = asyncio.Event()
+        last: TierSnapshot | None = None
+        checked: TierRecord | None = None
+        async with (
+            looking_at_tier(self.client.settings, environment, tier, viewer) as tier_sight,
+            looking_at_members(self.client.settings, selector, known, viewer) as members_sight,
+        ):
             while True:
-                done, _ = await asyncio.wait({reading, listing}, return_when=asyncio.FIRST_COMPLETED)
-                if reading in done:
-                    record = reading.result()
-                    reading = asyncio.create_task(self._read(environment, tier, record))
-                if listing in done:
-                    listed = listing.result()
-                    members = listed[1]
-                    listing = asyncio.create_task(self._list(selector, listed))
+                viewer.clear()
+                left = _patience_left((tier_sight, members_sight), self.client.retry_for)
+                record = tier_sight.latest
+                nodes = members_sight.nodes()
+                members = None
+                if record is not None and nodes is not None:
+                    members = members_sight.members(guests_of(tier, selector, record, nodes))
                 if record is not None and members is not None:
-                    await self._check_can_read_reports(environment, tier, record, members)
-                    yield TierSnapshot(record.desired, members, record.evidence)
-        finally:
-            reading.cancel()
-            listing.cancel()
-            await asyncio.gather(reading, listing, return_exceptions=True)
+                    if checked is not record:
+                        await self._check_can_read_reports(environment, tier, record, members)
+                        checked = record
+                    snapshot = TierSnapshot(record.desired, members, record.evidence)
+                    if last is None or last.evidence is not record.evidence or last != snapshot:
+                        last = snapshot
+                        yield snapshot
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await viewer.wait()
 
     async def write(
         self, environment: str, changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None = None
@@ -168,64 +193,45 @@ class SharedView:
         _, entries = await self.client.tree(self.keys.histories(environment, tier))
         found = {}
         for entry in entries:
-            number = entry.key.rpartition("/")[2]
-            desired = _read_desired(entry)
-            if number.isdecimal() and isinstance(desired, DesiredState):
-                found[int(number)] = desired
+            number = read_number(entry.key.rpartition("/")[2])
+            desired = parse_desired(entry)
+            if number is not None and isinstance(desired, DesiredState):
+                found[number] = desired
         return dict(sorted(found.items()))
-
-    async def _read(self, environment: str, tier: str, last: TierRecord | None) -> TierRecord:
-        """Read the tier; after a last read, block until it has changed, and parse only what is new."""
-        known: Mapping[str, Evidence] = last.evidence if last else {}
-        if last:
-            await asyncio.sleep(min(_LONGEST_REST, len(known) * _REST_PER_REPORT))
-        index, entries = await self.client.tree(self.keys.tier(environment, tier), index=last.index if last else 0)
-        reports = self.keys.reports(environment, tier)
-        evidence = {}
-        desired: Entry | None = None
-        for count, entry in enumerate(entries, start=1):
-            if count % _PARSED_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            node = entry.key.removeprefix(reports)
-            if entry.key == self.keys.desired(environment, tier):
-                desired = entry
-            elif entry.key.startswith(reports) and is_name(node):
-                before = known.get(node)
-                is_known = before is not None and before.modify_index == entry.modify_index
-                evidence[node] = before if before and is_known else _read_evidence(tier, node, entry)
-        if desired is None:  # a list leaves out what the token may not read; a single key says so
-            desired = await self.client.get(self.keys.desired(environment, tier))
-        return TierRecord(_read_desired(desired), evidence, index)
-
-    async def _list(self, selector: Selector, last: tuple[int, Members] | None) -> tuple[int, Members]:
-        """List the members; after a last list, block until it may have changed.
-
-        What wakes the query may be any check of the datacenter, so a moment passes before it is asked again.
-        """
-        if last:
-            await asyncio.sleep(min(_LONGEST_REST, _REST_OF_LIST + len(last[1]) * _REST_PER_REPORT))
-        index = await await_member_change(self.client, selector, last[0] if last else 0)
-        return index, await read_members(self.client, selector)
 
     async def _check_can_read_reports(self, environment: str, tier: str, record: TierRecord, members: Members) -> None:
         """A list leaves out what the token may not read: before nobody has reported, ask for one report by name."""
-        if not record.evidence and members:
-            await self.client.get(self.keys.report(environment, tier, next(iter(members))))
+        named = next((name for name in members if is_name(name)), None)  # others cannot have reported
+        if not record.evidence and named is not None:
+            await self.client.get(self.keys.report(environment, tier, named))
 
 
-def _read_desired(entry: Entry | None) -> DesiredState | MalformedDocument | None:
-    try:
-        return DesiredState.from_json(entry.key, entry.value) if entry else None
-    except MalformedDocument as error:
-        return error
+def guests_of(tier: str, selector: Selector, record: TierRecord, nodes: Nodes) -> set[str]:
+    """The nodes beside the selector's that are members by what they reported, as long as the catalog has them.
+
+    A node whose service is gone from the catalog still has what it reported for the assignment that stands now.
+    """
+    desired = record.desired
+    if not isinstance(selector, ServiceMembers) or selector.service != tier or not isinstance(desired, DesiredState):
+        return set()
+    return {
+        node
+        for node in record.evidence.keys() - nodes.keys()
+        if isinstance(report := record.evidence[node].report, NodeReport)
+        and report.is_about(desired.assignment_for(node))
+    }
 
 
-def _read_evidence(tier: str, node: str, entry: Entry) -> Evidence:
-    try:
-        report = NodeReport.from_json(entry.key, entry.value)
-        if (report.tier, report.node) != (tier, node):
-            problem = f"is a report of node {report.node} for tier {report.tier}, which does not belong under this key"
-            return Evidence(MalformedDocument(entry.key, problem), entry.modify_index)
-    except MalformedDocument as error:
-        return Evidence(error, entry.modify_index)
-    return Evidence(report, entry.modify_index)
+def _patience_left(sights: Iterable[Sight[TierRecord] | MembersSight], patience: timedelta) -> float | None:
+    """Seconds that whoever watches still puts up with Consul's absence; None while there is none.
+
+    :raises ConsulUnavailable: it is over.
+    """
+    left: float | None = None
+    for sight in sights:
+        if sight.trouble is not None:
+            until = max(sight.trouble.since, sight.since) + patience.total_seconds() - monotonic()
+            if until <= 0:
+                raise sight.trouble.error.with_traceback(None)
+            left = until if left is None else min(left, until)
+    return left

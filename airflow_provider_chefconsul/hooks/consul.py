@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
+from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT, WAITS
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT, Keys
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, UnusableConnection
@@ -55,7 +56,7 @@ class ConsulHook(BaseHook):
 
     def get_conn(self) -> Consul:
         """py-consul's own synchronous client, for your own use; this package's operators do not need it."""
-        from airflow_provider_chefconsul.consul.client import plain_client
+        from airflow_provider_chefconsul.consul.plain import plain_client
 
         return plain_client(self.settings())
 
@@ -125,6 +126,7 @@ def read_settings(connection: Connection) -> ConsulSettings:
         verify=_read_verify(where, extra.get("verify")),
         cert=_read_path(where, "cert", extra.get("cert")),
         key=_read_path(where, "key", extra.get("key")),
+        wait=_read_wait(where, extra.get("wait")),
     )
 
 
@@ -163,6 +165,24 @@ def _read_path(where: str, name: str, value: Any) -> str | None:
     if not isinstance(value, str) or not Path(value).exists():
         raise UnusableConnection(f"{where}: {name} must be the path of a file that exists here, not {value!r}")
     return value
+
+
+def _read_wait(where: str, value: Any) -> timedelta:
+    """Read how long a query may block: seconds, as a number or, from a form's field, as text."""
+    if value is None or value == "":
+        return LONGEST_WAIT
+    try:
+        wait = timedelta(seconds=float(value)) if not isinstance(value, bool) else None
+    except (TypeError, ValueError, OverflowError):
+        wait = None
+    shortest, longest = WAITS
+    if wait is None or not shortest <= wait <= longest:
+        bounds = f"{shortest.total_seconds():g} to {longest.total_seconds():g}"
+        raise UnusableConnection(
+            f"{where}: wait must be a number of seconds from {bounds}, not {value!r}; less than the time after which a "
+            f"load balancer before Consul cuts a request"
+        )
+    return wait
 
 
 async def _describe(settings: ConsulSettings) -> str:

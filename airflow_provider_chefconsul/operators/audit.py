@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.count import Count, check_count
 from airflow_provider_chefconsul.rollout.drift import TierDrift, find_drift
 from airflow_provider_chefconsul.rollout.membership import parse_members
-from airflow_provider_chefconsul.rollout.name import check_name
+from airflow_provider_chefconsul.rollout.name import check_name, check_tiers
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,18 +35,20 @@ class DriftAuditOperator(BaseOperator):
     Returns, also when it fails, ``{environment: {tier: {"members": …, "drifted": {node: standing}, "unknown": …}}}``.
 
     :param environment: one, several, or None for all that the connection's prefix has (templated).
+    :param tier: one, several, or None for all that the environments have (templated).
     :param max_drifted: how many nodes of a tier may not match: a number, or a percentage of its members.
     :param members: who belongs to the tiers; see ``ConvergedSensor`` (templated).
     :param consul_conn_id: id of a connection of type ``consul``.
     """
 
-    template_fields: Sequence[str] = ("environment", "members")
+    template_fields: Sequence[str] = ("environment", "tier", "members")
     ui_color = "#f5ecd7"
 
     def __init__(
         self,
         *,
         environment: str | Sequence[str] | None = None,
+        tier: str | Sequence[str] | None = None,
         max_drifted: Count = 0,
         members: str | Sequence[str] = "service",
         consul_conn_id: str = ConsulHook.default_conn_name,
@@ -54,6 +56,7 @@ class DriftAuditOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.environment = environment
+        self.tier = tier
         self.max_drifted = check_count("max_drifted", max_drifted)
         self.members = members
         self.consul_conn_id = consul_conn_id
@@ -62,7 +65,8 @@ class DriftAuditOperator(BaseOperator):
         """Audit, and fail when there is more drift than may be.
 
         :raises Drifted: names the tiers.
-        :raises AccessDenied: the token may not read all there is; what it may not see would pass as audited.
+        :raises AccessDenied: the token may not read all there is, or nobody can tell; what it may not see would pass as
+            audited. An older Consul does not tell of a token that may not read its own rules: name the tiers then.
         """
         found = asyncio.run(self._audit())
         beyond = []
@@ -83,18 +87,24 @@ class DriftAuditOperator(BaseOperator):
 
     async def _audit(self) -> dict[str, dict[str, TierDrift]]:
         from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
+        from airflow_provider_chefconsul.consul.sight import check_sight
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             if self.environment is None:
-                await _require_whole(view, f"{view.keys.root}/")
+                await check_sight(view, f"{view.keys.root}/", must_be_known=True)
                 environments = await list_environments(view)
             else:
                 given = [self.environment] if isinstance(self.environment, str) else self.environment
                 environments = [check_name("environment", environment) for environment in given]
             found = {}
             for environment in environments:
-                await _require_whole(view, view.keys.environment(environment))
-                tiers = await list_tiers(view, environment)
+                if self.tier is None:
+                    await check_sight(view, view.keys.environment(environment), must_be_known=True)
+                    tiers = await list_tiers(view, environment)
+                else:
+                    tiers = check_tiers(environment, self.tier)
+                    for tier in tiers:
+                        await check_sight(view, view.keys.tier(environment, tier))
                 if not tiers:
                     raise Drifted(f"environment {environment} has no tiers, so there is nothing to audit")
                 found[environment] = await self._audit_environment(view, environment, tiers)
@@ -122,8 +132,3 @@ class DriftAuditOperator(BaseOperator):
             self.log.warning("  %s: %s", node, why)
         if len(drift.drifted) > _LINES:
             self.log.warning("  … and %d nodes more", len(drift.drifted) - _LINES)
-
-
-async def _require_whole(view: SharedView, prefix: str) -> None:
-    """A list leaves out what the token may not read, which would then be taken for audited; a single key says so."""
-    await view.client.get(prefix)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
 
+from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.nudging import NudgeOperator
 from airflow_provider_chefconsul.operators.ssh_chef import SSHChefOperator
@@ -44,7 +45,7 @@ class ConsulExecChefOperator(NudgeOperator):
     :param prefix_per_node: for clusters whose ACLs confine each node to keys below its own name: the prefix before it,
         such as ``rexec-node``.
     :param timeout: when to come back with the results there are.
-    :param consul_conn_id: id of a connection of type ``consul``.
+    :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
@@ -79,6 +80,8 @@ class ConsulExecChefOperator(NudgeOperator):
             deferrable=deferrable,
             **kwargs,
         )
+        if prefix_per_node is not None and not isinstance(prefix_per_node, str):
+            raise InvalidInput(f"prefix_per_node must be text or None, not {prefix_per_node!r}")
         self.prefix_per_node = prefix_per_node
 
     def execute(self, context: Context) -> dict[str, int | str]:

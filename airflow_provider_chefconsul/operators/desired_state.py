@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import conf
 
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator
+from airflow_provider_chefconsul.operators.values import check_written_change, find_texts, keep_texts
 from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
     log_decisions,
@@ -23,6 +23,7 @@ from airflow_provider_chefconsul.operators.writing import (
 from airflow_provider_chefconsul.rollout.change import Change, parse_change
 from airflow_provider_chefconsul.rollout.desired import Scalar
 from airflow_provider_chefconsul.rollout.lease import Holder
+from airflow_provider_chefconsul.rollout.literal import check_members, check_place
 from airflow_provider_chefconsul.rollout.membership import Selector, parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
@@ -30,6 +31,7 @@ from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.rollout.wave import parse_wave
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["RollBackOperator", "SetDesiredStateOperator"]
 
 
-class SetDesiredStateOperator(BaseOperator):
+class SetDesiredStateOperator(Stoppable):
     """
     Declares the desired state of one tier, or of several in one transaction.
 
@@ -66,7 +68,9 @@ class SetDesiredStateOperator(BaseOperator):
     :param wait: when given, also wait until the tiers have converged by this policy, in the same task.
     :param members: who belongs to the tiers, for ``canary`` and ``wait``; see ``ConvergedSensor`` (templated).
     :param force: make a new generation although nothing differs, so that every node runs and reports again.
-    :param consul_conn_id: id of a connection of type ``consul``.
+    :param allow_empty: declare a tier that has no members yet; without it such a tier, which may be a name mistyped,
+        is refused.
+    :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
@@ -79,6 +83,7 @@ class SetDesiredStateOperator(BaseOperator):
         "allowed_from",
         "sequence",
         "members",
+        "consul_conn_id",
     )
     template_fields_renderers = {"values": "json"}  # noqa: RUF012 Airflow's declaration
     operator_extra_links = (DesiredStateLink(),)
@@ -99,6 +104,7 @@ class SetDesiredStateOperator(BaseOperator):
         wait: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
         force: bool = False,
+        allow_empty: bool = False,
         consul_conn_id: str = ConsulHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -108,10 +114,16 @@ class SetDesiredStateOperator(BaseOperator):
             if canary is None:
                 raise InvalidInput("spread says how a canary is chosen, and there is none")
             parse_wave(1, spread)  # of the two, only the canary is templated
+        check_place(environment, tier)
+        check_members(members)
+        check_written_change(
+            state=state, values=values, canary=canary, spread=spread, allowed_from=allowed_from, sequence=sequence
+        )
         self.environment = environment
         self.tier = tier
         self.state = state
         self.values = values
+        self._texts = find_texts(values)
         self.canary = canary
         self.spread = spread
         self.allowed_from = allowed_from
@@ -120,20 +132,29 @@ class SetDesiredStateOperator(BaseOperator):
         self.wait = None if wait is None else check_policy("wait", wait)
         self.members = members
         self.force = check_switch("force", force)
+        self.allow_empty = check_switch("allow_empty", allow_empty)
         self.consul_conn_id = consul_conn_id
-        self.deferrable = deferrable
+        self.deferrable = check_switch("deferrable", deferrable)
 
     def execute(self, context: Context) -> dict[str, int]:
         """Write, and wait when a policy says so."""
         tiers = check_tiers(self.environment, self.tier)
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         change = self._change(context)
-        if self.wait is not None or self.canary is not None:
-            asyncio.run(require_members(self.consul_conn_id, self.environment, selectors))
-        generations = asyncio.run(self._write(dict.fromkeys(tiers, change), selectors))
+        needs_members = self.wait is not None or self.canary is not None
+        self.run_here(
+            require_members(
+                self.consul_conn_id,
+                self.environment,
+                selectors,
+                allow_empty=self.allow_empty and not needs_members,
+                way_out="" if needs_members else "allow_empty=True declares it ahead of its nodes",
+            )
+        )
+        generations = self.run_here(self._write(dict.fromkeys(tiers, change), selectors))
         if self.wait is None:
             return generations
-        trigger = asyncio.run(
+        trigger = self.run_here(
             begin_wait(
                 self.consul_conn_id,
                 self.environment,
@@ -159,7 +180,7 @@ class SetDesiredStateOperator(BaseOperator):
         return parse_change(
             state=self.state,
             writer=writer_of(context),
-            values=self.values,
+            values=keep_texts(self.values, self._texts, self.log),
             canary=self.canary,
             spread=self.spread,
             allowed_from=self.allowed_from,
@@ -172,6 +193,6 @@ class SetDesiredStateOperator(BaseOperator):
             try:
                 decisions = await view.write(self.environment, changes, selectors)
             except (StaleWrite, LeaseLost) as error:
-                raise_final(error, self.on_stale)
+                raise_final(self.log, error, self.on_stale)
         log_decisions(self.log, self.environment, decisions)
         return {tier: decision.generation for tier, decision in decisions.items()}

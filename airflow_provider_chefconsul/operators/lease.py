@@ -35,11 +35,11 @@ class AcquireLeaseOperator(BaseOperator):
         this provider must be shorter.
     :param reason: why, for the log of those who wait (templated).
     :param timeout: how long to wait for another Dag run.
-    :param consul_conn_id: id of a connection of type ``consul``.
+    :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
-    template_fields: Sequence[str] = ("environment", "reason")
+    template_fields: Sequence[str] = ("environment", "reason", "consul_conn_id")
     ui_color = "#e8dff5"
 
     def __init__(
@@ -99,10 +99,10 @@ class ReleaseLeaseOperator(BaseOperator):
     Gives the environment up, where this Dag run holds it; a lease of another one is left alone.
 
     :param environment: the environment (templated).
-    :param consul_conn_id: id of a connection of type ``consul``.
+    :param consul_conn_id: id of a connection of type ``consul`` (templated).
     """
 
-    template_fields: Sequence[str] = ("environment",)
+    template_fields: Sequence[str] = ("environment", "consul_conn_id")
     ui_color = "#e8dff5"
 
     def __init__(self, *, environment: str, consul_conn_id: str = ConsulHook.default_conn_name, **kwargs: Any) -> None:

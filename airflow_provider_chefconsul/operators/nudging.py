@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from airflow.sdk import BaseOperator
-
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.rollout.convergence import describe_superseded
 from airflow_provider_chefconsul.rollout.generation import read_generations
+from airflow_provider_chefconsul.rollout.literal import check_generation, check_members, check_place
 from airflow_provider_chefconsul.rollout.membership import Members, parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.node_result import NodeResult, Outcome
@@ -21,6 +20,7 @@ from airflow_provider_chefconsul.rollout.standing import Standing, judge
 from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK
 from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY, NudgeTrigger, read_results
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 
-class NudgeOperator(BaseOperator):
+class NudgeOperator(Stoppable):
     """Runs a command on the members of tiers that have not converged; how it gets there is for a subclass to say."""
 
-    template_fields: Sequence[str] = ("environment", "tier", "command", "generation", "members")
+    template_fields: Sequence[str] = ("environment", "tier", "command", "generation", "members", "consul_conn_id")
     template_fields_renderers = {"command": "bash"}  # noqa: RUF012 Airflow's declaration
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#f5ecd8"
@@ -57,6 +57,9 @@ class NudgeOperator(BaseOperator):
             raise InvalidInput(f"max_parallel must be a number of nodes from 1, or None, not {max_parallel!r}")
         if not isinstance(timeout, timedelta) or timeout <= timedelta(0):
             raise InvalidInput(f"timeout must be a timedelta above zero, not {timeout!r}")
+        check_place(environment, tier)
+        check_members(members)
+        check_generation(generation)
         self.environment = environment
         self.tier = tier
         self.command = command
@@ -67,7 +70,7 @@ class NudgeOperator(BaseOperator):
         self.all_nodes = check_switch("all_nodes", all_nodes)
         self.timeout = timeout
         self.consul_conn_id = consul_conn_id
-        self.deferrable = deferrable
+        self.deferrable = check_switch("deferrable", deferrable)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int | str]:  # noqa: ARG002 Airflow's call
         """Resume with the results that the trigger sent."""
@@ -77,7 +80,7 @@ class NudgeOperator(BaseOperator):
         """The nodes to nudge; Consul's index before that goes into an XCom."""
         tiers = check_tiers(self.environment, self.tier)
         generations = read_generations(self.generation, tiers) if self._has_generation else {}
-        nodes, index = asyncio.run(self._choose_nodes(tiers, generations))
+        nodes, index = self.run_here(self._choose_nodes(tiers, generations))
         context["ti"].xcom_push(key=BEGINNING_KEY, value={"index": index, "try_number": context["ti"].try_number})
         return nodes
 
@@ -99,10 +102,10 @@ class NudgeOperator(BaseOperator):
 
     def _run(self, trigger: NudgeTrigger, *, patience: timedelta) -> dict[str, int | str]:
         """Run the job here; by deferring, when it takes longer than ``patience``."""
-        if self.deferrable and not asyncio.run(trigger.attend(patience=patience)):
+        if self.deferrable and not self.run_here(trigger.attend(patience=patience)):
             self.defer(trigger=trigger, method_name="execute_complete", timeout=self.timeout + DEFERRAL_SLACK)
         elif not self.deferrable:
-            asyncio.run(trigger.attend())
+            self.run_here(trigger.attend())
         return self._report(trigger.results)
 
     async def _choose_nodes(self, tiers: Sequence[str], generations: Mapping[str, int]) -> tuple[list[str], int]:
@@ -132,6 +135,15 @@ class NudgeOperator(BaseOperator):
                 for node, member in members.items()
                 if judge(member, desired.assignment_for(node), record.evidence.get(node))[0] is Standing.CONVERGED
             }
+            if generation is not None and not members:
+                is_gone = generation not in desired.generations
+                why = (
+                    describe_superseded(desired, generation)
+                    if is_gone
+                    else f"generation {generation} is assigned to no member"
+                )
+                self.log.warning("%s: %s; there is nobody to nudge", where, why)
+                return set(), record.index
         present = {node for node, member in members.items() if member.is_present}
         self.log.info(
             "%s: of %s members %s absent, %s; nudging %s",

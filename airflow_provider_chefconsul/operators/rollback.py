@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import conf
 
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.operators.values import check_sequence
 from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
     log_decisions,
@@ -19,8 +19,9 @@ from airflow_provider_chefconsul.operators.writing import (
     sequence_of,
     writer_of,
 )
-from airflow_provider_chefconsul.rollout.generation import read_generations
+from airflow_provider_chefconsul.rollout.generation import as_list, read_generations
 from airflow_provider_chefconsul.rollout.lease import Holder
+from airflow_provider_chefconsul.rollout.literal import check_members, check_place, is_literal
 from airflow_provider_chefconsul.rollout.membership import parse_members
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
@@ -28,12 +29,13 @@ from airflow_provider_chefconsul.rollout.rollback import RollBack, check_target
 from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
 
-class RollBackOperator(BaseOperator):
+class RollBackOperator(Stoppable):
     """
     Takes tiers back to what stood before, or to a generation of their history: the one intended way back.
 
@@ -55,11 +57,19 @@ class RollBackOperator(BaseOperator):
     :param on_stale: as in ``SetDesiredStateOperator``.
     :param wait: when given, also wait until the tiers have converged by this policy, in the same task.
     :param members: who belongs to the tiers, for ``wait``; see ``ConvergedSensor`` (templated).
-    :param consul_conn_id: id of a connection of type ``consul``.
+    :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
-    template_fields: Sequence[str] = ("environment", "tier", "to", "generation", "sequence", "members")
+    template_fields: Sequence[str] = (
+        "environment",
+        "tier",
+        "to",
+        "generation",
+        "sequence",
+        "members",
+        "consul_conn_id",
+    )
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#f5dcdc"
 
@@ -80,6 +90,11 @@ class RollBackOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_place(environment, tier)
+        check_members(members)
+        if is_literal(to):
+            check_target(to)
+        check_sequence(sequence)
         self.environment = environment
         self.tier = tier
         self.to = to
@@ -91,7 +106,7 @@ class RollBackOperator(BaseOperator):
         self.wait = None if wait is None else check_policy("wait", wait)
         self.members = members
         self.consul_conn_id = consul_conn_id
-        self.deferrable = deferrable
+        self.deferrable = check_switch("deferrable", deferrable)
 
     def execute(self, context: Context) -> dict[str, int]:
         """Take the tiers back, and wait for each when a policy says so."""
@@ -117,14 +132,14 @@ class RollBackOperator(BaseOperator):
         )
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         if self.wait is None:
-            return asyncio.run(self._roll_back(tiers, rollback))
-        asyncio.run(require_members(self.consul_conn_id, self.environment, selectors))
+            return self.run_here(self._roll_back(tiers, rollback))
+        self.run_here(require_members(self.consul_conn_id, self.environment, selectors))
         for tier in tiers:
             if tier in generations:
                 continue
-            generations |= asyncio.run(self._roll_back([tier], rollback))
+            generations |= self.run_here(self._roll_back([tier], rollback))
             # Those before are waited for again: so the event that a deferral ends with names all that are done.
-            trigger = asyncio.run(
+            trigger = self.run_here(
                 begin_wait(
                     self.consul_conn_id,
                     self.environment,
@@ -146,10 +161,11 @@ class RollBackOperator(BaseOperator):
         if len(tiers) > 1:
             raise InvalidInput(f"generation is of a single tier, and there are {', '.join(tiers)}")
         # Of several, some may be of an earlier try that was taken back: the newest is what this Dag run wrote last.
-        given = self.generation if isinstance(self.generation, (list, tuple)) else [self.generation]
+        given = as_list(self.generation)
         written = [read_generations(each, tiers)[tiers[0]] for each in given if each not in (None, "None")]
         if not written:
-            raise_final(StaleWrite("what was to be taken back was never written"), self.on_stale)
+            error = StaleWrite("what was to be taken back was never written")
+            raise_final(self.log, error, self.on_stale)
         return max(written)
 
     async def _roll_back(self, tiers: Sequence[str], rollback: RollBack) -> dict[str, int]:
@@ -157,6 +173,6 @@ class RollBackOperator(BaseOperator):
             try:
                 decisions = await view.roll_back(self.environment, tiers, rollback)
             except (StaleWrite, LeaseLost) as error:
-                raise_final(error, self.on_stale)
+                raise_final(self.log, error, self.on_stale)
         log_decisions(self.log, self.environment, decisions, done="rolled back")
         return {tier: decision.generation for tier, decision in decisions.items()}

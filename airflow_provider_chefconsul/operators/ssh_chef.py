@@ -49,11 +49,12 @@ class SSHChefOperator(NudgeOperator):
     :param members: who belongs to the tier; see ``ConvergedSensor`` (templated).
     :param all_nodes: nudge members that have converged, too; without a generation, a tier without a desired state also.
     :param timeout: when to come back with the results there are.
-    :param ssh_conn_id: id of a connection of type ``ssh``.
-    :param consul_conn_id: id of a connection of type ``consul``.
+    :param ssh_conn_id: id of a connection of type ``ssh`` (templated).
+    :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
+    template_fields: Sequence[str] = (*NudgeOperator.template_fields, "ssh_conn_id")
     unanswered = "is its sshd running?"
 
     def __init__(

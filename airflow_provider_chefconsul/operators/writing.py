@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
+from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, NoMembers, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.change import Unchanged, Write, describe_decision
 from airflow_provider_chefconsul.rollout.desired import Writer
-from airflow_provider_chefconsul.rollout.membership import Selector
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, Selector
 from airflow_provider_chefconsul.rollout.sequence import read_sequence
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
 ON_STALE = ("fail", "skip")
+_TIERS_NAMED = 20
 
 
 def writer_of(context: Context) -> Writer:
@@ -52,24 +53,51 @@ def check_on_stale(on_stale: object) -> str:
     raise InvalidInput(f'on_stale must be "fail" or "skip", not {on_stale!r}')
 
 
-async def require_members(consul_conn_id: str, environment: str, selectors: Mapping[str, Selector]) -> None:
-    """Refuse to write what nobody could converge on.
+async def require_members(
+    consul_conn_id: str,
+    environment: str,
+    selectors: Mapping[str, Selector],
+    *,
+    allow_empty: bool = False,
+    way_out: str = "",
+) -> None:
+    """Refuse to write what nobody could converge on, above all where a name was mistyped.
 
-    :raises NoMembers: names the tier that has none.
+    :param allow_empty: take tiers without members, and members that Consul does not list yet.
+    :param way_out: how to write all the same, for the error to say.
+    :raises NoMembers: names the tier that has none, and those that the environment has.
+    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported; or the tier's
+        service differs from its name in case only.
     """
+    from airflow_provider_chefconsul.consul.catalog import check_names
+    from airflow_provider_chefconsul.consul.overview import list_tiers
+
     async with ConsulHook(consul_conn_id).open_view() as view:
         for tier, selector in selectors.items():
-            await view.require_members(f"{environment}/{tier}", selector)
+            try:
+                await view.require_members(f"{environment}/{tier}", selector)
+                if isinstance(selector, ListedMembers) and not allow_empty:
+                    reported = (await view.read(environment, tier)).evidence
+                    unreported = [name for name in selector.nodes if name not in reported]
+                    await check_names(view.client, f"members of {environment}/{tier}", unreported)
+            except NoMembers as error:
+                if allow_empty:
+                    continue
+                tiers = await list_tiers(view, environment)
+                names = ", ".join(tiers[:_TIERS_NAMED]) + (", …" if len(tiers) > _TIERS_NAMED else "")
+                hint = f"; {way_out}" if way_out else ""
+                raise NoMembers(f"{error}; tiers that {environment} has: {names or 'none'}{hint}") from error
 
 
-def raise_final(error: StaleWrite | LeaseLost, on_stale: str) -> NoReturn:
+def raise_final(log: Logger, error: StaleWrite | LeaseLost, on_stale: str) -> NoReturn:
     """End the task of a write that something later has made stale, or that lost its lease; a retry would find the same.
 
     A lost lease is a failure always: nothing says that somebody else has done what the Dag run was about to do.
     """
-    is_skipped = on_stale == "skip" and isinstance(error, StaleWrite)
-    kind = AirflowSkipException if is_skipped else AirflowFailException
-    raise kind(str(error)) from error
+    if on_stale == "skip" and isinstance(error, StaleWrite):
+        log.warning("Skipped, nothing was written: %s", error)  # Airflow itself only whispers why a task was skipped
+        raise AirflowSkipException(str(error)) from error
+    raise AirflowFailException(str(error)) from error
 
 
 def log_decisions(log: Logger, environment: str, decisions: Mapping[str, Write | Unchanged], *, done: str = "") -> None:

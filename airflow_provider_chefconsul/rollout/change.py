@@ -10,6 +10,7 @@ from airflow_provider_chefconsul.rollout.canary import BUCKETS
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer, check_values
 from airflow_provider_chefconsul.rollout.membership import Members
 from airflow_provider_chefconsul.rollout.name import check_name
+from airflow_provider_chefconsul.rollout.sequence import describe_sequence
 from airflow_provider_chefconsul.rollout.wave import NoWave, Wave, parse_wave, plan_canary
 
 
@@ -149,8 +150,9 @@ def find_stale(current: DesiredState, sequence: int | None) -> Refused | None:
     if sequence is None or current.sequence is None or sequence >= current.sequence:
         return None
     return Refused(
-        f"the write is stale: it belongs to sequence {sequence}, and generation {current.generation} of sequence "
-        f"{current.sequence} stands, written by {current.written_by} at {current.written_at}",
+        f"the write is stale: it belongs to sequence {describe_sequence(sequence)}, and generation "
+        f"{current.generation} of sequence {describe_sequence(current.sequence)} stands, written by "
+        f"{current.written_by} at {current.written_at}",
         is_stale=True,
     )
 

@@ -214,7 +214,7 @@ def evaluate(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, *, n
         case DesiredState() as desired:
             pass
     if wait.generation not in desired.generations:
-        return Failed(_superseded(desired, wait.generation), nobody)
+        return Failed(describe_superseded(desired, wait.generation), nobody)
     if (other := wait.find_replaced(desired)) is not None:
         return Failed(_replaced(desired, other), nobody)
     members = carry_over(wait.seen_members, snapshot.members)
@@ -324,7 +324,8 @@ def _replaced(desired: DesiredState, other: Assignment) -> str:
     )
 
 
-def _superseded(desired: DesiredState, generation: int) -> str:
+def describe_superseded(desired: DesiredState, generation: int) -> str:
+    """What became of a generation that no node is assigned any more, and by whose doing."""
     if generation > desired.generation:
         return (
             f"generation {generation} is ahead of the desired state, which is at generation {desired.generation}: "

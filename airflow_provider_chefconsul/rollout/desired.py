@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.canary import BUCKETS, bucket
-from airflow_provider_chefconsul.rollout.document import SCHEMA, Document, read_document, shown
+from airflow_provider_chefconsul.rollout.document import SCHEMA, Document, fits_64_bits, read_document, shown
 from airflow_provider_chefconsul.rollout.name import is_name
 
 Scalar = str | int | float | bool | None
@@ -190,7 +190,9 @@ class DesiredState:
 
 def is_scalar(value: object) -> bool:
     """Whether a value is a JSON scalar that both languages read alike."""
-    return value is None or isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, int):
+        return fits_64_bits(value)
+    return value is None or isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
 def check_values(values: object) -> dict[str, Scalar]:
@@ -203,6 +205,8 @@ def check_values(values: object) -> dict[str, Scalar]:
     for name, value in values.items():
         if not isinstance(name, str) or not name:
             raise InvalidInput(f"values: {name!r} is not a name for a value; use a string that is not empty")
+        if isinstance(value, int) and not fits_64_bits(value):
+            raise InvalidInput(f"values[{name!r}] is an integer of more than 64 bits, which not every language reads")
         if not is_scalar(value):
             raise InvalidInput(
                 f"values[{name!r}] must be a string, number, boolean or null, not {type(value).__name__}: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,40 @@ from airflow_provider_chefconsul.exceptions import MalformedDocument, UnknownSch
 from airflow_provider_chefconsul.rollout.name import is_name
 
 SCHEMA = 1
+DEEPEST = 64
+"""Objects and lists inside one another, the document's own among them; both languages refuse what is deeper."""
+
+_LONG_NUMBER = re.compile("[0-9]{19}")  # shorter ones are within 64 bits
+# A string without an end is one, too: else each of its quotes would be looked at as the beginning of another.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
+
+
+def fits_64_bits(number: int) -> bool:
+    """Whether an integer does; other languages round longer ones, or refuse them."""
+    return -(2**63) <= number < 2**63
 
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def _check_depth(text: str) -> None:
+    if text.count("{") + text.count("[") <= DEEPEST:
+        return
+    depth = 0
+    for found in _STRING_OR_BRACKET.finditer(text):
+        depth += (found[0] in "[{") - (found[0] in "]}")
+        if depth > DEEPEST:
+            raise ValueError(f"nesting of {depth} is too deep")
+
+
+def _check_integers(value: object) -> None:
+    match value:
+        case dict() | list():
+            for inner in value.values() if isinstance(value, dict) else value:
+                _check_integers(inner)
+        case int() if not fits_64_bits(value):
+            raise ValueError("an integer of more than 64 bits")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # made once: json.loads would make one for each document
@@ -84,7 +115,7 @@ class Document:
         return self.fields[name]
 
     def _wrong(self, name: str, expected: str, value: object) -> MalformedDocument:
-        return self.malformed(f"field {self.path}{name} must be {expected}, not {shown(value)}")
+        return MalformedDocument(self.key, f"field {self.path}{name} must be {expected}", value=shown(value))
 
 
 def read_document(key: str, text: str | bytes | None) -> Document:
@@ -96,13 +127,16 @@ def read_document(key: str, text: str | bytes | None) -> Document:
     try:
         # Strict UTF-8 and no NaN: both languages must agree on what a document is.
         decoded = text.decode() if isinstance(text, bytes) else text or ""
+        _check_depth(decoded)
         fields = _DECODER.decode(decoded)
+        if _LONG_NUMBER.search(decoded):
+            _check_integers(fields)
         if "\\u" in decoded:  # such an escape can bring in half of a surrogate pair, which is no text to others
             json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise MalformedDocument(key, f"not JSON ({error})") from error
     if not isinstance(fields, dict):
-        raise MalformedDocument(key, f"must be a JSON object, not {shown(fields)}")
+        raise MalformedDocument(key, "must be a JSON object", value=shown(fields))
     document = Document(key, fields)
     schema = document.integer("schema", minimum=1)
     if schema != SCHEMA:

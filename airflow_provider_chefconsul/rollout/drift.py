@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.explain import NOBODY_DIED, TierExplanation, explain_tier
 from airflow_provider_chefconsul.rollout.lease import Lease
+from airflow_provider_chefconsul.rollout.near_name import twins
 from airflow_provider_chefconsul.rollout.standing import Standing
 
 
@@ -63,7 +64,10 @@ def find_drift(
         if node.standing is not Standing.CONVERGED:
             drifted[name] = f"{node.text}; {node.action}" if node.action else node.text
             standings[name] = str(node.standing)
-    for name in sorted(snapshot.evidence.keys() - snapshot.members.keys()):
-        drifted[name] = "has a report and is no member; bring it back into the catalog, or delete its report"
+    strangers = sorted(snapshot.evidence.keys() - snapshot.members.keys())
+    same = twins(strangers, snapshot.members)
+    for name in strangers:
+        is_same = f", most likely the same machine as {same[name]}" if name in same else ""
+        drifted[name] = f"has a report and is no member{is_same}; bring it back into the catalog, or delete its report"
         standings[name] = "no_member"
     return TierDrift(explanation, drifted, standings)

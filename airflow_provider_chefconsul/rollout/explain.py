@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
@@ -14,6 +14,8 @@ from airflow_provider_chefconsul.rollout.finding import Finding, stands_since
 from airflow_provider_chefconsul.rollout.lease import Lease
 from airflow_provider_chefconsul.rollout.membership import Member, in_order
 from airflow_provider_chefconsul.rollout.moment import ago, read_moment
+from airflow_provider_chefconsul.rollout.name import natural_order
+from airflow_provider_chefconsul.rollout.near_name import twins
 from airflow_provider_chefconsul.rollout.one_line import one_line
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, Summary, judge
@@ -130,12 +132,16 @@ def explain_tier(
         name: explain_node(member, desired, snapshot.evidence.get(name), now=now, died=died.get(name))
         for name, member in in_order(snapshot.members)
     }
+    nodes |= _explain_twins(nodes, snapshot)
     standings = {name: (node.standing, "") for name, node in nodes.items() if node.standing is not None}
     summary = Summary(desired.generation, standings)
     written = f"written by {desired.written_by}, {ago(read_moment(desired.written_at), now) or desired.written_at}"
     obstacles = [*_explain_canary(desired, snapshot), *held]
     if not nodes:
-        obstacles.insert(0, "it has no members: Consul lists no node for it, so nobody can converge")
+        strangers = sorted(snapshot.evidence, key=natural_order)
+        others = f" and {len(strangers) - 1} more report" if len(strangers) > 1 else " reports"
+        yet = f"; yet {strangers[0]}{others} in it: look at how members are named" if strangers else ""
+        obstacles.insert(0, f"it has no members: Consul lists no node for it, so nobody can converge{yet}")
     else:
         if excused := summary.excused():
             obstacles.insert(0, f"excused, since they were not there: {', '.join(excused)}")
@@ -150,6 +156,20 @@ def describe_assignment(desired: DesiredState) -> str:
     if desired.canary is None:
         return f"assigned {desired.stable.describe()}"
     return f"canary assigned {desired.canary.assignment.describe()}, the others {desired.stable.describe()}"
+
+
+def _explain_twins(nodes: Mapping[str, NodeExplanation], snapshot: TierSnapshot) -> dict[str, NodeExplanation]:
+    """The members that have never reported while a node of nearly their name, which is no member, has."""
+    silent = [name for name in nodes if name not in snapshot.evidence]
+    strangers = [node for node in snapshot.evidence if node not in snapshot.members]
+    explained = {}
+    for name, stranger in twins(silent, strangers).items():
+        text = (
+            f"{nodes[name].text}; {stranger} has, which is no member: most likely the same machine under another name"
+        )
+        action = "give it one name: a node reports by its name in Consul"
+        explained[name] = replace(nodes[name], text=one_line(text), action=action)
+    return explained
 
 
 def _last_index(evidence: Evidence | None) -> int:

@@ -85,7 +85,7 @@ class Lease:
         try:
             return cls._read(key, text)
         except MalformedDocument as error:  # nobody may write meanwhile, and nothing replaces it by itself
-            raise type(error)(key, f"{error.problem}; delete this key when no rollout is going on") from error
+            raise error.advise("delete this key when no rollout is going on") from error
 
     @classmethod
     def _read(cls, key: str, text: str | bytes | None) -> Lease:
@@ -113,9 +113,14 @@ class Sighting:
     modify_index: int
     since: float
 
-    def observe(self, modify_index: int, *, now: float) -> Sighting:
-        """This sighting, having looked again."""
-        return self if modify_index == self.modify_index else Sighting(modify_index, now)
+    def observe(self, modify_index: int, *, now: float, is_interrupted: bool = False) -> Sighting:
+        """This sighting, having looked again.
+
+        :param is_interrupted: whether Consul was away since the last look: its holder could not renew it either, so the
+            time that has passed says nothing about the holder.
+        """
+        is_unchanged = modify_index == self.modify_index and not is_interrupted
+        return self if is_unchanged else Sighting(modify_index, now)
 
     def remaining(self, lease: Lease, *, now: float) -> float:
         """Seconds until the lease has gone unrenewed for its ttl; not above 0 when it has expired."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -35,3 +35,10 @@ def read_sequence(given: Any) -> int:
         f"sequence must be seconds since the epoch, or a time with its zone such as 2026-11-22T08:00:00+00:00, "
         f"not {given!r}"
     )
+
+
+def describe_sequence(sequence: int) -> str:
+    """A sequence as a date, for people: "2026-11-22T08:00:00Z"."""
+    if not 0 <= sequence <= _LATEST:  # another client's; no date can say it
+        return str(sequence)
+    return datetime.fromtimestamp(sequence, UTC).isoformat().replace("+00:00", "Z")

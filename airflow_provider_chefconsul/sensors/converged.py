@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,14 @@ from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.rollout.generation import read_generations
 from airflow_provider_chefconsul.rollout.lease import Holder
+from airflow_provider_chefconsul.rollout.literal import check_generation, check_members, check_place
 from airflow_provider_chefconsul.rollout.name import check_tiers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY
 from airflow_provider_chefconsul.triggers.outcome import Outcome
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 _NUDGE_KEY = "nudge"  # the beginning of the nudge that the sensor's last try knew of
 
 
-class ConvergedSensor(BaseSensorOperator):
+class ConvergedSensor(Stoppable, BaseSensorOperator):
     """
     Waits until the nodes of a tier have reported that they converged on a generation.
 
@@ -52,11 +54,11 @@ class ConvergedSensor(BaseSensorOperator):
         None is all that the tier is assigned when the try begins, two while a canary is out (templated).
     :param nudged_by: id of the ``ConsulExecChefOperator`` task before this sensor. When it ran again since this
         sensor's last try, failures that were reported after it began count at once (needs Airflow 3.3).
-    :param consul_conn_id: id of a connection of type ``consul``.
+    :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
-    template_fields: Sequence[str] = ("environment", "tier", "members", "generation")
+    template_fields: Sequence[str] = ("environment", "tier", "members", "generation", "consul_conn_id")
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#dcefe3"
 
@@ -74,6 +76,9 @@ class ConvergedSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_place(environment, tier)
+        check_members(members)
+        check_generation(generation)
         self.environment = environment
         self.tier = tier
         self.policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
@@ -82,12 +87,12 @@ class ConvergedSensor(BaseSensorOperator):
         self.nudged_by = nudged_by
         self._has_generation = generation is not None
         self.consul_conn_id = consul_conn_id
-        self.deferrable = deferrable
+        self.deferrable = check_switch("deferrable", deferrable)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait for an outcome, here or by deferring."""
         tiers = check_tiers(self.environment, self.tier)
-        trigger = asyncio.run(
+        trigger = self.run_here(
             begin_wait(
                 self.consul_conn_id,
                 self.environment,
@@ -112,7 +117,7 @@ class ConvergedSensor(BaseSensorOperator):
         store = context.get("task_state_store")  # since Airflow 3.3; unlike XComs, it outlives a try
         if self.nudged_by is None or store is None:
             return None
-        last, now = store.get(_NUDGE_KEY), context["ti"].xcom_pull(task_ids=self.nudged_by, key=BEGINNING_KEY)
+        last, now = store.get(_NUDGE_KEY), _pull_beginning(context, self.nudged_by)
         if now is not None:
             store.set(_NUDGE_KEY, now)
         return now["index"] if now and last and now != last else None
@@ -122,5 +127,19 @@ class ConvergedSensor(BaseSensorOperator):
             return outcome.settle(self.log)
         except AirflowException as error:
             if self.soft_fail or self.never_fail:
+                self.log.warning("Skipped: %s", error)  # Airflow itself only whispers why a task was skipped
                 raise AirflowSkipException(str(error)) from error
             raise
+
+
+def _pull_beginning(context: Context, nudged_by: str) -> Any:
+    """What the nudge left that belongs to this task instance; None when there is none.
+
+    In a mapped group it is the one of the same map index; beside a mapped sensor, a nudge may also not be mapped.
+    """
+    instance = context["ti"]
+    for map_index in dict.fromkeys((instance.map_index, -1)):
+        found = instance.xcom_pull(task_ids=nudged_by, key=BEGINNING_KEY, map_indexes=map_index)
+        if found is not None:
+            return found
+    return None

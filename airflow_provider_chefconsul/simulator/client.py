@@ -2,8 +2,8 @@
 
 ``python -m airflow_provider_chefconsul.simulator.client --node web-1 --tier web --environment demo``
 
-Exit codes are chef-client's: 0 success, 1 any failure, 2 SIGINT, 3 SIGTERM before the desired state was read (later
-the run finishes first), 43 bad configuration.
+Exit codes are chef-client's: 0 success, 1 any failure, 2 SIGINT (reported as interrupted, which is no failure), 3
+SIGTERM before the desired state was read (later the run finishes first), 43 bad configuration.
 """
 
 from __future__ import annotations

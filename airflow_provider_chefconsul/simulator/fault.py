@@ -14,7 +14,9 @@ GRAMMAR = """\
 A fault is: WHO WHAT [in STATE] [with NAME=VALUE]
   WHO   a node (web-7), a pattern (web-*), or some of a tier, chosen by the seed (10% of web, 3 of web)
   WHAT  fails | hangs | is slow 20s | reports malformed    a run of that state and with that value, else every run
-        goes absent | returns | joins                      at a time (at 10s), or as soon as that state is desired
+        dies after converging                              its agent dies once such a run has reported success
+        reboots 5s                                         such a run reports rebooting; 5s later the node is back
+        goes absent | returns | joins | leaves             at a time (at 10s), or as soon as that state is desired
         flaps every 5s                                     absent, back, absent, …
 Durations are 500ms, 20s, 1.5s or 2m; times count from the start of the fleet."""
 
@@ -25,7 +27,9 @@ _FAULT = re.compile(
     (?: (?P<share>\d{{1,6}}%?) \s+ of \s+ (?P<tier>{_NAME}) | (?P<nodes>[A-Za-z0-9*][A-Za-z0-9._*-]*) ) \s+
     (?: (?P<fails>fails?) | (?P<hangs>hangs?) | (?P<slow>(?:is|are)\s+slow) \s+ (?P<by>{_DURATION})
       | (?P<malformed>reports?\s+malformed)
+      | (?P<dies>dies?\s+after\s+converging) | (?P<reboots>reboots?) \s+ (?P<away>{_DURATION})
       | (?P<absent>goe?s?\s+absent) | (?P<returns>returns?) | (?P<joins>joins?)
+      | (?P<leaves>leaves?)
       | (?P<flaps>flaps?) \s+ every \s+ (?P<every>{_DURATION}) )
     (?: \s+ at \s+ (?P<at>{_DURATION}) )?
     (?: \s+ in \s+ (?P<state>{_NAME}) )?
@@ -48,20 +52,23 @@ class UnreadableFault(InvalidInput):
 
 
 class Kind(StrEnum):
-    """What goes wrong; the first four concern a run, the others the node."""
+    """What goes wrong; the first six concern a run, the others the node."""
 
     FAILS = "fails"
     HANGS = "hangs"
     SLOW = "slow"
     MALFORMED = "malformed"
+    DIES = "dies"
+    REBOOTS = "reboots"
     ABSENT = "absent"
     RETURNS = "returns"
     JOINS = "joins"
+    LEAVES = "leaves"
     FLAPS = "flaps"
 
 
-OF_RUNS = frozenset({Kind.FAILS, Kind.HANGS, Kind.SLOW, Kind.MALFORMED})
-OF_MOMENTS = frozenset({Kind.ABSENT, Kind.RETURNS, Kind.JOINS})
+OF_RUNS = frozenset({Kind.FAILS, Kind.HANGS, Kind.SLOW, Kind.MALFORMED, Kind.DIES, Kind.REBOOTS})
+OF_MOMENTS = frozenset({Kind.ABSENT, Kind.RETURNS, Kind.JOINS, Kind.LEAVES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,8 @@ class Fault:
 
     :param nodes: a node or a pattern; None when the seed chooses ``share`` of the nodes of ``tier``.
     :param share: a number, or a percentage.
-    :param seconds: how much longer a run takes, or how long a node that flaps stays present and absent.
+    :param seconds: how much longer a run takes, how long a node that reboots is away, or how long one that flaps stays
+        present and absent.
     :param at: seconds after the start of the fleet; None where the condition says when.
     """
 
@@ -125,7 +133,7 @@ def parse_fault(text: str) -> Fault:
         raise _unreadable(text, f"what a run does has no time; leave 'at {said['at']}' out, ")
     if kind is Kind.FLAPS and (at is not None or condition.is_given):
         raise _unreadable(text, "a node flaps from the start, whatever the state, ")
-    length = _seconds(said["by"] or said["every"])
+    length = _seconds(said["by"] or said["away"] or said["every"])
     if length == 0:
         raise _unreadable(text, "a duration must be above zero, ")
     share: int | str = said["share"] or 0
@@ -134,7 +142,7 @@ def parse_fault(text: str) -> Fault:
     return Fault(words, kind, said["nodes"], share, said["tier"] or "", condition, length or 0.0, at)
 
 
-_VERBS = {Kind.ABSENT: "goes absent", Kind.RETURNS: "returns", Kind.JOINS: "joins"}
+_VERBS = {Kind.ABSENT: "goes absent", Kind.RETURNS: "returns", Kind.JOINS: "joins", Kind.LEAVES: "leaves"}
 
 
 def _unreadable(text: str, why: str) -> UnreadableFault:

@@ -11,7 +11,8 @@ from typing import Any
 
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.consul.view import SharedView, TierRecord
+from airflow_provider_chefconsul.consul.record import TierRecord
+from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.name import check_name
@@ -52,11 +53,18 @@ class Fleet:
         self.plan = plan
         self.is_ready = asyncio.Event()
         self.is_over = asyncio.Event()
+        self.known = {node for node, each in plan.nodes.items() if each.is_there_at_start}
+        """The nodes that are members or have been."""
         self._on_run = on_run
         self._client = client
         self._keys = Keys(client.settings.root)
         self._outbox = Outbox(client)
-        self._roster = Roster(client, environment, {node: each.tier for node, each in plan.nodes.items()})
+        self._roster = Roster(
+            client,
+            environment,
+            {node: each.tier for node, each in plan.nodes.items()},
+            {node: each.node_id for node, each in plan.nodes.items()},
+        )
         self._progress = Progress(environment, tell)
 
     async def run(self) -> None:
@@ -82,6 +90,7 @@ class Fleet:
 
     def appear(self, node: str, *, is_new: bool) -> None:
         """Make a node a member that is present."""
+        self.known.add(node)
         if is_new:
             self._outbox.add(*self._roster.joining(node))
         else:
@@ -92,6 +101,11 @@ class Fleet:
         """Make a node absent."""
         self._outbox.add(self._roster.presence(node, is_present=False))
         self._progress.tell(f"{node} goes absent")
+
+    def leave(self, node: str) -> None:
+        """Take a node out of the catalog."""
+        self._outbox.add(self._roster.leaving(node))
+        self._progress.tell(f"{node} leaves")
 
     def note(self, run: NodeRun) -> None:
         """Take note of a run that begins or ends."""
@@ -127,7 +141,8 @@ class Fleet:
         """Show nodes the tier's desired state, as it is now and after each change."""
         loop = asyncio.get_running_loop()
         key = self._keys.desired(self.environment, tier)
-        index, seen = 0, b""
+        index = 0
+        seen: bytes | None = None
         while True:
             try:
                 index, entry = await self._client.look(key, index=index, wait=_WATCH)
@@ -136,14 +151,15 @@ class Fleet:
                 await asyncio.sleep(_BACKOFF)
                 index = 0
                 continue
-            if entry is None or entry.value == seen:
+            value = entry.value if entry is not None else None
+            if value == seen:
                 continue
-            seen = entry.value
-            desired: DesiredState | MalformedDocument
+            seen = value
+            desired: DesiredState | MalformedDocument | None
             try:
-                desired = DesiredState.from_json(key, entry.value)
+                desired = None if value is None else DesiredState.from_json(key, value)
             except MalformedDocument as error:
-                desired = error
+                desired = error.again()
             self._progress.desire(tier, desired)
             at = loop.time()
             for node in nodes:

@@ -1,4 +1,4 @@
-"""The two calls of Consul's key-value API that a run makes.
+"""The calls of Consul's API that a run makes: keys are read and written, and the agent is asked who it is.
 
 On http.client: importing httpx or py-consul takes longer than a whole simulated run. It knows no proxies, which is
 right for an agent on the same machine.
@@ -6,18 +6,25 @@ right for an agent on the same machine.
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from airflow_provider_chefconsul.exceptions import AccessDenied, ConsulUnavailable, InvalidInput, RequestRejected
+from airflow_provider_chefconsul.exceptions import (
+    AccessDenied,
+    ConsulError,
+    ConsulUnavailable,
+    InvalidInput,
+    RequestRejected,
+)
 
 OK, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 403, 404, 429, 500
 
 
 class KeyValue:
-    """Consul's key-value store behind one address; each call is one attempt.
+    """Consul's key-value store behind one address, and the agent there; each call is one attempt.
 
     :param url: ``http://HOST:PORT`` or ``https://HOST:PORT``, the latter with the system's certificate authorities.
     :raises InvalidInput: the address is not of that form.
@@ -48,22 +55,35 @@ class KeyValue:
         :raises ConsulUnavailable: another try may succeed.
         :raises AccessDenied: never taken for a missing key, which Consul tells apart when one key is asked for.
         """
-        status, answer, is_consul = self._request("GET", f"{key}?raw", None, timeout)
+        status, answer, is_consul = self._request("GET", f"kv/{key}?raw", None, timeout)
         if is_consul and status in {OK, NOT_FOUND}:
             return answer if status == OK else None
         raise RequestRejected(f"{self.url} answered {status} to a read of {key}, not as Consul does: {_words(answer)}")
 
     def put(self, key: str, value: str, *, timeout: float) -> None:
         """Write one key."""
-        status, answer, _ = self._request("PUT", key, value.encode(), timeout)
+        status, answer, _ = self._request("PUT", f"kv/{key}", value.encode(), timeout)
         if status != OK or answer.strip() != b"true":
             raise RequestRejected(f"Consul at {self.url} answered {status} to a write of {key}: {_words(answer)}")
 
-    def _request(self, method: str, key: str, body: bytes | None, timeout: float) -> tuple[int, bytes, bool]:
+    def read_node_id(self, node: str, *, timeout: float) -> str | None:
+        """Consul's id of the machine that the agent at this address runs on.
+
+        None where that cannot be had, or the agent is another node's: the id is good to have, and no run fails for it.
+        """
+        try:
+            status, answer, _ = self._request("GET", "agent/self", None, timeout)
+            config = json.loads(answer)["Config"] if status == OK else {}
+            found = config["NodeID"] if config.get("NodeName") == node else None
+        except (ConsulError, ValueError, LookupError, TypeError, AttributeError):
+            return None
+        return found if isinstance(found, str) and found else None
+
+    def _request(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes, bool]:
         # Keys are made of names, which need no quoting.
         try:
             with closing(self._connection(self._host, self._port, timeout=timeout)) as connection:
-                connection.request(method, f"/v1/kv/{key}", body, self._headers)
+                connection.request(method, f"/v1/{path}", body, self._headers)
                 response = connection.getresponse()
                 answer = response.read()
         except TimeoutError as error:
@@ -72,7 +92,9 @@ class KeyValue:
         except (OSError, HTTPException) as error:
             raise ConsulUnavailable(f"Consul at {self.url} is unreachable: {type(error).__name__}: {error}") from error
         if response.status == FORBIDDEN:
-            raise AccessDenied(f"Consul at {self.url} refused {method} {key} to this token: {_words(answer)}")
+            raise AccessDenied(
+                f"Consul at {self.url} refused {method} {path.removeprefix('kv/')} to this token: {_words(answer)}"
+            )
         if response.status == TOO_MANY_REQUESTS or response.status >= SERVER_ERROR:
             raise ConsulUnavailable(f"Consul at {self.url} answered {response.status}: {_words(answer)}")
         return response.status, answer, response.headers["X-Consul-Index"] is not None

@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.simulator.fault import OF_MOMENTS, Fault, Kind
 from airflow_provider_chefconsul.simulator.plan import NodePlan
-from airflow_provider_chefconsul.simulator.reporting import CLIENT, now, told_to_fail
+from airflow_provider_chefconsul.simulator.reporting import CLIENT, begin_report, has_converged, now, told_to_fail
 
 CUT = 40  # characters of a report that stay of a malformed one
 
@@ -26,6 +26,7 @@ class Ending(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     MALFORMED = "malformed"
+    REBOOTING = "rebooting"
     CUT_OFF = "cut off"
 
 
@@ -34,7 +35,7 @@ class NodeRun:
     """A run of a node.
 
     :param ending: ``running`` until it ends, for ever when it hangs; ``malformed`` when it succeeded and its report
-        cannot be read; ``cut off`` when the node went absent.
+        cannot be read; ``rebooting`` when it reboots the node; ``cut off`` when the node went absent or left.
     """
 
     node: str
@@ -56,6 +57,9 @@ class Surroundings(Protocol):
     def vanish(self, node: str) -> None:
         """Make the node absent."""
 
+    def leave(self, node: str) -> None:
+        """Make the node no member any more."""
+
     def note(self, run: NodeRun) -> None:
         """Take note of a run that begins or ends."""
 
@@ -64,7 +68,8 @@ class SimulatedNode:
     """A node that obeys the contract, apart from its faults.
 
     :param start: starts a task.
-    :param reported: what it has reported before the fleet was started.
+    :param reported: the report of a node of its name that stands when the fleet is started; where an earlier machine
+        wrote it, it says nothing of this one.
     """
 
     def __init__(
@@ -79,9 +84,11 @@ class SimulatedNode:
         self.is_present = self.is_member
         self._around = surroundings
         self._start = start
+        self._has_been_member = self.is_member
         self._reported = reported
+        self._rebooted_for: Assignment | None = None
         self._desired: DesiredState | MalformedDocument | None = None
-        self._considered: int | None = None  # the generation that faults of moments have seen
+        self._considered: Assignment | None = None  # what faults of moments have seen
         self._fired: float | None = None  # when the watch fired that no run has answered yet
         self._running: asyncio.Task[None] | None = None
 
@@ -94,25 +101,41 @@ class SimulatedNode:
         self._desired = desired
         if isinstance(desired, DesiredState):
             assignment = desired.assignment_for(self.plan.node)
-            if assignment.generation != self._considered:
-                self._considered = assignment.generation
+            if self._considered is None or not _is_same(assignment, self._considered):
+                self._considered = assignment
                 for fault in self.plan.faults:
                     if fault.kind in OF_MOMENTS and fault.condition.is_given and fault.condition.is_met_by(assignment):
                         self.meet(fault.kind)
         self._fire(at)
 
     def meet(self, kind: Kind) -> None:
-        """Go absent, return or join, unless it already has."""
-        if kind is Kind.ABSENT and self.is_present:
-            self.is_present = False
-            if self._running is not None:
-                self._running.cancel()
-                self._running = None
-            self._around.vanish(self.plan.node)
-        elif kind is not Kind.ABSENT and not self.is_present and (self.is_member or kind is Kind.JOINS):
-            self._around.appear(self.plan.node, is_new=not self.is_member)
-            self.is_member = self.is_present = True
-            self._fire(asyncio.get_running_loop().time())  # an agent's watch fires when it starts
+        """Go absent, leave, return or join, unless it already has."""
+        match kind:
+            case Kind.ABSENT if self.is_present:
+                self._cut_off()
+                self._vanish()
+            case Kind.LEAVES if self.is_member:
+                self._cut_off()
+                self.is_member = self.is_present = False
+                self._around.leave(self.plan.node)
+            case Kind.RETURNS if self._has_been_member and not self.is_present:
+                self._appear()
+            case Kind.JOINS if not self.is_present:
+                self._appear()
+
+    def _cut_off(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+            self._running = None
+
+    def _vanish(self) -> None:
+        self.is_present = False
+        self._around.vanish(self.plan.node)
+
+    def _appear(self) -> None:
+        self._around.appear(self.plan.node, is_new=not self.is_member)
+        self.is_member = self.is_present = self._has_been_member = True
+        self._fire(asyncio.get_running_loop().time())  # an agent's watch fires when it starts
 
     def _fire(self, at: float) -> None:
         """Run, now or once the present run has ended; like a watch's handler, however often it was asked meanwhile."""
@@ -125,13 +148,12 @@ class SimulatedNode:
         if not isinstance(self._desired, DesiredState):
             return self._desired
         assignment = self._desired.assignment_for(self.plan.node)
-        has_done_it = self._reported is not None and self._reported.has_converged_on(assignment)
-        return None if has_done_it else assignment
+        return None if has_converged(self._reported, assignment, self.plan.node_id) else assignment
 
     async def _run_while_fired(self) -> None:
         loop = asyncio.get_running_loop()
         begun, self._fired = self._fired, None
-        while begun is not None:
+        while begun is not None and self.is_present:
             match self._assignment_to_run():
                 case MalformedDocument() as error:
                     self._fail_unread(error)
@@ -144,9 +166,10 @@ class SimulatedNode:
         self._running = None
 
     async def _run(self, assignment: Assignment, begun: float) -> None:
-        plan = self.plan.run(assignment)
+        has_rebooted = self._rebooted_for is not None and _is_same(assignment, self._rebooted_for)
+        plan = self.plan.run(assignment, has_rebooted=has_rebooted)
         run = NodeRun(self.plan.node, self.plan.tier, assignment, fault=plan.fault)
-        report = replace(self._new_report(), generation=assignment.generation, state=assignment.state)
+        report = begin_report(self._new_report(), assignment, before=self._reported, node_id=self.plan.node_id)
         self._send(report)
         self._around.note(run)
         try:
@@ -156,17 +179,37 @@ class SimulatedNode:
         except asyncio.CancelledError:
             self._around.note(replace(run, ending=Ending.CUT_OFF))
             raise
+        self._around.note(replace(run, ending=self._end(report, plan.fault)))
+        match plan.fault:
+            case Fault(kind=Kind.DIES):
+                self._vanish()
+            case Fault(kind=Kind.REBOOTS, seconds=seconds):
+                self._rebooted_for = assignment
+                self._vanish()
+                self._start(self._boot(seconds))
+
+    async def _boot(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if self.is_member:  # it may have left meanwhile
+            self.meet(Kind.RETURNS)
+
+    def _end(self, report: NodeReport, fault: Fault | None) -> Ending:
+        """Report the outcome of a run that nothing has cut off."""
         report = replace(report, status=Status.SUCCEEDED, finished_at=now(), updated_resources=1)
-        if plan.fault is None:
-            self._send(report)
-            self._around.note(replace(run, ending=Ending.SUCCEEDED))
-        elif plan.fault.kind is Kind.MALFORMED:
-            self._around.report(self.plan.node, report.to_json()[:CUT])
-            self._around.note(replace(run, ending=Ending.MALFORMED))
-        else:
-            failed = replace(report, status=Status.FAILED, updated_resources=0, error=told_to_fail(plan.fault.text))
-            self._send(failed)
-            self._around.note(replace(run, ending=Ending.FAILED))
+        match fault:
+            case None | Fault(kind=Kind.DIES):
+                self._send(report)
+                return Ending.SUCCEEDED
+            case Fault(kind=Kind.MALFORMED):
+                self._around.report(self.plan.node, report.to_json()[:CUT])
+                self._reported = None  # nobody can read it, the node's next run no more than others
+                return Ending.MALFORMED
+            case Fault(kind=Kind.REBOOTS):
+                self._send(replace(report, status=Status.REBOOTING))
+                return Ending.REBOOTING
+            case _:
+                self._send(replace(report, status=Status.FAILED, updated_resources=0, error=told_to_fail(fault.text)))
+                return Ending.FAILED
 
     def _fail_unread(self, error: MalformedDocument) -> None:
         """Where a node cannot read what it should be, the orchestrator learns why there was no run."""
@@ -188,3 +231,8 @@ class SimulatedNode:
     def _send(self, report: NodeReport) -> None:
         self._reported = report
         self._around.report(self.plan.node, report.to_json())
+
+
+def _is_same(one: Assignment, other: Assignment) -> bool:
+    """Whether both are one assignment: a generation can be given twice, an id cannot; older documents have none."""
+    return one.generation == other.generation and (one.id is None or other.id is None or one.id == other.id)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from random import Random
+from uuid import UUID, uuid5
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.count import ceiling_of, check_count
@@ -19,13 +20,15 @@ from airflow_provider_chefconsul.simulator.fault import OF_RUNS, Fault, Kind, pa
 
 LARGEST_TIER = 100_000
 LONGEST_SECONDS = 1_000_000
+_MACHINES = UUID("3f0c7a52-6d1e-4b8a-9c55-0a4a5e1d7c21")
+_ENDS_OF_PRESENCE = frozenset({Kind.ABSENT, Kind.DIES, Kind.LEAVES})
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
     """How one run of a node goes.
 
-    :param fault: how it ends other than well: ``fails``, ``hangs`` or ``malformed``; None when it succeeds.
+    :param fault: how it ends other than well; None when it succeeds and that is all. With ``dies`` it succeeds first.
     """
 
     seconds: float
@@ -43,9 +46,18 @@ class NodePlan:
     spread: float
     seed: int
 
-    def run(self, assignment: Assignment) -> RunPlan:
-        """How a run of that assignment goes; of several faults that would end it, the first declared does."""
-        met = [fault for fault in self.faults if fault.kind in OF_RUNS and fault.condition.is_met_by(assignment)]
+    @property
+    def node_id(self) -> str:
+        """Consul's id of its machine; with another seed it is another machine."""
+        return str(uuid5(_MACHINES, f"{self.seed}:{self.node}"))
+
+    def run(self, assignment: Assignment, *, has_rebooted: bool = False) -> RunPlan:
+        """How a run of that assignment goes; of several faults that would end it, the first declared does.
+
+        :param has_rebooted: whether a run of that assignment has rebooted the node, which none does twice.
+        """
+        kinds = OF_RUNS - {Kind.REBOOTS} if has_rebooted else OF_RUNS
+        met = [fault for fault in self.faults if fault.kind in kinds and fault.condition.is_met_by(assignment)]
         drawn = Random(f"{self.seed}:{self.node}:{assignment.generation}").uniform(-self.spread, self.spread)  # noqa: S311
         seconds = self.seconds * (1 + drawn) + sum(fault.seconds for fault in met if fault.kind is Kind.SLOW)
         return RunPlan(seconds, next((fault for fault in met if fault.kind is not Kind.SLOW), None))
@@ -150,14 +162,15 @@ def _choose(fault: Fault, names: Mapping[str, Sequence[str]], seed: int) -> list
 
 
 def _check_order(node: str, faults: Sequence[Fault]) -> None:
-    """Refuse a node that returns and was never absent, or that has two minds about being there."""
+    """Refuse a node that returns and was never away, or that has two minds about being there."""
     kinds = [fault.kind for fault in faults]
     for fault in faults:
-        if fault.kind is Kind.RETURNS and Kind.ABSENT not in kinds:
+        if fault.kind is Kind.RETURNS and not _ENDS_OF_PRESENCE.intersection(kinds):
             raise InvalidInput(
-                f"fault {fault.text!r}: {node} never goes absent; say when, as '{node} goes absent at 10s'"
+                f"fault {fault.text!r}: {node} never goes absent or leaves; say when, as '{node} goes absent at 10s'"
             )
         if fault.kind is Kind.JOINS and kinds.count(Kind.JOINS) > 1:
             raise InvalidInput(f"fault {fault.text!r}: {node} joins more than once")
-        if fault.kind is Kind.FLAPS and kinds.count(Kind.FLAPS) + kinds.count(Kind.ABSENT) > 1:
+        rhythms = [kind for kind in kinds if kind in {Kind.FLAPS, Kind.REBOOTS, *_ENDS_OF_PRESENCE}]
+        if fault.kind is Kind.FLAPS and len(rhythms) > 1:
             raise InvalidInput(f"fault {fault.text!r}: {node} flaps; it cannot go absent in another way as well")

@@ -42,9 +42,15 @@ class Progress:
         if len(faults) > _SHOWN:
             self.tell(f"and {len(faults) - _SHOWN} more faults")
 
-    def desire(self, tier: str, desired: DesiredState | MalformedDocument) -> None:
-        """Say what is desired of a tier."""
-        text = str(desired) if isinstance(desired, MalformedDocument) else describe_assignment(desired)
+    def desire(self, tier: str, desired: DesiredState | MalformedDocument | None) -> None:
+        """Say what is desired of a tier; None when its key was deleted."""
+        match desired:
+            case None:
+                text = "no desired state"
+            case MalformedDocument():
+                text = str(desired)
+            case DesiredState():
+                text = describe_assignment(desired)
         self.tell(f"{self._environment}/{tier}: {text}")
 
     def note(self, run: NodeRun) -> None:
@@ -68,6 +74,10 @@ class Progress:
             self._tell_fault(run, "fails")
         elif run.ending is Ending.MALFORMED:
             self._tell_fault(run, "reports malformed")
+        elif run.ending is Ending.REBOOTING:
+            self._tell_fault(run, "reboots")
+        elif run.ending is Ending.SUCCEEDED and run.fault is not None:
+            self._tell_fault(run, "dies after converging")
         self._active[run.tier] -= 1
         self._endings[run.tier][run.ending] += 1
         if not self._active[run.tier] and run.ending is not Ending.CUT_OFF:

@@ -24,12 +24,20 @@ class Roster:
     """The fleet's entries in Consul's catalog.
 
     :param tiers: by node.
+    :param node_ids: Consul's ids of their machines, by node; the catalog has none of the others.
     """
 
-    def __init__(self, client: ConsulClient, environment: str, tiers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        client: ConsulClient,
+        environment: str,
+        tiers: Mapping[str, str],
+        node_ids: Mapping[str, str] | None = None,
+    ) -> None:
         self._client = client
         self._mark = f"{client.settings.root}/{environment}"
         self._tiers = tiers
+        self._node_ids = node_ids or {}
 
     async def claim(self) -> None:
         """Make sure that nobody else has these names, and remove what an earlier fleet left behind.
@@ -70,13 +78,20 @@ class Roster:
         """What makes a node a member of its tier."""
         tier = self._tiers[node]
         entry = {"Node": node, "Address": _ADDRESS, "Meta": {MARK: self._mark, "tier": tier}}
+        if node in self._node_ids:
+            entry["ID"] = self._node_ids[node]
         return [
             {"Node": {"Verb": "set", "Node": entry}},
             {"Service": {"Verb": "set", "Node": node, "Service": {"ID": tier, "Service": tier}}},
         ]
 
     async def _remove(self, nodes: Iterable[str]) -> None:
-        await apply_all(self._client, [{"Node": {"Verb": "delete", "Node": {"Node": node}}} for node in nodes])
+        await apply_all(self._client, [self.leaving(node) for node in nodes])
+
+    @staticmethod
+    def leaving(node: str) -> Operation:
+        """What takes a node out of the catalog, with its service and check."""
+        return {"Node": {"Verb": "delete", "Node": {"Node": node}}}
 
     @staticmethod
     def presence(node: str, *, is_present: bool) -> Operation:

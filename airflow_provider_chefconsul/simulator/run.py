@@ -23,12 +23,13 @@ from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.simulator.kv import KeyValue
 from airflow_provider_chefconsul.simulator.output import Output
-from airflow_provider_chefconsul.simulator.reporting import CLIENT, now, told_to_fail
+from airflow_provider_chefconsul.simulator.reporting import CLIENT, begin_report, has_converged, now, told_to_fail
 
 T = TypeVar("T")
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 2
 READ_TIMEOUT = 8.0  # a server without a leader holds a request for about 7 s before it says so
 REPORT_TIMEOUT = 2.0
+NODE_ID_TIMEOUT = 1.0  # the agent knows it by itself, and a run does without
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 
 
@@ -87,15 +88,17 @@ class SimulatedRun:
         except ChefConsulError as error:
             self.output.error(str(error))
             return FAILURE
-        if if_needed and self._has_reported(assignment):
+        node_id = self.kv.read_node_id(self.node, timeout=NODE_ID_TIMEOUT)
+        before = self._read_report()
+        if if_needed and has_converged(before, assignment, node_id):
             self.output.step(f"has already reported generation {assignment.generation} as succeeded: nothing to do")
             return SUCCESS
-        self._report = replace(self._report, generation=assignment.generation, state=assignment.state)
+        self._report = begin_report(self._report, assignment, before=before, node_id=node_id)
         try:
             return self._work()
         except KeyboardInterrupt:
             self.output.step("got SIGINT, stops")
-            self._fail(RunError("SystemExit", "interrupted by SIGINT"))
+            self._finish(Status.INTERRUPTED)
             return INTERRUPTED
 
     def _read_assignment(self) -> Assignment:
@@ -137,13 +140,14 @@ class SimulatedRun:
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _has_reported(self, assignment: Assignment) -> bool:
+    def _read_report(self) -> NodeReport | None:
+        """What the node has reported last; None also where that cannot be read, which stops no run."""
         try:
             text = self.kv.get(self.report_key, timeout=REPORT_TIMEOUT)
-            return text is not None and NodeReport.from_json(self.report_key, text).has_converged_on(assignment)
+            return None if text is None else NodeReport.from_json(self.report_key, text)
         except (ConsulError, MalformedDocument) as error:
             self.output.step(f"runs, since what it has reported last cannot be read: {error}")
-            return False
+            return None
 
     def _work(self) -> int:
         self._send(self._report)
@@ -159,13 +163,14 @@ class SimulatedRun:
         return SUCCESS
 
     def _fail(self, error: RunError) -> int:
-        self.output.error(str(error))
         self._finish(Status.FAILED, error)
         return FAILURE
 
     def _finish(self, status: Status, error: RunError | None = None) -> None:
         # The outcome stands: from here on an interrupt could only spoil its report.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if error is not None:
+            self.output.error(str(error))
         # Nothing waits for this process any more, but somebody waits for its report: a server restarts in 6 to 14 s.
         self._send(replace(self._report, status=status, finished_at=now(), error=error), patience=self.patience)
 

@@ -9,43 +9,45 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
+from airflow_provider_chefconsul.task_groups.given import NotGiven, given, or_default
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """How the nodes that a write is about are nudged and waited for."""
+    """How the nodes that a write is about are nudged and waited for; what was not given is left to ``default_args``.
+
+    :param where: parameters that all tasks share.
+    """
 
     where: Mapping[str, Any]
-    how: Mapping[str, Any]
-    policy: ConvergencePolicy
-    command: str | None
-    max_parallel: int | None
-    prefix_per_node: str | None
+    policy: ConvergencePolicy | NotGiven | None
+    command: Any
+    max_parallel: int | NotGiven | None
+    prefix_per_node: str | NotGiven | None
 
     def converge(self, write: BaseOperator) -> ConvergedSensor:
         """Nudge them, unless there is no command, and wait; returns the last task."""
         before = write
-        if self.command is not None:
+        policy = or_default(self.policy, write, "policy", None)
+        policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
+        is_nudged = or_default(self.command, write, "command", "chef-client") is not None
+        if is_nudged:
             before = ConsulExecChefOperator(
                 task_id="nudge",
-                command=self.command,
                 generation=write.output,
-                max_parallel=self.max_parallel,
-                prefix_per_node=self.prefix_per_node,
-                timeout=self.policy.timeout,
+                timeout=policy.timeout,
+                **given(command=self.command, max_parallel=self.max_parallel, prefix_per_node=self.prefix_per_node),
                 **self.where,
-                **self.how,
             )
             write >> before
         wait = ConvergedSensor(
             task_id="wait",
-            policy=self.policy,
             generation=write.output,
-            nudged_by=None if self.command is None else before.task_id,
+            nudged_by=before.task_id if is_nudged else None,
+            **given(policy=self.policy),
             **self.where,
-            **self.how,
         )
         before >> wait
         return wait

@@ -6,14 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow.sdk import TaskGroup, chain, conf
+from airflow.sdk import TaskGroup, chain
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.rollout.desired import Scalar
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.rollout.literal import check_known, is_reference
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.state_model import StateModel
+from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
 
 
@@ -21,65 +22,73 @@ def transition(
     environment: str,
     tier: str | Sequence[str],
     state: str,
-    values: Mapping[str, Scalar] | None = None,
+    values: Mapping[str, Scalar] | NotGiven | None = NOT_GIVEN,
     *,
     group_id: str | None = None,
-    canary: int | str | Sequence[str] | None = None,
-    spread: str | None = None,
+    canary: int | str | Sequence[str] | NotGiven | None = NOT_GIVEN,
+    spread: str | NotGiven | None = NOT_GIVEN,
     model: StateModel | None = None,
-    allowed_from: Sequence[str | None] | None = None,
-    sequence: int | str | None = None,
-    on_stale: str = "fail",
-    policy: ConvergencePolicy | None = None,
-    members: str | Sequence[str] = "service",
-    command: str | None = "chef-client",
-    max_parallel: int | None = None,
-    prefix_per_node: str | None = None,
-    force: bool = False,
-    consul_conn_id: str = ConsulHook.default_conn_name,
-    deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+    allowed_from: Sequence[str | None] | NotGiven | None = NOT_GIVEN,
+    sequence: int | str | NotGiven | None = NOT_GIVEN,
+    on_stale: str | NotGiven = NOT_GIVEN,
+    policy: ConvergencePolicy | NotGiven | None = NOT_GIVEN,
+    members: str | Sequence[str] | NotGiven = NOT_GIVEN,
+    command: str | NotGiven | None = NOT_GIVEN,
+    max_parallel: int | NotGiven | None = NOT_GIVEN,
+    prefix_per_node: str | NotGiven | None = NOT_GIVEN,
+    force: bool | NotGiven = NOT_GIVEN,
+    consul_conn_id: str | NotGiven = NOT_GIVEN,
+    deferrable: bool | NotGiven = NOT_GIVEN,
     **group_kwargs: Any,
 ) -> TaskGroup:
     """Move a tier to a state: a TaskGroup of the tasks ``set``, ``nudge`` and ``wait``, in this order.
 
-    Parameters mean what they mean in ``SetDesiredStateOperator``, ``ConsulExecChefOperator`` and ``ConvergedSensor``.
+    Parameters mean what they mean in ``SetDesiredStateOperator``, ``ConsulExecChefOperator`` and ``ConvergedSensor``;
+    one that is not given is what ``default_args`` or the operators say. Those that are templated there may also come
+    from a mapping or an XCom.
 
     The nudge ends by the policy's timeout, too; then the wait has a timeout of its own.
 
-    :param group_id: ``<tier>_<state>`` when not given, with '_' for characters that Airflow does not take.
+    :param group_id: ``<tier>_<state>`` when not given, with '_' for characters that Airflow does not take. Give it
+        where the tier or the state comes from a mapping or an XCom.
     :param model: what may follow what; it is checked here, when the Dag is parsed, and by Consul's word at the write.
     :param command: what to run on the nodes; None leaves the nudge out, for nodes that watch the key.
     :param group_kwargs: further parameters of the TaskGroup.
-    :raises InvalidInput: the model knows no such state, or no such transition as ``allowed_from`` names.
+    :raises InvalidInput: the model knows no such state, or no such transition as ``allowed_from`` names; or a parameter
+        that is read when the Dag is parsed comes from a mapping or an XCom.
     """
-    tiers = [tier] if isinstance(tier, str) else list(tier)
-    where: dict[str, Any] = {"environment": environment, "tier": tier, "members": members}
-    how: dict[str, Any] = {"consul_conn_id": consul_conn_id, "deferrable": deferrable}
-    policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
+    check_known(
+        group_id=group_id, spread=spread, model=model, on_stale=on_stale, policy=policy, max_parallel=max_parallel,
+        prefix_per_node=prefix_per_node, force=force, deferrable=deferrable,
+    )  # fmt: skip
     if model is not None:
-        allowed_from = _check_model(model, state, allowed_from)
-    with TaskGroup(group_id or group_name([*tiers, state]), **group_kwargs) as group:
+        check_known(state=state, allowed_from=allowed_from)
+        allowed_from = _check_model(model, state, None if allowed_from is NOT_GIVEN else allowed_from)
+    where = given(members=members, consul_conn_id=consul_conn_id, deferrable=deferrable)
+    where |= {"environment": environment, "tier": tier}
+    with TaskGroup(group_name(group_id, tier, state), **group_kwargs) as group:
         declare = SetDesiredStateOperator(
             task_id="set",
             state=state,
-            values=values,
-            canary=canary,
-            spread=spread,
-            allowed_from=allowed_from,
-            sequence=sequence,
-            on_stale=on_stale,
-            force=force,
+            **given(
+                values=values,
+                canary=canary,
+                spread=spread,
+                allowed_from=allowed_from,
+                sequence=sequence,
+                on_stale=on_stale,
+                force=force,
+            ),
             **where,
-            **how,
         )
-        Nodes(where, how, policy, command, max_parallel, prefix_per_node).converge(declare)
+        Nodes(where, policy, command, max_parallel, prefix_per_node).converge(declare)
     return group
 
 
 def transitions(
     environment: str,
     steps: Sequence[tuple[str | Sequence[str], str]],
-    values: Mapping[str, Scalar] | None = None,
+    values: Mapping[str, Scalar] | NotGiven | None = NOT_GIVEN,
     *,
     model: StateModel | None = None,
     **kwargs: Any,
@@ -91,8 +100,10 @@ def transitions(
         error when the Dag is parsed; the first step of a tier is checked by Consul's word at the write.
     :param kwargs: further parameters of each transition.
     :returns: the groups, chained; put a lease around them with ``chain(acquire, *groups, release)``.
-    :raises InvalidInput: names the transition that the model does not allow.
+    :raises InvalidInput: names the transition that the model does not allow, or a step that comes from a mapping or an
+        XCom; a :func:`transition` takes those.
     """
+    check_known(steps=steps, model=model)
     standing: dict[str, str] = {}
     groups: list[TaskGroup] = []
     names: list[str] = []
@@ -102,7 +113,7 @@ def transitions(
             if model is not None:
                 _check_step(model, each, standing.get(each), state)
             standing[each] = state
-        name = group_name([*tiers, state])
+        name = group_name(None, tier, state)
         names.append(name)
         again = names.count(name)
         group_id = name if again == 1 else f"{name}_{again}"
@@ -133,6 +144,15 @@ def _check_step(model: StateModel, tier: str, before: str | None, state: str) ->
         raise InvalidInput(f"tier {tier}: {error}") from error
 
 
-def group_name(parts: Sequence[str]) -> str:
-    """An id of these parts, with '_' for characters that Airflow does not take."""
-    return re.sub(r"\W+", "_", "_".join(parts))
+def group_name(group_id: str | None, tier: str | Sequence[str], state: str) -> str:
+    """The id that is given, or one of tier and state, with '_' for characters that Airflow does not take.
+
+    :raises InvalidInput: none is given, and nobody knows tier and state yet.
+    """
+    if group_id is not None:
+        return group_id
+    for name, value in {"tier": tier, "state": state}.items():
+        if is_reference(value):
+            raise InvalidInput(f"{name} comes from a mapping or an XCom, so the group needs a name: give group_id")
+    tiers = [tier] if isinstance(tier, str) else list(tier)
+    return re.sub(r"\W+", "_", "_".join([*tiers, state]))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+from airflow_provider_chefconsul.testing.consul_version import closed_ports, version_of
 from airflow_provider_chefconsul.testing.port import ADDRESS, free_port
 
 BINARY = "CONSUL_BINARY"
@@ -64,8 +65,8 @@ class ConsulServer:
         command = [self._binary, "agent", "-dev", "-bind", ADDRESS, "-client", ADDRESS, "-node", "server"]
         command += ["-disable-host-node-id", "-log-level", "warn", "-http-port", str(self._port)]
         command += ["-server-port", str(server), "-serf-lan-port", str(serf)]
-        for unused in ("-dns-port", "-grpc-port", "-serf-wan-port"):
-            command += [unused, "-1"]
+        for name, closed in closed_ports(version_of(self._binary)).items():
+            command += [f"-{name.replace('_', '-')}-port", str(closed)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CONSUL_")}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the author's Consul

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -15,9 +15,9 @@ from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.change import Change
 from airflow_provider_chefconsul.rollout.convergence import Converged, Wait
-from airflow_provider_chefconsul.rollout.desired import DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer
 from airflow_provider_chefconsul.rollout.explain import explain_tier
-from airflow_provider_chefconsul.rollout.membership import ServiceMembers
+from airflow_provider_chefconsul.rollout.membership import ServiceMembers, carry_over
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.standing import Standing
 from airflow_provider_chefconsul.simulator.fleet import Fleet, running
@@ -34,8 +34,8 @@ class TierOutcome:
     """What a tier looks like.
 
     :param desired: its desired state; None when it has none.
-    :param standings: where each member stands towards its assignment, such as ``converged`` or ``failed``; None where
-        it has none.
+    :param standings: where each member stands towards its assignment, such as ``converged`` or ``lost``; one that
+        is gone from the catalog has ``left``. None where a member has no assignment.
     :param explanation: all of it in words, such as for the message of an assertion.
     """
 
@@ -77,6 +77,7 @@ class FleetUnderTest:
         self._airflow = airflow
         self._plan = plan_fleet({**(tiers or {}), **sizes}, faults, seed=seed, seconds=seconds)
         self._baseline = None if state is None else Change(state, Writer("test", "baseline", "fleet"), values or {})
+        self._fleet: Fleet | None = None  # while it lives
         self._life = Background(self._live)
 
     def run(
@@ -136,6 +137,9 @@ class FleetUnderTest:
     async def _look(self, tier: str) -> TierOutcome:
         async with ConsulClient(self.settings) as client:
             snapshot = await SharedView(client).snapshot(self.environment, tier, ServiceMembers(tier))
+        assert self._fleet is not None
+        known = [node for node in self._fleet.known if self._plan.nodes[node].tier == tier]
+        snapshot = replace(snapshot, members=carry_over(known, snapshot.members))
         told = explain_tier(self.environment, tier, snapshot, now=datetime.now(UTC))
         lines = (told.headline, *told.obstacles, *map(str, told.nodes.values()))
         return TierOutcome(
@@ -155,6 +159,7 @@ class FleetUnderTest:
         async with ConsulClient(self.settings) as client:
             nodes = Fleet(client, self.environment, self._plan, tell=self.lines.append, on_run=self.runs.append)
             async with running(nodes) as fleet:
+                self._fleet = fleet
                 if self._baseline is not None:
                     await self._converge(client, self._baseline)
                 ready()
@@ -162,6 +167,7 @@ class FleetUnderTest:
 
     async def _converge(self, client: ConsulClient, baseline: Change) -> None:
         """Bring all tiers to what they are before the test."""
+        self._check_faults(baseline)
         view = SharedView(client)
         tiers = list(self._plan.tiers)
         written = await view.write(self.environment, dict.fromkeys(tiers, baseline))
@@ -172,7 +178,19 @@ class FleetUnderTest:
         for tier in tiers:
             verdict = results[tier].verdict if tier in results else None
             if not isinstance(verdict, Converged):
-                raise InvalidInput(
-                    f"tier {tier} does not get to where the test begins: {verdict}; let faults hit only what the Dag "
-                    f"writes, such as 'web-7 fails with release=2.5.0'"
-                )
+                raise _not_there(tier, str(verdict))
+
+    def _check_faults(self, baseline: Change) -> None:
+        """Refuse at once a node that would not be where the test begins, or die there unseen."""
+        before = Assignment(1, baseline.state, baseline.values)
+        for node, plan in self._plan.nodes.items():
+            fault = plan.run(before, has_rebooted=True).fault
+            if plan.is_there_at_start and fault is not None:
+                raise _not_there(plan.tier, f"fault {fault.text!r} hits {node} before")
+
+
+def _not_there(tier: str, why: str) -> InvalidInput:
+    return InvalidInput(
+        f"tier {tier} does not get to where the test begins: {why}; let faults hit only what the Dag writes, such as "
+        f"'web-7 fails with release=2.5.0'"
+    )

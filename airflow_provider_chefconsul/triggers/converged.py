@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
+    from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 # A deferral and its resumption cost 2 to 3 seconds: a wait that may be over by then stays in the worker.
 PATIENCE = timedelta(seconds=5)
@@ -107,12 +106,12 @@ class ConvergedTrigger(BaseTrigger):
         return Outcome.from_results(self.environment, results, died)
 
 
-def wait_or_defer(operator: BaseOperator, trigger: ConvergedTrigger, *, deferrable: bool) -> Outcome:
+def wait_or_defer(operator: Stoppable, trigger: ConvergedTrigger, *, deferrable: bool) -> Outcome:
     """Wait in the worker; when ``deferrable``, only for a moment, then hand over to the triggerer.
 
     Deferring raises, and the operator's ``execute_complete`` is called with the trigger's event.
     """
-    outcome = asyncio.run(trigger.attend(until=datetime.now(UTC) + PATIENCE if deferrable else None))
+    outcome = operator.run_here(trigger.attend(until=datetime.now(UTC) + PATIENCE if deferrable else None))
     if outcome is None:
         last_deadline = max(wait.deadline for wait in trigger.waits.values())
         operator.defer(
@@ -143,14 +142,13 @@ async def begin_wait(
     :param is_first_try: whether failures that were reported before now count; on a later try they are history.
     :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
     :param holder: the Dag run that waits; its lease is renewed meanwhile.
-    :raises InvalidInput: ``members`` is not of its form.
+    :raises InvalidInput: ``members`` is not of its form, or names nodes that Consul does not list.
     :raises NoDesiredState: a tier has none, and no generation was given.
     :raises MalformedDocument: it cannot be read.
     """
     from airflow_provider_chefconsul.consul.wait import begin_waits
 
-    for tier in tiers:
-        parse_members(members, tier)
+    selectors = {tier: parse_members(members, tier) for tier in tiers}
     async with ConsulHook(consul_conn_id).open_view() as view:
         waits = await begin_waits(
             view,
@@ -158,6 +156,7 @@ async def begin_wait(
             tiers,
             generations=generations,
             timeout=timeout,
+            selectors=selectors,
             is_first_try=is_first_try,
             nudged_at=nudged_at,
         )

@@ -21,7 +21,7 @@ from airflow_provider_chefconsul.rollout.standing import Standing, Summary
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
-    from airflow_provider_chefconsul.consul.wait import WaitResult
+    from airflow_provider_chefconsul.consul.tier_wait import WaitResult
 
 _NODES_NAMED = 50  # node names per standing in an XCom
 _LINES = 200  # lines that name a node and its reason in a task log

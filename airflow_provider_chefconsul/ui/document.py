@@ -45,7 +45,9 @@ def describe_tier(state: TierState, may_read: MayRead, *, now: datetime) -> dict
     obstacles: tuple[str, ...] = ()
     if not is_desired or not snapshot.members:
         # What it says of members takes long for thousands, and is in the cells.
-        obstacles = explain_tier(state.environment, state.tier, replace(snapshot, members={}), now=now).obstacles
+        shown = desired.without_value() if isinstance(desired, MalformedDocument) else desired
+        without_members = replace(snapshot, desired=shown, members={})
+        obstacles = explain_tier(state.environment, state.tier, without_members, now=now).obstacles
     strangers = sorted(node for node in snapshot.evidence if node not in snapshot.members)
     counts = Counter(cell.standing for cell in state.cells.values())
     return {
@@ -80,8 +82,9 @@ def describe_lease(lease: Lease | MalformedDocument | None, may_read: MayRead) -
     match lease:
         case None:
             return None
-        case MalformedDocument():
-            return {"problem": one_line(f"the environment's lease cannot be read, so nobody may write: {lease}")}
+        case MalformedDocument():  # whose Dag run it is that it may name, nobody can tell
+            problem = f"the environment's lease cannot be read, so nobody may write: {lease.without_value()}"
+            return {"problem": one_line(problem)}
         case Lease():
             is_shown = may_read(lease.holder.dag_id)
             return {

@@ -29,7 +29,18 @@ def test_airflow_has_the_commands():
     """By the provider's metadata, not because the tests add them."""
     args = get_parser().parse_args(["chefconsul", "status", "demo"])
     assert (args.environment, args.tier, args.conn_id, args.output) == ("demo", None, "consul_default", "table")
-    words = {"status", "explain", "plan", "set", "rollback", "history", "lease show", "lease break", "simulate"}
+    words = {
+        "status",
+        "explain",
+        "plan",
+        "set",
+        "rollback",
+        "history",
+        "forget",
+        "lease show",
+        "lease break",
+        "simulate",
+    }
     assert set(COMMANDS) == words
 
 
@@ -52,6 +63,7 @@ def test_every_command_has_a_function(words, airflow_chefconsul):
     given |= {
         "explain": ("web",),
         "history": ("web",),
+        "forget": ("web",),
         "lease break": ("--reason", "x"),
         "simulate": ("--tier", "web=1"),
     }

@@ -50,11 +50,27 @@ def test_node(airflow_chefconsul, node, code, words):
 @pytest.mark.usefixtures("tier")
 def test_node_that_is_no_member(airflow_chefconsul):
     """The error names those that are."""
-    ended = airflow_chefconsul("explain", "demo", "web", "web-9")
+    ended = airflow_chefconsul("explain", "demo", "web", "cache")
     assert (ended.code, ended.out) == (3, "")
     assert ended.err == (
-        "airflow chefconsul: error: demo/web has no member 'web-9'; its members are: web-1, web-2, web-3\n"
+        "airflow chefconsul: error: demo/web has no member 'cache'; its members are: web-1, web-2, web-3\n"
     )
+    ended = airflow_chefconsul("explain", "demo", "web", "WEB-2")
+    assert "demo/web has no member 'WEB-2', but web-2; its members are: web-1, web-2, web-3" in ended.err
+
+
+def test_machine_that_reports_under_another_name(airflow_chefconsul, declare, members, consul_kv):
+    """Consul lists its short name, Chef reports the full one: that is why nothing was ever reported."""
+    members("web-1", "web-2")
+    declare()
+    for node in ("web-1", "web-2.example.com"):
+        consul_kv[f"demo/web/nodes/{node}"] = make_report(node, generation=1).to_json()
+    lines = airflow_chefconsul("explain", "demo", "web").out.splitlines()
+    same = "web-2.example.com has, which is no member: most likely the same machine under another name"
+    assert lines[-2:] == [
+        f"web-2: not reported: has never reported; {same}",
+        "  → give it one name: a node reports by its name in Consul",
+    ]
 
 
 def test_run_that_died_before_it_read_a_tier(airflow_chefconsul, declare, members, consul_kv):

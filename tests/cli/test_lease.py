@@ -30,7 +30,7 @@ def acquire():
 
 def write(state):
     """A write of that Dag run."""
-    operator = SetDesiredStateOperator(task_id="set", environment="demo", tier="web", state=state)
+    operator = SetDesiredStateOperator(task_id="set", environment="demo", tier="web", state=state, allow_empty=True)
     return operator.execute(make_context())
 
 

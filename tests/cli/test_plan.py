@@ -46,6 +46,26 @@ def test_whole_tier(airflow_chefconsul):
     ]
 
 
+def test_absent_nodes_are_counted_among_those_whom_a_wave_takes(airflow_chefconsul, declare, members):
+    """Not among all members; no wait asks for them."""
+    members("web-1", "web-2")
+    members("web-3", "web-4", check="critical")
+    declare()
+    ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
+    assert (
+        "  4 of 4 members would be assigned something else, 2 of these absent: no wait asks for them: web-1"
+        in ended.out
+    )
+    canary = (*NEXT, "--canary", "web-1,web-2,web-3")
+    assert "  3 of 4 members would be assigned something else, 1 of these absent" in (
+        airflow_chefconsul("plan", "demo", "web", *canary).out
+    )
+    (step,) = airflow_chefconsul("plan", "demo", "web", *canary, "-o", "json").json["tiers"][0]["steps"]
+    assert (step["nodes"], step["absent"]) == (["web-1", "web-2", "web-3"], ["web-3"])
+    ended = airflow_chefconsul("plan", "demo", "web", *NEXT, "--canary", "1")
+    assert "1 of 4 members would be assigned something else: web-" in ended.out
+
+
 @pytest.mark.usefixtures("tier")
 def test_what_stands_is_unchanged(airflow_chefconsul):
     """Nothing would be written, and nobody would act; unless it is forced."""
@@ -106,7 +126,7 @@ def test_canary_is_written_as_planned(airflow_chefconsul, declare, members, cons
     ("words", "why"),
     [
         (("--allowed-from", "off,none"), "state converged is allowed from off, no desired state yet, but the tier is"),
-        (("--sequence", "5"), "the write is stale: it belongs to sequence 5, and generation 1"),
+        (("--sequence", "5"), "the write is stale: it belongs to sequence 1970-01-01T00:00:05Z, and generation 1"),
         (("--canary", "web-1,web-99"), "canary names web-99, which the tier does not have"),
     ],
 )

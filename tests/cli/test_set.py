@@ -79,13 +79,18 @@ def test_words_of_what_was_written(airflow_chefconsul, declare, members):
 def test_sequence_is_now_by_default(airflow_chefconsul, declare, consul_kv):
     """So a Dag run of last month cannot take back what a person did; and a person may say another time."""
     declare()
-    last_month = SetDesiredStateOperator(task_id="set", environment="demo", tier="web", state="off", on_stale="skip")
+    last_month = SetDesiredStateOperator(
+        task_id="set", environment="demo", tier="web", state="off", on_stale="skip", allow_empty=True
+    )
     with pytest.raises(Exception, match="the write is stale") as stale:
         last_month.execute(make_context())
     assert "written by airflow chefconsul set, " in str(stale.value)
     ended = airflow_chefconsul("set", "demo", "web", *OFF, EMPTY, "--sequence", "2026-01-01T00:00:00Z")
     assert ended.code == 4
-    assert "airflow chefconsul: error: demo/web: the write is stale: it belongs to sequence 1767225600" in ended.err
+    assert (
+        "airflow chefconsul: error: demo/web: the write is stale: it belongs to sequence 2026-01-01T00:00:00Z"
+        in ended.err
+    )
     assert standing(consul_kv).stable.state == "converged"
 
 
@@ -139,6 +144,25 @@ def test_wait_until_converged(airflow_chefconsul, members, consul_kv):
     assert ended.code == 0
     assert ended.json == {"environment": "demo", "generations": {"web": 1}, "converged": True}
     assert "demo/web generation 1: 1 of 1 members converged\n" in ended.err
+
+
+@pytest.mark.parametrize("command", ["set", "rollback"])
+def test_absent_members_are_excused_and_said_to_be(airflow_chefconsul, members, consul_kv, command):
+    """They hold nothing up; ``--max-absent`` bounds how many, and how many die of it is a budget of its own."""
+    members("web-1")
+    members("web-2", check="critical")
+    words = {"set": OFF, "rollback": ("--to", "1")}[command]
+    if command == "rollback":
+        for state in ("off", "waiting"):
+            assert airflow_chefconsul("set", "demo", "web", "--state", state).code == 0
+    generation = {"set": 1, "rollback": 3}[command]
+    consul_kv["demo/web/nodes/web-1"] = make_report(generation=generation, state="off").to_json()
+    ended = airflow_chefconsul(command, "demo", "web", *words, "--wait", "--max-lost", "0")
+    assert ended.code == 0
+    assert "1 of 2 members converged, 1 absent (web-2)" in ended.out
+    assert "demo/web: web-2: absent, its agent is not alive; excused, unless max_absent says otherwise" in ended.out
+    ended = airflow_chefconsul(command, "demo", "web", *words, "--wait", "--max-absent", "0", "--timeout", "1s")
+    assert ended.code == 3
 
 
 def test_wait_that_fails(airflow_chefconsul, members, consul_kv):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_chefconsul.rollout.report import RunError, Status
-from tests.factory import make_failure, make_lease, make_report
+from tests.airflow_home import connect
+from tests.factory import make_desired, make_failure, make_lease, make_report
 
 HOSTILE = RunError("E\x1b]0;owned\x07", "first\n\x1b[2J[bold red]second[/]\u202e\x9b1m", "file[/x]")
 
@@ -104,7 +107,8 @@ def test_json_has_the_documented_shape(airflow_chefconsul, declare, members, con
     assert (tier["tier"], tier["converged"], tier["problem"]) == ("web", False, None)
     assert tier["counts"] == {"converged": 1, "not_reported": 1}
     assert tier["obstacles"] == ["held up by 1 not_reported (web-2)"]
-    assert tier["desired"]["stable"] == {"generation": 1, "state": "converged", "values": {"release": "2.5.0"}}
+    stable = tier["desired"]["stable"]
+    assert stable == {"generation": 1, "state": "converged", "values": {"release": "2.5.0"}, "id": stable["id"]}
     assert tier["desired"]["canary"] is None
     assigned = {"generation": 1, "state": "converged"}
     assert tier["nodes"] == [
@@ -234,3 +238,21 @@ def test_environment_is_read_and_nothing_else(airflow_chefconsul, declare, membe
     ):
         airflow_chefconsul(*words)
     assert dict(consul_kv) == before
+
+
+@pytest.mark.parametrize("more", [(), ("--watch",)])
+def test_token_that_misses_a_tier_sees_no_environment(airflow_chefconsul, acl_consul, consul_root, monkeypatch, more):
+    """The rest would pass for all of it; a tier that is named can be shown."""
+    for tier in ("web", "db"):
+        acl_consul.put(f"kv/{consul_root}/demo/{tier}/desired", json.loads(make_desired().to_json()))
+    token = acl_consul.create_token(
+        f'key_prefix "{consul_root}/" {{ policy = "read" }} key_prefix "{consul_root}/demo/db/" {{ policy = "deny" }} '
+        'acl = "read" node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }'
+    )
+    connect(monkeypatch, acl_consul.port, password=token, prefix=consul_root)
+    ended = airflow_chefconsul("status", "demo", *more)
+    assert ended.code == 1
+    assert f'the ACL token\'s rules deny key_prefix "{consul_root}/demo/db/"' in ended.err
+    ended = airflow_chefconsul("status", "demo", "web")
+    assert ended.code == 3
+    assert "members converged, assigned generation 7, state converged, release=2.5.0" in ended.out

@@ -21,6 +21,7 @@ from airflow_provider_chefconsul.exceptions import AccessDenied
 from airflow_provider_chefconsul.rollout.tier_status import tier_status
 from tests.factory import NOW, make_desired, make_failure, make_lease, make_report, make_snapshot
 from tests.peer import Answer, Peer, forward_to
+from tests.relay import Relay
 
 
 @pytest.fixture
@@ -74,6 +75,16 @@ async def test_line_for_each_change(watching, consul_kv, members):
         await until(ends("demo/web web-2: not reported: has never reported"))
         consul_kv["demo/web/desired"] = make_desired(8).to_json()
         await until(lambda found: any("web web-1: last ran generation 7 (succeeded" in line for line in found))
+
+
+async def test_many_tiers(watching, cluster, consul_kv):
+    """Forty are seen at once, on a few connections."""
+    tiers = [f"tier{number}" for number in range(40)]
+    for tier in tiers:
+        consul_kv[f"demo/{tier}/desired"] = make_desired(7).to_json()
+    async with Relay(cluster.http_port) as relay, watching(tiers=tiers, port=relay.port) as until:
+        await until(lambda lines: all(any(f"demo/{tier}: 0 of 0 members" in line for line in lines) for tier in tiers))
+    assert relay.peak <= 20
 
 
 async def test_tier_that_is_declared_meanwhile(watching, consul_kv, members, monkeypatch):

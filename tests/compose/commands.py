@@ -19,7 +19,7 @@ import yaml
 from cryptography.fernet import Fernet
 
 from demo.consul_binary import find_consul
-from tests.compose.project import Project
+from tests.compose.project import Instruction, Project
 
 # Of the start script of Airflow's image.
 IMAGE_VARIABLES = {"DUMB_INIT_SETSID"}
@@ -83,7 +83,7 @@ def classes_exist(project: Project) -> list[str]:
 
 
 def consul_commands_exist(project: Project) -> list[str]:
-    """The flags of the servers are flags of `consul agent`; health checks are commands of Consul."""
+    """The flags of the servers are flags of `consul agent`; their health checks are commands of Consul."""
     found = []
     for name, each in project.consul_servers.items():
         words = shlex.split(each["command"])
@@ -91,7 +91,6 @@ def consul_commands_exist(project: Project) -> list[str]:
             found.append(f"{name}: the image is started with {words[0]}")
         flags = {word.split("=")[0] for word in words[1:]}
         found += [f"{name}: consul agent has no {flag}" for flag in sorted(flags - _consul_flags("agent"))]
-    for name, each in {**project.consul_servers, **project.nodes}.items():
         program, *command = _health(each["healthcheck"])
         if program != "consul" or not _consul_flags(*command):
             found.append(f"{name}: there is no {' '.join([program, *command])}")
@@ -109,7 +108,10 @@ def other_commands_exist(project: Project) -> list[str]:
 
 
 def scripts_can_run(project: Project) -> list[str]:
-    """Scripts are executable and parse; the entry point of the nodes is one of those that are copied to the PATH."""
+    """Scripts are executable and parse; what nodes start with, and what tells their health, is copied to the PATH.
+
+    So are the files that scripts look for among the configuration.
+    """
     scripts = [
         path for path in (project.root / "docker").rglob("*") if path.is_file() and path.read_bytes().startswith(b"#!")
     ]
@@ -120,10 +122,13 @@ def scripts_can_run(project: Project) -> list[str]:
         done = subprocess.run(["sh", "-n", path], capture_output=True, text=True, check=False)
         found += [f"{path.name}: {done.stderr.strip()}" for _ in (1,) if done.returncode]
     lines = project.dockerfiles["docker/node.Dockerfile"]
-    on_path = {Path(word).name for line in lines if line.name == "COPY" and line.words[-1] == "/usr/local/bin/"
-               for word in line.words[:-1]}  # fmt: skip
+    on_path, configuration = _copied_to(lines, "/usr/local/bin/"), _copied_to(lines, "/etc/chefconsul/")
     entry = [line.words[0] for line in lines if line.name == "ENTRYPOINT"]
-    found += [f"the image of nodes has no {name}" for name in entry if name not in on_path]
+    health = [_health(each["healthcheck"])[0] for each in project.nodes.values()]
+    found += [f"the image of nodes has no {name}" for name in sorted({*entry, *health} - on_path)]
+    for path in scripts:
+        wanted = set(re.findall(r"\$NODE_CONFIG/([\w.-]+)", path.read_text()))
+        found += [f"{path.name} looks for {name}, which is not copied" for name in sorted(wanted - configuration)]
     return found + [f"{path.name} is not copied" for path in scripts
                     if path.parent.name == "node" and path.name not in on_path]  # fmt: skip
 
@@ -157,6 +162,14 @@ def made_secrets_are_accepted(project: Project) -> list[str]:
     except ValueError as error:
         found.append(str(error))
     return found
+
+
+def _copied_to(lines: list[Instruction], directory: str) -> set[str]:
+    """The names of the files that an image has in a directory."""
+    return {
+        Path(word).name for line in lines if line.name == "COPY" and line.words[-1] == directory
+        for word in line.words[:-1]
+    }  # fmt: skip
 
 
 def _health(check: dict | None) -> list[str]:

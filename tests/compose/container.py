@@ -23,14 +23,17 @@ class NodeContainer:
     :param client: what stands for Cinc Client.
     :param ruby: what stands for its Ruby.
     :param key: the gossip key of the cluster.
+    :param agent: the address of the agent that its programs ask; its own by default.
     """
 
     def __init__(
-        self, name: str, tier: str, home: Path, *, cluster: ConsulCluster, client: Path, ruby: Path, key: str
-    ) -> None:
+        self, name: str, tier: str, home: Path, *, cluster: ConsulCluster, client: Path, ruby: Path, key: str,
+        agent: str | None = None,
+    ) -> None:  # fmt: skip
         self.log = home / "container.log"
         self.shop_port = free_port()
         http = free_port()
+        self.agent = agent or f"{ADDRESS}:{http}"
         self._arguments = [
             f"-bind={ADDRESS}", f"-http-port={http}", f"-serf-lan-port={free_port()}", f"-server-port={free_port()}",
             "-dns-port=-1", f"-retry-join={ADDRESS}:{cluster.server.serf_port}",
@@ -43,7 +46,7 @@ class NodeContainer:
             "CHEF_CLIENT": str(client),
             "CHEF_RUBY": str(ruby),
             "CONSUL_GOSSIP_KEY": key,
-            "CONSUL_HTTP_ADDR": f"{ADDRESS}:{http}",
+            "CONSUL_HTTP_ADDR": self.agent,
             "COOKBOOKS": str(ROOT / "cookbooks"),
             "NODE_CONFIG": str(SCRIPTS),
             "NODE_ENVIRONMENT": "demo",
@@ -55,6 +58,13 @@ class NodeContainer:
         }
         self._environment["PATH"] = f"{SCRIPTS}{os.pathsep}{self._environment['PATH']}"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def health(self) -> tuple[bool, str]:
+        """Whether the container would be healthy, and what its health check says."""
+        done = subprocess.run(["node-health"], env=self._environment, executable=SCRIPTS / "node-health",
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        assert done.stderr == ""
+        return done.returncode == 0, done.stdout
 
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:

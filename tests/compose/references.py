@@ -112,18 +112,27 @@ def servers_expect_each_other(project: Project) -> list[str]:
     return found
 
 
-def servers_keep_their_addresses(project: Project) -> list[str]:
-    """Each server has an address of its own, which the network gives to nobody else."""
+def agents_keep_their_addresses(project: Project) -> list[str]:
+    """Each server and each node has an address of its own, which the network gives to nobody else."""
     (config,) = project.compose["networks"]["fleet"]["ipam"]["config"]
     subnet, given = ip_network(config["subnet"]), ip_network(config["ip_range"])
     found = [] if given.subnet_of(subnet) else [f"{given} is not in {subnet}"]
-    addresses = {name: each["networks"]["fleet"].get("ipv4_address") for name, each in project.consul_servers.items()}
+    agents = {**project.consul_servers, **project.nodes}
+    addresses = {name: _address(each, "fleet") for name, each in agents.items()}
     for name, address in addresses.items():
         if address is None or list(addresses.values()).count(address) > 1:
             found.append(f"{name} has no address of its own")
         elif ip_address(address) not in subnet or ip_address(address) in given:
             found.append(f"{name} cannot have {address}: it is for others")
     return found
+
+
+def profiles_are_taken_down(project: Project) -> list[str]:
+    """`docker compose down` leaves the services of a profile running unless it is named; the README names it."""
+    profiles = {profile for each in project.services.values() for profile in each.get("profiles", ())}
+    readme = (project.root / "README.md").read_text()
+    return [f"README.md does not take profile {name} down" for name in sorted(profiles)
+            if f"docker compose --profile {name} down --volumes" not in readme]  # fmt: skip
 
 
 def nodes_can_converge(project: Project) -> list[str]:
@@ -156,6 +165,11 @@ def _names(listed: Any) -> list[str]:
 def _aliases(service: dict[str, Any], network: str) -> list[str]:
     networks = service["networks"]
     return networks[network].get("aliases", []) if isinstance(networks, dict) else []
+
+
+def _address(service: dict[str, Any], network: str) -> str | None:
+    networks = service["networks"]
+    return networks[network].get("ipv4_address") if isinstance(networks, dict) else None
 
 
 def _retry_join(project: Project, path: str) -> set[str]:

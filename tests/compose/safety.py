@@ -94,6 +94,19 @@ def services_are_kept_up(project: Project) -> list[str]:
     ]  # fmt: skip
 
 
+def dear_health_checks_are_rare(project: Project) -> list[str]:
+    """A check that starts a command line of Airflow or Celery costs 3 s of CPU, and far more time on a busy machine."""
+    found = []
+    for name, each in project.airflow_services.items():
+        check = each.get("healthcheck")
+        if check is None or check["test"][1] == "curl":
+            continue
+        interval, timeout = _seconds(check["interval"]), _seconds(check["timeout"])
+        if interval < 60 or timeout < 45:
+            found.append(f"{name} is checked every {interval} s for {timeout} s")
+    return found
+
+
 def ports_are_on_loopback(project: Project) -> list[str]:
     """No port is published to others than this machine, none twice, and the stores of Airflow not at all."""
     found, seen = [], set()
@@ -119,6 +132,12 @@ def stores_are_apart_from_nodes(project: Project) -> list[str]:
         others = {**project.nodes, **project.consul_servers}
         found += [f"{name} reaches {store}" for name, each in others.items() if networks & set(each["networks"])]
     return found
+
+
+def _seconds(duration: str) -> int:
+    match = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", duration)
+    assert match is not None, duration
+    return 60 * int(match[1] or 0) + int(match[2] or 0)
 
 
 def _settings(value: Any, path: str = "", name: str = "") -> Iterator[tuple[str, str, str]]:

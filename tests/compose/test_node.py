@@ -88,10 +88,45 @@ def test_node_follows_its_tier(world: World, tmp_path: Path):
             until(partial(world.has_succeeded, generation), container.log)
         services = httpx.get(f"{world.cluster.server.url}/v1/catalog/service/web", trust_env=False).json()
         assert [(each["Node"], each["NodeMeta"]["tier"]) for each in services] == [("web-1", "web")]
+        until(lambda: container.health() == (True, "alive, and Chef succeeded\n"), container.log)
     home = tmp_path / "web-1"
     arguments = (home / "arguments").read_text().splitlines()[0].split()
     assert [word for word in arguments if word.startswith("/") and not Path(word).exists()] == []
     assert (home / "agent").stat().st_mode & 0o077 == 0, "the gossip key is in there"
+
+
+def test_health_tells_what_is_lost_and_what_failed(world: World, tmp_path: Path):
+    """A node that the servers do not know, or hold for lost, is not healthy; neither is one whose last run failed."""
+    client = tmp_path / "client"
+    client.write_text(f"#!/bin/sh\n[ ! -e {tmp_path}/broken ]\n")
+    client.chmod(0o755)
+    ruby = shutil.which("ruby")
+    assert ruby is not None, "no ruby: `make packages` installs it"
+    container = world.make(client=client, ruby=Path(ruby))
+    is_healthy, said = container.health()
+    assert not is_healthy
+    assert "Consul's agent does not answer" in said
+    with container:
+        until(lambda: container.health()[0], container.log)
+
+        (tmp_path / "broken").touch()
+        world.declare(1, "2.4.0")
+        until(lambda: not container.health()[0], container.log)
+        log = tmp_path / "web-1" / "chef.log"
+        assert container.health()[1] == f"the last run of Chef ended with 1; see {log} and this container's log\n"
+        (tmp_path / "broken").unlink()
+        world.declare(2, "2.5.0")
+        until(lambda: container.health()[0], container.log)
+
+        lost = NodeContainer("web-9", "web", tmp_path / "web-1", cluster=world.cluster, client=client, ruby=Path(ruby),
+                             key="", agent=container.agent)  # fmt: skip
+        assert lost.health() == (False, "Consul's servers do not know web-9\n")
+        agent = world.cluster.add_node("web-9", tier="web")
+        world.cluster.wait_until_ready()
+        assert lost.health()[0]
+        agent.kill()
+        until(lambda: not lost.health()[0], container.log)
+        assert lost.health()[1].startswith("Consul's servers hold web-9 for lost: ")
 
 
 def test_node_converges_with_chef_and_again_after_a_restart(world: World, tmp_path: Path):

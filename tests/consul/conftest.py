@@ -17,3 +17,9 @@ async def view(cluster: Any, consul_root: str) -> AsyncIterator[SharedView]:
     """The view of the shared Consul, below the test's own root."""
     async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port, root=consul_root)) as client:
         yield SharedView(client)
+
+
+@pytest.fixture
+async def client(view: SharedView) -> ConsulClient:
+    """A client of the shared Consul."""
+    return view.client

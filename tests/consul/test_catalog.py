@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
 
-from airflow_provider_chefconsul.consul.catalog import await_member_change, read_members
+from airflow_provider_chefconsul.consul.catalog import check_names, read_members
 from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.members_sight import MembersSight, looking_at_members
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Members, MetaMembers, ServiceMembers
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, Members, MetaMembers, Presence, ServiceMembers
 from tests.factory import make_members
 
 PATIENCE = 20  # seconds that a change may take to be noticed, on however slow a machine
@@ -27,18 +30,39 @@ async def client(cluster):
         yield client
 
 
-def places(members: Members) -> dict[str, bool]:
-    """By node, whether it is present."""
-    return {node: member.is_present for node, member in members.items()}
+def places(members: Members) -> dict[str, Presence]:
+    """By node, its presence."""
+    return {node: member.presence for node, member in members.items()}
 
 
-async def _wait_for(client, selector, expected, index: int) -> int:
-    """Wait until the members are these, by blocking only: each wake may be for something else."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            index = await await_member_change(client, selector, index)
-            if places(await read_members(client, selector)) == places(expected):
-                return index
+class Look:
+    """A watch of members, to be waited for."""
+
+    def __init__(self, sight: MembersSight, viewer: asyncio.Event) -> None:
+        self._sight = sight
+        self._viewer = viewer
+
+    async def until(self, is_seen: Callable[[Members], bool]) -> Members:
+        """Wait until the members are so."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                self._viewer.clear()
+                members = self._sight.members(()) if self._sight.nodes() is not None else None
+                if members is not None and is_seen(members):
+                    return members
+                await self._viewer.wait()
+
+    async def see(self, expected: Members) -> None:
+        """Wait until they are these."""
+        await self.until(lambda members: places(members) == places(expected))
+
+
+@asynccontextmanager
+async def looking(client, selector, known: Collection[str] | None = ()) -> AsyncIterator[Look]:
+    """Watch members."""
+    viewer = asyncio.Event()
+    async with looking_at_members(client.settings, selector, known, viewer) as sight:
+        yield Look(sight, viewer)
 
 
 async def test_members_by_service(client, members):
@@ -62,10 +86,10 @@ async def test_members_by_metadata(client, members):
 
 
 async def test_members_by_name(client, members):
-    """In the order of the list; one that Consul does not know is absent, for it must have been meant."""
+    """In the order of the list; one that Consul does not know is among them, for it must have been meant."""
     members("web-1", "web-2", "web-3")
     found = await read_members(client, ListedMembers(("web-2", "web-1", "web-9")))
-    assert found == make_members("web-2", "web-1", absent=("web-9",))
+    assert places(found) == places(make_members("web-2", "web-1")) | {"web-9": Presence.UNKNOWN}
     assert list(found) == ["web-2", "web-1", "web-9"]
 
 
@@ -83,25 +107,51 @@ async def test_member_whose_agent_is_not_alive_is_absent(client, members, select
 async def test_member_without_an_agent_is_absent_when_its_watcher_says_so(client, members, plain_consul, selector):
     """As Consul ESM does for external nodes; the change wakes whoever waits for it."""
     members("web-1", "web-2", rack="r1")
-    index = await await_member_change(client, selector, 0)
-    for status, absent in (("critical", ["web-2"]), ("passing", [])):
-        check = {"CheckID": "externalNodeHealth", "Name": "Node Alive Status", "Status": status}
-        entry = {"Node": "web-2", "Address": "127.0.0.1", "SkipNodeUpdate": True, "Check": check}
-        plain_consul.http.put(lambda answer: answer, "/v1/catalog/register", data=json.dumps(entry))
-        present = [node for node in ("web-1", "web-2") if node not in absent]
-        index = await _wait_for(client, selector, make_members(*present, absent=absent), index)
+    async with looking(client, selector) as look:
+        for status, absent in (("critical", ["web-2"]), ("passing", [])):
+            check = {"CheckID": "externalNodeHealth", "Name": "Node Alive Status", "Status": status}
+            entry = {"Node": "web-2", "Address": "127.0.0.1", "SkipNodeUpdate": True, "Check": check}
+            plain_consul.http.put(lambda answer: answer, "/v1/catalog/register", data=json.dumps(entry))
+            present = [node for node in ("web-1", "web-2") if node not in absent]
+            await look.see(make_members(*present, absent=absent))
+
+
+def register_check(plain_consul, node: str, **check: str) -> None:
+    """Register a check of a node in the catalog."""
+    fields = {"Node": node, "Address": "127.0.0.1", "SkipNodeUpdate": True, "Check": check}
+    assert plain_consul.http.put(lambda answer: answer.code, "/v1/catalog/register", data=json.dumps(fields)) == 200
 
 
 async def test_other_checks_are_none_of_this_business(client, members, plain_consul):
-    """A service that is down for its upgrade does not make its node absent."""
+    """A service that is down for its upgrade does not make its node absent; a full disk is its administrator's."""
     members("web-1")
-    for check in (
-        {"CheckID": "service:web", "Name": "web", "Status": "critical", "ServiceID": "web"},
-        {"CheckID": "_node_maintenance", "Name": "maintenance", "Status": "critical"},
-    ):
-        fields = {"Node": "web-1", "Address": "127.0.0.1", "SkipNodeUpdate": True, "Check": check}
-        assert plain_consul.http.put(lambda answer: answer.code, "/v1/catalog/register", data=json.dumps(fields)) == 200
+    register_check(plain_consul, "web-1", CheckID="service:web", Name="web", Status="critical", ServiceID="web")
+    register_check(plain_consul, "web-1", CheckID="disk", Name="disk", Status="critical")
     assert await read_members(client, WEB) == make_members("web-1", unhealthy=("web is critical",))
+
+
+@pytest.mark.parametrize("selector", [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1",))], ids=str)
+async def test_node_in_maintenance_is_unhealthy(client, members, plain_consul, selector):
+    """However it was selected, as it is to Consul's own `?passing`; whoever watches is woken."""
+    members("web-1", rack="r1")
+    async with looking(client, selector) as look:
+        await look.until(lambda members: members["web-1"].unhealthy == ())
+        maintenance = {"CheckID": "_node_maintenance", "Name": "Node Maintenance Mode", "Notes": "new disk"}
+        register_check(plain_consul, "web-1", Status="critical", **maintenance)
+        await look.until(lambda members: members["web-1"].unhealthy == ("in maintenance: new disk",))
+    found = await read_members(client, selector)
+    assert found["web-1"].unhealthy == ("in maintenance: new disk",)
+    assert found["web-1"].is_present
+
+
+async def test_service_in_maintenance_is_unhealthy(client, members, plain_consul):
+    """With its reason, should there be one."""
+    members("web-1")
+    maintenance = {"CheckID": "_service_maintenance:web", "Name": "Service Maintenance Mode", "ServiceID": "web"}
+    register_check(plain_consul, "web-1", Status="critical", Notes="upgrade", **maintenance)
+    assert (await read_members(client, WEB))["web-1"].unhealthy == ("in maintenance: upgrade",)
+    register_check(plain_consul, "web-1", Status="critical", **maintenance)
+    assert (await read_members(client, WEB))["web-1"].unhealthy == ("in maintenance",)
 
 
 @pytest.mark.parametrize(
@@ -141,53 +191,161 @@ async def test_checks_of_the_service_that_do_not_pass(client, members, service_c
 async def test_check_of_the_service_wakes(client, members, service_check):
     """A tier's health can be waited for like its members."""
     members("web-1")
-    index = await await_member_change(client, WEB, 0)
-    waiting = asyncio.create_task(await_member_change(client, WEB, index))
-    service_check("web-1", "critical")
-    async with asyncio.timeout(PATIENCE):
-        assert await waiting > index
-
-
-async def test_service_of_others_does_not_wake(client, members):
-    """A join elsewhere leaves the query alone; one in the tier ends it."""
-    members("web-1")
-    index = await await_member_change(client, WEB, 0)
-    waiting = asyncio.create_task(await_member_change(client, WEB, index))
-    members("app-1", tier="app")
-    await asyncio.wait({waiting}, timeout=0.5)
-    assert not waiting.done()
-    members("web-2")
-    async with asyncio.timeout(PATIENCE):
-        assert await waiting > index
+    async with looking(client, WEB) as look:
+        await look.until(lambda members: members["web-1"].unhealthy == ())
+        service_check("web-1", "critical")
+        await look.until(lambda members: len(members["web-1"].unhealthy) == 1)
 
 
 async def test_first_member_wakes(client, members):
     """A tier that nobody belongs to yet can be waited for."""
-    index = await await_member_change(client, WEB, 0)
-    waiting = asyncio.create_task(_wait_for(client, WEB, make_members("web-1"), index))
+    async with looking(client, WEB) as look:
+        await look.see({})
+        members("web-1")
+        await look.see(make_members("web-1"))
+
+
+async def test_metadata_that_changes_wakes(client, members):
+    """An agent that joins is registered by a server at first, and adds its metadata by itself."""
+    async with looking(client, MetaMembers("rack", "r1")) as look:
+        members("web-1")
+        await look.see({})
+        members("web-1", rack="r1")
+        await look.see(make_members("web-1"))
+
+
+async def test_watches_of_an_event_loop_share_what_they_read(client, members):
+    """Many looks at one tier and at others have one set of queries, and end with the last of them."""
     members("web-1")
-    await waiting
+    members("app-1", tier="app")
+    before = asyncio.all_tasks()
+    async with AsyncExitStack() as stack:
+        looks = [await stack.enter_async_context(looking(client, ServiceMembers(tier))) for tier in ("web", "app") * 20]
+        for look, node in zip(looks, ("web-1", "app-1") * 20, strict=True):
+            await look.see(make_members(node))
+        first, second = await looks[0].until(bool), await looks[2].until(bool)
+        assert first is second
+        assert len(asyncio.all_tasks() - before) < 10
+    assert asyncio.all_tasks() == before
 
 
-async def test_agents_that_join_die_leave_and_come_back(make_cluster, monkeypatch):
-    """Each selector sees each change: a member that was killed is absent, one that left is none, unless it is named."""
-    monkeypatch.setattr("airflow_provider_chefconsul.consul.catalog._LOOK_AT_METADATA", timedelta(seconds=0.2))
+# What becomes of members ----------------------------------------------------------------------------------------------
+
+PLACES = [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1", "web-2"))]
+
+
+@pytest.mark.parametrize("selector", PLACES, ids=str)
+async def test_member_that_is_gone_from_the_catalog(client, members, plain_consul, selector):
+    """It was a member, so it stays one, and is gone."""
+    members("web-1", "web-2", rack="r1")
+    async with looking(client, selector) as look:
+        await look.see(make_members("web-1", "web-2"))
+        plain_consul.catalog.deregister("web-2")
+        await look.until(lambda members: members["web-2"].presence is Presence.GONE)
+
+
+async def test_member_that_is_gone_is_forgotten_where_nobody_waits(client, members, plain_consul):
+    """A board, or a watcher that looks for weeks, does not heap up what has ever been there."""
+    members("web-1", "web-2")
+    async with looking(client, WEB, None) as look:
+        await look.see(make_members("web-1", "web-2"))
+        plain_consul.catalog.deregister("web-2")
+        await look.see(make_members("web-1"))
+
+
+async def test_member_whose_service_is_gone(client, members, plain_consul):
+    """Its agent lives on, so does the member; when the agent dies, it has failed."""
+    members("web-1", "web-2")
+    async with looking(client, WEB) as look:
+        await look.see(make_members("web-1", "web-2"))
+        plain_consul.catalog.deregister("web-2", service_id="web")
+        await look.until(lambda members: "web-2" in members)
+        assert list(await read_members(client, WEB)) == ["web-1"]
+        register_check(plain_consul, "web-2", CheckID="externalNodeHealth", Name="alive", Status="critical")
+        await look.until(lambda members: members["web-2"].presence is Presence.FAILED)
+        register_check(plain_consul, "web-2", CheckID="externalNodeHealth", Name="alive", Status="passing")
+        await look.see(make_members("web-1", "web-2"))
+
+
+@pytest.mark.parametrize("selector", PLACES[:2], ids=str)
+async def test_members_that_are_known_from_before(client, members, plain_consul, selector):
+    """Whoever is named is a member, by what the catalog has of it."""
+    members("web-1", rack="r1")
+    members("old-1", "old-2", tier="old")
+    register_check(plain_consul, "old-2", CheckID="externalNodeHealth", Name="alive", Status="critical")
+    expected = {
+        "web-1": Presence.ALIVE,
+        "old-1": Presence.ALIVE,
+        "old-2": Presence.FAILED,
+        "old-3": Presence.GONE,
+        "_gateway-7": Presence.GONE,
+    }
+    known = ("old-3", "old-2", "old-1", "_gateway-7")
+    assert places(await read_members(client, selector, known)) == expected
+    async with looking(client, selector, known) as look:
+        await look.until(lambda members: places(members) == expected)
+
+
+async def test_members_have_the_ids_of_their_machines(client, members, plain_consul):
+    """So a machine that was rebuilt under its old name is told from its predecessor."""
+    members("web-1")
+    machine = "11111111-2222-3333-4444-555555555555"
+    fields = {"Node": "web-2", "Address": "127.0.0.1", "ID": machine, "Service": {"Service": "web"}}
+    plain_consul.http.put(lambda answer: answer, "/v1/catalog/register", data=json.dumps(fields))
+    try:
+        for selector in (WEB, ListedMembers(("web-1", "web-2"))):
+            found = await read_members(client, selector)
+            assert {name: member.node_id for name, member in found.items()} == {"web-1": None, "web-2": machine}
+    finally:
+        plain_consul.catalog.deregister("web-2")
+
+
+async def test_service_whose_name_differs_in_case(client, members):
+    """Consul finds it all the same; but keys differ, so a typo would make a second tier of the same nodes."""
+    members("web-1", tier="Web")
+    with pytest.raises(InvalidInput, match="Consul has no service 'web', but 'Web'"):
+        await read_members(client, WEB)
+    async with looking(client, WEB) as look:
+        with pytest.raises(InvalidInput, match="'Web'"):
+            await look.see({})
+    assert list(await read_members(client, ServiceMembers("Web"))) == ["web-1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("WEB-1", "Consul lists no node 'WEB-1', did you mean 'web-1'?"),
+        ("wep-1", "Consul lists no node 'wep-1', did you mean 'web-1'?"),
+        ("db-1", "Consul lists no node 'db-1', did you mean 'db-1.example.com'?"),
+        ("cache", "Consul lists no node 'cache', nor one of a similar name"),
+    ],
+)
+async def test_names_that_consul_does_not_list(client, members, name, words):
+    """Each with the node that comes nearest, by case, by letters or by its short name."""
+    members("web-1", "db-1.example.com")
+    await check_names(client, "members", ["web-1"])
+    with pytest.raises(InvalidInput) as caught:
+        await check_names(client, "members of demo/web", ["web-1", name])
+    assert str(caught.value) == f"members of demo/web: {words}"
+
+
+async def test_agents_that_join_die_leave_and_come_back(make_cluster):
+    """Each selector sees each change: a member that was killed has failed, one that left is gone."""
     cluster = make_cluster(web=1, fast_failure_detection=True)
-    async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port)) as client:
-        indexes = [await await_member_change(client, selector, 0) for selector in SELECTORS]
+    async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port)) as client, AsyncExitStack() as stack:
+        looks = [await stack.enter_async_context(looking(client, selector)) for selector in SELECTORS]
 
-        async def expect(*expected) -> None:
-            nonlocal indexes
-            waits = [_wait_for(client, *each) for each in zip(SELECTORS, expected, indexes, strict=True)]
-            indexes = await asyncio.gather(*waits)
+        async def expect(**expected: Presence) -> None:
+            for look in looks:
+                await look.until(lambda members: places(members) == {"web-1": Presence.ALIVE} | expected)
 
         cluster.add_node("web-2", tier="web")
-        await expect(*[make_members("web-1", "web-2")] * 3)
+        await expect(**{"web-2": Presence.ALIVE})
         cluster.kill_node("web-2")
-        await expect(*[make_members("web-1", absent=("web-2",))] * 3)
+        await expect(**{"web-2": Presence.FAILED})
         # An agent that leaves by itself may register itself once more on its way out, and then stays in the catalog.
         async with httpx.AsyncClient(base_url=cluster.server.url, trust_env=False) as http:
             (await http.put("/v1/agent/force-leave/web-2")).raise_for_status()
-        await expect(make_members("web-1"), make_members("web-1"), make_members("web-1", absent=("web-2",)))
+        await expect(**{"web-2": Presence.GONE})
         cluster.restart_node("web-2")
-        await expect(*[make_members("web-1", "web-2")] * 3)
+        await expect(**{"web-2": Presence.ALIVE})

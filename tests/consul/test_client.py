@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_chefconsul.consul.blocking import next_index
-from airflow_provider_chefconsul.consul.client import ConsulClient, Entry, plain_client
+from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.plain import plain_client
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
-    ConsulUnavailable,
     NoLeader,
+    RequestRejected,
     RequestTooLarge,
     TransactionConflict,
 )
@@ -158,7 +159,7 @@ async def test_datacenter_is_that_of_reads_and_writes(cluster, consul_kv, consul
             client.read("/v1/catalog/nodes"),
             client.transact([write(f"{consul_root}/a")]),
         ):
-            with pytest.raises(ConsulUnavailable, match="No path to datacenter"):
+            with pytest.raises(RequestRejected, match="no datacenter 'dc9'; did you mean 'dc1': check"):
                 await request
         assert await client.local_datacenter() == "dc9"
     assert dict(consul_kv) == {}

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.consul.exec_job import LONGEST_FILTER, batches, node_filter
+from airflow_provider_chefconsul.consul.exec_job import (
+    LONGEST_EVENT,
+    batches,
+    check_events,
+    event_payload,
+    node_filter,
+)
+from airflow_provider_chefconsul.exceptions import InvalidInput, RequestTooLarge
 
 names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
@@ -18,7 +26,8 @@ def test_batches_fit_and_name_every_node_once(nodes: list[str]) -> None:
     split = list(batches(nodes))
 
     assert [node for batch in split for node in batch] == nodes
-    assert all(len(node_filter(batch)) <= LONGEST_FILTER or len(batch) == 1 for batch in split)
+    room = LONGEST_EVENT - len(event_payload("_rexec"))
+    assert all(len(node_filter(batch)) <= room or len(batch) == 1 for batch in split)
 
 
 @given(st.lists(names, min_size=1, max_size=5), names)
@@ -35,5 +44,25 @@ def test_forty_nodes_need_several_batches() -> None:
     """Names of an ordinary length."""
     nodes = [f"web-{number:02}.eu-west.example.com" for number in range(40)]
 
-    assert len(list(batches(nodes))) == 5
+    assert len(list(batches(nodes))) == 4
     assert node_filter(nodes[:2]) == r"^(web-00\.eu-west\.example\.com|web-01\.eu-west\.example\.com)$"
+
+
+def test_longest_names_can_be_told() -> None:
+    """Unless a prefix for each node leaves no room: that is said before anything is sent, and how to mend it."""
+    longest = "a." * 64
+    check_events([longest], None)
+    check_events(["w" * 128], "rexec/of/this/cluster")
+    with pytest.raises(InvalidInput, match="node w+ would be [0-9]+ bytes longer.*use a shorter prefix_per_node"):
+        check_events(["web-1", "w" * 128], "rexec/" * 12 + "node")
+    with pytest.raises(InvalidInput, match="use a shorter prefix_per_node"):
+        check_events([longest], "rexec-node")
+
+
+@pytest.mark.parametrize("prefix", ["_rexec", "rexec-node/" + "w" * 128])
+async def test_consul_takes_the_longest_event(client, prefix) -> None:
+    """Just as long as we let one be."""
+    payload = event_payload(prefix)
+    await client.event.fire("_rexec", payload, node="x" * (LONGEST_EVENT - len(payload)))
+    with pytest.raises(RequestTooLarge, match="exceeds configured limit"):
+        await client.event.fire("_rexec", payload, node="x" * 400)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 
 from airflow_provider_chefconsul.consul.commit import HISTORY_KEPT
+from airflow_provider_chefconsul.consul.history_watch import watch_histories
 from airflow_provider_chefconsul.exceptions import StaleWrite, WriteRefused
 from airflow_provider_chefconsul.rollout.change import Unchanged
 from airflow_provider_chefconsul.rollout.rollback import RollBack
@@ -95,7 +97,7 @@ async def test_several_tiers_roll_back_at_once(view, consul_kv):
     for tier, sequence in (("web", None), ("app", 1763769601)):
         await view.write("demo", {tier: make_change(values={"release": "2.7.0"}, sequence=sequence)})
     before = dict(consul_kv)
-    with pytest.raises(StaleWrite, match="demo/app: the write is stale: it belongs to sequence 1763769600"):
+    with pytest.raises(StaleWrite, match="demo/app: the write is stale: it belongs to sequence 2025-11-22T00:00:00Z"):
         await view.roll_back("demo", both, replace(rollback, sequence=1763769600))
     assert dict(consul_kv) == before
     decisions = await view.roll_back("demo", both, rollback)
@@ -117,3 +119,20 @@ async def test_history_keeps_what_a_rollback_needs(view, consul_kv, members):
     await view.write("demo", {"web": make_change(state="off")})
     await view.roll_back("demo", ["web"], RollBack(make_writer(task_id="back")))
     assert desired(consul_kv).stable.values == {"release": "2.5.0"}
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 5000, "\u0663" * 12, "-1", "", "1e3"], ids=["huge", "Arabic", "-1", "none", "e"]
+)
+async def test_history_key_that_is_no_generation(view, consul_kv, number):
+    """Whoever wrote it: it is left out, and stops neither writes nor watches."""
+    fill(consul_kv, 1, 2)
+    # The key is longer than a URL may be here: it comes by a transaction.
+    await view.client.transact(
+        [{"Verb": "set", "Key": f"{view.keys.histories('demo', 'web')}{number}", "Value": b"{}"}]
+    )
+    assert list(await view.history("demo", "web")) == [1, 2]
+    async with aclosing(watch_histories(view, "demo")) as watch:
+        assert list((await anext(watch))["web"]) == [1, 2]
+    await view.write("demo", {"web": make_change(state="off")})
+    assert desired(consul_kv).generation == 3

@@ -30,7 +30,7 @@ from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import EnvironmentLeased, StaleWrite, WriteRefused
 from airflow_provider_chefconsul.rollout.change import Change, Decision, Refused, Unchanged, Write, plan_write
-from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
+from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Writer
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
 from airflow_provider_chefconsul.rollout.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.rollout.wave import Wave
@@ -64,12 +64,25 @@ class Operation:
     task: asyncio.Task[Any] | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def expect(self, current: DesiredState | None, history: Mapping[int, DesiredState], at: str = "") -> Decision:
-        """What must become of it where this stands."""
+    def expect(
+        self, current: DesiredState | None, history: Mapping[int, DesiredState], written: DesiredState | None = None
+    ) -> Decision:
+        """What must become of it where this stands.
+
+        :param written: what was written, at the time and with the new id that chance gave it.
+        """
+        chance: dict[str, Any] = {"written_at": written.written_at if written else ""}
+        if written is not None:
+            newest = written.canary.assignment if written.canary else written.stable
+            chance["new_id"] = newest.id
         if isinstance(self.intent, RollBack):
-            return plan_rollback(current, self.intent, history, written_at=at)
-        newest = max(history, default=0)
-        return plan_write(current, self.intent, written_at=at, newest_generation=newest, members=WEB)
+            return plan_rollback(current, self.intent, history, **chance)
+        return plan_write(current, self.intent, newest_generation=max(history, default=0), members=WEB, **chance)
+
+
+def assignments_of(desired: DesiredState) -> list[Assignment]:
+    """The stable assignment and the canary's."""
+    return [desired.stable, *([desired.canary.assignment] if desired.canary else [])]
 
 
 class Orchestrators(RuleBasedStateMachine):
@@ -227,7 +240,7 @@ class Orchestrators(RuleBasedStateMachine):
         decision = operation.task.result()["web"]
         if isinstance(decision, Write):
             self.note(decision, operation)
-            expected = operation.expect(self.before, self.history_before, decision.desired.written_at)
+            expected = operation.expect(self.before, self.history_before, decision.desired)
         assert decision == expected
         assert isinstance(decision, Write | Unchanged)
 
@@ -238,6 +251,10 @@ class Orchestrators(RuleBasedStateMachine):
         assert standing is None or operation.intent.sequence >= standing, "a stale write was let through"
         if decision.is_new:
             assert decision.generation not in self.history, "a generation was given twice"
+            ids = {assignment.id for entry in self.history.values() for assignment in assignments_of(entry)}
+            new = next(each for each in assignments_of(decision.desired) if each.generation == decision.generation)
+            assert new.id, "an assignment without an id was made"
+            assert new.id not in ids, "an id was given twice"
             self.history[decision.generation] = decision.desired
         self.current = decision.desired
         if self.lease is not None:

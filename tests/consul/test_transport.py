@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from airflow_provider_chefconsul.consul.catalog import read_addresses, read_members
 from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
-from airflow_provider_chefconsul.consul.transport import status_error
+from airflow_provider_chefconsul.consul.trouble import status_error
+from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
     ConsulError,
@@ -25,6 +27,8 @@ from airflow_provider_chefconsul.exceptions import (
     TLSFailed,
     TransactionConflict,
 )
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, MetaMembers, ServiceMembers
+from tests.factory import make_change
 from tests.peer import Answer, Peer, forward_to
 
 LEADER = Answer(200, '"10.0.0.1:8300"')
@@ -126,6 +130,129 @@ async def test_not_found_without_an_index_is_not_a_missing_key():
                     await request
 
 
+NOT_CONSULS = [
+    "{}",
+    '{"error": "log in first"}',
+    "[{}]",
+    '[{"Node": 5}]',
+    "[1]",
+    "5",
+    "true",
+    '[{"Key": "a"}]',
+    '["a"]',
+]
+
+
+@pytest.mark.parametrize("body", NOT_CONSULS)
+async def test_json_that_is_not_consuls(body):
+    """A proxy that answers with JSON of its own is no Consul: an error of ours, and never a write that was made."""
+    with answering(Answer(200, body)) as peer:
+        async with connect(peer.port) as client:
+            requests = [
+                client.look("a"),
+                client.tree("a/"),
+                client.put("a", "1", modify_index=0),
+                client.delete("a", modify_index=1),
+                client.transact([{"Verb": "set", "Key": "a", "Value": b"1"}]),
+                client.leader(),
+                client.local_datacenter(),
+                read_addresses(client),
+                *(
+                    read_members(client, each)
+                    for each in (ServiceMembers("web"), MetaMembers("rack", "r1"), ListedMembers(("web-1",)))
+                ),
+            ]
+            accepted = [each.__qualname__ for each in requests if not await _is_rejected(each)]
+    # What has the form of an answer to one of them is taken for one.
+    expected = {
+        "true": {"ConsulClient.put", "ConsulClient.delete"},
+        '["a"]': {"ConsulClient.local_datacenter"},
+    }
+    assert set(accepted) <= expected.get(body, set())
+
+
+async def _is_rejected(request: Any) -> bool:
+    try:
+        await request
+    except RequestRejected as error:
+        assert "this does not answer like Consul" in str(error)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("index", ["", "many", "-1", "1" * 5000])
+async def test_index_that_is_no_number(index):
+    """It would be an error of Python's in the next blocking query."""
+    with answering(Answer(200, "[]", headers={"X-Consul-Index": index})) as peer:
+        async with connect(peer.port) as client:
+            for request in (client.get("a"), client.tree("a/"), client.read("/v1/catalog/nodes")):
+                with pytest.raises(RequestRejected, match="its index is .*, which is no number"):
+                    await request
+
+
+# Answers and requests without end -------------------------------------------------------------------------------------
+
+
+async def test_answer_that_trickles(monkeypatch):
+    """Bytes that come one by one keep no reader for ever."""
+    monkeypatch.setattr("airflow_provider_chefconsul.consul.transport._READ_TIMEOUT", 0.2)
+    monkeypatch.setattr("airflow_provider_chefconsul.consul.transport._TIME_TO_READ", 0.1)
+    has_gone = asyncio.Event()
+
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Consul-Index: 1\r\nContent-Length: 1000000\r\n\r\n[")
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        has_gone.set()
+
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with connect(port, retry_for=0) as client:
+            with pytest.raises(ConsulUnavailable, match="/v1/kv/a: the answer took longer than 0.3 s"):
+                await client.get("a")
+            await has_gone.wait()
+
+
+async def test_answer_that_is_too_large(monkeypatch):
+    """It is not kept in memory, and not asked for again."""
+    monkeypatch.setattr("airflow_provider_chefconsul.consul.transport._LARGEST_ANSWER", 2 << 20)
+    with answering(Answer(200, b"[" + b" " * (3 << 20) + b"]")) as peer:
+        async with connect(peer.port) as client:
+            with pytest.raises(RequestRejected, match="/v1/kv/a: the answer is larger than 2 MiB"):
+                await client.get("a")
+    assert len(peer.requests) == 1
+
+
+async def test_request_that_is_cut_off_for_its_size():
+    """Consul resets the connection of a body far too large before its 413 is read: that is no outage."""
+
+    def cut_off(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.recv(1000)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        cutting = asyncio.create_task(asyncio.to_thread(cut_off, listener))
+        async with connect(listener.getsockname()[1]) as client:
+            with pytest.raises(RequestTooLarge, match="cut while 2000000 bytes were sent .*: Consul takes 512 KiB"):
+                await client.put("a", "x" * 2_000_000, modify_index=0)
+        await cutting
+
+
+async def test_values_that_are_too_large(cluster, consul_root, consul_kv):
+    """Two megabytes are refused at once by the real Consul, not after a minute of further tries."""
+    async with connect(cluster.http_port, root=consul_root) as client:
+        for _ in range(5):
+            with pytest.raises(RequestTooLarge, match="demo/web: too many tiers or values"):
+                await SharedView(client).write("demo", {"web": make_change(values={"blob": "x" * 2_000_000})})
+    assert not consul_kv
+
+
 # Trying again ---------------------------------------------------------------------------------------------------------
 
 
@@ -191,9 +318,9 @@ async def test_every_request_carries_the_connections_token(monkeypatch, token):
         async with connect(peer.port, token=token) as client:
             await client.get("a")
             await client.read("/v1/catalog/nodes")
-            await client.kv.put("a", "1")
-            await client.kv.delete("a")
-            await client.transact([])
+            for write in (client.kv.put("a", "1"), client.kv.delete("a"), client.transact([])):
+                with contextlib.suppress(RequestRejected):  # "[]" is no answer to these
+                    await write
             await client.event.list()
             await client.catalog.register("web-1", "10.0.0.2")
     assert [request.headers.get("X-Consul-Token") for request in peer.requests] == [token] * 7
@@ -299,8 +426,9 @@ async def test_every_error_of_httpx_is_mapped(kind):
         raise error
 
     async with connect(8500, retry_for=0) as client:
-        await client.http._http.aclose()
-        client.http._http = httpx.AsyncClient(transport=httpx.MockTransport(fail))
+        pool = client.http._use.pool
+        await pool.short.aclose()
+        pool.short = httpx.AsyncClient(transport=httpx.MockTransport(fail))
         with pytest.raises(ConsulError, match="cannot be reached: made up") as caught:
             await client.leader()
     assert isinstance(caught.value, ConsulUnavailable)

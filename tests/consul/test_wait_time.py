@@ -8,7 +8,8 @@ from time import monotonic
 
 import pytest
 
-from airflow_provider_chefconsul.consul.wait import WaitResult, wait_for_tiers
+from airflow_provider_chefconsul.consul.tier_wait import WaitResult
+from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.rollout.convergence import Converged, Failed, Wait, Waiting
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers
 from airflow_provider_chefconsul.rollout.standing import Standing

@@ -23,6 +23,10 @@ class Fleet:
         document: dict[str, Any] = json.loads(self.keys[f"{ENVIRONMENT}/{tier}/desired"])
         return document
 
+    def assigned(self, tier: str) -> dict[str, Any]:
+        """A tier's stable assignment, without the id that chance gave it."""
+        return {name: each for name, each in self.desired(tier)["stable"].items() if name != "id"}
+
     def states_written(self, tier: str) -> list[str]:
         """The states that a tier was given, oldest first."""
         history = sorted(key for key in self.keys if key.startswith(f"{ENVIRONMENT}/_history/{tier}/"))

@@ -33,7 +33,7 @@ def build(dag_id: str, *, release: str, pause: Callable[[], Any] = lambda: None)
         )
         first, second = (
             SetDesiredStateOperator(
-                task_id=name, environment="demo", tier="web", state=state, values={"release": release}
+                task_id=name, environment="demo", tier="web", state=state, values={"release": release}, allow_empty=True
             )
             for name, state in (("first", "waiting"), ("second", "converged"))
         )

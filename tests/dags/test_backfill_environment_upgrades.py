@@ -52,8 +52,8 @@ def test_days_in_order_again_and_backwards(fleet: Fleet, run_dag, monkeypatch, c
         assert steps == ({"success"} if day == days[-1] else {"skipped"})
     printed = capsys.readouterr().out
     for day in days[:-1]:
-        words = f"it belongs to sequence {int(day.timestamp())}, and generation {len(days)} of sequence"
-        assert f"demo/db: the write is stale: {words} {int(days[-1].timestamp())} stands" in printed
+        words = f"it belongs to sequence {day:%Y-%m-%dT%H:%M:%SZ}, and generation {len(days)} of sequence"
+        assert f"demo/db: the write is stale: {words} {days[-1]:%Y-%m-%dT%H:%M:%SZ} stands" in printed
     for tier in TIERS:
         assert history(fleet, tier) == releases
     assert "demo/_lease" not in fleet.keys

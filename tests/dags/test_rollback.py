@@ -55,7 +55,7 @@ def test_tiers_go_back_one_after_the_other(fleet: Fleet, run_dag, monkeypatch):
         assert run_dag(take_back(deferrable=deferrable)) == {"run": "success", "roll_back": "success"}
         assert pull_xcom("take_back", "roll_back") == dict.fromkeys(ORDER, generation)
         for tier in TIERS:
-            assert fleet.desired(tier)["stable"] == {
+            assert fleet.assigned(tier) == {
                 "generation": generation, "state": "converged", "values": {"release": "2.4.0"},
             }  # fmt: skip
             assert fleet.statuses(tier) == {"succeeded"}

@@ -102,7 +102,7 @@ def test_every_wave_converges(web, run_dag, monkeypatch, deferrable):
         "web_converged.revert.roll_back", "web_converged.revert.nudge", "web_converged.revert.wait",
     }  # fmt: skip
     desired = web.desired("web")
-    assert desired["stable"] == {"generation": 2, "state": "converged", "values": {"release": "2.5.0"}}
+    assert web.assigned("web") == {"generation": 2, "state": "converged", "values": {"release": "2.5.0"}}
     assert desired["canary"] is None
     assert [
         pull_xcom("rollout_in_waves", f"web_converged.wave_{number}.wait")["web"]["counts"] for number in (1, 2, 3)
@@ -132,7 +132,7 @@ def test_failing_node_stops_the_rollout_within_its_wave(web, run_dag, capsys):
     after = reports(web)
     assert {node: after[node] for node in OTHERS} == {node: before[node] for node in OTHERS}
     assert {(after[node].generation, after[node].status) for node in (*FIRST, *SECOND)} == {(1, "succeeded")}
-    assert web.desired("web")["stable"] == {"generation": 1, "state": "converged", "values": {"release": "2.4.0"}}
+    assert web.assigned("web") == {"generation": 1, "state": "converged", "values": {"release": "2.4.0"}}
     assert web.desired("web")["canary"] is None
     # A node whose watch was faster has converged before the nudge looks, and is left alone.
     nudged = pull_xcom("rollout_in_waves", "web_converged.wave_2.nudge")

@@ -163,3 +163,32 @@ def test_shared_cluster_has_only_its_server(cluster: ConsulCluster, consul_root:
     put(cluster, f"{consul_root}/key", "1")
     assert get(cluster, f"/kv/{consul_root}/key?raw") == 1
     assert cluster.nodes == {}
+
+
+def test_configuration_of_agents_is_for_this_user_only(make_cluster: ClusterFactory, tmp_path: Path) -> None:
+    """The gossip key is in there, and tokens; a file that others could read before is made anew."""
+    cluster = make_cluster(web=1)
+    files = sorted(tmp_path.rglob("config.json"))
+    assert len(files) == 2
+    files[-1].chmod(0o644)
+    cluster.restart_node("web-1")
+    cluster.wait_until_ready()
+    assert [path.stat().st_mode & 0o777 for path in files] == [0o600, 0o600]
+
+
+@pytest.mark.parametrize(("version", "is_told"), [("1.8.7", False), ("1.22.7", True)])
+def test_agents_keep_grpc_with_tls_closed_where_they_know_it(version: str, is_told: bool, tmp_path: Path) -> None:
+    """Two servers of a newer Consul would fight for 8503; an older one refuses the name of that port."""
+    program = tmp_path / "consul"
+    program.write_text(f"#!/bin/sh\necho 'Consul v{version}'\n")
+    program.chmod(0o755)
+    cluster = ConsulCluster(program, tmp_path / "cluster")
+    try:
+        cluster.add_node("web-1", tier="web")
+        cluster.server.start()
+        config = json.loads((tmp_path / "cluster" / "server" / "config.json").read_text())
+    finally:
+        cluster.stop()
+    assert ("grpc_tls" in config["ports"]) == is_told
+    assert config["ports"]["serf_wan"] == -1
+    assert config["ports"]["http"] == cluster.http_port

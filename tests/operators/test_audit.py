@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_chefconsul.exceptions import AccessDenied, Drifted, InvalidInput
@@ -68,6 +70,70 @@ def test_what_the_token_may_not_read_is_not_taken_for_audited(
     connect(monkeypatch, acl_consul.port, password=token, prefix=consul_root)
     with pytest.raises(AccessDenied):
         audit(environment=environment)
+
+
+CATALOG = 'node_prefix "" { policy = "read" } service_prefix "" { policy = "read" } '
+WHOLE = CATALOG + 'key_prefix "ROOT/" { policy = "read" } '
+
+
+@pytest.fixture
+def audit_with(acl_consul, consul_root, monkeypatch):
+    """An environment of two tiers, converged, and the audit of it by a token with some rules."""
+    for tier in ("web", "db"):
+        acl_consul.put(f"kv/{consul_root}/demo/{tier}/desired", json.loads(make_desired().to_json()))
+        report = make_report(f"{tier}-1", tier=tier)
+        acl_consul.register(f"{tier}-1", tier=tier)
+        acl_consul.put(f"kv/{consul_root}/demo/{tier}/nodes/{tier}-1", json.loads(report.to_json()))
+
+    def run(rules, **overrides):
+        token = acl_consul.create_token(rules.replace("ROOT", consul_root))
+        connect(monkeypatch, acl_consul.port, password=token, prefix=consul_root)
+        return audit(**{"environment": "demo"} | overrides)
+
+    return run
+
+
+def test_token_that_sees_all_audits_all(audit_with):
+    """Its rules say so, which it may read."""
+    found = audit_with(WHOLE + 'acl = "read" key_prefix "other/" { policy = "deny" }')
+    assert set(found["demo"]) == {"web", "db"}
+    assert set(audit_with(WHOLE + 'acl = "read"', environment=None)) == {"demo"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ('acl = "read" key_prefix "ROOT/demo/db/" { policy = "deny" }', 'rules deny key_prefix "test-.*/demo/db/"'),
+        ('acl = "read" key "ROOT/demo/db/desired" { policy = "deny" }', 'rules deny key "test-.*/demo/db/desired"'),
+        ('acl = "read" node "db-1" { policy = "deny" }', 'rules deny node "db-1"'),
+        ('acl = "read" service "db" { policy = "deny" }', 'rules deny service "db"'),
+        ('acl = "read" key "ROOT/demo/db/desired" { # no\n policy = "deny" }', "deny what is not understood here"),
+        ('key_prefix "ROOT/demo/db/" { policy = "deny" }', "the token may not read its own rules; give its policy acl"),
+        ("", "the token may not read its own rules; give its policy acl = .read., or name environment and tier"),
+    ],
+)
+def test_token_that_may_see_a_part_audits_nothing(audit_with, rules, words):
+    """An old Consul leaves a tier or a node out of its lists without a word: the rest would be green."""
+    with pytest.raises(AccessDenied, match=words):
+        audit_with(WHOLE + rules)
+
+
+def test_named_tiers_are_audited_by_whoever_may_read_them(audit_with):
+    """None of them can be missing; one that may not be read is an error, and so are members that may not be listed."""
+    web = 'key_prefix "ROOT/demo/web/" { policy = "read" } key_prefix "ROOT/demo/_" { policy = "read" } '
+    assert set(audit_with(CATALOG + web, tier="web")["demo"]) == {"web"}
+    with pytest.raises(AccessDenied, match="demo/db/: 403"):
+        audit_with(CATALOG + web, tier=["web", "db"])
+    some = 'node_prefix "web-" { policy = "read" } service_prefix "" { policy = "read" } '
+    with pytest.raises(AccessDenied, match='give its policy node_prefix "" read'):
+        audit_with(some + web, tier="web")
+
+
+def test_named_tier_that_is_not_there_fails(consul_connection, consul_kv, members):
+    """It was expected."""
+    declare(consul_kv, members, "demo", make_report("web-1"))
+    with pytest.raises(Drifted, match="demo/wbe .*no desired state"):
+        audit(environment="demo", tier=["web", "wbe"])
 
 
 def test_tier_without_members_fails(consul_connection, consul_kv, members):

@@ -83,6 +83,18 @@ def test_only_members_of_the_generation_are_nudged(nudge, keys):
     assert nudge(generation=6) == {}
 
 
+def test_superseded_generation_is_said(nudge, keys, capsys):
+    """Nobody is assigned it any more, so nobody is nudged; the log says by whose doing, not that 0 of 0 converged."""
+    assert nudge(generation=6) == {}
+    assert "demo/web: generation 6 is superseded by generation 7, state converged, written by" in (
+        printed := capsys.readouterr().out
+    )
+    assert "of 0 members" not in printed
+    keys["demo/web/desired"] = make_desired(8, stable=make_assignment(7), canary=make_canary(8, nodes=())).to_json()
+    assert nudge(generation=8) == {}
+    assert "demo/web: generation 8 is assigned to no member; there is nobody to nudge" in capsys.readouterr().out
+
+
 def test_nudge_renews_the_lease_of_its_dag_run(nudge, keys):
     """So that a long run does not lose the environment; another Dag run's lease is left alone."""
     keys["demo/_lease"] = make_lease().to_json()

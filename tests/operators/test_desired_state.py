@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.exceptions import (
     ConsulUnavailable,
     InvalidInput,
     MalformedDocument,
+    NoMembers,
     RequestTooLarge,
     WriteRefused,
 )
@@ -32,6 +33,7 @@ def make_operator(**overrides):
         "tier": "web",
         "state": "converged",
         "values": {"release": "2.5.0"},
+        "allow_empty": True,
     }
     return SetDesiredStateOperator(**defaults | overrides)
 
@@ -111,6 +113,59 @@ def test_bad_input_changes_nothing(consul_kv, wrong, words):
     with pytest.raises(InvalidInput, match=words):
         make_operator(**wrong).execute(make_context())
     assert dict(consul_kv) == {}
+
+
+@pytest.mark.parametrize("tier", ["wbe", ["web", "wbe"]])
+def test_tier_without_members_leaves_no_key(consul_kv, members, tier):
+    """It may be a name mistyped: the error names the tiers that there are, and how to declare it all the same."""
+    members("web-1")
+    make_operator(allow_empty=False).execute(make_context())
+    before = dict(consul_kv)
+    with pytest.raises(NoMembers) as refusal:
+        make_operator(tier=tier, allow_empty=False).execute(make_context())
+    assert str(refusal.value) == (
+        "demo/wbe has no members: Consul lists no node for service:wbe; tiers that demo has: web; "
+        "allow_empty=True declares it ahead of its nodes"
+    )
+    assert dict(consul_kv) == before
+    assert make_operator(tier="wbe").execute(make_context()) == {"wbe": 1}
+
+
+@pytest.mark.parametrize("allow_empty", [False, True])
+def test_service_that_differs_in_case_only(consul_kv, members, allow_empty):
+    """Consul would find it, and nodes would read another key: it is refused, and no key is left."""
+    members("web-1", tier="Web")
+    with pytest.raises(InvalidInput, match="Consul has no service 'web', but 'Web'"):
+        make_operator(allow_empty=allow_empty).execute(make_context())
+    assert dict(consul_kv) == {}
+
+
+def test_member_that_consul_has_never_listed(consul_kv, members):
+    """It is said before anything is written; declared ahead of its nodes, it may be on its way."""
+    members("web-1")
+    with pytest.raises(InvalidInput, match="members of demo/web: Consul lists no node 'wbe-1', did you mean 'web-1'"):
+        make_operator(members=["wbe-1"], allow_empty=False).execute(make_context())
+    assert dict(consul_kv) == {}
+    assert make_operator(members=["web-2"]).execute(make_context()) == {"web": 1}
+
+
+def test_waiting_for_nobody_is_refused_in_any_case(consul_kv):
+    """Declared ahead of its nodes, a tier has nobody who could converge."""
+    with pytest.raises(NoMembers, match="demo/web has no members.*tiers that demo has: none$"):
+        make_operator(wait=ConvergencePolicy()).execute(make_context())
+    assert dict(consul_kv) == {}
+
+
+def test_what_is_absent_is_said_to_be_excused(consul_kv, members, capsys):
+    """It holds nothing up, and the log does not say so."""
+    members("web-1")
+    members("web-2", check="critical")
+    consul_kv["demo/web/nodes/web-1"] = make_report("web-1", generation=1).to_json()
+    assert make_operator(wait=ConvergencePolicy()).execute(make_context()) == {"web": 1}
+    printed = capsys.readouterr().out
+    assert "demo/web generation 1: 1 of 2 members converged, 1 absent (web-2)" in printed
+    assert "demo/web: web-2: absent, its agent is not alive; excused, unless max_absent says otherwise" in printed
+    assert "held up" not in printed
 
 
 def test_values_too_large_for_consul(consul_kv):

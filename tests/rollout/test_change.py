@@ -210,7 +210,8 @@ def test_sequence(standing, wanted, written):
         assert isinstance(decision, Refused)
         assert decision.is_stale
         assert decision.reason == (
-            "the write is stale: it belongs to sequence 99, and generation 7 of sequence 100 stands, "
+            "the write is stale: it belongs to sequence 1970-01-01T00:01:39Z, and generation 7 of sequence "
+            "1970-01-01T00:01:40Z stands, "
             "written by Dag shop_rollout, run manual__1, task web.set at 2026-11-22T08:00:00Z"
         )
     else:

@@ -16,7 +16,8 @@ from tests.factory import make_assignment, make_change, make_desired, make_membe
 
 AT = "2026-11-22T09:00:00Z"
 NODES = [f"web-{number}" for number in range(6)]
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+integers = st.integers(-(2**63), 2**63 - 1)
+scalars = st.none() | st.booleans() | integers | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = st.sampled_from([{}, {"release": "1"}, {"release": 1}]) | st.dictionaries(
     st.text(min_size=1), scalars, max_size=3
 )

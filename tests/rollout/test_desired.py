@@ -23,9 +23,13 @@ from tests.factory import make_assignment, make_canary, make_desired, make_write
 
 KEY = "chefconsul/demo/web/desired"
 names = st.text("abcXYZ019._-", min_size=1, max_size=12).filter(is_name)
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+integers = st.integers(-(2**63), 2**63 - 1)
+scalars = st.none() | st.booleans() | integers | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 assignments = st.builds(
-    Assignment, generation=st.integers(0), state=names, values=st.dictionaries(st.text(), scalars, max_size=4)
+    Assignment,
+    generation=st.integers(0, 2**63 - 1),
+    state=names,
+    values=st.dictionaries(st.text(), scalars, max_size=4),
 )
 canaries = st.builds(
     Canary,
@@ -36,15 +40,15 @@ canaries = st.builds(
 )
 desired_states = st.builds(
     DesiredState,
-    generation=st.integers(0),
+    generation=st.integers(0, 2**63 - 1),
     stable=assignments,
     written_by=st.builds(
-        make_writer, dag_id=st.text(), run_id=st.text(), task_id=st.text(), map_index=st.integers(min_value=-1)
+        make_writer, dag_id=st.text(), run_id=st.text(), task_id=st.text(), map_index=st.integers(-1, 2**63 - 1)
     ),
     written_at=st.text(),
-    sequence=st.none() | st.integers(0),
+    sequence=st.none() | st.integers(0, 2**63 - 1),
     canary=st.none() | canaries,
-    previous=st.none() | st.integers(0),
+    previous=st.none() | st.integers(0, 2**63 - 1),
 )
 
 
@@ -144,6 +148,7 @@ def test_scalars_are_values():
         ({"a": [1]}, "values['a'] must be a string, number, boolean or null, not list"),
         ({"a": b"x"}, "values['a'] must be a string, number, boolean or null, not bytes"),
         ({"a": float("nan")}, "values['a'] must be"),
+        ({"a": 2**63}, "values['a'] is an integer of more than 64 bits"),
         ({"a": float("inf")}, "values['a'] must be"),
         ({1: "a"}, "values: 1 is not a name for a value"),
         ({"": "a"}, "values: '' is not a name for a value"),

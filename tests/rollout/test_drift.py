@@ -29,6 +29,7 @@ def test_each_kind_of_drift_is_named():
         make_report("web-3", generation=6),
         ("web-4", MalformedDocument("demo/web/nodes/web-4", "not JSON")),
         make_report("gone-1"),
+        make_report("WEB-5"),
         members=("web-1", "web-2", "web-3", "web-4", "web-5"),
         absent=("web-6",),
     )
@@ -38,12 +39,15 @@ def test_each_kind_of_drift_is_named():
         "web-4": "malformed_report",
         "web-5": "not_reported",
         "web-6": "absent",
+        "WEB-5": "no_member",
         "gone-1": "no_member",
     }
     assert "ENOSPC" in drift.drifted["web-2"]
-    assert "delete its report" in drift.drifted["gone-1"]
-    assert drift.exceeds(5)
-    assert not drift.exceeds(6)
+    assert drift.drifted["gone-1"].startswith("has a report and is no member; bring it back")
+    assert "is no member, most likely the same machine as web-5; bring it back" in drift.drifted["WEB-5"]
+    assert "WEB-5 has, which is no member: most likely the same machine under another name" in drift.drifted["web-5"]
+    assert drift.exceeds(6)
+    assert not drift.exceeds(7)
 
 
 def test_percentage_is_of_the_members():

@@ -194,3 +194,13 @@ def test_tier_without_members_and_a_spoilt_lease():
         "it has no members: Consul lists no node for it, so nobody can converge",
         "the environment's lease cannot be read, so nobody may write: chefconsul/demo/_lease: not JSON",
     )
+
+
+def test_tier_without_members_that_nodes_report_in():
+    """Their service may have another name than the tier."""
+    snapshot = make_snapshot(make_report("web-1"), make_report("web-2"), make_report("web-10"), members=())
+    obstacle = explain_tier("demo", "web", snapshot, now=NOW).obstacles[0]
+    assert obstacle == (
+        "it has no members: Consul lists no node for it, so nobody can converge; yet web-1 and 2 more report in it: "
+        "look at how members are named"
+    )

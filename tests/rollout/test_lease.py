@@ -151,6 +151,13 @@ def test_expiry_by_the_watchers_clock(seen, remaining):
     assert sighting.remaining(make_lease(), now=now) == remaining
 
 
+def test_outage_begins_the_sighting_anew():
+    """While Consul is away nobody can renew, so that time says nothing about the holder."""
+    sighting = Sighting(7, 1000).observe(7, now=1290, is_interrupted=True)
+    assert sighting.remaining(make_lease(), now=1290) == 300
+    assert sighting.observe(7, now=1300).remaining(make_lease(), now=1300) == 290
+
+
 @given(
     st.integers(30, 600),
     st.lists(st.tuples(st.integers(0, 400), st.booleans()), max_size=12),

@@ -128,7 +128,10 @@ def test_rollback_without_any_history():
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        ({"sequence": 5}, "the write is stale: it belongs to sequence 5, and generation 7 of sequence 1763769600"),
+        (
+            {"sequence": 5},
+            "it belongs to sequence 1970-01-01T00:00:05Z, and generation 7 of sequence 2025-11-22T00:00:00Z",
+        ),
         (
             {"only_own": True, "writer": make_writer(run_id="manual__2")},
             "generation 7 was written by Dag shop_rollout, run manual__1, task web.set, so there is nothing of this",

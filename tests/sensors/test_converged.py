@@ -221,10 +221,12 @@ def test_absent_member_is_excused_and_named(sense, tier, members):
 
 
 def test_members_by_meta_and_by_name(sense, tier, members):
-    """Members can be the nodes with a metadata value, or named; a named one that Consul does not know is absent."""
+    """Members can be the nodes with a metadata value, or named; a name that nobody has is said to be none."""
     members("web-1", rack="r1")
     assert sense(members="meta:rack=r1")["web"]["counts"] == {"converged": 1}
-    assert sense(members=["web-1", "web-99"])["web"]["counts"] == {"converged": 1, "absent": 1}
+    assert sense(members=["web-1"])["web"]["counts"] == {"converged": 1}
+    with pytest.raises(InvalidInput, match="members of demo/web: Consul lists no node 'Web-1', did you mean 'web-1'?"):
+        sense(members=["web-1", "Web-1"])
 
 
 def test_several_tiers_together(sense, tier, members, consul_kv):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -44,13 +44,20 @@ class Trial:
         written = await self.view.write(ENVIRONMENT, dict.fromkeys(tiers or ("web",), change))
         return next(iter(written.values())).generation
 
-    async def judge(self, generation: int, tier: str = "web", **policy: Any) -> Verdict:
-        """The verdict of the wait that sensors use."""
-        limit = timedelta(seconds=LONGEST)
+    async def judge(
+        self, generation: int, tier: str = "web", *, seconds: float = LONGEST, seen: Iterable[str] = (), **policy: Any
+    ) -> Verdict:
+        """The verdict of the wait that sensors use.
+
+        :param seconds: after how many it fails without a verdict.
+        :param seen: the nodes that it has seen alive before.
+        """
+        limit = timedelta(seconds=seconds)
+        nodes = frozenset(seen)
         results = await wait_for_tiers(
             self.view,
             ENVIRONMENT,
-            {tier: Wait(generation, datetime.now(UTC) + limit)},
+            {tier: Wait(generation, datetime.now(UTC) + limit, seen_members=nodes, seen_alive=nodes)},
             {tier: ServiceMembers(tier)},
             ConvergencePolicy(timeout=limit, **policy),
         )
@@ -69,6 +76,11 @@ class Trial:
         except TimeoutError:
             raise AssertionError(f"last seen: {seen}") from None
         raise AssertionError("the watch ended")
+
+
+def endings(trial: Trial, node: str) -> list[str]:
+    """What became of a node's runs."""
+    return [str(run.ending) for run in trial.runs if run.node == node]
 
 
 def standings(snapshot: TierSnapshot) -> dict[str, Standing]:

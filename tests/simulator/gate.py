@@ -13,8 +13,9 @@ from typing import Any, Self
 class Gate:
     """An address that forwards to Consul while it is open; use as a context manager.
 
-    ``answers`` are given to the next requests in place of Consul's, ``put_answers`` only to the next writes;
-    ``on_request`` is called with each request, after it was recorded and before it is answered.
+    ``answers`` are given to the next requests in place of Consul's, ``put_answers`` only to the next writes,
+    ``by_path`` to all for a path; ``on_request`` is called with each request, after it was recorded and before it is
+    answered.
     """
 
     def __init__(self, consul_port: int) -> None:
@@ -23,6 +24,7 @@ class Gate:
         self.tokens: list[str | None] = []
         self.answers: list[tuple[int, bytes]] = []
         self.put_answers: list[tuple[int, bytes]] = []
+        self.by_path: dict[str, tuple[int, bytes]] = {}
         self.on_request: Callable[[], object] = lambda: None
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
@@ -70,6 +72,8 @@ class Gate:
         headers: dict[str, str] = {}
         if method == "PUT" and self.put_answers:
             status, answer = self.put_answers.pop(0)
+        elif handler.path in self.by_path:
+            status, answer = self.by_path[handler.path]
         elif self.answers:
             status, answer = self.answers.pop(0)
         else:

@@ -52,18 +52,24 @@ class Node:
 
     def request(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         """One request to Consul's key-value store."""
+        return self.ask(method, f"kv/{path}", body)
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """One request to Consul."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             headers = {"X-Consul-Token": self.token} if self.token else {}
-            connection.request(method, f"/v1/kv/{path}", body, headers)
+            connection.request(method, f"/v1/{path}", body, headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
             connection.close()
 
-    def desire(self, generation: int = 1, state: str = "converged", **fields: Any) -> None:
-        """Write the desired state."""
-        stable = {"generation": generation, "state": state, "values": {"release": "2.5.0"}}
+    def desire(
+        self, generation: int = 1, state: str = "converged", assignment_id: str | None = None, **fields: Any
+    ) -> None:
+        """Write the desired state; without an id as older writers did."""
+        stable = {"generation": generation, "state": state, "values": {"release": "2.5.0"}, "id": assignment_id}
         writer = {"dag_id": "shop", "run_id": "manual", "task_id": "set", "map_index": -1}
         document = {"schema": 1, "generation": generation, "stable": stable, "written_by": writer, "written_at": "now"}
         self.put(self.desired_key, json.dumps(document | fields))

@@ -37,6 +37,9 @@ def test_success(node: Node) -> None:
         "source": "consul",
         "client": "simulated 0.1.0",
         "error": None,
+        "id": None,
+        "node_id": None,
+        "previous_status": None,
     }
     assert all(line.startswith(ANNOUNCEMENT) for line in output.splitlines())
 
@@ -89,11 +92,13 @@ def test_compiled_generation_is_reported(node: Node) -> None:
 
 
 def test_desired_is_read_once(node: Node, gate: Gate) -> None:
-    """A run reads its desired state once and writes its report twice, without a look at anything else."""
+    """A run reads its desired state once and writes its report twice; beside its agent it asks for nothing else."""
     node.desire(7)
     assert node.run("--consul", gate.url)[0] == 0
     assert gate.requests == [
         f"GET /v1/kv/{node.desired_key}?raw",
+        "GET /v1/agent/self",
+        f"GET /v1/kv/{node.report_key}?raw",
         f"PUT /v1/kv/{node.report_key}",
         f"PUT /v1/kv/{node.report_key}",
     ]

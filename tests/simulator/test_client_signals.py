@@ -9,6 +9,8 @@ import pytest
 from tests.simulator.gate import Gate
 from tests.simulator.node import Node, finish
 
+LAST_REPORT = 5  # what is desired, who the agent is, what was reported last, that it runs, how it ended
+
 
 def test_sigterm_before_the_read(node: Node) -> None:
     """A client that is terminated while it waits for the run lock exits with 3 and reports nothing."""
@@ -42,13 +44,13 @@ def test_sigterm_during_the_run(node: Node, arguments: list[str], code: int, sta
 
 @pytest.mark.parametrize("arguments", [["--seconds", "600"], ["--hang"]], ids=str)
 def test_sigint_during_the_run(node: Node, arguments: list[str]) -> None:
-    """A run that is interrupted exits with 2 and reports that it failed."""
+    """A run that is interrupted exits with 2 and reports so: it is no failure of what it was to bring."""
     node.desire(7)
     process = node.start_until("reports running", *arguments)
     process.send_signal(signal.SIGINT)
     assert finish(process)[0] == 2
-    assert node.reported("status", "generation") == ["failed", 7]
-    assert node.reported("error")[0]["class"] == "SystemExit"
+    assert node.reported("status", "generation", "error") == ["interrupted", 7, None]
+    assert node.reported("finished_at") != [None]
 
 
 def test_sigint_in_a_background_job(node: Node) -> None:
@@ -88,11 +90,23 @@ def test_sigint_during_the_last_report(node: Node, gate: Gate) -> None:
     """An interrupt that comes when the outcome is being reported changes neither the report nor the exit code."""
 
     def interrupt_at_the_last_report() -> None:
-        if len(gate.requests) == 3:
+        if len(gate.requests) == LAST_REPORT:
             node.processes[-1].send_signal(signal.SIGINT)
 
     node.desire(7)
     gate.on_request = interrupt_at_the_last_report
     assert node.run("--consul", gate.url)[0] == 0
-    assert len(gate.requests) == 3
+    assert len(gate.requests) == LAST_REPORT
     assert node.reported("status") == ["succeeded"]
+
+
+def test_sigint_after_a_failure_does_not_hide_it(node: Node) -> None:
+    """The run that comes next decides, and until then the failure stands; then it is no more than what was before."""
+    node.desire(7)
+    node.run("--fail")
+    process = node.start_until("reports running", "--hang")
+    process.send_signal(signal.SIGINT)
+    finish(process)
+    assert node.reported("status", "previous_status") == ["interrupted", "failed"]
+    node.run()
+    assert node.reported("status", "previous_status") == ["succeeded", "failed"]

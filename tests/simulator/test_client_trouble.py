@@ -70,6 +70,18 @@ def test_consul_is_lost_during_the_run(node: Node, gate: Gate, arguments: list[s
     assert node.reported("status") == ["running"]
 
 
+def test_agent_that_does_not_say_who_it_is(node: Node, gate: Gate) -> None:
+    """A run does not wait for it for long."""
+    released = threading.Event()
+    node.desire(7)
+    gate.on_request = lambda: gate.requests[-1] == "GET /v1/agent/self" and released.wait()
+    try:
+        code, _ = node.run("--consul", gate.url)
+    finally:
+        released.set()
+    assert (code, node.reported("status", "node_id")) == (0, ["succeeded", None])
+
+
 def test_running_cannot_be_reported(node: Node, gate: Gate) -> None:
     """A run whose first report is lost goes on and reports its outcome."""
     node.desire(7)

@@ -24,6 +24,16 @@ READABLE = {
     "web-9 joins at 500ms": {"kind": Kind.JOINS, "nodes": "web-9", "at": 0.5},
     "web-9 joins in converged": {"kind": Kind.JOINS, "nodes": "web-9", "condition": Condition("converged")},
     "web-4 reports malformed": {"kind": Kind.MALFORMED, "nodes": "web-4"},
+    "web-3 dies after converging": {"kind": Kind.DIES, "nodes": "web-3"},
+    "10% of web die after converging with release=2.5.0": {
+        "kind": Kind.DIES, "tier": "web", "share": "10%", "condition": Condition(None, ("release", "2.5.0")),
+    },
+    "web-3 reboots 5s in converged": {
+        "kind": Kind.REBOOTS, "nodes": "web-3", "seconds": 5.0, "condition": Condition("converged"),
+    },
+    "2 of web reboot 500ms": {"kind": Kind.REBOOTS, "tier": "web", "share": 2, "seconds": 0.5},
+    "web-3 leaves in converged": {"kind": Kind.LEAVES, "nodes": "web-3", "condition": Condition("converged")},
+    "web-* leave at 10s": {"kind": Kind.LEAVES, "nodes": "web-*", "at": 10.0},
     "web-5 flaps every 5s": {"kind": Kind.FLAPS, "nodes": "web-5", "seconds": 5.0},
     "10% of web fail in converged": {
         "kind": Kind.FAILS, "tier": "web", "share": "10%", "condition": Condition("converged"),
@@ -65,6 +75,13 @@ def test_white_space_does_not_matter():
         ("web-7 flaps every 0ms", "a duration must be above zero"),
         ("web-7 flaps every 5s in off", "flaps from the start"),
         ("web-7 fails at 3s", "leave 'at 3s' out"),
+        ("web-7 dies", "cannot be read"),
+        ("web-7 dies after converging at 3s", "leave 'at 3s' out"),
+        ("web-7 reboots", "cannot be read"),
+        ("web-7 reboots 0s", "a duration must be above zero"),
+        ("web-7 reboots 5s at 3s", "leave 'at 3s' out"),
+        ("web-7 leaves", "say when a node leaves"),
+        ("web-7 leaves at 3s in off", "say when a node leaves"),
         ("web-7 goes absent", "say when a node goes absent"),
         ("web-7 returns at 3s in off", "say when a node returns"),
         ("web-7 joins", "say when a node joins"),
@@ -105,6 +122,9 @@ WORDS = [
     "every",
     "is",
     "slow",
+    "dies after converging",
+    "reboots",
+    "leaves",
 ]
 
 

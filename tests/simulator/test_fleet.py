@@ -6,22 +6,15 @@ import asyncio
 
 import pytest
 
-from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument, NameTaken
 from airflow_provider_chefconsul.rollout.convergence import Converged, Failed
-from airflow_provider_chefconsul.rollout.membership import ServiceMembers
-from airflow_provider_chefconsul.rollout.report import NodeReport
+from airflow_provider_chefconsul.rollout.report import NodeReport, Status
 from airflow_provider_chefconsul.rollout.standing import Standing
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 from tests.factory import make_assignment
-from tests.simulator.fleets import look, start
+from tests.simulator.fleets import LONGEST, endings, look, start
 
 DONE = Standing.CONVERGED
-
-
-def endings(trial, node):
-    """What became of a node's runs."""
-    return [str(run.ending) for run in trial.runs if run.node == node]
 
 
 @pytest.mark.parametrize("size", [1, 300])
@@ -89,45 +82,39 @@ async def test_malformed_report_is_named_and_stops_nobody_else(cluster, consul_r
         assert report.key == f"{consul_root}/demo/web/nodes/web-2"
 
 
-async def test_absent_node_is_excused_and_catches_up_when_it_is_back(cluster, consul_root):
-    """It has missed two states, and runs the newest."""
-    async with start(cluster, consul_root, "web-2 goes absent in off", "web-2 returns in converged") as trial:
-        await trial.judge(await trial.write(state="waiting"))
-        verdict = await trial.judge(await trial.write(state="off"))
-        assert isinstance(verdict, Converged)
-        assert verdict.summary.nodes["web-2"][0] is Standing.ABSENT
-        generation = await trial.write()
-        await trial.until(lambda seen: set(seen.values()) == {DONE} and len(seen) == 3)
-        assert isinstance(await trial.judge(generation, max_absent=0), Converged)
-        states = [run.assignment.state for run in trial.runs if run.node == "web-2"]
-        assert states == ["waiting", "waiting", "converged", "converged"]
+async def test_reports_are_those_of_the_machines_in_the_catalog(cluster, consul_root):
+    """A fleet of another seed has other machines: what the first ones reported is not theirs, and they run."""
+    for seed in (1, 2):
+        async with start(cluster, consul_root, seed=seed) as trial:
+            await trial.write()
+            _, entries = await trial.view.client.read("/v1/catalog/nodes")
+            listed = {entry["Node"]: entry["ID"] for entry in entries if entry["Node"] in trial.fleet.plan.nodes}
+            assert listed == {node: each.node_id for node, each in trial.fleet.plan.nodes.items()}
+            async with asyncio.timeout(LONGEST):
+                while await succeeded(trial) != listed:  # noqa: ASYNC110 - Consul tells
+                    await asyncio.sleep(0.01)
 
 
-async def test_nodes_come_and_go_by_the_clock(cluster, consul_root):
-    """Absent, back and joining without any desired state."""
-    faults = ["web-1 goes absent at 0s", "web-2 goes absent at 0s", "web-2 returns at 20ms", "web-3 joins at 40ms"]
-    async with start(cluster, consul_root, *faults) as trial:
-        there = Standing.NOT_REPORTED
-        await trial.until(lambda seen: seen == {"web-1": Standing.ABSENT, "web-2": there, "web-3": there})
-        assert trial.lines.index("web-2 goes absent") < trial.lines.index("web-2 returns")
-        assert "web-3 joins" in trial.lines
+async def succeeded(trial):
+    """By node that has succeeded, the machine that its report is of."""
+    evidence = (await trial.view.read("demo", "web")).evidence
+    reports = {node: each.report for node, each in evidence.items() if isinstance(each.report, NodeReport)}
+    return {node: report.node_id for node, report in reports.items() if report.status is Status.SUCCEEDED}
 
 
-async def test_node_that_joins_is_no_member_before(cluster, consul_root):
-    """Then it converges like the others."""
-    async with start(cluster, consul_root, "web-3 joins in converged") as trial:
-        assert isinstance(await trial.judge(await trial.write(state="off")), Converged)
-        assert list(await read_members(trial.view.client, ServiceMembers("web"))) == ["web-1", "web-2"]
-        await trial.write()
-        await trial.until(lambda seen: len(seen) == 3 and set(seen.values()) == {DONE})
-
-
-async def test_flapping_node_is_absent_and_back_again_and_again(cluster, consul_root):
-    """Consul says so each time."""
-    async with start(cluster, consul_root, "web-2 flaps every 50ms") as trial:
-        await trial.judge(await trial.write())
-        for standing in (Standing.ABSENT, DONE) * 2:
-            await trial.until(lambda seen, wanted=standing: seen.get("web-2") is wanted)
+async def test_tier_that_is_declared_anew_is_run_anew(cluster, consul_root, consul_kv):
+    """Its generation is the one that it had, its assignment is not."""
+    async with start(cluster, consul_root) as trial:
+        first = await trial.write()
+        await trial.judge(first)
+        for key in [key for key in consul_kv if "/nodes/" not in key]:
+            del consul_kv[key]
+        async with asyncio.timeout(LONGEST):
+            while "demo/web: no desired state" not in trial.lines:  # noqa: ASYNC110 - the fleet tells
+                await asyncio.sleep(0.01)
+        assert await trial.write() == first
+        assert isinstance(await trial.judge(first), Converged)
+        assert endings(trial, "web-1") == ["running", "succeeded"] * 2
 
 
 async def test_same_seed_gives_the_same_order_of_outcomes(cluster, consul_root):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,7 +56,7 @@ def test_fault_hits_whom_it_names(fault, nodes):
         ("10% of app fail", "no tier app; the fleet has web, db"),
         ("101% of web fail", "not '101%'"),
         ("5 of web fail", "tier web has only 4 nodes"),
-        ("web-1 returns at 3s", "web-1 never goes absent"),
+        ("web-1 returns at 3s", "web-1 never goes absent or leaves"),
     ],
 )
 def test_fault_without_a_node_is_named(fault, why):
@@ -71,6 +73,9 @@ def test_fault_without_a_node_is_named(fault, why):
         ["web-1 joins at 1s", "web-* joins at 2s"],
         ["web-1 flaps every 1s", "web-1 flaps every 2s"],
         ["web-1 flaps every 1s", "web-1 goes absent at 2s"],
+        ["web-1 flaps every 1s", "web-1 leaves at 2s"],
+        ["web-1 flaps every 1s", "web-1 dies after converging"],
+        ["web-1 flaps every 1s", "web-1 reboots 2s"],
     ],
 )
 def test_faults_that_contradict_each_other_are_refused(faults):
@@ -150,3 +155,28 @@ def test_slow_adds_to_a_run_and_the_first_other_fault_ends_it():
     assert (run.seconds, run.fault and run.fault.kind) == (20, Kind.FAILS)
     ends = [node.run(make_assignment(state=state)).fault for state in ("off", "waiting")]
     assert [fault and fault.kind for fault in ends] == [Kind.HANGS, Kind.MALFORMED]
+
+
+@pytest.mark.parametrize("away", ["goes absent at 1s", "leaves at 1s", "dies after converging"])
+def test_node_that_is_away_can_return(away):
+    """However it went."""
+    kinds = [
+        fault.kind for fault in plan_fleet({"web": 1}, [f"web-1 {away}", "web-1 returns at 2s"]).nodes["web-1"].faults
+    ]
+    assert kinds[1] is Kind.RETURNS
+
+
+def test_run_after_a_reboot_goes_as_the_other_faults_say():
+    """The second run of an assignment does not reboot the node again."""
+    node = plan_fleet({"web": 1}, ["web-1 reboots 5s", "web-1 is slow 2s", "web-1 fails"], seconds=0).nodes["web-1"]
+    runs = [node.run(make_assignment(), has_rebooted=has_rebooted) for has_rebooted in (False, True)]
+    assert [(run.seconds, run.fault and run.fault.kind) for run in runs] == [(2, Kind.REBOOTS), (2, Kind.FAILS)]
+
+
+def test_machines_have_ids_of_their_own():
+    """The same for a seed and a name, whatever else the fleet has."""
+    ids = {node: each.node_id for node, each in plan_fleet({"web": 3, "db": 1}).nodes.items()}
+    assert len(set(ids.values())) == 4
+    assert all(str(UUID(node_id)) == node_id for node_id in ids.values())
+    assert plan_fleet({"web": 1}, ["web-1 fails"]).nodes["web-1"].node_id == ids["web-1"]
+    assert plan_fleet({"web": 1}, seed=1).nodes["web-1"].node_id != ids["web-1"]

@@ -42,9 +42,10 @@ def test_desired_state_is_told(progress, lines):
     """Whatever Consul holds stays one printable line."""
     progress.desire("web", make_desired(stable=make_assignment(values={"release": "2\n\x1b[2J"})))
     progress.desire("web", MalformedDocument("demo/web/desired", "is not JSON"))
+    progress.desire("web", None)
     assert lines[0].startswith("demo/web: assigned generation 7, state converged, release=2")
     assert lines[0].isprintable()
-    assert lines[1] == "demo/web: demo/web/desired: is not JSON"
+    assert lines[1:] == ["demo/web: demo/web/desired: is not JSON", "demo/web: no desired state"]
 
 
 @pytest.mark.parametrize("number_hanging", [0, 1])
@@ -60,6 +61,20 @@ def test_end_of_all_runs_is_told_once(progress, lines, number_hanging):
     assert lines[-2] == "web-2 fails (web-2 fails)"
     assert lines[-1].startswith("demo/web: runs ended: 1 succeeded, 1 failed, ")
     assert ("1 still hanging, " in lines[-1]) is bool(number_hanging)
+
+
+@pytest.mark.parametrize(
+    ("fault", "ending", "line"),
+    [
+        ("web-1 dies after converging", Ending.SUCCEEDED, "web-1 dies after converging (web-1 dies after converging)"),
+        ("web-1 reboots 5s", Ending.REBOOTING, "web-1 reboots (web-1 reboots 5s)"),
+    ],
+)
+def test_end_of_a_node_with_its_run_is_told(progress, lines, fault, ending, line):
+    """With the fault that was declared."""
+    progress.note(run("web-1", Ending.RUNNING, fault))
+    progress.note(run("web-1", ending, fault))
+    assert lines[0] == line
 
 
 def test_runs_that_are_cut_off_say_nothing(progress, lines):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -36,9 +37,11 @@ async def test_nodes_are_members_until_they_leave(client):
     try:
         await roster.register(WEB)
         meta = {"tier": "web", "chefconsul-simulated": f"{client.settings.root}/demo"}
-        expected = {node: Member(node, meta=meta) for node in WEB}
-        assert await read_members(client, ServiceMembers("web")) == expected
-        assert await read_members(client, MetaMembers("tier", "web")) == expected
+        for selector in (ServiceMembers("web"), MetaMembers("tier", "web")):
+            found = await read_members(client, selector)
+            assert {node: replace(member, node_id=None) for node, member in found.items()} == {
+                node: Member(node, meta=meta) for node in WEB
+            }
         await client.apply([roster.presence("web-2", is_present=False)])
         assert await presences(client) == {"web-1": True, "web-2": False}
         await client.apply([roster.presence("web-2", is_present=True)])
@@ -48,6 +51,30 @@ async def test_nodes_are_members_until_they_leave(client):
     assert await presences(client) == {}
     _, nodes = await client.read("/v1/catalog/nodes")
     assert not {entry["Node"] for entry in nodes} & set(WEB)
+
+
+async def test_nodes_have_the_ids_of_their_machines(client):
+    """A node that has left comes back under its id; another fleet's machine of that name takes its place."""
+    _, web_1, web_2, other = (f"00000000-0000-4000-8000-{number:012d}" for number in range(4))
+
+    async def ids() -> dict[str, str]:
+        _, nodes = await client.read("/v1/catalog/nodes")
+        return {entry["Node"]: entry["ID"] for entry in nodes if entry["Node"] in WEB}
+
+    roster = Roster(client, "demo", WEB, {"web-1": web_1, "web-2": web_2})
+    try:
+        await roster.register(WEB)
+        assert await ids() == {"web-1": web_1, "web-2": web_2}
+        await client.apply([roster.leaving("web-2")])
+        assert (await presences(client), await ids()) == ({"web-1": True}, {"web-1": web_1})
+        await client.apply(roster.joining("web-2"))
+        assert await ids() == {"web-1": web_1, "web-2": web_2}
+        roster = Roster(client, "demo", WEB, {"web-1": other, "web-2": web_2})
+        await roster.claim()
+        await roster.register(WEB)
+        assert await ids() == {"web-1": other, "web-2": web_2}
+    finally:
+        await roster.leave()
 
 
 async def test_tier_with_other_members_is_refused(client, members):

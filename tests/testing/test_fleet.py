@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,6 +42,18 @@ with DAG("upgrade", schedule=None, params={"release": "0"}):
         policy=ConvergencePolicy(timeout=timedelta(minutes=2)), consul_conn_id=CONNECTION, sequence="{{ ts }}",
     )
     show.expand(colour=check()) >> group >> announce()
+"""
+RELEASE = """
+from datetime import timedelta
+from airflow.sdk import DAG
+from airflow_provider_chefconsul.rollout import ConvergencePolicy
+from airflow_provider_chefconsul.task_groups import transition
+
+with DAG("release", schedule=None, params={"release": "0"}):
+    transition(
+        "demo", "web", "converged", {"release": "{{ params.release }}"}, command=None,
+        policy=ConvergencePolicy(timeout=timedelta(seconds=SECONDS)),
+    )
 """
 EMPTY = """
 from airflow.sdk import DAG
@@ -105,6 +118,34 @@ def test_dag_runs_against_the_fleet(start_fleet: StartFleet, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
+    ("fault", "seconds", "state", "standing", "words"),
+    [
+        (
+            "web-2 dies after converging with release=2.5.0",
+            10,
+            "failed",
+            "lost",
+            r"1 of 3 members present are lost \(web-2\)",
+        ),
+        ("web-2 leaves in converged with release=2.5.0", 60, "success", "left", "2 of [23] members converged"),
+        ("web-2 reboots 1s with release=2.5.0", 60, "success", "converged", "3 of 3 members converged"),
+    ],
+)
+def test_what_a_dag_makes_of_nodes_that_go(start_fleet: StartFleet, tmp_path, fault, seconds, state, standing, words):
+    """A release that kills a node does not pass, a node that leaves is excused, one that reboots is waited for."""
+    slow = "web-3 is slow 3s with release=2.5.0"  # so that the Dag's wait sees what became of web-2
+    nodes = start_fleet(web=3, faults=[fault, slow], **BEFORE)
+    result = nodes.run(write(tmp_path, RELEASE.replace("SECONDS", str(seconds))), conf={"release": "2.5.0"})
+    outcome = nodes.tier("web")
+    assert (result.state, outcome.standings) == (
+        state,
+        {"web-1": "converged", "web-2": standing, "web-3": "converged"},
+    ), result.log
+    assert re.search(words, result.log)
+    assert f"web-2: {standing}" in outcome.explanation
+
+
+@pytest.mark.parametrize(
     ("text", "dag_id", "why"),
     [
         ("import nothing_of_that_name", None, "cannot be imported:"),
@@ -157,12 +198,19 @@ def test_files_beside_a_dag_are_its_own(start_fleet: StartFleet, tmp_path):
         assert nodes.run(write(directory, f"from beside_it import NAMES\n{text}"), name).state == "success"
 
 
-def test_fault_that_hits_before_the_test_begins_is_an_error(start_fleet: StartFleet):
-    """It says what to declare instead; a fault of one release leaves the beginning alone."""
-    with pytest.raises(InvalidInput, match=r"tier web does not get to where .* 'web-7 fails with release=2.5.0'"):
-        start_fleet(web=3, faults=["web-2 fails"], **BEFORE)
-    nodes = start_fleet(web=3, faults=["web-2 fails with release=2.5.0"], **BEFORE)
-    outcome = nodes.tier("web")
+@pytest.mark.parametrize("fault", ["web-2 fails", "web-2 hangs in converged", "web-2 dies after converging"])
+def test_fault_that_hits_before_the_test_begins_is_an_error(start_fleet: StartFleet, fault):
+    """At once; it says what to declare instead."""
+    with pytest.raises(InvalidInput, match=rf"tier web does not get to where .*{fault}.* 'web-7 fails with release="):
+        start_fleet(web=3, faults=[fault], **BEFORE)
+
+
+@pytest.mark.parametrize(
+    "fault", ["web-2 fails with release=2.5.0", "web-2 reboots 100ms", "web-2 dies after converging in off"]
+)
+def test_fault_of_what_comes_later_leaves_the_beginning_alone(start_fleet: StartFleet, fault):
+    """As does a reboot that is over then."""
+    outcome = start_fleet(web=3, faults=[fault], **BEFORE).tier("web")
     assert set(outcome.standings.values()) == {"converged"}
     assert outcome.explanation.splitlines()[0].startswith("demo/web: 3 of 3 members converged, ")
 

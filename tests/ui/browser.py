@@ -26,6 +26,7 @@ with DAG("board_rollout", schedule=None, params={"release": "3.0.0"}):
     SetDesiredStateOperator(
         task_id="set", environment="shop", tier="web", state="converged",
         values={"release": "{{ params.release }}"}, consul_conn_id="consul_default",
+        allow_empty=True,
     )
 """
 SECONDS = 60_000  # milliseconds that nothing here should need, on however slow a machine

@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.rollout.lease import Lease
 from airflow_provider_chefconsul.rollout.report import MESSAGE_LIMIT, RunError
 from airflow_provider_chefconsul.ui.document import (
     dag_ids_of,
@@ -168,6 +170,34 @@ def test_a_lease_that_cannot_be_read_is_a_problem():
     """It stops everybody, so it is said; and no lease is none."""
     assert "nobody may write" in describe_lease(MalformedDocument("demo/_lease", "is no JSON"), nobody)["problem"]
     assert describe_lease(None, everybody) is None
+
+
+@pytest.mark.parametrize(
+    ("written_by", "problem"),
+    [
+        ("secret_dag", "field written_by must be an object; put back the newest document of the tier's history"),
+        ({"dag_id": ["secret_dag"]}, "field written_by.dag_id must be a string; put back"),
+        ({"dag_id": "d", "run_id": {"of": "secret_dag"}}, "field written_by.run_id must be a string; put back"),
+    ],
+)
+def test_malformed_documents_do_not_tell_who_wrote_them(written_by, problem):
+    """Whose names they hold cannot be read, so nobody can say who may see them: what stands there is left out."""
+    with pytest.raises(MalformedDocument, match="secret_dag") as spoilt:
+        DesiredState.from_json(
+            "demo/web/desired", json.dumps(json.loads(make_desired().to_json()) | {"written_by": written_by})
+        )
+    (obstacle,) = tier_of(make_snapshot(desired=spoilt.value), nobody)["obstacles"]
+    assert problem in obstacle
+    assert "secret_dag" not in obstacle
+    with pytest.raises(MalformedDocument, match="secret_dag") as spoilt:
+        Lease.from_json("demo/_lease", json.dumps(json.loads(make_lease().to_json()) | {"holder": written_by}))
+    described = describe_lease(spoilt.value, nobody)["problem"]
+    assert "field holder" in described
+    assert described.endswith("; delete this key when no rollout is going on")
+    assert "secret_dag" not in described
+    with pytest.raises(MalformedDocument, match="secret_dag") as spoilt:
+        DesiredState.from_json("demo/web/desired", json.dumps([written_by]))
+    assert "secret_dag" not in json.dumps(tier_of(make_snapshot(desired=spoilt.value), nobody))
 
 
 def test_a_node_is_explained_with_its_report():

@@ -1,0 +1,33 @@
+"""Asking before what cannot be taken back."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from argparse import Namespace
+
+from airflow_provider_chefconsul.exceptions import InvalidInput, WriteRefused
+from airflow_provider_chefconsul.rollout.one_line import many_lines
+
+
+def confirm(args: Namespace, question: str, *, what: str, refused: str) -> None:
+    """Ask on the terminal, unless ``--yes`` has answered.
+
+    :param what: what is asked about, for the error when there is nobody to ask.
+    :param refused: what the error says when the answer is no.
+    :raises InvalidInput: there is nobody to ask.
+    :raises WriteRefused: the answer is no.
+    """
+    if args.yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"{what} is asked about first, and there is no terminal to ask on: give --yes")
+    sys.stderr.write(f"{many_lines(question)} [y/N] ")
+    sys.stderr.flush()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio's own would wait for the answer first
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise WriteRefused(refused)

@@ -1,0 +1,118 @@
+"""Removing a tier with all its keys, in transactions that fail when somebody else writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_chefconsul.consul.commit import LONGEST_TRANSACTION
+from airflow_provider_chefconsul.consul.keys import KINDS
+from airflow_provider_chefconsul.exceptions import (
+    ConsulUnavailable,
+    EnvironmentLeased,
+    TransactionConflict,
+    WriteRefused,
+)
+from airflow_provider_chefconsul.rollout.lease import Lease
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+_AT_ONCE = LONGEST_TRANSACTION - 2  # keys, beside the lease's check and what is desired
+_ROUNDS = 5  # in which what nodes write meanwhile is removed, too
+_PAUSE = 0.2  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTier:
+    """A tier's keys as they were found.
+
+    :param keys: in the order in which they are to go: what is desired first, so that nodes stop; the newest generation
+        last, so that no number is given twice by a write that comes in between.
+    :param modify_index: of the desired state; 0 when there is none.
+    """
+
+    environment: str
+    tier: str
+    keys: Sequence[str]
+    modify_index: int
+
+
+async def find_tier(view: SharedView, environment: str, tier: str) -> FoundTier:
+    """What there is of a tier; no keys when there is nothing.
+
+    :raises AccessDenied: the token may not read all of it.
+    """
+    desired = await view.client.get(view.keys.desired(environment, tier))
+    keys = await _list(view, environment, tier)
+    return FoundTier(environment, tier, keys, desired.modify_index if desired else 0)
+
+
+async def forget(view: SharedView, found: FoundTier, *, patience: timedelta) -> Counter[str]:
+    """Remove a tier: its desired state, reports, locks, marks of tasks done, and history.
+
+    :param patience: how long it is tried again while Consul is unavailable.
+    :returns: by kind, how many keys are gone.
+    :raises EnvironmentLeased: a Dag run holds the environment.
+    :raises WriteRefused: the tier was declared meanwhile; look again.
+    :raises ConsulUnavailable: Consul stayed away; a part may be removed, and the next call removes the rest.
+    """
+    give_up = monotonic() + patience.total_seconds()
+    seen: dict[str, None] = dict.fromkeys(found.keys)
+    left = found.keys
+    for _ in range(_ROUNDS):
+        for begin in range(0, len(left), _AT_ONCE):
+            await _delete(view, found, left[begin : begin + _AT_ONCE], give_up)
+        left = await _list(view, found.environment, found.tier)
+        seen |= dict.fromkeys(left)
+        if not left:
+            break
+    return Counter(view.keys.kind(found.environment, found.tier, key) for key in seen.keys() - set(left))
+
+
+async def _list(view: SharedView, environment: str, tier: str) -> list[str]:
+    """The tier's keys in the order of :class:`FoundTier`."""
+    found: list[str] = []
+    for prefix in (view.keys.tier(environment, tier), view.keys.histories(environment, tier)):
+        await view.client.get(prefix)  # a list leaves out what the token may not read; a single key says so
+        found += sorted((await view.client.names(prefix))[1])
+    return sorted(found, key=lambda key: KINDS.index(view.keys.kind(environment, tier, key)))
+
+
+async def _delete(view: SharedView, found: FoundTier, keys: Sequence[str], give_up: float) -> None:
+    """Delete some keys in one transaction, as long as nobody holds the environment and nobody declares the tier."""
+    desired = view.keys.desired(found.environment, found.tier)
+    deletions = [{"Verb": "delete", "Key": key} for key in keys if key != desired]
+    while True:
+        try:
+            await view.client.transact([*await _fence(view, found), *deletions])
+        except TransactionConflict:
+            if monotonic() > give_up:
+                raise
+        except ConsulUnavailable:  # the answer may be lost: what is gone already can be deleted once more
+            if monotonic() > give_up:
+                raise
+        else:
+            return
+        await asyncio.sleep(_PAUSE)
+
+
+async def _fence(view: SharedView, found: FoundTier) -> list[Mapping[str, Any]]:
+    where = f"{found.environment}/{found.tier}"
+    lease, desired = view.keys.lease(found.environment), view.keys.desired(found.environment, found.tier)
+    entry = await view.client.get(lease)
+    if entry is not None:
+        held = Lease.from_json(lease, entry.value).describe()
+        raise EnvironmentLeased(f"{where}: environment {found.environment} is {held}; wait for it, or break the lease")
+    entry = await view.client.get(desired)
+    if entry is not None and entry.modify_index != found.modify_index:
+        raise WriteRefused(f"{where} was declared meanwhile, so it is not forgotten; look again")
+    is_free: Mapping[str, Any] = {"Verb": "check-not-exists", "Key": lease}
+    if entry is None:
+        return [is_free, {"Verb": "check-not-exists", "Key": desired}]
+    return [is_free, {"Verb": "delete-cas", "Key": desired, "Index": found.modify_index}]

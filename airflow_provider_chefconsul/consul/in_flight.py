@@ -1,0 +1,41 @@
+"""Blocking queries that several wait for: who asks what is being asked already waits for the same answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class InFlight(Generic[T]):
+    """The questions that have no answer yet, and how many wait for each."""
+
+    def __init__(self) -> None:
+        self._asked: dict[Hashable, tuple[asyncio.Task[T], list[None]]] = {}
+
+    async def ask(self, question: Hashable, ask: Callable[[], Coroutine[Any, Any, T]], *, patience: float) -> T | None:
+        """The answer; None when it took longer than one's own patience, in seconds.
+
+        The last one to lose patience, or to be cancelled, ends the question.
+        """
+        if question not in self._asked:
+            task = asyncio.create_task(ask())
+            self._asked[question] = (task, [])
+            task.add_done_callback(lambda done: self._forget(question, done))
+        task, waiting = self._asked[question]
+        waiting.append(None)
+        try:
+            await asyncio.wait({task}, timeout=patience)
+            return task.result() if task.done() else None
+        finally:
+            waiting.pop()
+            if not waiting and not task.done():
+                self._forget(question, task)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    def _forget(self, question: Hashable, task: asyncio.Task[T]) -> None:
+        if question in self._asked and self._asked[question][0] is task:
+            del self._asked[question]

@@ -1,0 +1,100 @@
+"""What the shared data view holds of a tier, parsed once however often it is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredState
+from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.rollout.name import is_name
+from airflow_provider_chefconsul.rollout.report import NodeReport
+from airflow_provider_chefconsul.rollout.standing import Evidence
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.client import Entry
+    from airflow_provider_chefconsul.consul.keys import Keys
+
+_AT_ONCE = 1000  # entries; then the event loop may turn to the triggerer's other triggers
+
+
+@dataclass(frozen=True, slots=True)
+class TierRecord:
+    """What the view holds of a tier: its desired state, each node's report, and Consul's index of the read.
+
+    :param sources: by key, the entry that was parsed. A ModifyIndex alone does not tell whether one is the same: after
+        Consul has lost its data, it comes again with another value.
+    """
+
+    desired: DesiredState | MalformedDocument | None
+    evidence: Mapping[str, Evidence]
+    index: int
+    sources: Mapping[str, Entry] = field(default_factory=dict, compare=False, repr=False)
+
+    def required_desired(self, where: str) -> DesiredState:
+        """The desired state.
+
+        :param where: what to call the tier in an error.
+        :raises NoDesiredState: the tier has none.
+        :raises MalformedDocument: it cannot be read.
+        """
+        match self.desired:
+            case DesiredState() as desired:
+                return desired
+            case MalformedDocument() as error:
+                raise error.again()
+            case None:
+                raise NoDesiredState(f"{where} has no desired state yet; a SetDesiredStateOperator writes one")
+
+
+async def parse_tier(
+    keys: Keys, place: tuple[str, str], entries: Iterable[Entry], *, index: int = 0, last: TierRecord | None = None
+) -> TierRecord:
+    """Parse what is below a tier's key; what is the same as in the last record is taken from there.
+
+    :param place: the environment and the tier.
+    :returns: the last record itself, when nothing has changed.
+    """
+    desired_key, reports, tier = keys.desired(*place), keys.reports(*place), place[1]
+    known: Mapping[str, Entry] = last.sources if last else {}
+    desired: DesiredState | MalformedDocument | None = None
+    evidence: dict[str, Evidence] = {}
+    sources: dict[str, Entry] = {}
+    is_changed = last is None
+    for count, entry in enumerate(entries, start=1):
+        if count % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+        is_known = last is not None and known.get(entry.key) == entry
+        node = entry.key.removeprefix(reports)
+        if entry.key == desired_key:
+            desired = last.desired if last and is_known else parse_desired(entry)
+        elif entry.key.startswith(reports) and is_name(node):
+            evidence[node] = last.evidence[node] if last and is_known else _parse_evidence(tier, node, entry)
+        else:
+            continue
+        is_changed = is_changed or not is_known
+        sources[entry.key] = entry
+    if last is not None and not is_changed and len(sources) == len(known):
+        return last
+    return TierRecord(desired, evidence, index, sources)
+
+
+def parse_desired(entry: Entry) -> DesiredState | MalformedDocument:
+    """A desired state, or what is wrong with it."""
+    try:
+        return DesiredState.from_json(entry.key, entry.value)
+    except MalformedDocument as error:
+        return error.again()
+
+
+def _parse_evidence(tier: str, node: str, entry: Entry) -> Evidence:
+    try:
+        report = NodeReport.from_json(entry.key, entry.value)
+    except MalformedDocument as error:
+        return Evidence(error.again(), entry.modify_index)
+    if (report.tier, report.node) != (tier, node):
+        problem = f"is a report of node {report.node} for tier {report.tier}, which does not belong under this key"
+        return Evidence(MalformedDocument(entry.key, problem), entry.modify_index)
+    return Evidence(report, entry.modify_index)

@@ -1,0 +1,183 @@
+"""One tier's part of a wait: judge the tier after each change, and when time alone may change the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+from airflow_provider_chefconsul.rollout.convergence import Failed, TierSnapshot, Verdict, Wait, Waiting, evaluate
+from airflow_provider_chefconsul.rollout.membership import Selector
+from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.standing import Summary
+
+_BACKOFF = 1.0  # seconds between two watches when Consul is unavailable
+_FIRST_LOOK = timedelta(seconds=3)  # however late the wait is resumed: its triggerer may have been down meanwhile
+_SHORTEST_PAUSE = 0.5  # seconds between two looks for the sake of time; whatever the wait says is next
+_LONGEST_LOOK = 15.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class WaitResult:
+    """A wait's last verdict, the wait as it stands, to be gone on with, and what the verdict rests on.
+
+    :param snapshot: None when the tier was never seen.
+    """
+
+    verdict: Verdict
+    wait: Wait
+    snapshot: TierSnapshot | None = None
+
+
+class TierWait:
+    """A wait for one tier.
+
+    :param on_progress: called with a line of text whenever where the tier stands has changed.
+    :param on_result: called after each verdict, and when the last one no longer holds.
+    """
+
+    def __init__(
+        self,
+        view: SharedView,
+        place: tuple[str, str],
+        selector: Selector,
+        wait: Wait,
+        policy: ConvergencePolicy,
+        *,
+        on_progress: Callable[[str], None],
+        on_result: Callable[[], None],
+    ) -> None:
+        self.selector = selector
+        self.wait = wait
+        self.result: WaitResult | None = None
+        """The last verdict; None before the first one, and when nobody could look at the tier since."""
+        self._view = view
+        self._environment, self._tier = place
+        self._policy = policy
+        self._on_progress = on_progress
+        self._on_result = on_result
+        self._last: TierSnapshot | None = None
+        self._trouble: ConsulUnavailable | None = None
+        self._last_line = ""
+
+    async def run(self, until: datetime | None) -> None:
+        """Have a verdict after each change of the tier, until cancelled or time is up."""
+        limit, first_look = self.wait.deadline, max(self.wait.deadline, datetime.now(UTC) + _FIRST_LOOK)
+        if until is not None:
+            limit, first_look = min(limit, until), min(first_look, until)
+        while True:
+            try:
+                await self._watch(limit, limit if self._last else first_look)
+            except ConsulUnavailable as error:
+                self.break_off(error)
+                await asyncio.sleep(_BACKOFF)
+            else:
+                self._record(self._judge_at(limit), self._last)
+                return
+
+    async def _watch(self, limit: datetime, moment: datetime) -> None:
+        """Judge what the watch shows until the limit.
+
+        :param moment: when to look again even when nothing changes.
+        """
+        known = self.wait.seen_members
+        async with aclosing(self._view.watch(self._environment, self._tier, self.selector, known=known)) as watch:
+            coming = asyncio.create_task(anext(watch))
+            try:
+                while True:
+                    done, _ = await asyncio.wait({coming}, timeout=_pause(moment, limit))
+                    if done:
+                        snapshot = coming.result()
+                        coming = asyncio.create_task(anext(watch))
+                    elif moment >= limit:
+                        return
+                    else:  # time alone may have changed the verdict: look once more, and judge by that
+                        snapshot = await self._look()
+                    self._trouble = None
+                    await self._judge(snapshot)
+                    moment = min(limit, self.wait.next_moment(self._policy, now=datetime.now(UTC)))
+            finally:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+
+    def confirm(self, snapshot: TierSnapshot, seen_with: WaitResult | None) -> None:
+        """Judge once more, by a snapshot that was read for it; unless something newer was seen meanwhile."""
+        if self.result is seen_with:
+            self._record(self._hold(snapshot), snapshot)
+
+    def break_off(self, error: ConsulUnavailable) -> None:
+        """Take notice that nobody looks at the tier: what it was is no verdict, and does not hold."""
+        if self._trouble is None:
+            where = f"{self._environment}/{self._tier}"
+            self._on_progress(f"{where}: {error}; trying again until {self.wait.deadline.isoformat()}")
+        self._trouble = error
+        self.wait = replace(self.wait, holding_since=None)
+        self.result = None
+        self._on_result()
+
+    def unconfirmed(self, why: str) -> WaitResult:
+        """What to say when time is up, and nobody could look whether the last verdict still holds."""
+        summary = self.result.verdict.summary if self.result else Summary(self.wait.generation)
+        is_late = datetime.now(UTC) >= self.wait.deadline
+        verdict = Failed(f"deadline passed: {why}", summary, is_timeout=True) if is_late else Waiting(summary)
+        return WaitResult(verdict, self.wait, self._last)
+
+    async def _look(self) -> TierSnapshot:
+        try:
+            async with asyncio.timeout(_LONGEST_LOOK):
+                known = self.wait.seen_members
+                return await self._view.snapshot(self._environment, self._tier, self.selector, known=known)
+        except TimeoutError as error:
+            raise ConsulUnavailable("Consul did not answer in time") from error
+
+    async def _judge(self, snapshot: TierSnapshot) -> None:
+        verdict = self._hold(snapshot)
+        if isinstance(verdict, Failed):
+            # It is final, and a server that has just been elected may have answered from an old state: look again.
+            snapshot = await self._look()
+            verdict = self._hold(snapshot)
+        self._record(verdict, snapshot)
+
+    def _record(self, verdict: Verdict, snapshot: TierSnapshot | None) -> None:
+        self._last = snapshot
+        self.result = WaitResult(verdict, self.wait, snapshot)
+        if self._trouble is None:
+            line = f"{self._environment}/{self._tier} generation {self.wait.generation}: {verdict.summary}"
+            if isinstance(verdict, Waiting) and self.wait.holding_since is not None:
+                line += f"; this must hold for {self._policy.min_healthy_time}"
+            if line != self._last_line:
+                self._on_progress(line)
+                self._last_line = line
+        self._on_result()
+
+    def _hold(self, snapshot: TierSnapshot) -> Verdict:
+        now = datetime.now(UTC)
+        wait = self.wait.observe(snapshot, now=now)
+        verdict = evaluate(snapshot, wait, self._policy, now=now)
+        self.wait, verdict = wait.hold(verdict, self._policy, now=now)
+        return verdict
+
+    def _judge_at(self, limit: datetime) -> Verdict:
+        """What to say when time is up."""
+        summary = Summary(self.wait.generation)
+        if self._last is not None:
+            verdict = evaluate(self._last, self.wait, self._policy, now=limit)
+            _, verdict = self.wait.hold(verdict, self._policy, now=limit)
+            if self._trouble is None:
+                return verdict
+            summary = verdict.summary
+        why = str(self._trouble) if self._trouble else "Consul did not answer in time"
+        is_late = limit >= self.wait.deadline
+        return Failed(f"deadline passed: {why}", summary, is_timeout=True) if is_late else Waiting(summary)
+
+
+def _pause(moment: datetime, limit: datetime) -> float:
+    """Seconds until a moment; never so few that whoever pauses spins, but no longer than until the limit."""
+    now = datetime.now(UTC)
+    if moment >= limit:
+        return max(0.0, (moment - now).total_seconds())
+    return max(0.0, min((limit - now).total_seconds(), max(_SHORTEST_PAUSE, (moment - now).total_seconds())))

@@ -1,0 +1,96 @@
+"""What can go wrong between us and Consul, as errors that a user can act on."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from difflib import get_close_matches
+
+import httpx
+
+from airflow_provider_chefconsul.exceptions import (
+    AccessDenied,
+    ConsulError,
+    ConsulUnavailable,
+    NoLeader,
+    RequestRejected,
+    RequestTooLarge,
+    TLSFailed,
+    TransactionConflict,
+)
+
+_NO_LEADER = ("No cluster leader", "No known Consul servers", "leadership lost", "raft is not leader")
+_LARGEST_BODY = 512 << 10  # bytes
+_LIMITS = "Consul takes 512 KiB for a value and for a transaction, by default"
+_RESETS = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+_TOO_MANY = (
+    "; if Consul itself is well, this address has too many connections to it: limits.http_max_conns_per_client in its "
+    "configuration, 200 by default"
+)
+
+
+class QueryCut(ConsulUnavailable):
+    """A blocking query was ended before Consul was to answer, by what stands in between: no outage."""
+
+
+def status_error(status: int, body: str, where: str) -> ConsulError:
+    """The error for an HTTP status that is not success; 404 is an answer, not an error."""
+    words = f"{where}: {status} {' '.join(body.split())[:500]}"
+    match status:
+        case 409 if "Permission denied" not in body:  # a transaction says so with the status of a conflict
+            return TransactionConflict(words)
+        case 401 | 403 | 409:
+            return AccessDenied(f"{words}: Consul refuses the ACL token for this; check the connection's password")
+        case 413:
+            return RequestTooLarge(f"{words}: {_LIMITS}")
+        case _ if "exceeds configured limit" in body:  # an event's, with the status of a server in trouble
+            return RequestTooLarge(words)
+        case 429:
+            return ConsulUnavailable(f"{words}: Consul limits the rate of requests")
+        case _ if status >= httpx.codes.INTERNAL_SERVER_ERROR and any(phrase in body for phrase in _NO_LEADER):
+            return NoLeader(f"{words}: Consul's servers have no leader; look at `consul operator raft list-peers`")
+        case _ if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            return ConsulUnavailable(words)
+        case _:
+            return RequestRejected(words)
+
+
+def unknown_datacenter(base_uri: str, datacenter: str, answer: bytes) -> RequestRejected | None:
+    """The error of a datacenter that is not among those that Consul knows; None when it is.
+
+    :param answer: of ``/v1/catalog/datacenters``, which also lists those that are out of reach.
+    """
+    try:
+        known = [str(name) for name in json.loads(answer)]
+    except (ValueError, TypeError):
+        return None
+    if not known or datacenter in known:
+        return None
+    near = get_close_matches(datacenter, known, n=1)
+    hint = f"did you mean {near[0]!r}" if near else f"it knows {', '.join(sorted(known)[:8])}"
+    return RequestRejected(
+        f"{base_uri}: Consul knows no datacenter {datacenter!r}; {hint}: check the connection's datacenter"
+    )
+
+
+def transport_error(error: httpx.HTTPError | OSError, base_uri: str, *, size: int = 0) -> ConsulError:
+    """The error for a connection that failed.
+
+    :param size: bytes that were sent. Consul cuts off a body that it finds too large, often before its answer is read.
+    """
+    words = str(error) or type(error).__name__
+    if size > _LARGEST_BODY and isinstance(error, _RESETS):
+        return RequestTooLarge(
+            f"{base_uri}: the connection was cut while {size} bytes were sent ({words}): {_LIMITS}; send less"
+        )
+    if _is_tls_failure(error):
+        return TLSFailed(f"{base_uri}: {words}; check the connection's schema, verify, cert and key")
+    return ConsulUnavailable(f"{base_uri} cannot be reached: {words}{_TOO_MANY if isinstance(error, _RESETS) else ''}")
+
+
+def _is_tls_failure(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))  # the peer went away: try again
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,44 @@
+"""The version of a Consul, and the ports that an agent for tests keeps closed. Standard library only."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+Version = tuple[int, ...]
+
+_TIMEOUT = 60.0  # seconds; a fraction of one on an idle machine
+_GRPC_TLS_SINCE = (1, 14, 0)
+
+
+def version_of(binary: str | Path) -> Version | None:
+    """Ask a Consul binary for its version; None when it does not run or does not say."""
+    try:
+        done = subprocess.run(  # noqa: S603 - the author's Consul
+            [binary, "version"], capture_output=True, text=True, check=False, timeout=_TIMEOUT
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return parse_version(done.stdout)
+
+
+def parse_version(output: str) -> Version | None:
+    """Read `Consul v1.8.7` (or `v1.22.0-dev`, `v1.18.1+ent`) as (1, 8, 7); None when no version is there."""
+    match = re.search(r"^Consul v(\d+)\.(\d+)\.(\d+)", output, re.MULTILINE)
+    return tuple(int(part) for part in match.groups()) if match else None
+
+
+def closed_ports(version: Version | None) -> Mapping[str, int]:
+    """The ports, by the names of Consul's configuration, that are not opened, so that several agents fit on one host.
+
+    From Consul 1.14 on a server that is not told otherwise listens for gRPC with TLS at 8503, and a second one on the
+    host ends with "address already in use". Before, an agent refuses the name of that port.
+
+    :param version: of the Consul; None, where it is not known, counts as an old one.
+    """
+    ports = {"dns": -1, "grpc": -1, "serf_wan": -1}
+    if version is not None and version >= _GRPC_TLS_SINCE:
+        ports["grpc_tls"] = -1
+    return ports

@@ -1,0 +1,49 @@
+"""Waiting for a person's answer in the triggerer, without losing the environment meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from airflow.providers.standard.triggers.hitl import HITLTrigger
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.rollout.lease import Holder
+
+
+class ApprovalTrigger(HITLTrigger):
+    """
+    Waits for the answer to an approval, and renews the lease of its Dag run, if it has one.
+
+    Parameters are those of Airflow's ``HITLTrigger``, and:
+
+    :param consul_conn_id: id of a connection of type ``consul``.
+    :param environment: the environment that the lease is on.
+    :param holder: the Dag run: ``{"dag_id", "run_id"}``.
+    """
+
+    def __init__(self, *, consul_conn_id: str, environment: str, holder: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.consul_conn_id = consul_conn_id
+        self.environment = environment
+        self.holder = Holder(**holder)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Where this class is, and its parameters."""
+        _, kwargs = super().serialize()
+        own = {
+            "consul_conn_id": self.consul_conn_id,
+            "environment": self.environment,
+            "holder": asdict(self.holder),
+        }
+        return f"{type(self).__module__}.{type(self).__qualname__}", {**kwargs, **own}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and send the answer."""
+        from airflow_provider_chefconsul.consul.lease import keeping
+
+        async with ConsulHook(self.consul_conn_id).open_view() as view, keeping(view, self.environment, self.holder):
+            async for event in super().run():
+                yield event

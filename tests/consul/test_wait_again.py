@@ -1,0 +1,238 @@
+"""Waits that must look again: tiers that change out of sight, a Consul that lost its data, nodes with odd names."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.consul.record import parse_tier
+from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.wait import begin_waits, wait_for_tiers
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.rollout.convergence import Converged, Failed, Wait
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, ServiceMembers
+from airflow_provider_chefconsul.rollout.report import Status
+from tests.factory import make_desired, make_failure, make_policy, make_report
+from tests.peer import Answer, Peer, Request, forward_to
+from tests.progress import PATIENCE, Lines
+
+TIERS = ("app", "web")
+SELECTORS = {tier: ServiceMembers(tier) for tier in TIERS}
+
+
+def connect(port: int, root: str, *, retry_for: float = 0) -> ConsulClient:
+    """A client of the Consul behind that port."""
+    return ConsulClient(ConsulSettings("127.0.0.1", port, root=root), retry_for=timedelta(seconds=retry_for))
+
+
+@pytest.fixture
+def tiers(consul_kv, members):
+    """Tiers web and app of one node each at generation 7, nobody has reported; returns who reports for a tier."""
+    for tier in TIERS:
+        members(f"{tier}-1", tier=tier)
+        consul_kv[f"demo/{tier}/desired"] = make_desired(7).to_json()
+
+    def report(tier: str, make=make_report, **overrides: object) -> None:
+        consul_kv[f"demo/{tier}/nodes/{tier}-1"] = make(f"{tier}-1", tier=tier, **overrides).to_json()
+
+    return report
+
+
+# Several tiers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["superseded", "failed"])
+async def test_tier_that_changes_out_of_sight(cluster, consul_root, consul_kv, tiers, what):
+    """It has converged, then changes while nobody is told; when the other one has, all are read again."""
+    forward, is_held, release = forward_to(cluster.http_port), threading.Event(), threading.Event()
+
+    def hold_news_of_web(request: Request) -> Answer:
+        if request.path.endswith("/demo/web/") and "index" in request.query:
+            is_held.set()
+            release.wait(PATIENCE)
+        return forward(request)
+
+    tiers("web")
+    lines = Lines()
+    with Peer(hold_news_of_web) as peer:
+        async with connect(peer.port, consul_root) as client:
+            wait = Wait(7, datetime.now(UTC) + timedelta(seconds=PATIENCE))
+            waiting = asyncio.create_task(
+                wait_for_tiers(
+                    SharedView(client),
+                    "demo",
+                    dict.fromkeys(TIERS, wait),
+                    SELECTORS,
+                    make_policy(),
+                    on_progress=lines.add,
+                )
+            )
+            await lines.until("demo/web generation 7: 1 of 1 members converged")
+            assert await asyncio.to_thread(is_held.wait, PATIENCE)
+            if what == "superseded":
+                consul_kv["demo/web/desired"] = make_desired(8).to_json()
+            else:
+                tiers("web", make_failure)
+            tiers("app")
+            results = await waiting
+            release.set()
+    assert isinstance(results["web"].verdict, Failed)
+    assert what in results["web"].verdict.reason
+    assert isinstance(results["app"].verdict, Converged)
+
+
+async def test_tier_that_nobody_can_see_any_more(cluster, consul_root, tiers):
+    """That it had converged before is no verdict."""
+    forward, is_away = forward_to(cluster.http_port), threading.Event()
+
+    def hide_web(request: Request) -> Answer | None:
+        hidden = b"/demo/web/" in request.body or "/demo/web/" in request.path
+        return None if is_away.is_set() and hidden else forward(request)
+
+    tiers("web")
+    lines = Lines()
+    with Peer(hide_web) as peer:
+        async with connect(peer.port, consul_root) as client:
+            wait = Wait(7, datetime.now(UTC) + timedelta(seconds=PATIENCE))
+            waiting = asyncio.create_task(
+                wait_for_tiers(
+                    SharedView(client),
+                    "demo",
+                    dict.fromkeys(TIERS, wait),
+                    SELECTORS,
+                    make_policy(),
+                    until=datetime.now(UTC) + timedelta(seconds=8),
+                    on_progress=lines.add,
+                )
+            )
+            await lines.until("demo/web generation 7: 1 of 1 members converged")
+            is_away.set()
+            tiers("app")
+            results = await waiting
+    assert not isinstance(results["web"].verdict, Converged)
+    assert results["web"].wait.holding_since is None
+
+
+async def test_all_tiers_that_have_converged(view, tiers):
+    """Looking again changes nothing where nothing has changed."""
+    tiers("web")
+    tiers("app")
+    wait = Wait(7, datetime.now(UTC) + timedelta(seconds=PATIENCE))
+    results = await wait_for_tiers(view, "demo", dict.fromkeys(TIERS, wait), SELECTORS, make_policy())
+    assert all(isinstance(result.verdict, Converged) for result in results.values())
+
+
+# Evidence that is kept ------------------------------------------------------------------------------------------------
+
+
+async def test_same_index_with_another_value_is_another_document():
+    """What was parsed is known again by its value."""
+    keys, place = Keys("root"), ("demo", "web")
+    key = keys.report(*place, "web-1")
+    entries = {
+        status: Entry(key, make_report(status=status).to_json().encode(), 42)
+        for status in (Status.SUCCEEDED, Status.FAILED)
+    }
+    first = await parse_tier(keys, place, [entries[Status.SUCCEEDED]])
+    assert await parse_tier(keys, place, [entries[Status.SUCCEEDED]], last=first) is first
+    second = await parse_tier(keys, place, [entries[Status.FAILED]], last=first)
+    assert second.evidence["web-1"].report == make_report(status=Status.FAILED)
+    assert (await parse_tier(keys, place, [], last=first)).evidence == {}
+
+
+async def test_consul_that_comes_back_empty(make_cluster):
+    """The same key at the same index may hold another value then."""
+    cluster = make_cluster()
+    url, root = cluster.server.url, "chefconsul/demo"
+    forward, is_away = forward_to(cluster.http_port), threading.Event()
+
+    async def put(http: httpx.AsyncClient, key: str, value: str) -> int:
+        (await http.put(f"/v1/kv/{key}", content=value)).raise_for_status()
+        return int((await http.get(f"/v1/kv/{key}")).json()[0]["ModifyIndex"])
+
+    with Peer(lambda request: None if is_away.is_set() else forward(request)) as peer:
+        async with (
+            httpx.AsyncClient(base_url=url, trust_env=False) as http,
+            connect(peer.port, "chefconsul", retry_for=PATIENCE) as client,
+            aclosing(SharedView(client).watch("demo", "web", ListedMembers(("server",)))) as watch,
+        ):
+            for number in range(100):
+                await put(http, "filler", str(number))
+            await put(http, f"{root}/web/desired", make_desired(7).to_json())
+            index = await put(http, f"{root}/web/nodes/web-1", make_report().to_json())
+            async with asyncio.timeout(PATIENCE):
+                while not (seen := (await anext(watch)).evidence):
+                    pass
+            assert seen["web-1"].report.status is Status.SUCCEEDED
+            is_away.set()
+            cluster.kill_server()
+            shutil.rmtree(cluster.server.log.parent / "data")
+            await asyncio.to_thread(cluster.restart_server)
+            await put(http, f"{root}/web/desired", make_desired(7).to_json())
+            last = 0
+            while last < index - 1:  # Consul itself writes now and then
+                last = await put(http, "filler", str(last))
+            again = await put(http, f"{root}/web/nodes/web-1", make_failure().to_json())
+            is_away.clear()
+            async with asyncio.timeout(PATIENCE):
+                while (await anext(watch)).evidence["web-1"].report.status is not Status.FAILED:
+                    pass
+    assert again >= index
+
+
+# Nodes ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["_gateway-7", "host (old)", "höst"])
+async def test_node_with_a_name_that_cannot_report(view, consul_kv, members, name):
+    """It is a member that nobody hears of; the tier can be looked at all the same."""
+    members(name)
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    async with aclosing(view.watch("demo", "web", ServiceMembers("web"))) as watch:
+        assert list((await anext(watch)).members) == [name]
+    assert list((await view.snapshot("demo", "web", ServiceMembers("web"), known=(name, "_gone"))).members) == [
+        name,
+        "_gone",
+    ]
+
+
+async def test_node_that_reported_and_whose_service_is_gone(view, consul_kv, members):
+    """Its report is about what stands now, so it is a member, unless its machine is gone, too."""
+    members("web-1")
+    members("web-2", "web-3", tier="other")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    consul_kv["demo/web/nodes/web-2"] = make_report("web-2", status=Status.RUNNING).to_json()
+    consul_kv["demo/web/nodes/web-3"] = make_report("web-3", generation=6).to_json()
+    consul_kv["demo/web/nodes/web-4"] = make_report("web-4").to_json()
+    snapshot = await view.snapshot("demo", "web", ServiceMembers("web"))
+    assert list(snapshot.members) == ["web-1", "web-2"]
+    async with aclosing(view.watch("demo", "web", ServiceMembers("web"))) as watch:
+        assert list((await anext(watch)).members) == ["web-1", "web-2"]
+    other = await view.snapshot("demo", "web", ServiceMembers("other"))
+    assert list(other.members) == ["web-2", "web-3"]
+
+
+async def test_names_that_nobody_has_are_refused_when_the_wait_begins(view, consul_kv, members):
+    """With the nearest name; one that has reported is known."""
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    consul_kv["demo/web/nodes/web-2"] = make_report("web-2").to_json()
+
+    async def begin(*names: str):
+        selectors = {"web": ListedMembers(names)}
+        return await begin_waits(
+            view, "demo", ["web"], generations=None, timeout=timedelta(seconds=1), selectors=selectors
+        )
+
+    assert list(await begin("web-1", "web-2")) == ["web"]
+    with pytest.raises(InvalidInput, match="members of demo/web: Consul lists no node 'WEB-1', did you mean 'web-1'?"):
+        await begin("WEB-1")

@@ -1,0 +1,71 @@
+"""Nodes that do what is desired at once: a thread that watches some tiers, and reports for their members."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import consul
+
+from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.rollout.report import RunError, Status
+from tests.factory import make_report
+
+_WAIT = "1s"  # how long a watch takes to notice that it is to stop
+
+
+@contextmanager
+def following(
+    port: int, root: str, places: Sequence[tuple[str, str]], nodes: Sequence[str], *, failing: str = ""
+) -> Iterator[None]:
+    """While the block runs, nodes report each assignment of theirs as converged.
+
+    :param places: pairs of environment and tier.
+    :param failing: a node that fails wherever a canary is out.
+    """
+    is_over = threading.Event()
+    threads = [
+        threading.Thread(target=_follow, args=(port, root, place, nodes, failing, is_over), daemon=True)
+        for place in places
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _follow(
+    port: int, root: str, place: tuple[str, str], nodes: Sequence[str], failing: str, is_over: threading.Event
+) -> None:
+    environment, tier = place
+    client = consul.Consul(host="127.0.0.1", port=port)
+    key = f"{root}/{environment}/{tier}/desired"
+    index: Any = None
+    done: dict[str, Any] = {}
+    while not is_over.is_set():
+        index, entry = client.kv.get(key, index=index, wait=_WAIT)
+        if entry is None:
+            continue
+        desired = DesiredState.from_json(key, entry["Value"])
+        for node in nodes:
+            assignment = desired.assignment_for(node)
+            if done.get(node) == assignment:
+                continue
+            done[node] = assignment
+            is_failed = node == failing and desired.canary is not None
+            report = make_report(
+                node,
+                tier=tier,
+                generation=assignment.generation,
+                state=assignment.state,
+                id=assignment.id,
+                status=Status.FAILED if is_failed else Status.SUCCEEDED,
+                error=RunError("Picky", "does not take it") if is_failed else None,
+            )
+            client.kv.put(f"{root}/{environment}/{tier}/nodes/{node}", report.to_json())

@@ -1,0 +1,223 @@
+"""What task groups leave to ``default_args``, and what they refuse because nobody knows it when the Dag is parsed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import DAG, Param, TaskGroup, task, task_group
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
+from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
+from airflow_provider_chefconsul.rollout import ConvergencePolicy, StateModel
+from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
+from airflow_provider_chefconsul.task_groups import rollout, transition, transitions
+
+POLICY = ConvergencePolicy(max_failed=1, timeout=timedelta(minutes=3))
+DEFAULTS = {
+    "consul_conn_id": "consul_staging",
+    "deferrable": True,
+    "members": "meta:role=web",
+    "values": {"release": "2.5.0"},
+    "sequence": 7,
+    "on_stale": "skip",
+    "allowed_from": ["off"],
+    "force": True,
+    "policy": POLICY,
+    "command": "sudo chef-client",
+    "max_parallel": 2,
+    "prefix_per_node": "rexec-node",
+}
+MODEL = StateModel(["off", "on"], [("off", "on"), ("on", "off")])
+
+
+def one(**options):
+    """A single transition."""
+    return [transition("demo", "web", "off", **options)]
+
+
+def several(**options):
+    """Two transitions in order."""
+    return transitions("demo", [("web", "off"), ("web", "on")], **options)
+
+
+def in_waves(**options):
+    """A rollout with all that it may have."""
+    return [rollout("demo", "web", "off", approval=True, auto_revert=True, **options)]
+
+
+def parameters_of(a_task):
+    """Those of ``DEFAULTS`` that the task has."""
+    return {name: getattr(a_task, name) for name in DEFAULTS if hasattr(a_task, name)}
+
+
+@pytest.mark.parametrize("build", [one, several, in_waves])
+def test_default_args_of_the_dag_hold(build):
+    """For every parameter of every task that takes it, unless the group itself gives it a meaning."""
+    with DAG("defaults", schedule=None, default_args=DEFAULTS) as dag:
+        build()
+    for each in dag.tasks:
+        found = parameters_of(each)
+        expected = {name: value for name, value in DEFAULTS.items() if name in found}
+        if isinstance(each, SetDesiredStateOperator) and "wave_1" not in each.task_id and build is in_waves:
+            expected["force"] = False
+        if isinstance(each, RollBackOperator):
+            expected["on_stale"] = "skip"
+        assert found == expected, each.task_id
+        if isinstance(each, ConsulExecChefOperator):
+            assert each.timeout == POLICY.timeout
+
+
+@pytest.mark.parametrize("build", [one, several, in_waves])
+def test_default_args_of_a_group_hold(build):
+    """Those of a group around it, and those given to the group itself; the nearest wins."""
+    with (
+        DAG("outer", schedule=None, default_args={"consul_conn_id": "consul_production"}) as dag,
+        TaskGroup("around", default_args={"consul_conn_id": "consul_staging"}),
+    ):
+        build()
+    with DAG("own", schedule=None, default_args={"consul_conn_id": "consul_production"}) as own:
+        build(default_args={"consul_conn_id": "consul_staging"})
+    for each in (*dag.tasks, *own.tasks):
+        assert getattr(each, "consul_conn_id", "consul_staging") == "consul_staging", each.task_id
+
+
+@pytest.mark.parametrize("build", [one, several, in_waves])
+def test_what_is_given_wins(build):
+    """Over ``default_args``, even where it is what the operators have built in."""
+    given = {"consul_conn_id": "consul_default", "deferrable": False, "members": "service", "policy": None}
+    with DAG("given", schedule=None, default_args=DEFAULTS) as dag:
+        build(**given, command=None)
+    assert not [each for each in dag.tasks if isinstance(each, ConsulExecChefOperator)]
+    for each in dag.tasks:
+        found = parameters_of(each)
+        for name in ("consul_conn_id", "deferrable", "members"):
+            assert found.get(name, given[name]) == given[name], each.task_id
+        if isinstance(each, ConvergedSensor):
+            assert each.policy == ConvergencePolicy()
+
+
+def test_no_command_by_default_args():
+    """Nodes that watch their key need no nudge, in any group of the Dag."""
+    with DAG("watched", schedule=None, default_args={"command": None}) as dag:
+        in_waves()
+        one(group_id="other")
+    assert not [each for each in dag.tasks if isinstance(each, ConsulExecChefOperator)]
+
+
+def test_tier_and_state_of_a_mapping_or_an_xcom():
+    """They go to the tasks that resolve them; the group needs a name."""
+    with DAG("mapped", schedule=None, params={"tier": Param("web", type="string")}) as dag:
+
+        @task
+        def choose():
+            return "web"
+
+        chosen = choose()
+
+        @task_group
+        def upgrade(tier, state):
+            transition("demo", tier, state, group_id="step")
+            rollout("demo", tier, state, group_id="roll", approval=True, auto_revert=True)
+            with pytest.raises(InvalidInput, match="tier comes from a mapping or an XCom.*: give group_id"):
+                transition("demo", tier, "off")
+            with pytest.raises(InvalidInput, match="state comes from a mapping or an XCom.*: give group_id"):
+                rollout("demo", "web", state)
+
+        upgrade.expand(tier=["web", "app"], state=["off"])
+        transition("demo", [chosen, "app"], "off", group_id="of_xcom")
+        transition(chosen, dag.param("tier"), "off", group_id="of_param")
+    assert dag.get_task("of_xcom.set").tier == [chosen, "app"]
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        *((one, name) for name in ("policy", "max_parallel", "prefix_per_node", "force", "deferrable", "on_stale")),
+        *((one, name) for name in ("spread", "group_id")),
+        *((in_waves, name) for name in ("waves", "spread", "force", "policy", "deferrable", "group_id")),
+    ],
+)
+def test_what_is_read_when_the_dag_is_parsed_is_no_reference(build, name):
+    """It is named, and so is the reason."""
+    with DAG("unknown", schedule=None):
+
+        @task
+        def choose():
+            return 1
+
+        with pytest.raises(InvalidInput, match=f"^{name} is read when the Dag is parsed, so it cannot come from"):
+            build(**{name: choose()})
+
+
+def test_steps_and_models_are_read_when_the_dag_is_parsed():
+    """A step that a mapping or an XCom tells has no place in a chain that is built now."""
+    with DAG("unknown_steps", schedule=None):
+
+        @task
+        def choose():
+            return "web"
+
+        chosen = choose()
+        for steps in (chosen, [(chosen, "off")]):
+            with pytest.raises(InvalidInput, match="^steps is read when the Dag is parsed"):
+                transitions("demo", steps)
+        with pytest.raises(InvalidInput, match="^state is read when the Dag is parsed"):
+            transition("demo", "web", chosen, group_id="step", model=MODEL)
+
+
+NEVER = [
+    ({"environment": "de mo"}, "environment 'de mo' is not a name"),
+    ({"tier": "we/b"}, "tier 'we/b' is not a name"),
+    ({"tier": ["web", "we/b"]}, "tier 'we/b' is not a name"),
+    ({"tier": []}, "tier is an empty list"),
+    ({"tier": {"web": 1}}, "tier must be a name or a list"),
+    ({"members": ["web 1"]}, "node 'web 1' is not a name"),
+    ({"members": "servise:web"}, "members 'servise:web' is none of"),
+    ({"members": []}, "members is an empty list"),
+]
+NEVER_WRITTEN = [
+    *NEVER,
+    ({"state": "o n"}, "state 'o n' is not a name"),
+    ({"values": {"release": {"major": 2}}}, r"values\['release'\] must be a string, number"),
+    ({"values": {"release": "{{ params.release }}", "hosts": ["a"]}}, r"values\['hosts'\] must be a string, number"),
+    ({"values": {"": "{{ params.release }}"}}, "'' is not a name for a value"),
+    ({"values": "release=2"}, "values must be a mapping"),
+    ({"canary": "ten"}, "canary must be a number of nodes from 1"),
+    ({"canary": ["web 1"]}, "node 'web 1' is not a name"),
+    ({"allowed_from": ["{{ params.before }}", "off/"]}, "allowed_from 'off/' is not a name"),
+    ({"allowed_from": "off"}, "allowed_from must be a list of states"),
+    ({"sequence": "yesterday"}, "sequence must be seconds since the epoch"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "words"),
+    [
+        *((SetDesiredStateOperator, *each) for each in NEVER_WRITTEN),
+        *((kind, *each) for kind in (RollBackOperator, ConsulExecChefOperator, ConvergedSensor) for each in NEVER),
+        *((kind, {"generation": 0}, "generation must be") for kind in (ConsulExecChefOperator, ConvergedSensor)),
+        (RollBackOperator, {"to": "last"}, 'to must be "previous" or a generation'),
+    ],
+)
+def test_what_can_never_be_is_an_import_error(kind, wrong, words):
+    """Where it is written out: nobody has to run the Dag to learn of it."""
+    given = {"environment": "demo", "tier": "web"} | ({"state": "off"} if kind is SetDesiredStateOperator else {})
+    with DAG("never", schedule=None), pytest.raises(InvalidInput, match=words):
+        kind(task_id="wrong", **given | wrong)
+
+
+def test_templates_are_left_to_the_task():
+    """Wherever a parameter is templated."""
+    text = "{{ params.anything }}"
+    with DAG("templated", schedule=None):
+        place = {"environment": text, "tier": [text, "web"], "members": [text], "consul_conn_id": text}
+        SetDesiredStateOperator(
+            task_id="set", state=text, values={"release": text}, canary=text, spread="meta:zone", sequence=text,
+            allowed_from=[text, None], **place,
+        )  # fmt: skip
+        SetDesiredStateOperator(task_id="native", state="off", values=text, allowed_from=text, **place)
+        RollBackOperator(task_id="back", to=text, generation=text, sequence=text, **place)
+        ConsulExecChefOperator(task_id="nudge", generation=text, **place)
+        ConvergedSensor(task_id="wait", generation={"web": text}, **place)

@@ -1,0 +1,123 @@
+"""Tasks that Airflow stops while they wait in a worker: what they made in Consul is gone when they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import consul
+import pytest
+from airflow.sdk.exceptions import AirflowException
+
+from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
+from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
+from airflow_provider_chefconsul.rollout import ConvergencePolicy
+from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
+from tests.airflow_home import connect, make_context
+from tests.factory import make_desired, make_lease
+
+STOPPED = "Airflow stopped this task; its sessions and job keys in Consul are removed"
+
+
+@contextmanager
+def stopped_when(operator, happens: Callable[[], None]) -> Iterator[None]:
+    """Send this process a SIGTERM as soon as something has happened; handle it as Airflow's workers do."""
+
+    def watch() -> None:
+        happens()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        watcher.join()
+        signal.signal(signal.SIGTERM, before)
+
+
+def job_is_acknowledged(client: consul.Consul) -> None:
+    """Return when the node has a remote execution's job."""
+    index = None
+    while True:
+        index, found = client.kv.get("_rexec/", keys=True, index=index, wait="10s")
+        if any(key.endswith("web-1/ack") for key in found or ()):
+            return
+
+
+def lease_is_renewed(client: consul.Consul, key: str) -> None:
+    """Return when somebody has renewed :func:`make_lease`'s: a write does, and a wait when it begins."""
+    index, entry = client.kv.get(key)
+    while json.loads(entry["Value"])["expires_at"] <= make_lease().expires_at:
+        index, entry = client.kv.get(key, index=index, wait="10s")
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_stopped_nudge_leaves_neither_session_nor_keys(make_cluster, monkeypatch, deferrable):
+    """As a trigger that is cancelled: the session is destroyed, and the job's keys are deleted."""
+    monkeypatch.setattr("airflow_provider_chefconsul.operators.chef.PATIENCE", timedelta(minutes=2))
+    cluster = make_cluster(web=1)
+    connect(monkeypatch, cluster.http_port)
+    client = consul.Consul(host="127.0.0.1", port=cluster.http_port)
+    client.kv.put("chefconsul/demo/web/desired", make_desired(7).to_json())
+    operator = ConsulExecChefOperator(
+        task_id="nudge", environment="demo", tier="web", command="sleep 60", deferrable=deferrable
+    )
+    with (
+        stopped_when(operator, lambda: job_is_acknowledged(client)),
+        pytest.raises(AirflowException, match=STOPPED),
+    ):
+        operator.execute(make_context())
+    assert client.session.list()[1] == []
+    assert client.kv.get("_rexec/", keys=True)[1] is None
+
+
+@pytest.fixture
+def waiting(consul_kv, members):
+    """A tier whose node says nothing, desired in two generations; and a lease, which a wait renews."""
+    members("web-1")
+    for generation in (1, 2):
+        document = make_desired(generation, sequence=1, previous=1 if generation == 2 else None)
+        consul_kv[f"demo/_history/web/{generation:012}"] = document.to_json()
+    consul_kv["demo/web/desired"] = document.to_json()
+    consul_kv["demo/_lease"] = make_lease().to_json()
+    return consul_kv
+
+
+PLACE = {"task_id": "task", "environment": "demo", "tier": "web"}
+POLICY = ConvergencePolicy(timeout=timedelta(minutes=5))
+WAITS = {
+    "sensor": lambda: ConvergedSensor(**PLACE, policy=POLICY),
+    "set": lambda: SetDesiredStateOperator(**PLACE, state="off", wait=POLICY),
+    "roll_back": lambda: RollBackOperator(**PLACE, to=1, wait=POLICY),
+}
+
+
+@pytest.mark.usefixtures("consul_connection")
+@pytest.mark.parametrize("kind", WAITS)
+def test_stopped_wait_ends_at_once(waiting, plain_consul, consul_root, kind):
+    """It renews no lease any more, and Airflow need not kill it."""
+    operator = WAITS[kind]()
+    with (
+        stopped_when(operator, lambda: lease_is_renewed(plain_consul, f"{consul_root}/demo/_lease")),
+        pytest.raises(AirflowException, match=STOPPED),
+    ):
+        operator.execute(make_context())
+
+
+def test_stopped_before_it_began():
+    """A signal between two waits stops the next one."""
+    operator = ConvergedSensor(**PLACE)
+    operator.on_kill()
+
+    async def never():
+        pytest.fail("it ran")
+
+    with pytest.raises(AirflowException, match=STOPPED):
+        operator.run_here(never())
