@@ -7,20 +7,14 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.convergence import (
-    Converged,
-    Failed,
-    TierSnapshot,
-    Verdict,
-    Wait,
-    Waiting,
-    evaluate,
-)
+from airflow_provider_chefconsul.rollout.convergence import evaluate
 from airflow_provider_chefconsul.rollout.desired import Canary
 from airflow_provider_chefconsul.rollout.membership import Presence
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Standing
+from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Verdict, Waiting
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 from tests.factory import (
     NOW,
     make_assignment,

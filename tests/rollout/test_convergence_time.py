@@ -10,18 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.rollout.convergence import (
-    Converged,
-    Failed,
-    TierSnapshot,
-    Verdict,
-    Wait,
-    Waiting,
-    evaluate,
-)
+from airflow_provider_chefconsul.rollout.convergence import evaluate
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import Status
 from airflow_provider_chefconsul.rollout.standing import Standing
+from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Verdict, Waiting
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 from tests.factory import NOW, make_members, make_policy, make_report, make_snapshot, make_wait
 
 NODES = ("web-1", "web-2", "web-3")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.rollout import convergence
-from airflow_provider_chefconsul.rollout.convergence import Converged, Failed, Wait, Waiting
+from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Waiting
+from airflow_provider_chefconsul.rollout.wait import Wait
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.standing import Standing
 from tests.rollout.truth.oracle import Finding, Oracle

@@ -8,7 +8,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.rollout.membership import Member, Presence
 from airflow_provider_chefconsul.rollout.report import NodeReport, Status
