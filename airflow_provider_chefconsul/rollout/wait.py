@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
@@ -154,7 +154,7 @@ class Wait:
             return replace(self, holding_since=None), verdict
         since = self.holding_since or now
         held = replace(self, holding_since=since)
-        if now - since >= policy.min_healthy_time:
+        if max(now - since, timedelta(0)) >= policy.min_healthy_time:  # a late wait is judged as of its deadline
             return held, verdict
         if now >= self.deadline:
             met = f"the policy is met since {since.isoformat(timespec='seconds')} only"

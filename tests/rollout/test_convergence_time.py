@@ -205,3 +205,10 @@ def test_wait_round_trips(steps, policy, failures_after):
         at += pause
         wait, _ = look(snapshot, wait, policy, at)
         assert Wait.from_fields(json.loads(json.dumps(wait.to_fields()))) == wait
+
+
+def test_a_wait_that_is_late_is_judged_as_of_its_deadline():
+    """Resumed after its deadline, a wait has held since a moment that lies after the time it is judged for."""
+    wait, verdict = look(ALL, make_wait(), make_policy(), 660)
+    assert isinstance(verdict, Converged)
+    assert isinstance(look(ALL, wait, make_policy(), 600)[1], Converged)
