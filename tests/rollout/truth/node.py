@@ -74,6 +74,27 @@ def kill(world: World, choice: int, way: int) -> None:
     world.machine(choice).run = None
 
 
+def run_and_fail(world: World, choice: int, way: int) -> None:
+    """A whole run that fails."""
+    begin(world, choice, way)
+    fail(world, choice, way)
+
+
+def run_in_vain(world: World, choice: int, way: int) -> None:
+    """A run that begins and is cut off, with a word or without."""
+    begin(world, choice, way)
+    (interrupt if way % 2 else kill)(world, choice, way)
+
+
+def run_alone(world: World, choice: int, way: int) -> None:
+    """A run that begins and is cut off while Consul is away, and reports later."""
+    machine = world.machine(choice)
+    before, machine.is_cut = machine.is_cut, True
+    run_in_vain(world, choice, way)
+    machine.is_cut = before
+    flush(world, choice, way)
+
+
 def run_blind(world: World, choice: int, way: int) -> None:
     """A run fails before it has read what it is assigned."""
     machine = world.machine(choice)
@@ -162,11 +183,16 @@ def garble(world: World, choice: int, way: int) -> None:
         world.post(world.machine(choice).name, replace(post.said, text=SPOILT))
 
 
+def is_by_other(said: Said, machine: Machine) -> bool:
+    """Whether a machine knows that it did not write a report itself."""
+    return said.report.is_of_other_machine(machine.node_id)
+
+
 def _find_previous(world: World, machine: Machine, number: int) -> Status | None:
     """What a new run on an assignment says of the one before."""
     post = world.posts.get(machine.name)
     said = machine.kept or (post.said if post and not post.is_spoilt else None)
-    if said is None or machine.is_old or said.report.is_of_other_machine(machine.node_id):
+    if said is None or machine.is_old or is_by_other(said, machine):
         return None
     return previous_status(said.report, world.assignments[number])
 
@@ -188,7 +214,7 @@ def _finish(world: World, machine: Machine, status: Status, way: int) -> None:
         told = Told(machine.node_id, failed=run.number)
         machine.really_has = None
     else:
-        told = _recorded(world, machine).begin(run.number)
+        told = (run.told or _recorded(world, machine)).begin(run.number)
     _say(world, machine, status, told, way)
     machine.run = None
 
@@ -198,8 +224,8 @@ def _say(world: World, machine: Machine, status: Status, told: Told, way: int) -
     run = machine.run
     assert run is not None
     number = run.number
-    if number is not None and machine.is_reachable and not run.has_looked and (world.looks_late or status is Status.RUNNING):
-        run.previous, run.has_looked = _find_previous(world, machine, number), True
+    if number is not None and machine.is_reachable and run.told is None and (world.looks_late or status is Status.RUNNING):
+        run.previous, run.told = _find_previous(world, machine, number), _recorded(world, machine)
     assignment = world.assignments[number] if number is not None else None
     report = NodeReport(
         node=machine.name,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
+from typing import ClassVar
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.wait import TierSnapshot
@@ -71,13 +72,13 @@ class Run:
     """A Chef run that goes on.
 
     :param number: its assignment; None where it could not read that.
-    :param has_looked: whether it has seen what the run before reported.
+    :param told: what was on record when it looked for the report of the run before; None before that.
     """
 
     number: int | None
     id: str
     previous: Status | None = None
-    has_looked: bool = False
+    told: Told | None = None
 
 
 @dataclass(slots=True)
@@ -140,14 +141,15 @@ class World:
 
     :param listed: the names that the author of the Dag gave; None where the tier is a service.
     :param writes_ids: whether the writers of desired states know ids.
-    :param looks_late: whether a run that began without Consul looks for the report before once Consul is there.
-    :param lists_strays: whether members that have lost their service stay members as the catalog has them.
     """
+
+    looks_late: ClassVar[bool] = True
+    """Whether a run that began without Consul looks for the report of the run before once Consul is there."""
+    lists_strays: ClassVar[bool] = True
+    """Whether the shared data view has members that lost their service as the catalog has them."""
 
     listed: tuple[str, ...] | None = None
     writes_ids: bool = True
-    looks_late: bool = True
-    lists_strays: bool = True
     machines: dict[str, Machine] = field(default_factory=dict)
     catalog: dict[str, Entry] = field(default_factory=dict)
     posts: dict[str, Post] = field(default_factory=dict)
