@@ -26,7 +26,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.operators.{name}" for name in ("approval", "audit", "chef", "desired_state", "lease", "rollback", "ssh_chef")
+                    f"{_PACKAGE}.operators.{name}"
+                    for name in ("approval", "audit", "chef", "desired_state", "lease", "rollback", "ssh_chef")
                 ],
             }
         ],
@@ -35,7 +36,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.triggers.{name}" for name in ("approval", "converged", "event", "lease", "remote_exec", "ssh_chef")
+                    f"{_PACKAGE}.triggers.{name}"
+                    for name in ("approval", "converged", "event", "lease", "remote_exec", "ssh_chef")
                 ],
             }
         ],

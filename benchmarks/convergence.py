@@ -30,10 +30,10 @@ from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.convergence import Wait
 from airflow_provider_chefconsul.rollout.desired import Writer
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import NodeReport, Status
+from airflow_provider_chefconsul.rollout.wait import Wait
 from benchmarks.trigger_process import Measured, serve
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul

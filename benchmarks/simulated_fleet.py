@@ -32,10 +32,11 @@ from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.convergence import Converged, Wait
 from airflow_provider_chefconsul.rollout.desired import Writer
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.verdict import Converged
+from airflow_provider_chefconsul.rollout.wait import Wait
 from benchmarks.fleet_process import Usage, serve
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul

@@ -22,10 +22,10 @@ from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers
 from airflow_provider_chefconsul.rollout.tier_status import NodeStatus, tier_status
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 from demo.cluster import ConsulCluster
 from demo.nodes import ENVIRONMENT, TIERS, NodeClient, add_node
 from demo.standalone import AirflowStandalone

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot, Wait
 from airflow_provider_chefconsul.rollout.desired import Assignment, Canary, DesiredState, Writer
 from airflow_provider_chefconsul.rollout.lease import Holder, Lease
 from airflow_provider_chefconsul.rollout.membership import Member, Members, Presence
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 

@@ -22,10 +22,10 @@ from airflow_provider_chefconsul.cli.output import Output
 from airflow_provider_chefconsul.cli.rendering import Screenful, render
 from airflow_provider_chefconsul.consul.overview import list_tiers, read_lease
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.lease import Lease
 from airflow_provider_chefconsul.rollout.membership import Selector
 from airflow_provider_chefconsul.rollout.tier_status import TierStatus, tier_status
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
-from airflow_provider_chefconsul.rollout.convergence import Failed, TierSnapshot, Verdict, Wait, Waiting, evaluate
+from airflow_provider_chefconsul.rollout.convergence import evaluate
 from airflow_provider_chefconsul.rollout.membership import Selector
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.standing import Summary
+from airflow_provider_chefconsul.rollout.verdict import Failed, Verdict, Waiting
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 
 _BACKOFF = 1.0  # seconds between two watches when Consul is unavailable
 _FIRST_LOOK = timedelta(seconds=3)  # however late the wait is resumed: its triggerer may have been down meanwhile

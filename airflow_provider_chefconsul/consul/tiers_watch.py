@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from airflow_provider_chefconsul.consul.history_watch import list_declared_tiers
 from airflow_provider_chefconsul.consul.sight import check_sight
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.membership import parse_members
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 
 _REST = 0.1  # seconds between two lists of the tiers
 

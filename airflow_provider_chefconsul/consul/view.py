@@ -30,13 +30,13 @@ from airflow_provider_chefconsul.consul.together import together
 from airflow_provider_chefconsul.consul.topic import Sight
 from airflow_provider_chefconsul.exceptions import NoMembers
 from airflow_provider_chefconsul.rollout.change import Change, Unchanged, Write
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.membership import Members, Selector, ServiceMembers
 from airflow_provider_chefconsul.rollout.name import is_name
 from airflow_provider_chefconsul.rollout.number import read_number
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.rollback import RollBack
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.client import ConsulClient

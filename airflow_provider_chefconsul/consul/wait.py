@@ -13,10 +13,11 @@ from airflow_provider_chefconsul.consul.overview import read_early_failures
 from airflow_provider_chefconsul.consul.tier_wait import TierWait, WaitResult
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
-from airflow_provider_chefconsul.rollout.convergence import Converged, Failed, Wait
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.membership import ListedMembers, Selector
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.rollout.verdict import Converged, Failed
+from airflow_provider_chefconsul.rollout.wait import Wait
 
 log = logging.getLogger(__name__)
 _BACKOFF = 1.0  # seconds before all tiers are read again, when they could not be

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_chefconsul.rollout.convergence import Converged, TierSnapshot, Wait, evaluate
+from airflow_provider_chefconsul.rollout.convergence import evaluate
 from airflow_provider_chefconsul.rollout.cursor import Cursor
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.standing import Summary
+from airflow_provider_chefconsul.rollout.verdict import Converged
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 
 _NEVER = datetime.max.replace(tzinfo=UTC)  # a watcher has no deadline: what is late may still converge
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.count import Count, floor_of
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
@@ -16,6 +15,7 @@ from airflow_provider_chefconsul.rollout.explain import NOBODY_DIED, TierExplana
 from airflow_provider_chefconsul.rollout.lease import Lease
 from airflow_provider_chefconsul.rollout.near_name import twins
 from airflow_provider_chefconsul.rollout.standing import Standing
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 
 
 @dataclass(frozen=True, slots=True)

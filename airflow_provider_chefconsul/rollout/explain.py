@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.finding import Finding, stands_since
@@ -19,6 +18,7 @@ from airflow_provider_chefconsul.rollout.near_name import twins
 from airflow_provider_chefconsul.rollout.one_line import one_line
 from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, Summary, judge
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 
 NOBODY_DIED: Mapping[str, EarlyFailure] = {}
 _ACTIONS = {

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.exceptions import WriteRefused
 from airflow_provider_chefconsul.rollout.change import Refused, describe_decision
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import DesiredState, Scalar
 from airflow_provider_chefconsul.rollout.preview import Step
 from airflow_provider_chefconsul.rollout.standing import Summary, judge
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 
 _NAMED = 50
 

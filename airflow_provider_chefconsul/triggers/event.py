@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.triggers.watcher import WatcherTrigger
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.tiers_watch import TiersSeen
     from airflow_provider_chefconsul.consul.view import SharedView
-    from airflow_provider_chefconsul.rollout.convergence import TierSnapshot
+    from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 
 
 class DesiredStateChangedTrigger(WatcherTrigger):

@@ -18,8 +18,9 @@ from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
-from airflow_provider_chefconsul.rollout.convergence import Converged, Wait
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers
+from airflow_provider_chefconsul.rollout.verdict import Converged
+from airflow_provider_chefconsul.rollout.wait import Wait
 from tests.factory import make_desired, make_policy, make_report
 from tests.peer import Peer, Request, forward_to
 from tests.progress import PATIENCE, Lines

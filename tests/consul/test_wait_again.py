@@ -18,9 +18,10 @@ from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import begin_waits, wait_for_tiers
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.convergence import Converged, Failed, Wait
 from airflow_provider_chefconsul.rollout.membership import ListedMembers, ServiceMembers
 from airflow_provider_chefconsul.rollout.report import Status
+from airflow_provider_chefconsul.rollout.verdict import Converged, Failed
+from airflow_provider_chefconsul.rollout.wait import Wait
 from tests.factory import make_desired, make_failure, make_policy, make_report
 from tests.peer import Answer, Peer, Request, forward_to
 from tests.progress import PATIENCE, Lines

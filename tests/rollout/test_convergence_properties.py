@@ -14,20 +14,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument, UnknownSchema
 from airflow_provider_chefconsul.rollout.canary import BUCKETS
-from airflow_provider_chefconsul.rollout.convergence import (
-    Converged,
-    Failed,
-    TierSnapshot,
-    Verdict,
-    Wait,
-    Waiting,
-    evaluate,
-)
+from airflow_provider_chefconsul.rollout.convergence import evaluate
 from airflow_provider_chefconsul.rollout.desired import Assignment, Canary, DesiredState
 from airflow_provider_chefconsul.rollout.membership import Member, Presence
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing
+from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Verdict, Waiting
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 from tests.factory import NOW, make_assignment, make_desired, make_report, make_wait
 
 NODES = [f"web-{number}" for number in range(6)]

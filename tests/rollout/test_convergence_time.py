@@ -10,18 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.rollout.convergence import (
-    Converged,
-    Failed,
-    TierSnapshot,
-    Verdict,
-    Wait,
-    Waiting,
-    evaluate,
-)
+from airflow_provider_chefconsul.rollout.convergence import evaluate
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.report import Status
 from airflow_provider_chefconsul.rollout.standing import Standing
+from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Verdict, Waiting
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 from tests.factory import NOW, make_members, make_policy, make_report, make_snapshot, make_wait
 
 NODES = ("web-1", "web-2", "web-3")
@@ -211,3 +205,10 @@ def test_wait_round_trips(steps, policy, failures_after):
         at += pause
         wait, _ = look(snapshot, wait, policy, at)
         assert Wait.from_fields(json.loads(json.dumps(wait.to_fields()))) == wait
+
+
+def test_a_wait_that_is_late_is_judged_as_of_its_deadline():
+    """Resumed after its deadline, a wait has held since a moment that lies after the time it is judged for."""
+    wait, verdict = look(ALL, make_wait(), make_policy(), 660)
+    assert isinstance(verdict, Converged)
+    assert isinstance(look(ALL, wait, make_policy(), 600)[1], Converged)

@@ -256,7 +256,7 @@ def test_sensor_timeout_bounds_the_policy(sense, tier):
 
 def test_consul_away_during_the_wait_is_said_at_the_deadline(monkeypatch, tier, free_port):
     """A wait tries again until its deadline, then says what was in the way."""
-    from airflow_provider_chefconsul.rollout.convergence import Wait
+    from airflow_provider_chefconsul.rollout.wait import Wait
     from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
     from tests.factory import NOW
 

@@ -14,11 +14,12 @@ from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot, Verdict, Wait
 from airflow_provider_chefconsul.rollout.desired import DesiredState
 from airflow_provider_chefconsul.rollout.membership import ServiceMembers
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.standing import Standing, judge
+from airflow_provider_chefconsul.rollout.verdict import Verdict
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 from airflow_provider_chefconsul.rollout.wave import Wave
 from airflow_provider_chefconsul.simulator.fleet import Fleet, running
 from airflow_provider_chefconsul.simulator.node import NodeRun

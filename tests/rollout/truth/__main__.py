@@ -1,7 +1,5 @@
 """Run many histories, and show the smallest of each fault: ``python -m tests.rollout.truth [HISTORIES [SEED]]``."""
 
-# ruff: noqa: T201
-
 from __future__ import annotations
 
 import sys

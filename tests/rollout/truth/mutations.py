@@ -11,11 +11,11 @@ from unittest.mock import patch
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout import convergence
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot, Wait
 from airflow_provider_chefconsul.rollout.desired import Assignment
 from airflow_provider_chefconsul.rollout.membership import Member
 from airflow_provider_chefconsul.rollout.report import NodeReport, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, judge
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 from tests.rollout.truth import node
 from tests.rollout.truth.waiter import FALSE_GREEN, FALSE_RED
 from tests.rollout.truth.world import World
