@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
@@ -58,7 +58,13 @@ def evaluate(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, *, n
         stalled = now >= wait.progressed_at + policy.progress_deadline
     is_wave = desired.canary is not None and generations == {desired.canary.assignment.generation}
     covered = len(summary.nodes) if is_wave else None
-    return _weigh(summary, members, policy, covered, is_late=now >= wait.deadline, is_stalled=bool(stalled))
+    unread = [
+        node
+        for node, each in snapshot.evidence.items()
+        if node in summary.nodes and isinstance(each.report, MalformedDocument)
+    ]
+    is_late = now >= wait.deadline
+    return _weigh(summary, members, policy, covered, unread, is_late=is_late, is_stalled=bool(stalled))
 
 
 def _weigh(
@@ -66,11 +72,16 @@ def _weigh(
     members: Members,
     policy: ConvergencePolicy,
     covered: int | None,
+    unread: Collection[str],
     *,
     is_late: bool,
     is_stalled: bool,
 ) -> Verdict:
-    """Weigh what was found; ``covered`` is how many nodes a canary covers, None for a wait that is for no canary."""
+    """Weigh what was found.
+
+    :param covered: how many nodes a canary covers, None for a wait that is for no canary.
+    :param unread: nodes whose reports cannot be read, each of which may say that it failed; lost ones are among them.
+    """
     present, absent = summary.present, _find_excused(summary, members)
     failed, converged = summary.count(Standing.FAILED), summary.count(Standing.CONVERGED)
     all_present = len(members) - len(absent)
@@ -86,7 +97,6 @@ def _weigh(
     if converged < needed:
         missing.append(f"{converged} of {present} members present converged, {needed} are needed")
     earlier = summary.by_standing.get(Standing.FAILED_EARLIER, [])
-    unread = summary.by_standing.get(Standing.MALFORMED, [])  # which may be a failure
     if (earlier or unread) and failed + len(earlier) + len(unread) > may_fail:
         doubts = []
         if earlier:

@@ -300,3 +300,28 @@ def test_what_was_seen_converged_is_forgotten_when_something_takes_it_away():
     out = make_desired(8, stable=make_assignment(7), canary=make_canary(8, nodes=("web-3",)))
     wait = make_wait().observe(make_snapshot(*ALL), now=NOW).observe(make_snapshot(*ALL, desired=out), now=NOW)
     assert isinstance(judge_now(make_snapshot(*TWO, running), wait, policy), Waiting)
+
+
+def test_a_generation_that_is_given_again_is_another():
+    """The tier is deleted and declared anew, or restored, in mid-wait: what is waited for will never come."""
+    first, again = (make_desired(7, stable=make_assignment(7, id=each)) for each in ("a1", "b2"))
+    wait = make_wait().observe(make_snapshot(*TWO, desired=first), now=NOW)
+    wait = Wait.from_fields(wait.to_fields())
+    verdict = judge_now(make_snapshot(*[replace(report, id="b2") for report in ALL], desired=again), wait)
+    assert isinstance(verdict, Failed)
+    assert verdict.reason.startswith(
+        "generation 7 is another than the one waited for: the tier was deleted or restored"
+    )
+    assert isinstance(judge_now(make_snapshot(*ALL, desired=make_desired(7)), wait), Converged), "an older writer's"
+
+
+def test_a_lost_nodes_report_that_cannot_be_read_may_say_that_it_failed():
+    """Who may be lost is one budget, who may have failed another."""
+    snapshot = make_snapshot(
+        *TWO, ("web-3", MalformedDocument("k", "not JSON")), members=("web-1", "web-2"), absent=["web-3"]
+    )
+    policy = make_policy(min_converged=2, max_lost=1)
+    assert isinstance(judge_now(snapshot, policy=policy), Waiting)
+    reason = evaluate(snapshot, make_wait(), policy, now=make_wait().deadline).reason
+    assert reason == "deadline passed: of 3 members present, the reports of 1 cannot be read (web-3); max_failed=0"
+    assert isinstance(judge_now(snapshot, policy=replace(policy, max_failed=1)), Converged)

@@ -151,3 +151,13 @@ def test_node_that_runs_again_stays_converged():
     watch, _ = make_watch().observe({"web": make_tier(7, make_report("web-1"))}, now=NOW)
     running = make_report("web-1", status=Status.RUNNING)
     assert look(watch, web=make_tier(7, running, make_report("web-2"))) is not None
+
+
+def test_tells_of_a_generation_that_was_given_again():
+    """A tier that was deleted and declared anew is waited for anew."""
+    first, again = (
+        make_converged(desired=make_desired(stable=make_assignment(id=each)), evidence={}) for each in ("a1", "b2")
+    )
+    watch, _ = make_watch().observe({"web": first}, now=NOW)
+    converged = make_converged(desired=again.desired)
+    assert look(watch, web=converged).cursor == {"web": 7}

@@ -1,4 +1,4 @@
-"""``python -m tests.rollout.truth [HISTORIES [FIRST_SEED]]``: run many histories, and show the smallest of each fault."""
+"""Run many histories, and show the smallest of each fault: ``python -m tests.rollout.truth [HISTORIES [SEED]]``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def main(histories: int = 10_000, first: int = 0) -> int:
         seeds = [seed for seed, found, _ in faults if found == kind]
         history = min((shrink(History.make(seed), kind) for seed in seeds[:8]), key=lambda each: len(each.steps))
         print(f"\n{kind}, {len(seeds)} times, in seeds {seeds[:8]}; the smallest:\n{history.policy}")
-        print(f"old={sorted(history.old)} silent={sorted(history.silent)} ids={history.writes_ids} listed={history.is_listed}")
+        print(f"old clients {sorted(history.old)}, without their machine's id {sorted(history.silent)}")
+        print(f"desired states {'with' if history.writes_ids else 'without'} ids, members listed: {history.is_listed}")
         for step in history.steps:
             print(f"  {step}")
         print([said for found, said in history.run().faults if found == kind][:1])

@@ -11,11 +11,11 @@ from unittest.mock import patch
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout import convergence
-from airflow_provider_chefconsul.rollout.convergence import TierSnapshot, Wait
 from airflow_provider_chefconsul.rollout.desired import Assignment
 from airflow_provider_chefconsul.rollout.membership import Member
 from airflow_provider_chefconsul.rollout.report import NodeReport, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, judge
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 from tests.rollout.truth import node
 from tests.rollout.truth.waiter import FALSE_GREEN, FALSE_RED
 from tests.rollout.truth.world import World
@@ -25,7 +25,10 @@ Patch = AbstractContextManager[Any]
 
 
 def _judge(change: Callable[[Judged, Member, Evidence | None, bool], Standing]) -> Patch:
-    """Judge members otherwise; ``change`` takes what is judged, and of whom, by what, and if it had converged before."""
+    """Judge members otherwise.
+
+    :param change: takes what is judged, of whom, by what, and whether that had converged before.
+    """
 
     def judge_otherwise(
         member: Member, assignment: Assignment, evidence: Evidence | None, *, has_converged_before: bool, **history: Any
@@ -68,60 +71,70 @@ def _excuse_the_dead() -> Patch:
     return _judge(lambda judged, member, *_: judged[0] if member.is_present else Standing.ABSENT)
 
 
+def _let_unread_pass() -> Patch:
+    weigh = convergence._weigh
+    return patch.object(convergence, "_weigh", lambda *given, **rest: weigh(*given[:4], (), **rest))
+
+
 def _forget_behind_unfinished(before: NodeReport | None, assignment: Assignment) -> Status | None:
     return before.status if before is not None and before.is_about(assignment) else None
 
 
-MUTATIONS: dict[str, tuple[Callable[[], Patch], str]] = {
-    "what was seen converged only grows": (_let_seen_converged_grow, FALSE_GREEN),
-    "who is not alive is absent, whatever it reported": (_excuse_the_dead, FALSE_GREEN),
-    "who converged or ran, and died, is absent": (_take(Standing.LOST, Standing.ABSENT), FALSE_GREEN),
-    "who was alive during the wait, and died, is absent": (_give(was_seen_alive=False), FALSE_GREEN),
-    "the lost count towards min_converged only": (_take(Standing.LOST, Standing.RUNNING), FALSE_GREEN),
-    "whose service is gone has left": (lambda: patch.object(World, "lists_strays", new=False), FALSE_GREEN),
-    "who was never known has left": (_take(Standing.UNKNOWN, Standing.LEFT), FALSE_GREEN),
-    "who reboots has converged": (_take(Standing.REBOOTING, Standing.CONVERGED), FALSE_GREEN),
-    "who runs has converged": (_take(Standing.RUNNING, Standing.CONVERGED), FALSE_GREEN),
-    "who is unhealthy has converged": (_take(Standing.UNHEALTHY, Standing.CONVERGED), FALSE_GREEN),
+MUTATIONS: dict[str, tuple[Callable[[], Patch], str, int]] = {
+    "what was seen converged only grows": (_let_seen_converged_grow, FALSE_GREEN, 121),
+    "who is not alive is absent, whatever it reported": (_excuse_the_dead, FALSE_GREEN, 83),
+    "who converged or ran, and died, is absent": (_take(Standing.LOST, Standing.ABSENT), FALSE_GREEN, 332),
+    "who was alive during the wait, and died, is absent": (_give(was_seen_alive=False), FALSE_GREEN, 1174),
+    "the lost count towards min_converged only": (_take(Standing.LOST, Standing.RUNNING), FALSE_GREEN, 274),
+    "whose service is gone has left": (lambda: patch.object(World, "lists_strays", new=False), FALSE_GREEN, 169),
+    "who was never known has left": (_take(Standing.UNKNOWN, Standing.LEFT), FALSE_GREEN, 83),
+    "who reboots has converged": (_take(Standing.REBOOTING, Standing.CONVERGED), FALSE_GREEN, 592),
+    "who runs has converged": (_take(Standing.RUNNING, Standing.CONVERGED), FALSE_GREEN, 5),
+    "who is unhealthy has converged": (_take(Standing.UNHEALTHY, Standing.CONVERGED), FALSE_GREEN, 169),
     "reports count for any assignment with their generation": (
         lambda: patch.object(NodeReport, "is_about", lambda report, assigned: report.generation == assigned.generation),
         FALSE_GREEN,
+        578,
     ),
     "waits are for any assignment with their generation": (
         lambda: patch.object(Wait, "find_replaced", lambda *_: None),
         FALSE_GREEN,
+        51,
     ),
     "reports count for any machine of the name": (
         lambda: patch.object(NodeReport, "is_of_other_machine", lambda *_: False),
         FALSE_GREEN,
+        121,
     ),
     "a machine goes on from what one before it of that name reported": (
         lambda: patch.object(node, "is_by_other", lambda *_: False),
         FALSE_GREEN,
+        121,
     ),
-    "failures before this try are forgotten": (_take(Standing.FAILED_EARLIER, Standing.RUNNING), FALSE_GREEN),
+    "failures before this try are forgotten": (_take(Standing.FAILED_EARLIER, Standing.RUNNING), FALSE_GREEN, 189),
     "failures vanish behind the next run": (
         lambda: patch.object(NodeReport, "is_after_failure", new=False),
         FALSE_GREEN,
+        274,
     ),
     "failures vanish behind runs that never finish": (
         lambda: patch.object(node, "previous_status", _forget_behind_unfinished),
         FALSE_GREEN,
+        435,
     ),
     "failures vanish behind runs that began without Consul": (
         lambda: patch.object(World, "looks_late", new=False),
         FALSE_GREEN,
+        457,
     ),
-    "failures vanish behind reports that nobody can read": (
-        _take(Standing.MALFORMED, Standing.NOT_REPORTED),
-        FALSE_GREEN,
-    ),
+    "failures vanish behind reports that nobody can read": (_let_unread_pass, FALSE_GREEN, 1740),
     "a wait for all looks at the canary only": (
         lambda: patch.object(Wait, "generations", property(lambda wait: frozenset({wait.generation}))),
         FALSE_GREEN,
+        252,
     ),
-    "who was interrupted has failed": (_take(Standing.INTERRUPTED, Standing.FAILED), FALSE_RED),
-    "who lost its agent has failed": (_take(Standing.LOST, Standing.FAILED), FALSE_RED),
-    "failures before this try fail it": (_give(failures_after=0), FALSE_RED),
+    "who was interrupted has failed": (_take(Standing.INTERRUPTED, Standing.FAILED), FALSE_RED, 8),
+    "who lost its agent has failed": (_take(Standing.LOST, Standing.FAILED), FALSE_RED, 0),
+    "failures before this try fail it": (_give(failures_after=0), FALSE_RED, 4),
 }
-"""By name, how the fault is put back, and what it leads to."""
+"""By name: how the fault is put back, what it leads to, and a seed that shows it, where a test begins to look."""

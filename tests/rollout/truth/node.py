@@ -140,9 +140,7 @@ def notice(world: World, choice: int, way: int) -> None:
     if entry is not None and machine.is_reachable and entry.node_id != machine.node_id:
         world.catalog[machine.name] = Entry(machine.node_id)
     elif entry is not None:
-        world.catalog[machine.name] = replace(
-            entry, is_alive=machine.is_reachable and entry.node_id == machine.node_id
-        )
+        world.catalog[machine.name] = replace(entry, is_alive=machine.is_reachable and entry.node_id == machine.node_id)
 
 
 def flush(world: World, choice: int, way: int) -> None:
@@ -224,7 +222,8 @@ def _say(world: World, machine: Machine, status: Status, told: Told, way: int) -
     run = machine.run
     assert run is not None
     number = run.number
-    if number is not None and machine.is_reachable and run.told is None and (world.looks_late or status is Status.RUNNING):
+    can_look = machine.kept is not None or (machine.is_reachable and (world.looks_late or status is Status.RUNNING))
+    if number is not None and run.told is None and can_look:
         run.previous, run.told = _find_previous(world, machine, number), _recorded(world, machine)
     assignment = world.assignments[number] if number is not None else None
     report = NodeReport(

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.rollout import convergence
-from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Waiting
-from airflow_provider_chefconsul.rollout.wait import Wait
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.standing import Standing
+from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Waiting
+from airflow_provider_chefconsul.rollout.wait import Wait
 from tests.rollout.truth.oracle import Finding, Oracle
 from tests.rollout.truth.world import World
 

@@ -9,11 +9,11 @@ from hashlib import sha256
 from typing import ClassVar
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.rollout.membership import Member, Presence
 from airflow_provider_chefconsul.rollout.report import NodeReport, Status
 from airflow_provider_chefconsul.rollout.standing import Evidence
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 
 SPOILT = "{"
 
