@@ -265,5 +265,5 @@ def test_runs_that_die_before_a_recipe_reads_a_tier(trial):
     assert node.converge().code == 1
     missing = json.loads(trial.keys[early])
     assert missing["run_id"] != attribute["run_id"]
-    assert "412" in missing["error"]["message"]
+    assert missing["error"]["message"].endswith(": No such cookbook: nowhere")
     assert trial.report().error.message == "a late failure"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from airflow_provider_chefconsul.rollout.canary import bucket
 from airflow_provider_chefconsul.rollout.desired import Canary
 from airflow_provider_chefconsul.rollout.report import Status
-from tests.cookbooks.trial import finish, kill, read_until
+from tests.cookbooks.trial import children_of, finish, kill, read_until
 from tests.factory import make_assignment
 from tests.peer import Peer, forward_to
 
@@ -52,14 +53,62 @@ def test_run_that_is_killed(trial, gate):
 
 
 def test_run_that_is_interrupted(trial, gate):
-    """A run that is ended from the keyboard says so."""
+    """A run that is ended from the keyboard says so, and the next one says what it followed."""
     trial.recipe(f"desired_state('web')\nruby_block('gate') {{ block {{ {gate.ruby} }} }}")
     trial.desire()
-    run = trial.node().start()
+    node = trial.node()
+    run = node.start()
     gate.wait()
     run.send_signal(signal.SIGINT)
     assert finish(run).code == 2
+    assert (trial.report().status, trial.report().error.kind) == (Status.INTERRUPTED, "SystemExit")
+    trial.recipe("desired_state('web')")
+    assert node.converge().code == 0
+    assert (trial.report().status, trial.report().previous_status) == (Status.SUCCEEDED, Status.INTERRUPTED)
+
+
+def test_recipe_that_ends_the_process(trial):
+    """That is the recipe's own doing: no interruption, whatever its exit code."""
+    trial.recipe("desired_state('web')\nruby_block('end') { block { exit(2) } }")
+    trial.desire()
+    assert trial.node().converge().code == 2
     assert (trial.report().status, trial.report().error.kind) == (Status.FAILED, "SystemExit")
+
+
+def test_run_whose_unit_is_stopped(trial, gate):
+    """What Chef runs gets SIGTERM, as it does: the step fails, but not of the release."""
+    trial.recipe(f"""
+        desired_state('web')
+        execute 'ruby' do
+          command ['ruby', '-e', %q(require 'socket'; {gate.ruby})]
+        end
+    """)
+    trial.desire()
+    run = trial.node().start()
+    gate.wait()
+    for pid in [run.pid, *children_of(run.pid)]:
+        os.kill(pid, signal.SIGTERM)
+    assert finish(run).code == 1
+    report = trial.report()
+    assert (report.status, report.generation, report.error.resource) == (Status.INTERRUPTED, 7, "execute[ruby]")
+
+
+def test_failure_behind_a_run_that_never_ended(trial, gate):
+    """A failed run, then one that is killed: what stands still says that the release failed on this node."""
+    trial.recipe("desired_state('web')\nraise 'the release is broken'")
+    trial.desire()
+    node = trial.node()
+    assert node.converge().code == 1
+    trial.recipe(f"desired_state('web')\nruby_block('gate') {{ block {{ {gate.ruby} }} }}")
+    for _ in range(2):
+        run = node.start()
+        gate.wait()
+        assert (trial.report().status, trial.report().previous_status) == (Status.RUNNING, Status.FAILED)
+        kill(run)
+    trial.recipe("desired_state('web')")
+    assert node.converge().code == 0
+    assert node.converge().code == 0
+    assert (trial.report().status, trial.report().previous_status) == (Status.SUCCEEDED, Status.SUCCEEDED)
 
 
 def test_once_on_three_nodes_at_the_same_time(trial, gate, cluster):

@@ -199,6 +199,15 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
     raise AssertionError(f"it ended without saying {words!r}:\n{''.join(lines)}")
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes below another one, the nearest first."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *children_of(child)]
+    return found
+
+
 def kill(process: subprocess.Popen[str]) -> None:
     """Kill a program and its process group, as a power cut would."""
     with contextlib.suppress(ProcessLookupError):

@@ -3,6 +3,7 @@
 require 'json'
 require 'net/http'
 require 'openssl'
+require 'timeout'
 require 'uri'
 require_relative 'errors'
 
@@ -19,6 +20,7 @@ module DesiredState
     READ_TIMEOUT = 8.0
     FIRST_PAUSE = 0.1
     LONGEST_PAUSE = 1.0
+    LONGEST_ANSWER = 4 * 1024 * 1024 # bytes; a value has 512 KiB at most, where Consul is not told otherwise
     NETWORK_ERRORS = [
       SystemCallError, SocketError, IOError, Timeout::Error, Net::ProtocolError, Net::HTTPBadResponse,
       Net::HTTPHeaderSyntaxError
@@ -59,6 +61,19 @@ module DesiredState
       when 'false' then false
       else raise RequestRejected, "Consul at #{url} did not answer a write of #{key} as Consul does"
       end
+    end
+
+    # Consul's id of the machine whose agent this is; nil where the token may not read it, where the agent does not say, and
+    # where it is the agent of another node. Raises nothing: no run depends on it.
+    def node_id(node, timeout: READ_TIMEOUT)
+      response = request(Net::HTTP::Get.new('/v1/agent/self'), timeout)
+      return unless response.code == '200'
+
+      config = decoded(response, 'the agent\'s own configuration') { |agent| agent.is_a?(Hash) && agent['Config'] }
+      id, name = config.values_at('NodeID', 'NodeName') if config.is_a?(Hash)
+      id if name == node && id.is_a?(String) && !id.empty?
+    rescue ConsulError
+      nil
     end
 
     # The id of a new session; its locks are released when it is not renewed for +ttl+ seconds (Consul takes up to twice).
@@ -133,16 +148,36 @@ module DesiredState
     def request(request, timeout)
       request['X-Consul-Token'] = @token if @token
       request['Accept-Encoding'] = 'identity' # as long as it says
-      response = connection(timeout).start { |http| http.request(request) }
+      what = "#{request.method} #{request.path.sub(/\?.*/, '')}"
+      too_slow = "no whole answer within #{timeout.round(1)} s" # a limit on each read would begin anew with each byte
+      response = Timeout.timeout(timeout, nil, too_slow) { answer(request, timeout, what) }
       raise EOFError, 'the answer is cut short' if cut_short?(response)
 
-      check(response, "#{request.method} #{request.path.sub(/\?.*/, '')}")
+      check(response, what)
     rescue OpenSSL::SSL::SSLError => e
       raise unreachable(e) if e.message.match?(HANDSHAKE_CUT_SHORT)
 
       raise TLSFailed, "Consul at #{url}: #{e.message}; check the settings ca_file, cert_file and key_file"
     rescue *NETWORK_ERRORS => e
       raise unreachable(e)
+    end
+
+    def answer(request, timeout, what)
+      body = +''
+      connection(timeout).start do |http|
+        response = http.request(request) do |begun|
+          begun.read_body do |part|
+            raise too_long(what) if body.bytesize + part.bytesize > LONGEST_ANSWER
+
+            body << part
+          end
+        end
+        response.tap { response.body = body }
+      end
+    end
+
+    def too_long(what)
+      RequestRejected.new("#{url} answered #{what} with more than #{LONGEST_ANSWER} bytes, not as Consul does")
     end
 
     def unreachable(error)
@@ -153,8 +188,7 @@ module DesiredState
       http = Net::HTTP.new(@host, @port, nil) # the agent is local: no proxy from the environment
       http.max_retries = 0 # else Net::HTTP silently repeats a PUT
       http.open_timeout = [OPEN_TIMEOUT, timeout].min
-      http.read_timeout = timeout
-      http.write_timeout = timeout
+      http.read_timeout = http.write_timeout = nil # the whole request has its limit
       return http unless @tls
 
       http.use_ssl = true

@@ -4,8 +4,9 @@ require_relative 'bucket'
 require_relative 'document'
 
 module DesiredState
-  # What one node should reach: a state with its values, at a generation.
-  Assignment = Struct.new(:generation, :state, :values, keyword_init: true) do
+  # What one node should reach: a state with its values, at a generation. Its +id+ was made with the generation, so that no
+  # report of another assignment is taken for one of this; nil in documents of older writers.
+  Assignment = Struct.new(:generation, :state, :values, :id, keyword_init: true) do
     def self.read(document)
       values = document.has?('values') ? document.child('values').fields : {}
       values.each do |name, value|
@@ -16,7 +17,7 @@ module DesiredState
         )
       end
       new(generation: document.integer('generation'), state: document.name('state'),
-          values: values.each_value(&:freeze).freeze).freeze
+          values: values.each_value(&:freeze).freeze, id: document.has?('id') ? document.text('id') : nil).freeze
     end
 
     def self.scalar?(value)
@@ -60,7 +61,7 @@ module DesiredState
       @stable = Assignment.read(document.child('stable'))
       check_writer(writer)
       document.text('written_at')
-      document.integer('sequence') if document.has?('sequence')
+      %w(sequence previous).each { |name| document.integer(name) if document.has?(name) }
       freeze
     end
 

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require 'json'
+require 'strscan'
 require_relative 'errors'
 require_relative 'name'
 
@@ -10,10 +11,16 @@ module DesiredState
   class Document
     SCHEMA = 1
 
+    DEEPEST = 64 # objects and lists inside one another, the document's own among them
+    INTEGERS = (-2**63..2**63 - 1).freeze
+
     # With the escapes that JSON knows; those of surrogates come in pairs.
     STRING = %r{
       "(?>[^"\\]+ | \\["\\/bfnrt] | \\u(?!(?i:d[89a-f]))\h{4} | \\u(?i:d[89ab])\h\h\\u(?i:d[c-f])\h\h)*"
     }x.freeze
+
+    # Outside of strings JSON has neither slash nor backslash.
+    NO_STRING = %r{[^"/\\]+}.freeze
 
     attr_reader :key, :fields, :path
 
@@ -35,15 +42,35 @@ module DesiredState
       text = text.to_s.dup.force_encoding(Encoding::UTF_8)
       raise MalformedDocument.new(key, 'not JSON (invalid UTF-8)') unless text.valid_encoding?
 
-      # Ruby's parser takes comments, unknown escapes and halves of surrogate pairs, the orchestrator's does not;
-      # outside of strings JSON has neither slash nor backslash.
-      raise MalformedDocument.new(key, 'not JSON (a comment or escape)') if text.gsub(STRING, '').match?(%r{[/\\]})
+      # Ruby's parser takes comments, unknown escapes and halves of surrogate pairs, the orchestrator's does not.
+      raise MalformedDocument.new(key, 'not JSON (a comment or escape)') unless strings_of_json?(text)
 
-      JSON.parse(text)
+      JSON.parse(text, max_nesting: DEEPEST).tap { |fields| check_integers(key, fields) }
     rescue JSON::ParserError => e
       raise MalformedDocument.new(key, "not JSON (#{e.message[0, 120].scrub})")
     end
     private_class_method :decode
+
+    # Each character is looked at once: the first string that is none ends the search.
+    def self.strings_of_json?(text)
+      scanner = StringScanner.new(text)
+      until scanner.eos?
+        return false unless scanner.skip(NO_STRING) || scanner.skip(STRING)
+      end
+      true
+    end
+    private_class_method :strings_of_json?
+
+    # Other languages round longer integers, or refuse to read them.
+    def self.check_integers(key, value)
+      case value
+      when Hash then value.each_value { |inner| check_integers(key, inner) }
+      when Array then value.each { |inner| check_integers(key, inner) }
+      when Integer
+        raise MalformedDocument.new(key, 'not JSON (an integer of more than 64 bits)') unless INTEGERS.cover?(value)
+      end
+    end
+    private_class_method :check_integers
 
     # The start of a value's JSON form; infinity, which a number such as 1e999 is read as, has one here.
     def self.shown(value)

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative 'interruption'
 require_relative 'outbox'
 require_relative 'reader'
 require_relative 'reporter'
@@ -59,10 +60,10 @@ module DesiredState
       @outbox = ChefRun.outbox(settings) unless Chef::Config[:why_run]
       @reporter = Reporter.new(
         settings: settings, snapshots: reader.snapshots, outbox: @outbox, logger: Chef::Log,
-        client: "#{ChefUtils::Dist::Infra::SHORT} #{Chef::VERSION}", run_id: Chef::RequestID.instance.request_id
+        client: "#{ChefUtils::Dist::Infra::SHORT} #{Chef::VERSION}", run_id: Chef::RequestID.instance.request_id,
+        interruption: Interruption.watch
       )
       run_context.root_run_context.events.register(@reporter)
-      @outbox&.flush
     end
 
     # Reads a tier, at most once per run, and says that the run works on it.

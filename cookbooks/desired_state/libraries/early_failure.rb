@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require 'securerandom'
+require_relative 'interruption'
 require_relative 'outbox'
 require_relative 'settings'
 
@@ -16,8 +17,11 @@ module DesiredState
       node.respond_to?(:run_state) && node.run_state[:desired_state]&.reports?
     end
 
-    # Returns whether Consul has the report. Raises nothing, since that would replace the run's own exception.
+    # Returns whether Consul has the report. A run that was cut off from outside has failed at nothing: it gets none.
+    # Raises nothing, since that would replace the run's own exception.
     def report(settings_path, exception, run_status, client:, logger: nil)
+      return false if Interruption.ended_by_signal?(exception)
+
       settings = Settings.read(settings_path)
       moment = Report.moment(Time.now)
       started = run_status.start_time if run_status.respond_to?(:start_time)

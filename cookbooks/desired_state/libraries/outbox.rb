@@ -4,6 +4,7 @@ require 'fileutils'
 require 'json'
 require_relative 'consul_kv'
 require_relative 'report'
+require_relative 'whole_file'
 
 module DesiredState
   # Where below a state directory the outbox is: the run that fills it and the trigger that empties it share it.
@@ -24,15 +25,28 @@ module DesiredState
 
     # Sends a report in one short attempt; +keep+ puts it on disk when Consul is away. Raises nothing.
     def send_report(key, report, keep:)
+      older = kept_report(key)
       forget(key) # an older one must not come after this one
       @kv.put(key, report.to_json, timeout: TIMEOUT)
       true
     rescue ConsulUnavailable => e
-      keep ? keep_report(key, report, e) : complain(report, e)
+      keep ? keep_report(key, telling(older, report), e) : complain(report, e)
       false
     rescue StandardError => e
       complain(report, e)
       false
+    end
+
+    # What this node last reported under a key: what Consul has, or what is kept where that is newer; nil when there is
+    # nothing. Raises ConsulError, or MalformedDocument.
+    def last_report(key)
+      kept = kept_report(key)
+      entry = @kv.get(key)
+      return kept if entry.nil? || (kept && !superseded?(key, entry, kept))
+
+      Report.parse(key, entry.value)
+    rescue ConsulUnavailable
+      kept || raise
     end
 
     # Sends what was kept, where nothing newer stands in Consul; returns how many reports are left. Raises nothing.
@@ -44,7 +58,7 @@ module DesiredState
         true
       rescue StandardError => e
         @logger&.error("desired_state: the kept report #{path} is dropped: #{e.class}: #{e.message}")
-        discard(path)
+        WholeFile.remove(path)
         false
       end
     end
@@ -63,7 +77,7 @@ module DesiredState
                 @kv.put(row['key'], report.to_json, timeout: TIMEOUT, cas: standing ? standing.modify_index : 0)
       @logger&.info("desired_state: #{is_sent ? 'sent' : 'dropped, since there is a newer one,'} the kept report " \
                     "#{report['status']} of run #{report['run_id']}")
-      discard(path) if File.read(path, encoding: Encoding::UTF_8) == text # not what another run has kept since
+      WholeFile.remove(path) if File.read(path, encoding: Encoding::UTF_8) == text # not what another run has kept since
     end
 
     # Whether the key holds the report of a later run.
@@ -79,12 +93,15 @@ module DesiredState
       return complain(report, error) if @dir.nil?
 
       FileUtils.mkdir_p(@dir, mode: 0o700)
-      temporary = "#{path_of(key)}.#{Process.pid}"
-      File.write(temporary, JSON.generate('key' => key, 'report' => report.fields), perm: 0o600)
-      File.rename(temporary, path_of(key))
+      WholeFile.write(path_of(key), JSON.generate('key' => key, 'report' => report.fields))
       @logger&.error("desired_state: could not report #{report['status']}, kept for the next run: #{error.message}")
     rescue SystemCallError => e
       complain(report, e)
+    end
+
+    # A run that has read no assignment has changed nothing: what the run before it came to says more.
+    def telling(older, report)
+      report['generation'].nil? && older ? older : report
     end
 
     def complain(report, error)
@@ -93,13 +110,17 @@ module DesiredState
     end
 
     def forget(key)
-      discard(path_of(key)) if @dir
+      WholeFile.remove(path_of(key)) if @dir
     end
 
-    def discard(path)
-      File.delete(path)
-    rescue SystemCallError
-      nil # it is gone, or cannot be had; then the next send decides
+    # The report that is kept for a key, nil when there is none that can be read.
+    def kept_report(key)
+      return if @dir.nil?
+
+      path = path_of(key)
+      Report.parse(path, JSON.generate(JSON.parse(File.read(path, encoding: Encoding::UTF_8)).fetch('report')))
+    rescue StandardError
+      nil # flush says so
     end
 
     def kept

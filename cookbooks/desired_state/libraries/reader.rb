@@ -2,6 +2,7 @@
 
 require 'fileutils'
 require_relative 'snapshot'
+require_relative 'whole_file'
 
 module DesiredState
   # Reads each tier at most once per run, so that a change in mid-run can neither mix two generations nor be
@@ -77,9 +78,7 @@ module DesiredState
       return if @cache_dir.nil?
 
       FileUtils.mkdir_p(@cache_dir, mode: 0o700)
-      temporary = "#{cache_file(tier)}.#{Process.pid}"
-      File.binwrite(temporary, text, perm: 0o600)
-      File.rename(temporary, cache_file(tier))
+      WholeFile.write(cache_file(tier), text)
     rescue SystemCallError
       nil # a full disk must not keep a node from what was read; :last_known says so if it ever misses the file
     end

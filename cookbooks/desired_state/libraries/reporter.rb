@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
 require 'securerandom'
+require_relative 'interruption'
+require_relative 'machine'
 require_relative 'outbox'
 require_relative 'report'
 
@@ -12,12 +14,14 @@ module DesiredState
     REBOOT = 'Chef::Exceptions::Reboot'
 
     # +snapshots+: by tier, those that were read, filled while the run compiles; +outbox+ sends, and is nil in a
-    # why-run, which reports nothing.
-    def initialize(settings:, snapshots:, outbox:, client:, run_id: nil, logger: nil, clock: -> { Time.now })
+    # why-run, which reports nothing; +interruption+ is watching this process.
+    def initialize(settings:, snapshots:, outbox:, client:, interruption:, run_id: nil, logger: nil,
+                   clock: -> { Time.now })
       @settings = settings
       @snapshots = snapshots
       @outbox = outbox
       @client = client
+      @interruption = interruption
       @run_id = run_id || SecureRandom.uuid
       @logger = logger
       @clock = clock
@@ -27,6 +31,7 @@ module DesiredState
       @failures = []
       @failed_file = nil
       @is_whole = false
+      @previous = {}
     end
 
     # Announces a tier before it is read, so that a failed read is reported too.
@@ -70,7 +75,7 @@ module DesiredState
     # Chef completes a run too that was left by `throw :end_client_run_early`.
     def run_completed(_node, run_status = nil)
       return finish('rebooting') if reboot_requested?(run_status)
-      return finish('succeeded') if @is_whole
+      return succeed if @is_whole
 
       finish('failed', 'class' => 'UncaughtThrowError', 'resource' => '',
                        'message' => 'the run was ended early (:end_client_run_early): not everything has converged')
@@ -80,7 +85,7 @@ module DesiredState
     def run_failed(exception, _run_status = nil)
       return if exception.class.name == REBOOT
 
-      finish('failed', describe(exception))
+      finish(@interruption.interrupted?(exception) ? 'interrupted' : 'failed', describe(exception))
     end
 
     private
@@ -90,10 +95,16 @@ module DesiredState
       context.respond_to?(:reboot_requested?) && context.reboot_requested?
     end
 
+    def succeed
+      finish('succeeded')
+      Machine.remember_boot(@settings.state_dir) if @outbox && @settings.state_dir
+    end
+
     def finish(status, error = nil)
       finished = { 'status' => status, 'finished_at' => Report.moment(@clock.call), 'updated_resources' => @updated,
                    'error' => error }
-      @tiers.each { |tier| send_report(tier, finished) }
+      is_sent = @tiers.map { |tier| send_report(tier, finished) }.all?
+      @outbox.flush if @outbox && is_sent # what is left of other tiers
     rescue StandardError => e
       @logger&.error("desired_state: could not report: #{e.class}: #{e.message}")
     end
@@ -110,8 +121,29 @@ module DesiredState
       Report.new(
         'node' => @settings.node_name, 'tier' => tier, 'generation' => snapshot&.generation, 'state' => snapshot&.state,
         'status' => 'running', 'run_id' => @run_id, 'started_at' => @started_at, 'finished_at' => nil,
-        'updated_resources' => 0, 'source' => snapshot&.source || 'consul', 'client' => @client, 'error' => nil
+        'updated_resources' => 0, 'source' => snapshot&.source || 'consul', 'client' => @client, 'error' => nil,
+        'id' => snapshot&.id, 'node_id' => node_id, 'previous_status' => previous_status(tier)
       )
+    end
+
+    # Asked once in a run.
+    def node_id
+      @node_id = @settings.kv.node_id(@settings.node_name, timeout: Outbox::TIMEOUT) unless defined?(@node_id)
+      @node_id
+    end
+
+    # What the run before came to, as the first report of this run finds it.
+    def previous_status(tier)
+      snapshot = @snapshots[tier]
+      return if snapshot.nil?
+
+      @previous.fetch(tier) do
+        before = @outbox.last_report(@settings.keys.report(tier, @settings.node_name))
+        @previous[tier] = before&.of_other_machine?(node_id) ? nil : before&.as_previous_of(snapshot.assignment)
+      end
+    rescue Error => e
+      @logger&.error("desired_state: the report of the run before cannot be read: #{e.message}")
+      @previous[tier] = nil
     end
 
     # A failure that was rescued has ended nothing.

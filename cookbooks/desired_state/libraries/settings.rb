@@ -12,6 +12,8 @@ module DesiredState
     DEFAULT_PREFIX = 'chefconsul'
     DEFAULT_URL = 'http://127.0.0.1:8500'
     DEFAULT_PATIENCE = 15
+    TRUE = %w(1 t T TRUE true True).freeze # as Consul's own tools read their variables
+    FALSE = %w(0 f F FALSE false False).freeze
     NAMES = %w(
       ca_file cert_file consul_url environment key_file node_name patience prefix state_dir token_file verify
     ).freeze
@@ -70,7 +72,7 @@ module DesiredState
       address = given['consul_url'] || presence(env['CONSUL_HTTP_ADDR']) || DEFAULT_URL
       return address if address.match?(%r{\A[a-z]+://})
 
-      "#{env['CONSUL_HTTP_SSL'] == 'true' ? 'https' : 'http'}://#{address}"
+      "#{flag('CONSUL_HTTP_SSL', default: false) ? 'https' : 'http'}://#{address}"
     end
 
     def token
@@ -84,13 +86,22 @@ module DesiredState
     end
 
     def tls
-      verify = given.fetch('verify') { env['CONSUL_HTTP_SSL_VERIFY'] != 'false' }
+      verify = given.fetch('verify') { flag('CONSUL_HTTP_SSL_VERIFY', default: true) }
       {
         ca_file: given['ca_file'] || presence(env['CONSUL_CACERT']),
         cert_file: given['cert_file'] || presence(env['CONSUL_CLIENT_CERT']),
         key_file: given['key_file'] || presence(env['CONSUL_CLIENT_KEY']),
         verify: verify,
       }
+    end
+
+    # A boolean of the environment.
+    def flag(name, default:)
+      text = presence(env[name])
+      return default if text.nil?
+      return TRUE.include?(text) if TRUE.include?(text) || FALSE.include?(text)
+
+      raise InvalidInput, "#{name} must be true or false, not #{text.inspect}"
     end
 
     def presence(text)

@@ -25,6 +25,11 @@ module DesiredState
       assignment.generation
     end
 
+    # What tells this assignment from others of the same generation; nil where the orchestrator gave none.
+    def id
+      assignment.id
+    end
+
     # What recipes need: a flat, frozen Hash of names to JSON scalars.
     def values
       assignment.values

@@ -27,6 +27,7 @@ action :create, description: 'Put libraries and settings in place.' do
     file ::File.join(new_resource.lib_dir, ::File.basename(path)) do
       content ::File.read(path)
       mode '0644'
+      sensitive true # for the log only, which would print whole libraries as differences
     end
   end
 

@@ -26,6 +26,16 @@ property :splay, String,
          default: '1min',
          description: 'Up to how much later each look comes, so that nodes do not look all at once.'
 
+property :stop_timeout, Integer,
+         default: 90,
+         callbacks: { 'must be at least 1 second' => ->(seconds) { seconds >= 1 } },
+         description: 'Seconds for which a run may go on when the machine goes down or the unit is stopped; then it is ' \
+                      'interrupted.'
+
+property :run_timeout, String,
+         default: '2h',
+         description: 'How long a run may take, as systemd writes time spans; a run that hangs is interrupted then.'
+
 property :consul_config_dir, String,
          default: '/etc/consul.d',
          description: 'The agent\'s configuration directory, where the watch goes.'
@@ -36,7 +46,7 @@ property :consul_group, String,
 
 property :consul_unit, String,
          default: 'consul.service',
-         description: 'The agent\'s unit, reloaded when the watch changes.'
+         description: 'The agent\'s unit, reloaded when the watch changes. A run ends before it is stopped.'
 
 property :lib_dir, String,
          default: '/usr/local/lib/desired_state',
@@ -66,8 +76,13 @@ action_class do
     tiers = new_resource.tiers.flat_map { |tier| ['--tier', tier] }
     DesiredState::Systemd.command_line(
       [RbConfig.ruby, ::File.join(new_resource.lib_dir, 'trigger.rb'), '--settings', new_resource.settings_path, *tiers,
-       '--', *new_resource.command]
+       '--grace', new_resource.stop_timeout, '--', *new_resource.command]
     )
+  end
+
+  # Time for a run that was interrupted to end what it runs, and to report.
+  def stop_seconds
+    new_resource.stop_timeout + 30
   end
 
   def watch_path
@@ -95,14 +110,20 @@ action :create, description: 'Put watch, path unit, service and timer in place.'
     content(
       Unit: {
         Description: 'Converge on the desired state of this node',
-        After: 'network-online.target',
+        # Stopped before these, so that what a shutdown cuts off can still be reported.
+        After: "network-online.target #{new_resource.consul_unit}",
         StartLimitIntervalSec: 0, # a node that has nothing to do ends in no time, however often it is triggered
       },
       Service: {
         Type: 'oneshot',
-        # Before Chef reads the state, so that a change in mid-run makes the file, and the path unit runs this again.
-        ExecStartPre: "/bin/rm -f #{due_file}",
+        # Before Chef reads the state, so that a change in mid-run makes the file, and the path unit runs this again. The
+        # agent's group may make it a directory.
+        ExecStartPre: "/bin/rm -rf #{due_file}",
         ExecStart: trigger_command,
+        # Only the trigger is told to stop: were Chef's children, too, the run would fail of that.
+        KillMode: 'mixed',
+        TimeoutStopSec: stop_seconds,
+        TimeoutStartSec: new_resource.run_timeout,
         SuccessExitStatus: '0 35 37 213', # a reboot was scheduled or is needed; the client was upgraded
       }
     )
@@ -123,7 +144,7 @@ action :create, description: 'Put watch, path unit, service and timer in place.'
       Unit: { Description: 'Converge until the desired state is reported as succeeded' },
       Timer: {
         OnBootSec: new_resource.interval, OnUnitInactiveSec: new_resource.interval,
-        RandomizedDelaySec: new_resource.splay, Unit: 'desired-state.service'
+        RandomizedDelaySec: new_resource.splay, AccuracySec: '1s', Unit: 'desired-state.service'
       },
       Install: { WantedBy: 'timers.target' }
     )

@@ -31,15 +31,15 @@ action_class do
   end
 end
 
-action :start, description: 'Start it, now and at boot.' do
+# Not at boot: what a node should be may have changed while it was down, so Chef starts it when it has read that.
+action :start, description: 'Start it.' do
   if under_systemd?
     systemd_unit unit do
       content(
         Unit: { Description: "Shop tier #{new_resource.process}", After: 'network.target' },
-        Service: { ExecStart: DesiredState::Systemd.command_line(new_resource.command), Restart: 'on-failure', DynamicUser: true },
-        Install: { WantedBy: 'multi-user.target' }
+        Service: { ExecStart: DesiredState::Systemd.command_line(new_resource.command), Restart: 'on-failure', DynamicUser: true }
       )
-      action %i(create enable start)
+      action %i(create disable start)
     end
   elsif !child.running?
     converge_by("start #{new_resource.process}") { child.start }
@@ -59,7 +59,7 @@ action :restart, description: 'Start it anew.' do
   end
 end
 
-action :stop, description: 'Stop it, now and at boot.' do
+action :stop, description: 'Stop it.' do
   if under_systemd?
     systemd_unit unit do
       action %i(stop disable)

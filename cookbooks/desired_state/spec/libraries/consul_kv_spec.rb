@@ -106,10 +106,54 @@ RSpec.describe DesiredState::ConsulKV do
       released = Queue.new
       silent = peer { released.pop }
       expect { kv_at(silent.url).put(key, 'x', timeout: 0.1) }
-        .to raise_error(DesiredState::ConsulUnavailable, /unreachable: Net::ReadTimeout/)
-      expect { kv_at(silent.url).get(key) }.to raise_error(DesiredState::ConsulUnavailable, /Net::ReadTimeout/)
+        .to raise_error(DesiredState::ConsulUnavailable, /unreachable: Timeout::Error: no whole answer within 0.1 s/)
+      expect { kv_at(silent.url).get(key) }.to raise_error(DesiredState::ConsulUnavailable, /no whole answer within 1.0 s/)
     ensure
       released.close
+    end
+
+    { 'body' => "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", 'head' => 'HTTP/1.1 200 ' }.each do |what, begun|
+      it "does not wait for a #{what} that comes byte by byte, without end" do
+        listener = TCPServer.new('127.0.0.1', 0)
+        trickle = Thread.new do
+          socket = listener.accept
+          socket.write(begun)
+          loop do
+            socket.write('x')
+            sleep(0.02)
+          end
+        rescue SystemCallError
+          :cut_off
+        end
+        expect { kv_at("http://127.0.0.1:#{listener.addr[1]}").put(key, 'x', timeout: 0.3) }
+          .to raise_error(DesiredState::ConsulUnavailable, /no whole answer within 0.3 s/)
+        expect(trickle.value).to eq(:cut_off)
+      ensure
+        listener.close
+      end
+    end
+
+    it 'reads no answer without end into memory' do
+      listener = TCPServer.new('127.0.0.1', 0)
+      flood = Thread.new do
+        socket = listener.accept
+        socket.write("HTTP/1.1 200 OK\r\nX-Consul-Index: 1\r\n\r\n")
+        sent = 0
+        loop { sent += socket.write('x' * 65_536) }
+      rescue SystemCallError
+        sent
+      end
+      expect { kv_at("http://127.0.0.1:#{listener.addr[1]}").get(key, patience: 30) }
+        .to raise_error(DesiredState::RequestRejected, %r{answered GET /v1/kv/#{key} with more than 4194304 bytes})
+      expect(flood.value).to be < 64 * 1024 * 1024
+    ensure
+      listener.close
+    end
+
+    it 'takes a value of the most that Consul keeps' do
+      value = SecureRandom.bytes(512 * 1024)
+      kv.put(key, value)
+      expect(kv.get(key).value).to eq(value)
     end
 
     {
@@ -173,6 +217,42 @@ RSpec.describe DesiredState::ConsulKV do
       expect(proxy.requests).to be_empty
     ensure
       names.each { |name| ENV[name] = before[name] }
+    end
+  end
+
+  describe '#node_id' do
+    def agent(id: 'an-id', name: World::NODE)
+      [200, JSON.generate('Config' => { 'NodeID' => id, 'NodeName' => name }, 'Member' => {})]
+    end
+
+    it "is the real Consul's id of this machine" do
+      agent = JSON.parse(Net::HTTP.get(URI("#{consul_url}/v1/agent/self"))).fetch('Config')
+      expect(kv.node_id(agent.fetch('NodeName'))).to eq(agent.fetch('NodeID')).and match(/\A\h{8}-/)
+    end
+
+    it 'is unknown where the agent is that of another node' do
+      expect(kv.node_id('some-other-node')).to be_nil
+      expect(kv_at(peer { agent }.url).node_id(World::NODE)).to eq('an-id')
+      expect(kv_at(peer { agent(name: 'web-2') }.url).node_id(World::NODE)).to be_nil
+    end
+
+    {
+      'may not be read' => [403, 'Permission denied', {}],
+      'is unavailable' => [500, 'No cluster leader'],
+      'is not there' => [404, ''],
+      'is no JSON' => [200, '<html>'],
+      'is a list' => [200, '[]'],
+      'has no configuration' => [200, '{}'],
+      'has a configuration of another form' => [200, '{"Config": [1]}'],
+      'hangs up' => nil,
+    }.each do |what, answer|
+      it "is unknown when what the agent says of itself #{what}" do
+        expect(kv_at(peer { answer }.url).node_id(World::NODE)).to be_nil
+      end
+    end
+
+    it 'is unknown when the id is none' do
+      [nil, '', 7].each { |id| expect(kv_at(peer { agent(id: id) }.url).node_id(World::NODE)).to be_nil }
     end
   end
 

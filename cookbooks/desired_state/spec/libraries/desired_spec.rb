@@ -10,7 +10,7 @@ RSpec.describe DesiredState::Desired do
       expect(entry['assignments']).not_to be_empty
       entry['assignments'].each do |node, expected|
         # As JSON, which tells 1 from 1.0 and true.
-        found = desired.assignment_for(node).to_h.transform_keys(&:to_s)
+        found = desired.assignment_for(node).to_h.compact.transform_keys(&:to_s)
         expect([node, JSON.generate(found.sort.to_h)]).to eq([node, JSON.generate(expected.sort.to_h)])
       end
     end

@@ -36,6 +36,9 @@ RSpec.describe DesiredState::Document do
     'the second half of a surrogate pair' => '{"schema": 1, "a": "\uDE00"}',
     'an escape outside of a string' => '{"schema": 1, \u0022a": 1}',
     'nesting without end' => '[' * 100_000,
+    'objects and lists 65 deep' => "{\"schema\": 1, \"a\": #{'[' * 64}#{']' * 64}}",
+    'an integer of more than 64 bits' => '{"schema": 1, "a": [{"b": 9223372036854775808}]}',
+    'a negative one' => '{"schema": 1, "a": -9223372036854775809}',
     'NaN' => '{"schema": 1, "a": NaN}',
     'a comma too many' => '{"schema": 1,}',
     'a tab in a string' => "{\"schema\": 1, \"a\": \"\t\"}",
@@ -45,8 +48,32 @@ RSpec.describe DesiredState::Document do
     end
   end
 
-  it 'answers text of quotes and backslashes without end in time' do
-    expect(refusal_of('"\\q' * 20_000).problem).to start_with('not JSON (')
+  it 'takes objects and lists 64 deep, and integers of 64 bits' do
+    expect(parse("{\"schema\": 1, \"a\": #{'[' * 63}#{']' * 63}}").integer('schema')).to eq(1)
+    [9_223_372_036_854_775_807, -9_223_372_036_854_775_808].each do |value|
+      expect(parse("{\"schema\": 1, \"a\": #{value}}").integer('a', minimum: -2**63)).to eq(value)
+    end
+  end
+
+  {
+    'quotes and unknown escapes' => '"\q',
+    'quotes that are escaped, in a string without an end' => '\"',
+    'pairs of surrogates, in a string without an end' => '\ud83d\ude00"',
+    'slashes' => '/',
+    'strings' => '"",',
+  }.each do |what, part|
+    it "takes time in proportion to its length to refuse #{what}" do
+      time = lambda do |count|
+        text = "\"#{part * count}"
+        Array.new(5) do
+          began = Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID)
+          refusal_of(text)
+          Process.clock_gettime(Process::CLOCK_PROCESS_CPUTIME_ID) - began
+        end.min
+      end
+      time.call(2000)
+      expect(time.call(16_000) / time.call(2000)).to be < 32 # 8 in proportion, 64 by the square
+    end
   end
 
   it 'shows a number that is infinite, instead of failing to' do

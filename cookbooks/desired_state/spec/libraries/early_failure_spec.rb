@@ -39,6 +39,14 @@ RSpec.describe DesiredState::EarlyFailure do
     expect(stored(keys.early_failure(World::NODE))['error']['class']).to eq('SyntaxError')
   end
 
+  it 'reports no run that was cut off from outside' do
+    [SystemExit.new(2), SystemExit.new(3), Interrupt.new, SignalException.new('SIGTERM')].each do |interruption|
+      expect(report(error: interruption)).to be(false)
+    end
+    expect(stored(keys.early_failure(World::NODE))).to be_nil
+    expect(report(error: SystemExit.new(1))).to be(true)
+  end
+
   it 'raises nothing when Consul is away, and keeps nothing' do
     expect(report(settings_file(consul_url: nowhere))).to be(false)
     expect(log.lines).to contain_exactly(/\Aerror: .*could not report failed of the run: DesiredState::ConsulUnavailable/)

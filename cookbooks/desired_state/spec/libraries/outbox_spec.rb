@@ -73,6 +73,29 @@ RSpec.describe DesiredState::Outbox do
       expect(log.lines).to contain_exactly(/\Aerror: .*could not report succeeded of web: JSON::GeneratorError/)
     end
 
+    it 'leaves nothing behind on a full disk' do
+      FileUtils.mkdir_p(outbox_dir)
+      kept_before = report(status: 'failed')
+      outbox_at(nowhere).send_report(report_key('db'), kept_before, keep: true)
+      child = fork do
+        trap('XFSZ', 'IGNORE')
+        Process.setrlimit(:FSIZE, 40) # a file ends after 40 bytes, as on a disk that is full
+        outbox_at(nowhere).send_report(report_key, report, keep: true)
+        exit!(log.lines.last.match?(/could not report succeeded of web: Errno::EFBIG/) ? 0 : 1)
+      end
+      expect(Process.wait2(child).last.exitstatus).to eq(0)
+      expect(kept.map { |path| File.basename(path) }).to contain_exactly(/\+db\+.*\.json\z/)
+    end
+
+    it 'keeps the outcome of a run that had an assignment rather than that of one that could read none' do
+      away = outbox_at(nowhere)
+      away.send_report(report_key, report(status: 'failed'), keep: true)
+      away.send_report(report_key, report(status: 'failed', generation: nil, state: nil, run_id: 'run-2'), keep: true)
+      expect(JSON.parse(File.read(kept.first))['report']).to include('generation' => 42, 'run_id' => 'run-1')
+      away.send_report(report_key, report(generation: 43, run_id: 'run-3'), keep: true)
+      expect(JSON.parse(File.read(kept.first))['report']).to include('generation' => 43, 'run_id' => 'run-3')
+    end
+
     it 'says so when it has no place to keep it' do
       nothing_kept = described_class.new(kv: kv_at(nowhere), dir: nil, logger: log)
       expect(nothing_kept.send_report(report_key, report, keep: true)).to be(false)
@@ -84,6 +107,43 @@ RSpec.describe DesiredState::Outbox do
       quiet = described_class.new(kv: kv_at(nowhere), dir: outbox_dir)
       expect(quiet.send_report(report_key, report, keep: true)).to be(false)
       expect(quiet.send_report(report_key, report, keep: false)).to be(false)
+    end
+  end
+
+  describe '#last_report' do
+    it 'is nothing where nothing was reported' do
+      expect(outbox.last_report(report_key)).to be_nil
+    end
+
+    it 'is what Consul has, where nothing is kept' do
+      kv.put(report_key, report.to_json)
+      expect(outbox.last_report(report_key).fields).to eq(report.fields)
+    end
+
+    it 'is what is kept, where Consul has nothing, an older one or nothing that can be read' do
+      keep(status: 'failed')
+      expect(outbox.last_report(report_key)['status']).to eq('failed')
+      [report(started_at: '2026-11-22T07:00:00Z').to_json, '{'].each do |text|
+        kv.put(report_key, text)
+        expect(outbox.last_report(report_key)['status']).to eq('failed')
+      end
+      expect(outbox_at(nowhere).last_report(report_key)['status']).to eq('failed')
+      expect(kept.size).to eq(1)
+    end
+
+    it 'is what Consul has, where that is newer than what is kept, or what is kept cannot be read' do
+      keep(status: 'failed')
+      kv.put(report_key, report(started_at: '2026-11-22T09:00:00Z').to_json)
+      expect(outbox.last_report(report_key)['status']).to eq('succeeded')
+      kv.put(report_key, report(started_at: '2026-11-22T07:00:00Z').to_json)
+      File.write(kept.first, '{')
+      expect(outbox.last_report(report_key)['status']).to eq('succeeded')
+    end
+
+    it 'is unknown where nobody can say' do
+      expect { outbox_at(nowhere).last_report(report_key) }.to raise_error(DesiredState::ConsulUnavailable)
+      kv.put(report_key, '{')
+      expect { outbox.last_report(report_key) }.to raise_error(DesiredState::MalformedDocument)
     end
   end
 

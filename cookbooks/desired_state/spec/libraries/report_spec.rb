@@ -40,10 +40,61 @@ RSpec.describe DesiredState::Report do
       expect(JSON.parse(report(error: error).to_json)['error']).to eq(error)
     end
 
+    it 'adds what the Chef server said, in which a missing cookbook is named' do
+      http_error = Class.new(StandardError) { attr_accessor :response }
+      response = Struct.new(:body)
+      inner = { 'non_existent_cookbooks' => ['nope'], 'message' => 'Run list contains invalid items: no such cookbook nope.' }
+      {
+        JSON.generate('error' => [JSON.generate(inner)]) => "412 \"Precondition Failed\": #{inner['message']}",
+        JSON.generate('error' => ['No such cookbook: nope']) => '412 "Precondition Failed": No such cookbook: nope',
+        JSON.generate('error' => 'no such node') => '412 "Precondition Failed": no such node',
+        '<html>' => '412 "Precondition Failed"',
+        '[]' => '412 "Precondition Failed"',
+        nil => '412 "Precondition Failed"',
+      }.each do |body, message|
+        error = http_error.new('412 "Precondition Failed"').tap { |made| made.response = response.new(body) }
+        expect(described_class.error(error)['message']).to eq(message)
+      end
+    end
+
     it 'bears an exception of a class without a name' do
       error = described_class.error(Class.new(StandardError).new('x'))
       expect(error['class']).to eq('')
       expect(described_class.parse(key, report(error: error).to_json)['error']).to eq(error)
+    end
+  end
+
+  describe '#as_previous_of' do
+    assignment = DesiredState::Assignment.new(generation: 42, state: 'converged', values: {}, id: 'a' * 16)
+
+    [
+      # before: status, generation, id, previous_status => what the next report says of it
+      ['succeeded', 42, 'a' * 16, nil, 'succeeded'],
+      ['succeeded', 42, nil, nil, 'succeeded'],
+      ['succeeded', 42, 'b' * 16, nil, nil],
+      ['succeeded', 41, 'a' * 16, nil, nil],
+      ['failed', 42, 'a' * 16, nil, 'failed'],
+      ['failed', nil, nil, nil, nil],
+      ['running', 42, 'a' * 16, nil, 'running'],
+      ['interrupted', 42, 'a' * 16, 'succeeded', 'interrupted'],
+      ['rebooting', 42, 'a' * 16, 'running', 'rebooting'],
+      ['running', 42, 'a' * 16, 'failed', 'failed'],
+      ['interrupted', 42, 'a' * 16, 'failed', 'failed'],
+      ['rebooting', 42, 'a' * 16, 'failed', 'failed'],
+      ['succeeded', 42, 'a' * 16, 'failed', 'succeeded'],
+      ['running', 42, 'b' * 16, 'failed', nil],
+    ].each do |status, generation, id, previous, expected|
+      it "is #{expected.inspect} for #{status} of generation #{generation.inspect}, id #{id.inspect}, after #{previous.inspect}" do
+        before = report(status: status, generation: generation, id: id, previous_status: previous)
+        expect(before.as_previous_of(assignment)).to eq(expected)
+      end
+    end
+  end
+
+  it 'is of another machine only where both ids are known' do
+    expect(report(node_id: 'a').of_other_machine?('b')).to be(true)
+    [%w(a a), ['a', nil], [nil, 'b'], [nil, nil]].each do |theirs, ours|
+      expect(report(node_id: theirs).of_other_machine?(ours)).to be(false)
     end
   end
 

@@ -10,15 +10,15 @@ RSpec.describe DesiredState::Reporter do
   end
   let(:run_status_class) { Struct.new(:run_context) }
   let(:run_context_class) { Struct.new(:reboot_requested?) }
-  let(:consul) { peer { [200, 'true'] } }
+  let(:consul) { peer { |request| request.verb == 'PUT' ? [200, 'true'] : [404, ''] } }
   let(:snapshots) { {} }
   let(:times) { [Time.utc(2026, 11, 22, 8, 0, 1), Time.utc(2026, 11, 22, 8, 0, 9)] }
   let(:reporter) { make }
 
   def make(url: consul.url, outbox: outbox_at(url), **options)
     described_class.new(
-      settings: settings, snapshots: snapshots, outbox: outbox, client: 'chef 18.5.0', run_id: 'run-7', logger: log,
-      clock: -> { times.size > 1 ? times.shift : times.first }, **options
+      settings: settings(consul_url: url), snapshots: snapshots, outbox: outbox, client: 'chef 18.5.0', run_id: 'run-7', logger: log,
+      clock: -> { times.size > 1 ? times.shift : times.first }, interruption: DesiredState::Interruption.new, **options
     )
   end
 
@@ -31,9 +31,9 @@ RSpec.describe DesiredState::Reporter do
   end
 
   # What ChefRun does for a recipe.
-  def read(tier, generation: 42, state: 'converged', source: 'consul')
+  def read(tier, generation: 42, state: 'converged', source: 'consul', id: nil)
     reporter.begin_tier(tier)
-    assignment = DesiredState::Assignment.new(generation: generation, state: state, values: {})
+    assignment = DesiredState::Assignment.new(generation: generation, state: state, values: {}, id: id)
     snapshots[tier] = DesiredState::Snapshot.new(tier: tier, assignment: assignment, source: source)
     reporter.running(tier)
   end
@@ -56,13 +56,14 @@ RSpec.describe DesiredState::Reporter do
   end
 
   it 'reports running first and the outcome last, under the key of the node' do
-    read('web')
+    read('web', id: '0123456789abcdef')
     2.times { reporter.resource_updated(resource('file[/a]'), :create) }
     reporter.converge_complete
     reporter.run_completed(Object.new, run_status_class.new(run_context_class.new(false)))
     both = {
       'schema' => 1, 'node' => World::NODE, 'tier' => 'web', 'generation' => 42, 'state' => 'converged', 'run_id' => 'run-7',
-      'started_at' => '2026-11-22T08:00:01Z', 'source' => 'consul', 'client' => 'chef 18.5.0', 'error' => nil
+      'started_at' => '2026-11-22T08:00:01Z', 'source' => 'consul', 'client' => 'chef 18.5.0', 'error' => nil,
+      'id' => '0123456789abcdef', 'node_id' => nil, 'previous_status' => nil
     }
     expect(sent).to eq(
       [
@@ -198,6 +199,104 @@ RSpec.describe DesiredState::Reporter do
     expect(log.lines).to be_empty
   end
 
+  describe 'the run before' do
+    # The last of what is sent to the real Consul in a run on generation 42, id a….
+    def run_after(*reports, kept: nil, node_id: nil)
+      reports.each { |before| kv.put(report_key, before.to_json) }
+      outbox_at(nowhere).send_report(report_key, kept, keep: true) if kept
+      through = peer do |request|
+        agent = [200, JSON.generate('Config' => { 'NodeID' => node_id, 'NodeName' => World::NODE })]
+        request.path == '/v1/agent/self' ? agent : Peer.forward(request)
+      end
+      @reporter = make(url: through.url, settings: settings(consul_url: through.url))
+      @reporter.begin_tier('web')
+      assignment = DesiredState::Assignment.new(generation: 42, state: 'converged', values: {}, id: 'a' * 16)
+      snapshots['web'] = DesiredState::Snapshot.new(tier: 'web', assignment: assignment, source: 'consul')
+      @reporter.running('web')
+      reported
+    end
+
+    before { log.lines.clear }
+
+    it 'is named by what it came to, in the first report and in the last' do
+      first = run_after(report(status: 'failed', id: 'a' * 16))
+      expect(first).to include('status' => 'running', 'previous_status' => 'failed')
+      @reporter.run_failed(RuntimeError.new('again'))
+      expect(reported).to include('status' => 'failed', 'previous_status' => 'failed')
+    end
+
+    it 'is none where there was none, where it was about something else, and where it cannot be read' do
+      expect(run_after['previous_status']).to be_nil
+      expect(run_after(report(status: 'failed', generation: 41))['previous_status']).to be_nil
+      expect(run_after(report(status: 'failed', id: 'b' * 16))['previous_status']).to be_nil
+      kv.put(report_key, '{')
+      expect(run_after['previous_status']).to be_nil
+      expect(log.lines).to contain_exactly(/\Aerror: .*the report of the run before cannot be read: .*not JSON/)
+    end
+
+    it 'is the one whose outcome is kept, where that is the newer one; it is not sent before' do
+      standing = report(status: 'running', run_id: 'run-1')
+      first = run_after(standing, kept: report(status: 'failed', run_id: 'run-1'))
+      expect(first).to include('status' => 'running', 'run_id' => 'run-7', 'previous_status' => 'failed')
+      expect(@peers.last.writes.size).to eq(1)
+      expect(outbox_at(consul_url).flush).to eq(0)
+      expect(reported).to eq(first)
+    end
+
+    it 'is not that of an earlier machine of the same name' do
+      expect(run_after(report(status: 'failed', node_id: 'old'), node_id: 'new'))
+        .to include('node_id' => 'new', 'previous_status' => nil)
+      expect(run_after(report(status: 'failed', node_id: 'new'), node_id: 'new'))
+        .to include('node_id' => 'new', 'previous_status' => 'failed')
+    end
+  end
+
+  it 'remembers, once a run has succeeded, that one has since the machine was booted' do
+    expect(DesiredState::Machine.booted?(settings.state_dir)).to be(true)
+    read('web')
+    reporter.run_failed(RuntimeError.new('x'))
+    expect(DesiredState::Machine.booted?(settings.state_dir)).to be(true)
+    reporter.converge_complete
+    reporter.run_completed(nil)
+    expect(DesiredState::Machine.booted?(settings.state_dir)).to be(false)
+  end
+
+  it 'asks for the id of the machine once in a run' do
+    agents = peer do |request|
+      agent = [200, JSON.generate('Config' => { 'NodeID' => 'an-id', 'NodeName' => World::NODE })]
+      request.path == '/v1/agent/self' ? agent : Peer.forward(request)
+    end
+    reporter = make(url: agents.url, settings: settings(consul_url: agents.url))
+    %w(web db).each { |tier| reporter.begin_tier(tier) && reporter.running(tier) }
+    reporter.run_failed(RuntimeError.new('x'))
+    expect(agents.requests.map(&:path).count('/v1/agent/self')).to eq(1)
+    expect(%w(web db).map { |tier| reported(tier)['node_id'] }).to eq(%w(an-id an-id))
+  end
+
+  it 'sends what was kept of other tiers once its own outcome is out' do
+    outbox_at(nowhere).send_report(report_key('db'), report(tier: 'db', status: 'failed'), keep: true)
+    reporter = make(url: consul_url)
+    reporter.begin_tier('web')
+    reporter.running('web')
+    expect(reported('db')).to be_nil
+    reporter.converge_complete
+    reporter.run_completed(nil)
+    expect(reported('db')).to include('status' => 'failed')
+  end
+
+  it 'reports a run that was cut off from outside as interrupted, with what ended it' do
+    read('web')
+    reporter.run_failed(Interrupt.new('in the middle'))
+    expect(sent.last).to include('status' => 'interrupted', 'finished_at' => '2026-11-22T08:00:09Z',
+                                 'error' => a_hash_including('class' => 'Interrupt', 'message' => 'in the middle'))
+  end
+
+  it 'reports a recipe that ends the process as failed' do
+    read('web')
+    reporter.run_failed(SystemExit.new(2, 'exit'))
+    expect(sent.last['status']).to eq('failed')
+  end
+
   it 'makes up a run id where Chef gives none' do
     reporter = make(run_id: nil)
     reporter.begin_tier('web')
@@ -219,7 +318,7 @@ RSpec.describe DesiredState::Reporter do
     read('web')
     outbox_at(consul_url).flush
     expect(reported).to be_nil
-    expect(log.lines.first).to match(/could not report running/)
+    expect(log.lines).to include(/could not report running/)
   end
 
   describe 'whatever happens' do

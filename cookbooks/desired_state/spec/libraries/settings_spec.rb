@@ -40,6 +40,25 @@ RSpec.describe DesiredState::Settings do
       expect(address.call({ 'consul_url' => 'http://mine:1' }, 'CONSUL_HTTP_ADDR' => 'other:1')).to eq('http://mine:1')
     end
 
+    it "are true or false in all the words of Consul's own tools" do
+      words = { true => %w(1 t T TRUE true True), false => %w(0 f F FALSE false False) }
+      words.each do |meant, spellings|
+        spellings.each do |text|
+          expect(address.call({}, 'CONSUL_HTTP_ADDR' => 'consul:1', 'CONSUL_HTTP_SSL' => text))
+            .to eq("#{meant ? 'https' : 'http'}://consul:1")
+          expect(make({}, 'CONSUL_HTTP_SSL_VERIFY' => text).send(:tls)[:verify]).to be(meant)
+        end
+      end
+      expect(make({}, 'CONSUL_HTTP_SSL_VERIFY' => '').send(:tls)[:verify]).to be(true)
+    end
+
+    it 'are refused in other words, by an error that names the variable' do
+      { 'CONSUL_HTTP_SSL' => 'yes', 'CONSUL_HTTP_SSL_VERIFY' => 'no' }.each do |name, text|
+        expect { make({}, 'CONSUL_HTTP_ADDR' => 'consul:1', name => text) }
+          .to raise_error(DesiredState::InvalidInput, "#{name} must be true or false, not #{text.inspect}")
+      end
+    end
+
     it 'give the token where no setting does' do
       file = write("from-file\n")
       other = write('from-setting', name: 'other')

@@ -75,7 +75,9 @@ RSpec.describe DesiredState::Trigger do
       File.delete(runs_file) if File.exist?(runs_file)
       output = StringIO.new
       run = ['touch', runs_file]
-      code = described_class.new(settings: settings(**given), tiers: tiers, command: run, out: output, delivery: 0).run
+      code = described_class.new(
+        settings: settings(**given), tiers: tiers, command: run, out: output, delivery: 0
+      ).run
       raise "exit code #{code}" unless code.zero?
 
       [output.string, File.exist?(runs_file)]
@@ -84,12 +86,14 @@ RSpec.describe DesiredState::Trigger do
     let(:skipped) { ["desired_state trigger: every assignment has been reported as succeeded\n", false] }
     let(:ran) { ['', true] }
 
+    before { DesiredState::Machine.remember_boot(state_dir) }
+
     it 'is to run a node that has not reported its assignment as succeeded' do
       desire
       expect(decide).to eq(ran)
       [
-        { status: 'failed' }, { status: 'running' }, { status: 'rebooting' }, { generation: 41 }, { generation: 43 },
-        { state: 'off' }, { generation: nil, state: nil }
+        { status: 'failed' }, { status: 'running' }, { status: 'rebooting' }, { status: 'interrupted' },
+        { generation: 41 }, { generation: 43 }, { state: 'off' }, { generation: nil, state: nil }
       ].each do |fields|
         kv.put(report_key, report(**fields).to_json)
         expect([fields, decide]).to eq([fields, ran])
@@ -99,6 +103,39 @@ RSpec.describe DesiredState::Trigger do
     it 'is not to run a node that has' do
       desire
       kv.put(report_key, report.to_json)
+      expect(decide).to eq(skipped)
+    end
+
+    it 'is to run when the report is of another assignment of the same generation' do
+      kv.put(keys.desired('web'), JSON.generate(desired_fields.tap { |fields| fields['stable']['id'] = 'a' * 16 }))
+      { 'a' * 16 => skipped, 'b' * 16 => ran, nil => skipped }.each do |id, expected|
+        kv.put(report_key, report(id: id).to_json)
+        expect([id, decide]).to eq([id, expected])
+      end
+    end
+
+    it 'is to run when an earlier machine of this name reported, as far as both ids are known' do
+      desire
+      through = peer do |request|
+        agent = [200, JSON.generate('Config' => { 'NodeID' => 'new', 'NodeName' => World::NODE })]
+        request.path == '/v1/agent/self' ? agent : Peer.forward(request)
+      end
+      { 'old' => ran, 'new' => skipped, nil => skipped }.each do |node_id, expected|
+        kv.put(report_key, report(node_id: node_id).to_json)
+        expect([node_id, decide(consul_url: through.url)]).to eq([node_id, expected])
+      end
+      kv.put(report_key, report(node_id: 'old').to_json)
+      expect(decide).to eq(skipped) # the agent there is that of another node
+    end
+
+    it 'is to run once after each boot, since what recipes start need not be started by the machine' do
+      desire
+      kv.put(report_key, report.to_json)
+      File.write(File.join(state_dir, 'boot'), 'of an earlier boot')
+      2.times do
+        expect(decide).to match([/\Adesired_state trigger: runs, since no run has succeeded since the machine was booted/, true])
+      end
+      DesiredState::Machine.remember_boot(state_dir)
       expect(decide).to eq(skipped)
     end
 
@@ -134,6 +171,7 @@ RSpec.describe DesiredState::Trigger do
       expect(decide(consul_url: refusing.url)).to match([/\A#{said}Consul at .*Permission denied/, true])
       kv.put(report_key, '{"schema": 2}')
       expect(decide).to match([/\A#{said}#{report_key}: schema 2 is unknown/, true])
+      kv.put(report_key, report.to_json)
       kv.put(keys.desired('web'), '{')
       expect(decide).to match([/\A#{said}#{keys.desired('web')}: not JSON/, true])
     end
@@ -166,13 +204,30 @@ RSpec.describe DesiredState::Trigger do
   end
 
   describe 'the outbox' do
-    it 'is emptied before anything else, so that a run whose report was kept is not repeated' do
+    it 'is emptied where that spares a run' do
       desire
       keep
+      DesiredState::Machine.remember_boot(state_dir)
       output, code = trigger
       expect(output).to match(/sent the kept report succeeded.*\n.*every assignment has been reported as succeeded/)
       expect([code, runs, kept]).to eq([0, [], []])
       expect(reported).to eq(report.fields)
+    end
+
+    %w(failed interrupted).each do |status|
+      it "keeps back a run that #{status}, which the next one takes the place of" do
+        desire
+        kv.put(report_key, report(status: 'running').to_json)
+        keep(status: status)
+        seen = File.join(directory, 'seen')
+        code = described_class.new(
+          settings: settings, tiers: ['web'], out: StringIO.new, delivery: 0,
+          command: ['curl', '--silent', '--output', seen, "#{consul_url}/v1/kv/#{report_key}?raw"]
+        ).run
+        expect(code).to eq(0)
+        expect(JSON.parse(File.read(seen))['status']).to eq('running')
+        expect(reported['status']).to eq(status) # the command was no run of Chef
+      end
     end
 
     it 'is emptied whatever the locale of the unit is' do

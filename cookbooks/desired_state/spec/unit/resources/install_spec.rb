@@ -20,7 +20,7 @@ RSpec.describe 'desired_state_install' do
       expect(libraries.map { |path| File.basename(path) }).to include('trigger.rb', 'early_failure.rb', 'outbox.rb')
       expect(libraries.map { |path| File.basename(path) }).not_to include('dsl.rb', 'library_files.rb')
       libraries.each do |path|
-        expect(chef_run).to create_file("/opt/lib/#{File.basename(path)}").with(content: File.read(path), mode: '0644')
+        expect(chef_run).to create_file("/opt/lib/#{File.basename(path)}").with(content: File.read(path), mode: '0644', sensitive: true)
       end
     end
 

@@ -20,6 +20,9 @@ RSpec.describe 'desired_state_trigger' do
         command %w(/opt/chef-client --once)
         interval '10min'
         splay '30s'
+        stop_timeout 60
+        run_timeout '1h'
+        consul_unit 'agent.service'
         lib_dir '/opt/lib'
         settings_path '/opt/settings.json'
       end
@@ -40,8 +43,8 @@ RSpec.describe 'desired_state_trigger' do
 
     it 'has the agent reload when the watches change' do
       file = chef_run.file('/etc/consul.d/desired_state_watches.json')
-      expect(file).to notify('service[consul.service]').to(:reload).delayed
-      expect(chef_run.service('consul.service')).to do_nothing
+      expect(file).to notify('service[agent.service]').to(:reload).delayed
+      expect(chef_run.service('agent.service')).to do_nothing
     end
 
     it 'gives the agent a directory for that file, now and after a boot' do
@@ -53,22 +56,32 @@ RSpec.describe 'desired_state_trigger' do
     it 'runs the trigger for the tiers with the command' do
       expect(Shellwords.split(unit('desired-state.service')[:Service][:ExecStart])).to eq(
         [
-          RbConfig.ruby, '/opt/lib/trigger.rb', '--settings', '/opt/settings.json', '--tier', 'web', '--tier', 'app', '--',
-          '/opt/chef-client', '--once'
+          RbConfig.ruby, '/opt/lib/trigger.rb', '--settings', '/opt/settings.json', '--tier', 'web', '--tier', 'app',
+          '--grace', '60', '--', '/opt/chef-client', '--once'
         ]
       )
       expect(chef_run).to create_systemd_unit('desired-state.service')
       expect(chef_run).not_to start_systemd_unit('desired-state.service')
     end
 
-    it 'removes the file before each run, so that a change in mid-run starts another one' do
-      expect(unit('desired-state.service')[:Service][:ExecStartPre]).to eq('/bin/rm -f /run/desired_state/due')
+    it 'ends before agent and network do, and tells its main process alone to end' do
+      expect(unit('desired-state.service')[:Unit][:After]).to eq('network-online.target agent.service')
+      expect(unit('desired-state.service')[:Service]).to include(KillMode: 'mixed', TimeoutStopSec: 90)
+    end
+
+    it 'bounds a run that hangs' do
+      expect(unit('desired-state.service')[:Service]).to include(Type: 'oneshot', TimeoutStartSec: '1h')
+    end
+
+    it 'removes the file before each run, even if it is a directory, so that a change in mid-run starts another one' do
+      expect(unit('desired-state.service')[:Service][:ExecStartPre]).to eq('/bin/rm -rf /run/desired_state/due')
       expect(unit('desired-state.path')[:Path]).to eq(PathExists: '/run/desired_state/due', Unit: 'desired-state.service')
     end
 
     it 'looks now and then whether the node still has to run' do
       expect(unit('desired-state.timer')[:Timer]).to eq(
-        OnBootSec: '10min', OnUnitInactiveSec: '10min', RandomizedDelaySec: '30s', Unit: 'desired-state.service'
+        OnBootSec: '10min', OnUnitInactiveSec: '10min', RandomizedDelaySec: '30s', AccuracySec: '1s',
+        Unit: 'desired-state.service'
       )
     end
 
@@ -85,7 +98,7 @@ RSpec.describe 'desired_state_trigger' do
     recipe { desired_state_trigger 'web' }
 
     it 'takes it for the tier, and runs chef-client' do
-      expect(unit('desired-state.service')[:Service][:ExecStart]).to end_with('--tier web -- chef-client')
+      expect(unit('desired-state.service')[:Service][:ExecStart]).to end_with('--tier web --grace 90 -- chef-client')
     end
   end
 

@@ -12,17 +12,19 @@ RSpec.describe 'shop::web' do
   let(:unit) { 'shop-web.service' }
 
   context 'with systemd' do
-    it 'is a unit that is started, now and at boot' do
+    it 'is a unit that is started now, and not at boot, when the tier may have been turned off meanwhile' do
       declare('web', 'converged')
       expect(chef_run).to create_systemd_unit(unit)
-      expect(chef_run).to enable_systemd_unit(unit)
+      expect(chef_run).to disable_systemd_unit(unit)
+      expect(chef_run).not_to enable_systemd_unit(unit)
+      expect(chef_run.systemd_unit(unit).content).not_to include(:Install)
       expect(chef_run).to start_systemd_unit(unit)
       expect(chef_run.systemd_unit(unit).content.dig(:Service, :ExecStart)).to end_with(
         ' /srv/shop/web/serve.rb /srv/shop/web/config.json'
       )
     end
 
-    it 'is a unit that is stopped, now and at boot' do
+    it 'is a unit that is stopped' do
       declare('web', 'off')
       expect(chef_run).to stop_systemd_unit(unit)
       expect(chef_run).to disable_systemd_unit(unit)

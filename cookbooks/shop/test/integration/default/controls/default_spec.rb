@@ -12,7 +12,7 @@ tiers.each do |tier, (port, status, state)|
     title "Tier #{tier} is #{state}"
 
     describe systemd_service("shop-#{tier}") do
-      it { should be_enabled }
+      it { should_not be_enabled }
       it { should be_running }
     end
 

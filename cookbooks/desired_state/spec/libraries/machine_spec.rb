@@ -1,0 +1,34 @@
+# frozen_string_literal: true
+
+RSpec.describe DesiredState::Machine do
+  it 'gives the same text as long as the machine is up' do
+    expect(described_class.boot).to match(/\A\h{8}-\S+ \d+\z/)
+    expect(described_class.boot).to eq(described_class.boot)
+  end
+
+  it 'tells another start of the first process, as of a container, from this one' do
+    stat = File.read('/proc/1/stat')
+    started = stat.rpartition(')').last.split[19]
+    expect(described_class.boot).to end_with(" #{started}")
+    expect(Integer(started)).to be >= 0
+  end
+
+  it 'knows whether a run has succeeded since the boot' do
+    state_dir = File.join(directory, 'state')
+    expect(described_class.booted?(state_dir)).to be(true)
+    described_class.remember_boot(state_dir)
+    expect(described_class.booted?(state_dir)).to be(false)
+    File.write(File.join(state_dir, 'boot'), 'another boot')
+    expect(described_class.booted?(state_dir)).to be(true)
+  end
+
+  it 'takes a machine that cannot tell for one that was not booted' do
+    stub_const('DesiredState::Machine::BOOT_ID', '/nowhere')
+    expect(described_class.boot).to be_nil
+    expect(described_class.booted?(directory)).to be(false)
+  end
+
+  it 'raises nothing where nothing can be written' do
+    expect { described_class.remember_boot('/proc/nowhere') }.not_to raise_error
+  end
+end
