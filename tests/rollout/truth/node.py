@@ -104,8 +104,7 @@ def run_blind(world: World, choice: int, way: int) -> None:
     if not machine.is_reachable and machine.kept is not None:
         machine.run = None  # what is kept says more
         return
-    told = replace(_recorded(world, machine), failed=None, begun=None)
-    _say(world, machine, _FAILED, told, way)
+    _say(world, machine, _FAILED, Told(machine.node_id), way)  # what was known of it before is on record no longer
     machine.run = None
 
 
@@ -150,7 +149,7 @@ def flush(world: World, choice: int, way: int) -> None:
         return
     said, machine.kept = machine.kept, None
     report = said.report
-    if world.looks_late and report.is_unfinished and report.previous_status is None and said.told.begun is not None:
+    if world.looks_late and report.is_unfinished and not said.has_looked and said.told.begun is not None:
         said = Said.of(replace(report, previous_status=_find_previous(world, machine, said.told.begun)), said.told)
     world.post(machine.name, said)
 
@@ -239,7 +238,7 @@ def _say(world: World, machine: Machine, status: Status, told: Told, way: int) -
         node_id=machine.node_id if machine.tells_id and not machine.is_old else None,
         previous_status=run.previous,
     )
-    said, kind = Said.of(report, told), way % 12
+    said, kind = Said.of(report, told, has_looked=run.told is not None), way % 12
     is_kept = status is not Status.RUNNING
     if kind == _LOST:
         return

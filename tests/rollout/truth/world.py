@@ -42,16 +42,17 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A report, and the truth behind it."""
+    """A report, and the truth behind it; ``has_looked`` where its run knew what the run before had reported."""
 
     report: NodeReport
     told: Told
     text: str
+    has_looked: bool = True
 
     @classmethod
-    def of(cls, report: NodeReport, told: Told) -> Said:
+    def of(cls, report: NodeReport, told: Told, *, has_looked: bool = True) -> Said:
         """As the machine writes it."""
-        return cls(report, told, report.to_json())
+        return cls(report, told, report.to_json(), has_looked)
 
 
 @dataclass(frozen=True, slots=True)
