@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from airflow_provider_chefconsul.consul.steady_clock import SteadyClock
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 from airflow_provider_chefconsul.rollout.convergence import evaluate
@@ -65,10 +66,11 @@ class TierWait:
         self._last: TierSnapshot | None = None
         self._trouble: ConsulUnavailable | None = None
         self._last_line = ""
+        self._clock = SteadyClock()
 
     async def run(self, until: datetime | None) -> None:
         """Have a verdict after each change of the tier, until cancelled or time is up."""
-        limit, first_look = self.wait.deadline, max(self.wait.deadline, datetime.now(UTC) + _FIRST_LOOK)
+        limit, first_look = self.wait.deadline, max(self.wait.deadline, self._clock.now() + _FIRST_LOOK)
         if until is not None:
             limit, first_look = min(limit, until), min(first_look, until)
         while True:
@@ -91,7 +93,7 @@ class TierWait:
             coming = asyncio.create_task(anext(watch))
             try:
                 while True:
-                    done, _ = await asyncio.wait({coming}, timeout=_pause(moment, limit))
+                    done, _ = await asyncio.wait({coming}, timeout=_pause(moment, limit, now=self._clock.now()))
                     if done:
                         snapshot = coming.result()
                         coming = asyncio.create_task(anext(watch))
@@ -101,7 +103,7 @@ class TierWait:
                         snapshot = await self._look()
                     self._trouble = None
                     await self._judge(snapshot)
-                    moment = min(limit, self.wait.next_moment(self._policy, now=datetime.now(UTC)))
+                    moment = min(limit, self.wait.next_moment(self._policy, now=self._clock.now()))
             finally:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
@@ -124,7 +126,7 @@ class TierWait:
     def unconfirmed(self, why: str) -> WaitResult:
         """What to say when time is up, and nobody could look whether the last verdict still holds."""
         summary = self.result.verdict.summary if self.result else Summary(self.wait.generation)
-        is_late = datetime.now(UTC) >= self.wait.deadline
+        is_late = self._clock.now() >= self.wait.deadline
         verdict = Failed(f"deadline passed: {why}", summary, is_timeout=True) if is_late else Waiting(summary)
         return WaitResult(verdict, self.wait, self._last)
 
@@ -157,7 +159,7 @@ class TierWait:
         self._on_result()
 
     def _hold(self, snapshot: TierSnapshot) -> Verdict:
-        now = datetime.now(UTC)
+        now = self._clock.now()
         wait = self.wait.observe(snapshot, now=now)
         verdict = evaluate(snapshot, wait, self._policy, now=now)
         self.wait, verdict = wait.hold(verdict, self._policy, now=now)
@@ -177,9 +179,8 @@ class TierWait:
         return Failed(f"deadline passed: {why}", summary, is_timeout=True) if is_late else Waiting(summary)
 
 
-def _pause(moment: datetime, limit: datetime) -> float:
+def _pause(moment: datetime, limit: datetime, *, now: datetime) -> float:
     """Seconds until a moment; never so few that whoever pauses spins, but no longer than until the limit."""
-    now = datetime.now(UTC)
     if moment >= limit:
         return max(0.0, (moment - now).total_seconds())
     return max(0.0, min((limit - now).total_seconds(), max(_SHORTEST_PAUSE, (moment - now).total_seconds())))

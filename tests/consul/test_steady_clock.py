@@ -1,0 +1,24 @@
+"""A clock that nobody sets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_chefconsul.consul.steady_clock import SteadyClock
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def test_time_goes_on_whatever_the_wall_clock_says():
+    """Set an hour back or forth, it would end a wait early, or never."""
+    wall, seconds = [NOON], [100.0]
+    clock = SteadyClock(lambda: wall[0], lambda: seconds[0])
+    assert clock.now() == NOON
+    for jump in (-1, 1):
+        wall[0], seconds[0] = NOON + timedelta(hours=jump), seconds[0] + 10
+        assert clock.now() == NOON + timedelta(seconds=seconds[0] - 100)
+
+
+def test_it_begins_with_the_time_of_day():
+    """Deadlines are moments that came from elsewhere."""
+    assert abs(SteadyClock().now() - datetime.now(UTC)) < timedelta(seconds=30)
