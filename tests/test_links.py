@@ -19,7 +19,9 @@ KEY = TaskInstanceKey(dag_id="shop_rollout", task_id="web", run_id="manual__1", 
 
 def link_of(**overrides: object) -> str:
     """What the button of a task leads to."""
-    operator = ConvergedSensor(**{"task_id": "web", "environment": "demo", "tier": "web"} | overrides)
+    operator = ConvergedSensor(task_id="web", environment="demo", tier="web")
+    for name, rendered in overrides.items():  # as Airflow sets what a template gave
+        setattr(operator, name, rendered)
     return DesiredStateLink().get_link(operator, ti_key=KEY)
 
 

@@ -73,6 +73,7 @@ module DesiredState
       standing = @kv.get(row['key'])
       return unless File.exist?(path)
 
+      report = report.following(standing_report(row['key'], standing))
       is_sent = !superseded?(row['key'], standing, report) &&
                 @kv.put(row['key'], report.to_json, timeout: TIMEOUT, cas: standing ? standing.modify_index : 0)
       @logger&.info("desired_state: #{is_sent ? 'sent' : 'dropped, since there is a newer one,'} the kept report " \
@@ -82,11 +83,15 @@ module DesiredState
 
     # Whether the key holds the report of a later run.
     def superseded?(key, standing, report)
-      return false if standing.nil?
+      found = standing_report(key, standing)
+      !found.nil? && found['started_at'] > report['started_at']
+    end
 
-      Report.parse(key, standing.value)['started_at'] > report['started_at']
+    # The report that Consul has, nil when there is none that can be read.
+    def standing_report(key, standing)
+      standing && Report.parse(key, standing.value)
     rescue MalformedDocument
-      false
+      nil
     end
 
     def keep_report(key, report, error)

@@ -125,6 +125,18 @@ module DesiredState
       self['status']
     end
 
+    # This report, saying what the run before came to, where that was not known when its run began: Consul was away.
+    def following(before)
+      return self if self['generation'].nil? || !self['previous_status'].nil?
+      return self if before.nil? || before['run_id'] == self['run_id'] || before.of_other_machine?(self['node_id'])
+
+      with('previous_status' => before.as_previous_of(Subject.new(self['generation'], self['id'])))
+    end
+
+    # What a report is about.
+    Subject = Struct.new(:generation, :id)
+    private_constant :Subject
+
     def to_json(*)
       JSON.generate(fields)
     end

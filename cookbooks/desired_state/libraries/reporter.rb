@@ -139,11 +139,15 @@ module DesiredState
 
       @previous.fetch(tier) do
         before = @outbox.last_report(@settings.keys.report(tier, @settings.node_name))
-        @previous[tier] = before&.of_other_machine?(node_id) ? nil : before&.as_previous_of(snapshot.assignment)
+        @previous[tier] =
+          if before.nil? || before.of_other_machine?(node_id) then nil
+          elsif before['run_id'] == @run_id then before['previous_status']
+          else before.as_previous_of(snapshot.assignment)
+          end
       end
-    rescue Error => e
+    rescue Error => e # a later report of this run asks again
       @logger&.error("desired_state: the report of the run before cannot be read: #{e.message}")
-      @previous[tier] = nil
+      nil
     end
 
     # A failure that was rescued has ended nothing.

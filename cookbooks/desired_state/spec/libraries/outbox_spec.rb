@@ -167,6 +167,13 @@ RSpec.describe DesiredState::Outbox do
       expect(outbox.flush).to eq(0)
     end
 
+    it 'says what came before, where the run began while Consul was away' do
+      kv.put(report_key, report(status: 'failed', run_id: 'run-0').to_json)
+      keep(status: 'interrupted', run_id: 'run-1', started_at: '2030-01-01T00:00:00Z')
+      expect(outbox.flush).to eq(0)
+      expect(reported).to include('status' => 'interrupted', 'run_id' => 'run-1', 'previous_status' => 'failed')
+    end
+
     it "takes the place of the same run's running" do
       kv.put(report_key, report(status: 'running').to_json)
       keep(status: 'succeeded')
@@ -179,7 +186,7 @@ RSpec.describe DesiredState::Outbox do
         kv.put(report_key, text)
         keep
         expect(outbox.flush).to eq(0)
-        expect(reported).to eq(report.fields)
+        expect(reported.except('previous_status')).to eq(report.fields.except('previous_status'))
       end
     end
 

@@ -110,4 +110,15 @@ RSpec.describe DesiredState::Report do
     expect(first['status']).to eq('running')
     expect(first.fields).to be_frozen
   end
+
+  it 'is told what the run before came to, only where it does not say itself' do
+    later = report(status: 'interrupted', run_id: 'run-2', node_id: 'm')
+    failed = report(status: 'failed', run_id: 'run-1')
+    expect(later.following(failed)['previous_status']).to eq('failed')
+    expect(later.with('previous_status' => 'succeeded').following(failed)['previous_status']).to eq('succeeded')
+    [nil, failed.with('run_id' => 'run-2'), failed.with('node_id' => 'other'), failed.with('generation' => 1)].each do |before|
+      expect(later.following(before)['previous_status']).to be_nil
+    end
+    expect(later.with('generation' => nil).following(failed)['previous_status']).to be_nil
+  end
 end
