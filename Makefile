@@ -2,7 +2,7 @@
 
 AIRFLOW ?= 3.3.2
 PYTHON ?= python3
-WORKERS ?= logical
+WORKERS ?= 4
 TESTS ?= tests
 
 # The newest Airflow gets everything; an older one only the tests of the package itself, in a venv of its own.

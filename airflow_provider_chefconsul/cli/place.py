@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.cli.output import PROGRAM
+from airflow_provider_chefconsul.consul.catalog import check_names
 from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
 from airflow_provider_chefconsul.exceptions import NoMembers, NotDeclared
-from airflow_provider_chefconsul.rollout.membership import Members, Selector
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, Members, Selector
 from airflow_provider_chefconsul.rollout.name import check_name
 
 if TYPE_CHECKING:
@@ -47,7 +48,13 @@ async def find_empty_tier(
     """What refuses to declare a tier that has no members, which may be a name mistyped; None when all have some.
 
     :param members: by tier, who belongs to it today.
+    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported.
     """
+    for tier, selector in selectors.items():
+        if isinstance(selector, ListedMembers):
+            reported = (await view.read(environment, tier)).evidence
+            unreported = [name for name in selector.nodes if name not in reported]
+            await check_names(view.client, f"members of {environment}/{tier}", unreported)
     empty = next((tier for tier, found in members.items() if not found), None)
     if empty is None:
         return None

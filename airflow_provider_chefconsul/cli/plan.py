@@ -28,8 +28,9 @@ async def plan_command(args: Namespace, output: Output) -> ExitCode:
     async with open_view(args) as view:
         found = await preview(view, args.environment, change, selectors, waves)
         members = {tier: each.members for tier, each in found.tiers.items()}
-        empty = await find_empty_tier(view, args.environment, members, selectors)
-    refusal = found.refusal if empty is None or args.without_members else empty
+        is_checked = not args.without_members
+        empty = await find_empty_tier(view, args.environment, members, selectors) if is_checked else None
+    refusal = found.refusal if empty is None else empty
     if output.is_json:
         output.document(_fields(args.environment, found, refusal))
     else:

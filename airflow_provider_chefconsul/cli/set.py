@@ -22,9 +22,10 @@ async def set_command(args: Namespace, output: Output) -> ExitCode:
     change, policy, selectors = read_change(args, "set"), read_policy(args), read_selectors(args, tiers)
     async with open_view(args) as view:
         members = {tier: await read_members(view.client, selector) for tier, selector in selectors.items()}
-        empty = await find_empty_tier(view, args.environment, members, selectors)
-        if empty is not None and not args.without_members:
-            raise empty
+        if not args.without_members:
+            empty = await find_empty_tier(view, args.environment, members, selectors)
+            if empty is not None:
+                raise empty
         plan = await view.write_as_planned(args.environment, dict.fromkeys(tiers, change), selectors)
         decisions = plan.decisions
         for tier, decision in decisions.items():

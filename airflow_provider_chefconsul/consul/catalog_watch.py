@@ -80,8 +80,8 @@ class CatalogWatch(Watch):
                 reads.append(asyncio.create_task(_read(topic, read)))
 
         plan(self.health, {"critical", "warning"}, lambda: read_health(self.client))
-        names = frozenset(self.names)
-        plan(self.named, {"nodes"}, lambda: read_named(self.client, names))
+        # Whoever asks for a name before the read begins is told of it, too.
+        plan(self.named, {"nodes"}, lambda: read_named(self.client, frozenset(self.names)))
         for selector, topic in self.selectors.items():
             causes = {"services", "nodes"} if isinstance(selector, ServiceMembers) else {"nodes"}
             plan(topic, causes, lambda selector=selector: read_nodes(self.client, selector))  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,11 @@ class TierRecord:
     evidence: Mapping[str, Evidence]
     index: int
     sources: Mapping[str, Entry] = field(default_factory=dict, compare=False, repr=False)
+
+    def ids_of(self, generations: Collection[int]) -> dict[int, str]:
+        """By generation, the ids of the assignments that have these now; none where there is none that can be read."""
+        assignments = self.desired.assignments if isinstance(self.desired, DesiredState) else ()
+        return {each.generation: each.id for each in assignments if each.id and each.generation in generations}
 
     def required_desired(self, where: str) -> DesiredState:
         """The desired state.

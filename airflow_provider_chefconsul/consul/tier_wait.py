@@ -22,6 +22,7 @@ _BACKOFF = 1.0  # seconds between two watches when Consul is unavailable
 _FIRST_LOOK = timedelta(seconds=3)  # however late the wait is resumed: its triggerer may have been down meanwhile
 _SHORTEST_PAUSE = 0.5  # seconds between two looks for the sake of time; whatever the wait says is next
 _LONGEST_LOOK = 15.0  # seconds
+_AGAIN = timedelta(seconds=5)  # between two looks while they differ from what the watch shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class TierWait:
         self._on_progress = on_progress
         self._on_result = on_result
         self._last: TierSnapshot | None = None
+        self._watched: TierSnapshot | None = None
+        self._has_doubt = asyncio.Event()
         self._trouble: ConsulUnavailable | None = None
         self._last_line = ""
         self._clock = SteadyClock()
@@ -91,12 +94,19 @@ class TierWait:
         known = self.wait.seen_members
         async with aclosing(self._view.watch(self._environment, self._tier, self.selector, known=known)) as watch:
             coming = asyncio.create_task(anext(watch))
+            doubting = asyncio.create_task(self._has_doubt.wait())
             try:
                 while True:
-                    done, _ = await asyncio.wait({coming}, timeout=_pause(moment, limit, now=self._clock.now()))
-                    if done:
-                        snapshot = coming.result()
+                    pause = _pause(moment, limit, now=self._clock.now())
+                    await asyncio.wait({coming, doubting}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                    if coming.done():
+                        snapshot = self._watched = coming.result()
                         coming = asyncio.create_task(anext(watch))
+                    elif doubting.done():
+                        self._has_doubt.clear()
+                        doubting = asyncio.create_task(self._has_doubt.wait())
+                        moment = min(limit, moment, self._clock.now() + _AGAIN)
+                        continue
                     elif moment >= limit:
                         return
                     else:  # time alone may have changed the verdict: look once more, and judge by that
@@ -105,13 +115,16 @@ class TierWait:
                     await self._judge(snapshot)
                     moment = min(limit, self.wait.next_moment(self._policy, now=self._clock.now()))
             finally:
-                coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
+                for task in (coming, doubting):
+                    task.cancel()
+                await asyncio.gather(coming, doubting, return_exceptions=True)
 
-    def confirm(self, snapshot: TierSnapshot, seen_with: WaitResult | None) -> None:
-        """Judge once more, by a snapshot that was read for it; unless something newer was seen meanwhile."""
-        if self.result is seen_with:
-            self._record(self._hold(snapshot), snapshot)
+    def confirm(self, snapshot: TierSnapshot, seen_with: WaitResult | None) -> bool:
+        """Judge once more, by a snapshot that was read for it; False when something else was seen meanwhile."""
+        if self.result is not seen_with:
+            return False
+        self._record(self._hold(snapshot), snapshot)
+        return True
 
     def break_off(self, error: ConsulUnavailable) -> None:
         """Take notice that nobody looks at the tier: what it was is no verdict, and does not hold."""
@@ -149,6 +162,8 @@ class TierWait:
     def _record(self, verdict: Verdict, snapshot: TierSnapshot | None) -> None:
         self._last = snapshot
         self.result = WaitResult(verdict, self.wait, snapshot)
+        if snapshot is not self._watched and snapshot != self._watched and isinstance(verdict, Waiting):
+            self._has_doubt.set()  # the watch may not show what was seen here for a moment, so nothing would end it
         if self._trouble is None:
             line = f"{self._environment}/{self._tier} generation {self.wait.generation}: {verdict.summary}"
             if isinstance(verdict, Waiting) and self.wait.holding_since is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -28,10 +28,13 @@ class TiersSeen:
     _environment: str
     _members: str | Sequence[str]
 
-    async def look_again(self) -> Mapping[str, TierSnapshot]:
-        """The same tiers as they are now, read after all of them were seen."""
+    async def look_again(self, known: Mapping[str, Collection[str]]) -> Mapping[str, TierSnapshot]:
+        """The same tiers as they are now, read after all of them were seen.
+
+        :param known: by tier, nodes that stay members whatever has become of them.
+        """
         selectors = {tier: parse_members(self._members, tier) for tier in self.snapshots}
-        return await self._view.snapshots(self._environment, selectors)
+        return await self._view.snapshots(self._environment, selectors, known=known)
 
 
 async def watch_tiers(

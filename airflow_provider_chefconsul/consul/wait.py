@@ -59,7 +59,9 @@ async def begin_waits(
             assigned = frozenset({generations[tier]})
         history = record.index if nudged_at is None else nudged_at
         newest = max(assigned)
-        waits[tier] = Wait(newest, deadline, 0 if is_first_try else history, others=assigned - {newest})
+        waits[tier] = Wait(
+            newest, deadline, 0 if is_first_try else history, others=assigned - {newest}, ids=record.ids_of(assigned)
+        )
     return waits
 
 
@@ -138,18 +140,20 @@ async def _confirm(view: SharedView, environment: str, parts: Mapping[str, TierW
     They were not all seen at one moment: one may have been superseded while another was out of sight, and a node may
     have died of what it reported as a success.
     """
-    before = {tier: part.result for tier, part in parts.items()}
-    selectors = {tier: part.selector for tier, part in parts.items()}
-    known = {tier: part.wait.seen_members for tier, part in parts.items()}
-    try:
-        async with asyncio.timeout(_LONGEST_LOOK):
-            snapshots = await view.snapshots(environment, selectors, known=known)
-    except TimeoutError:
-        return ConsulUnavailable("Consul did not answer in time")
-    except ConsulUnavailable as error:
-        return error
-    for tier, part in parts.items():
-        part.confirm(snapshots[tier], before[tier])
+    is_confirmed = False
+    while _have_converged(parts) and not is_confirmed:  # again, where something was seen meanwhile
+        before = {tier: part.result for tier, part in parts.items()}
+        selectors = {tier: part.selector for tier, part in parts.items()}
+        known = {tier: part.wait.seen_members for tier, part in parts.items()}
+        try:
+            async with asyncio.timeout(_LONGEST_LOOK):
+                snapshots = await view.snapshots(environment, selectors, known=known)
+        except TimeoutError:
+            return ConsulUnavailable("Consul did not answer in time")
+        except ConsulUnavailable as error:
+            return error
+        taken = {tier: part.confirm(snapshots[tier], before[tier]) for tier, part in parts.items()}
+        is_confirmed = all(taken.values())
     return None
 
 

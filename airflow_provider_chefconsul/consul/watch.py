@@ -103,7 +103,7 @@ class Watch(ABC):
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
         """Whatever has ended the watch, those who look must not wait for ever."""
-        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+        if task is self._task and not task.cancelled() and isinstance(error := task.exception(), Exception):
             self.failure = error
             self._wake_all()
 
@@ -121,7 +121,9 @@ class Watch(ABC):
                 if self.trouble is not None:
                     self.trouble = None
                     self._wake_all()
-                rest_until = max(rest_until, monotonic() + min(_LONGEST_REST, self._rest + entries * _REST_PER_ENTRY))
+                if news:  # who comes late does not keep the others from what is new
+                    rest = min(_LONGEST_REST, self._rest + entries * _REST_PER_ENTRY)
+                    rest_until = max(rest_until, monotonic() + rest)
                 news = await self._await_news(blocking, rest_until)
         finally:
             await blocking.end()

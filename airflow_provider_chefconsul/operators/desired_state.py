@@ -68,8 +68,8 @@ class SetDesiredStateOperator(Stoppable):
     :param wait: when given, also wait until the tiers have converged by this policy, in the same task.
     :param members: who belongs to the tiers, for ``canary`` and ``wait``; see ``ConvergedSensor`` (templated).
     :param force: make a new generation although nothing differs, so that every node runs and reports again.
-    :param allow_empty: declare a tier that has no members yet; without it such a tier, which may be a name mistyped,
-        is refused.
+    :param allow_empty: declare a tier that has no members yet, where neither ``canary`` nor ``wait`` needs some.
+        Without it such a tier, which may be a name mistyped, is refused, and so is a member that Consul does not list.
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """

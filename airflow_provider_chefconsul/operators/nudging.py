@@ -120,8 +120,11 @@ class NudgeOperator(Stoppable):
 
     async def _choose_of_tier(self, view: SharedView, tier: str, generation: int | None) -> tuple[set[str], int]:
         where = f"{self.environment}/{tier}"
-        members: Members = await view.require_members(where, parse_members(self.members, tier))
+        selector = parse_members(self.members, tier)
+        await view.require_members(where, selector)
         record = await view.read(self.environment, tier)
+        # As a wait does: a node that is alive and has reported stays a member, though its service may be gone.
+        members: Members = (await view.snapshot(self.environment, tier, selector)).members
         converged: set[str] = set()
         if not self.all_nodes or generation is not None:  # else it does not matter what is desired
             desired = record.required_desired(where)

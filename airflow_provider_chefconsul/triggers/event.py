@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_chefconsul.consul.steady_clock import SteadyClock
 from airflow_provider_chefconsul.exceptions import ConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.change_event import Histories, find_changes, newest_generations
@@ -88,6 +88,7 @@ class TierConvergedTrigger(WatcherTrigger):
         self.members = members if isinstance(members, str) else list(members)
         parse_members(members, "any")
         self._seen = ConvergenceWatch(self.environment, self.policy, self.state)
+        self._clock = SteadyClock()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where this class is, and its parameters as JSON values."""
@@ -110,15 +111,15 @@ class TierConvergedTrigger(WatcherTrigger):
 
     async def _stand(self, seen: TiersSeen) -> Cursor | None:
         snapshots = await self._look_again(seen)
-        return None if snapshots is None else self._seen.stand(snapshots, now=datetime.now(UTC))
+        return None if snapshots is None else self._seen.stand(snapshots, now=self._clock.now())
 
     async def _tell(self, seen: TiersSeen, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
-        self._seen, event = self._seen.observe(seen.snapshots, now=datetime.now(UTC))
+        self._seen, event = self._seen.observe(seen.snapshots, now=self._clock.now())
         if event is None or not is_ahead(event.cursor, cursor):
             return
         snapshots = await self._look_again(seen)
         if snapshots is not None:
-            self._seen, event = self._seen.observe(snapshots, now=datetime.now(UTC))
+            self._seen, event = self._seen.observe(snapshots, now=self._clock.now())
             if event is not None and is_ahead(event.cursor, cursor):
                 yield event.to_payload(), event.cursor
 
@@ -129,7 +130,8 @@ class TierConvergedTrigger(WatcherTrigger):
         state.
         """
         try:
-            return await seen.look_again()
+            # A node that was a member since the generation began stays one, though its service may be gone.
+            return await seen.look_again({tier: wait.seen_members for tier, wait in self._seen.waits.items()})
         except (ConsulError, RuntimeError) as error:  # httpx: the stream has broken meanwhile, and closed its client
             self.log.info("Cannot look at %s again, waiting: %s", self.environment, error)
             return None
