@@ -231,3 +231,12 @@ def test_generation_for_scripts(airflow_chefconsul, members, consul_kv):
     """Without a wait there is nothing to say of convergence."""
     ended = airflow_chefconsul("set", "demo", "web", *OFF, EMPTY, "-o", "json")
     assert json.loads(ended.out) == {"environment": "demo", "generations": {"web": 1}}
+
+
+def test_member_that_nobody_has_writes_nothing(airflow_chefconsul, members, consul_kv):
+    """A name mistyped among the members is refused before the write, as the operator does."""
+    members("web-1")
+    ended = airflow_chefconsul("set", "demo", "web", *OFF, "--members", "wbe-1")
+    assert ended.code == 2
+    assert "Consul lists no node 'wbe-1', did you mean 'web-1'?" in ended.err
+    assert list(consul_kv) == []

@@ -47,9 +47,22 @@ async def test_looking_again_reads_what_is_there_now(view, consul_kv, members):
     async with aclosing(watch_tiers(view, "demo", ["web"], "service")) as watch:
         seen = await anext(watch)
         consul_kv["demo/web/nodes/web-1"] = make_report("web-1", generation=1).to_json()
-        again = await seen.look_again()
+        again = await seen.look_again({})
     assert seen.snapshots["web"].evidence == {}
     assert list(again["web"].evidence) == ["web-1"]
+
+
+async def test_looking_again_keeps_who_was_a_member(view, consul_kv, members):
+    """A live node whose service went away is still waited for."""
+    members("web-1", "web-2")
+    await view.write("demo", {"web": make_change()})
+    async with aclosing(watch_tiers(view, "demo", ["web"], "service")) as watch:
+        seen = await anext(watch)
+        consul_kv.client.catalog.deregister("web-2", service_id="web")
+        again = await seen.look_again({"web": seen.snapshots["web"].members.keys()})
+        anew = await seen.look_again({})
+    assert again["web"].members["web-2"].is_present
+    assert list(anew["web"].members) == ["web-1"]
 
 
 async def test_outage_ends_the_watch(free_port):

@@ -15,14 +15,15 @@ from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.record import parse_tier
 from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.tier_wait import TierWait
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import begin_waits, wait_for_tiers
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.rollout.membership import ListedMembers, ServiceMembers
 from airflow_provider_chefconsul.rollout.report import Status
-from airflow_provider_chefconsul.rollout.verdict import Converged, Failed
-from airflow_provider_chefconsul.rollout.wait import Wait
-from tests.factory import make_desired, make_failure, make_policy, make_report
+from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Waiting
+from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
+from tests.factory import make_assignment, make_desired, make_failure, make_members, make_policy, make_report
 from tests.peer import Answer, Peer, Request, forward_to
 from tests.progress import PATIENCE, Lines
 
@@ -237,3 +238,41 @@ async def test_names_that_nobody_has_are_refused_when_the_wait_begins(view, cons
     assert list(await begin("web-1", "web-2")) == ["web"]
     with pytest.raises(InvalidInput, match="members of demo/web: Consul lists no node 'WEB-1', did you mean 'web-1'?"):
         await begin("WEB-1")
+
+
+async def test_wait_is_for_the_assignment_that_stood_when_it_began(view, consul_kv, members):
+    """A generation that was given again before the first look is another."""
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7, stable=make_assignment(7, id="a1")).to_json()
+    waits = await begin_waits(view, "demo", ["web"], generations={"web": 7}, timeout=timedelta(seconds=PATIENCE))
+    consul_kv["demo/web/desired"] = make_desired(7, stable=make_assignment(7, id="b2")).to_json()
+    consul_kv["demo/web/nodes/web-1"] = make_report("web-1", id="b2").to_json()
+    verdict = (await wait_for_tiers(view, "demo", waits, SELECTORS, make_policy()))["web"].verdict
+    assert isinstance(verdict, Failed)
+    assert "is another than the one waited for" in verdict.reason
+
+
+async def test_look_that_differs_from_the_watch_is_made_again(view, consul_kv, members, monkeypatch):
+    """What was there for a moment only, and never in the watch, does not leave the wait asleep."""
+    monkeypatch.setattr("airflow_provider_chefconsul.consul.tier_wait._AGAIN", timedelta(0))
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    consul_kv["demo/web/nodes/web-1"] = make_report("web-1").to_json()
+    has_news = asyncio.Event()
+    wait = Wait(7, datetime.now(UTC) + timedelta(hours=1))
+    part = TierWait(
+        view, ("demo", "web"), SELECTORS["web"], wait, make_policy(), on_progress=str, on_result=has_news.set
+    )
+    running = asyncio.create_task(part.run(None))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await has_news.wait()
+            assert isinstance(part.result.verdict, Converged)
+            assert part.confirm(TierSnapshot(make_desired(7), make_members(absent=["web-1"])), part.result)
+            assert isinstance(part.result.verdict, Waiting)
+            while not isinstance(part.result.verdict, Converged):
+                has_news.clear()
+                await has_news.wait()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

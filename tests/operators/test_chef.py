@@ -186,3 +186,15 @@ def test_event_is_validated_on_resume(event):
     operator = ConsulExecChefOperator(task_id="nudge", environment="demo", tier="web")
     with pytest.raises(ChefConsulError, match="the trigger sent something else"):
         operator.execute_complete(make_context(), event)
+
+
+def test_node_whose_service_went_away_is_nudged(nudge, keys, agents):
+    """A wait counts it by its report, so the nudge that is to mend it must reach it."""
+    import httpx
+
+    check = {"CheckID": "serfHealth", "Name": "Serf Health Status", "Status": "critical"}
+    gone = {"Node": "gone-1", "Address": "127.0.0.1", "Service": {"Service": "other"}, "Check": check}
+    httpx.put(f"http://127.0.0.1:{agents.http_port}/v1/catalog/register", json=gone).raise_for_status()
+    keys["demo/other/desired"] = make_desired(7).to_json()
+    keys["demo/other/nodes/web-2"] = make_failure("web-2", tier="other").to_json()
+    assert nudge(tier="other") == {"web-2": 0}
