@@ -2,7 +2,7 @@
 
 AIRFLOW ?= 3.3.2
 PYTHON ?= python3
-WORKERS ?= 4
+WORKERS ?= logical
 TESTS ?= tests
 
 # The newest Airflow gets everything; an older one only the tests of the package itself, in a venv of its own.

@@ -11,7 +11,8 @@ _CUT = b"HTTP/1.1 504 Gateway Time-out\r\nContent-Length: 0\r\nConnection: close
 class Relay:
     """Passes connections on to a port of loopback; use as an async context manager.
 
-    :param cut_after: seconds without an answer after which a request is answered with 504; None waits for ever.
+    :param cut_after: seconds without an answer after which a blocking query is answered with 504; None waits for ever.
+        Other requests are let through, however busy the machine is.
     """
 
     def __init__(self, port: int, *, cut_after: float | None = None) -> None:
@@ -93,6 +94,7 @@ class Relay:
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_asked: asyncio.Event) -> None:
     while data := await reader.read(65536):
-        is_asked.set()
+        if b"wait=" in data:
+            is_asked.set()
         writer.write(data)
         await writer.drain()
