@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.cli.output import PROGRAM
-from airflow_provider_chefconsul.consul.catalog import check_names
-from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
+from airflow_provider_chefconsul.consul.overview import check_member_names, list_environments, list_tiers
 from airflow_provider_chefconsul.exceptions import NoMembers, NotDeclared
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Members, Selector
+from airflow_provider_chefconsul.rollout.membership import Members, Selector
 from airflow_provider_chefconsul.rollout.name import check_name
 
 if TYPE_CHECKING:
@@ -51,10 +50,7 @@ async def find_empty_tier(
     :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported.
     """
     for tier, selector in selectors.items():
-        if isinstance(selector, ListedMembers):
-            reported = (await view.read(environment, tier)).evidence
-            unreported = [name for name in selector.nodes if name not in reported]
-            await check_names(view.client, f"members of {environment}/{tier}", unreported)
+        await check_member_names(view, environment, tier, selector)
     empty = next((tier for tier, found in members.items() if not found), None)
     if empty is None:
         return None

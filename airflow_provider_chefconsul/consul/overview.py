@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_chefconsul.consul.catalog import check_names
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
 from airflow_provider_chefconsul.rollout.lease import Lease
+from airflow_provider_chefconsul.rollout.membership import ListedMembers, Selector
 from airflow_provider_chefconsul.rollout.name import check_name, is_name
 
 if TYPE_CHECKING:
@@ -22,6 +24,17 @@ async def list_environments(view: SharedView) -> list[str]:
 async def list_tiers(view: SharedView, environment: str) -> list[str]:
     """The tiers of an environment that have any key of their own."""
     return await _list_below(view, view.keys.environment(environment))
+
+
+async def check_member_names(view: SharedView, environment: str, tier: str, selector: Selector) -> None:
+    """Find out whether members that an author named exist; other selectors name none.
+
+    :raises InvalidInput: a name is one that Consul does not list, and that has never reported in the tier.
+    """
+    if isinstance(selector, ListedMembers):
+        reported = (await view.read(environment, tier)).evidence
+        unreported = [name for name in selector.nodes if name not in reported]
+        await check_names(view.client, f"members of {environment}/{tier}", unreported)
 
 
 async def read_lease(view: SharedView, environment: str) -> Lease | MalformedDocument | None:

@@ -21,7 +21,7 @@ from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 _BACKOFF = 1.0  # seconds between two watches when Consul is unavailable
 _FIRST_LOOK = timedelta(seconds=3)  # however late the wait is resumed: its triggerer may have been down meanwhile
 _SHORTEST_PAUSE = 0.5  # seconds between two looks for the sake of time; whatever the wait says is next
-_LONGEST_LOOK = 15.0  # seconds
+LONGEST_LOOK = 15.0  # seconds
 _AGAIN = timedelta(seconds=5)  # between two looks while they differ from what the watch shows
 
 
@@ -145,7 +145,7 @@ class TierWait:
 
     async def _look(self) -> TierSnapshot:
         try:
-            async with asyncio.timeout(_LONGEST_LOOK):
+            async with asyncio.timeout(LONGEST_LOOK):
                 known = self.wait.seen_members
                 return await self._view.snapshot(self._environment, self._tier, self.selector, known=known)
         except TimeoutError as error:

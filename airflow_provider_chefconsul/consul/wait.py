@@ -8,20 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_chefconsul.consul.catalog import check_names
-from airflow_provider_chefconsul.consul.overview import read_early_failures
-from airflow_provider_chefconsul.consul.tier_wait import TierWait, WaitResult
+from airflow_provider_chefconsul.consul.overview import check_member_names, read_early_failures
+from airflow_provider_chefconsul.consul.tier_wait import LONGEST_LOOK, TierWait, WaitResult
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Selector
+from airflow_provider_chefconsul.rollout.membership import Selector
 from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.rollout.verdict import Converged, Failed
 from airflow_provider_chefconsul.rollout.wait import Wait
 
 log = logging.getLogger(__name__)
 _BACKOFF = 1.0  # seconds before all tiers are read again, when they could not be
-_LONGEST_LOOK = 15.0  # seconds
 
 
 async def begin_waits(
@@ -50,9 +48,8 @@ async def begin_waits(
     waits = {}
     for tier in tiers:
         record = await view.read(environment, tier)
-        if selectors is not None and isinstance(selector := selectors[tier], ListedMembers):
-            unreported = [name for name in selector.nodes if name not in record.evidence]
-            await check_names(view.client, f"members of {environment}/{tier}", unreported)
+        if selectors is not None:
+            await check_member_names(view, environment, tier, selectors[tier])
         if generations is None:
             assigned = record.required_desired(f"{environment}/{tier}").generations
         else:
@@ -146,7 +143,7 @@ async def _confirm(view: SharedView, environment: str, parts: Mapping[str, TierW
         selectors = {tier: part.selector for tier, part in parts.items()}
         known = {tier: part.wait.seen_members for tier, part in parts.items()}
         try:
-            async with asyncio.timeout(_LONGEST_LOOK):
+            async with asyncio.timeout(LONGEST_LOOK):
                 snapshots = await view.snapshots(environment, selectors, known=known)
         except TimeoutError:
             return ConsulUnavailable("Consul did not answer in time")

@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, NoMe
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.rollout.change import Unchanged, Write, describe_decision
 from airflow_provider_chefconsul.rollout.desired import Writer
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Selector
+from airflow_provider_chefconsul.rollout.membership import Selector
 from airflow_provider_chefconsul.rollout.sequence import read_sequence
 
 if TYPE_CHECKING:
@@ -69,17 +69,14 @@ async def require_members(
     :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported; or the tier's
         service differs from its name in case only.
     """
-    from airflow_provider_chefconsul.consul.catalog import check_names
-    from airflow_provider_chefconsul.consul.overview import list_tiers
+    from airflow_provider_chefconsul.consul.overview import check_member_names, list_tiers
 
     async with ConsulHook(consul_conn_id).open_view() as view:
         for tier, selector in selectors.items():
             try:
                 await view.require_members(f"{environment}/{tier}", selector)
-                if isinstance(selector, ListedMembers) and not allow_empty:
-                    reported = (await view.read(environment, tier)).evidence
-                    unreported = [name for name in selector.nodes if name not in reported]
-                    await check_names(view.client, f"members of {environment}/{tier}", unreported)
+                if not allow_empty:
+                    await check_member_names(view, environment, tier, selector)
             except NoMembers as error:
                 if allow_empty:
                     continue
