@@ -12,10 +12,10 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlunsplit
 
 from airflow.sdk import Asset, AssetWatcher
 
+from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.name import check_name, check_tiers
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
 from airflow_provider_chefconsul.triggers.watcher import WatcherTrigger
 

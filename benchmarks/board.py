@@ -15,7 +15,7 @@ from playwright.async_api import Page
 from rich.console import Console
 from rich.table import Table
 
-from airflow_provider_chefconsul.rollout.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from demo.board_stage import Stage, open_stage
 from demo.scene import Scene
 

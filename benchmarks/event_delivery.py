@@ -30,11 +30,11 @@ from typing import Any
 
 import psutil
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.desired import Writer
+from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.write.change import Change
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
 from demo.standalone import AirflowStandalone

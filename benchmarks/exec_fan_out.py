@@ -26,10 +26,10 @@ from time import perf_counter
 from rich.console import Console
 from rich.table import Table
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.remote_exec import execute
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
-from airflow_provider_chefconsul.rollout.node_result import Outcome
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.nudge.remote_exec import execute
+from airflow_provider_chefconsul.nudge.result import CommandOutcome
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
 
@@ -92,7 +92,7 @@ def run_ours(port: int, marks: Path) -> Run:
                 deadline=datetime.now(UTC) + timedelta(seconds=60),
                 on_progress=lambda _: None,
             )
-        return sum(result.outcome is Outcome.EXITED and result.exit_code == 0 for result in results.values())
+        return sum(result.outcome is CommandOutcome.EXITED and result.exit_code == 0 for result in results.values())
 
     started = perf_counter()
     reported = asyncio.run(connect_and_execute())

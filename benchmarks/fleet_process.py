@@ -9,8 +9,8 @@ from multiprocessing.connection import Connection
 
 import psutil
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.simulator.fleet import Fleet, running
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 

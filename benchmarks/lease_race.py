@@ -26,14 +26,14 @@ from time import perf_counter
 from rich.console import Console
 from rich.table import Table
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.lease import acquire, release
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
+from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.exceptions import EnvironmentLeased
-from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.desired import Writer
-from airflow_provider_chefconsul.rollout.lease import Holder, Lease
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
 
@@ -86,9 +86,9 @@ class Orchestrator:
     is_stalled: bool = False
 
     @property
-    def holder(self) -> Holder:
+    def holder(self) -> DagRun:
         """The Dag run."""
-        return Holder("race", self.name)
+        return DagRun("race", self.name)
 
     async def take(self, environment: str) -> bool:
         """Hold the environment; whether it had to be waited for."""

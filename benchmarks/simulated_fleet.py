@@ -27,16 +27,16 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
-from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.desired import Writer
-from airflow_provider_chefconsul.rollout.membership import ServiceMembers
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.verdict import Converged
-from airflow_provider_chefconsul.rollout.wait import Wait
+from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
+from airflow_provider_chefconsul.domain.write.change import Change
 from benchmarks.fleet_process import Usage, serve
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul

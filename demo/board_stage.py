@@ -12,8 +12,8 @@ from typing import Literal
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
-from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
-from airflow_provider_chefconsul.rollout.wave import Wave
+from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
+from airflow_provider_chefconsul.domain.write.change import Change
+from airflow_provider_chefconsul.domain.write.wave import Wave
 
 _BATCH = 64  # operations in a transaction
 _AT_ONCE = 32

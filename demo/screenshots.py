@@ -12,10 +12,10 @@ from typing import Literal
 from playwright.async_api import Error, Page
 
 from airflow_provider_chefconsul.consul.lease import acquire
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.model.report import RunError, Status
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import ChefConsulError
-from airflow_provider_chefconsul.rollout.lease import Holder
-from airflow_provider_chefconsul.rollout.report import RunError, Status
-from airflow_provider_chefconsul.rollout.wave import Wave
 from demo.agent import AgentError
 from demo.board_stage import Stage, StageError, open_stage
 from demo.cluster import ClusterError
@@ -48,7 +48,7 @@ async def _shop(stage: Stage) -> Scene:
     await acquire(
         stage.view,
         "shop",
-        Holder.of(scene.writer),
+        DagRun.of(scene.writer),
         ttl=timedelta(minutes=15),
         reason="release 2.5.0",
         until=datetime.now(UTC),

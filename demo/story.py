@@ -16,16 +16,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from airflow_provider_chefconsul.cli.table import nodes_table
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.cli.display.table import nodes_table
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.tier_status import NodeStatus, tier_status
+from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
-from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
-from airflow_provider_chefconsul.rollout.membership import ServiceMembers
-from airflow_provider_chefconsul.rollout.tier_status import NodeStatus, tier_status
-from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 from demo.cluster import ConsulCluster
 from demo.nodes import ENVIRONMENT, TIERS, NodeClient, add_node
 from demo.standalone import AirflowStandalone

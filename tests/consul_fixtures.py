@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import consul
 import pytest
 
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.view import SharedView
 from tests.raw_keys import RawKeys
 
 
@@ -17,6 +20,19 @@ from tests.raw_keys import RawKeys
 def plain_consul(cluster: Any) -> consul.Consul:
     """py-consul's own client."""
     return consul.Consul(host="127.0.0.1", port=cluster.http_port)
+
+
+@pytest.fixture
+async def view(cluster: Any, consul_root: str) -> AsyncIterator[SharedView]:
+    """The view of the shared Consul, below the test's own root."""
+    async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port, root=consul_root)) as client:
+        yield SharedView(client)
+
+
+@pytest.fixture
+async def client(view: SharedView) -> ConsulClient:
+    """A client of the shared Consul."""
+    return view.client
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.desired import Assignment, Canary, DesiredState, Writer
-from airflow_provider_chefconsul.rollout.lease import Holder, Lease
-from airflow_provider_chefconsul.rollout.membership import Member, Members, Presence
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
-from airflow_provider_chefconsul.rollout.standing import Evidence
-from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
+from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
+from airflow_provider_chefconsul.domain.model.membership import Member, Members, Presence
+from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
+from airflow_provider_chefconsul.domain.model.snapshot import Evidence, TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
+from airflow_provider_chefconsul.domain.write.change import Change
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
@@ -64,7 +64,7 @@ def make_members(*nodes: str, absent: Any = (), **overrides: Any) -> Members:
 def make_lease(**overrides: Any) -> Lease:
     """The lease of :func:`make_writer`'s Dag run."""
     defaults = {
-        "holder": Holder.of(make_writer()),
+        "holder": DagRun.of(make_writer()),
         "ttl": timedelta(minutes=5),
         "acquired_at": "2026-11-22T08:00:00Z",
         "expires_at": "2026-11-22T08:05:00Z",

@@ -85,7 +85,7 @@ def test_import_is_cheap():
         "heavy = {'asyncssh', 'consul', 'httpx', 'paramiko', 'tenacity'}\n"
         "found = {name for name in added if name.partition('.')[0] in heavy}\n"
         "found |= added & {f'{ours}.consul.{name}' for name in ('client', 'transport', 'view', 'wait', 'lease')}\n"
-        "found |= added & {f'{ours}.consul.remote_exec', f'{ours}.ssh.fan_out'}\n"
+        "found |= added & {f'{ours}.nudge.remote_exec', f'{ours}.nudge.ssh'}\n"
         "assert not found, sorted(found)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

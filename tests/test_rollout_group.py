@@ -10,9 +10,10 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
-from airflow_provider_chefconsul.rollout import ConvergencePolicy, StateModel
 from airflow_provider_chefconsul.task_groups import rollout, transition, transitions
 
 MODEL = StateModel(

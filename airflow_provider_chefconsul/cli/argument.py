@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_chefconsul.cli.writer import who_writes
+from airflow_provider_chefconsul.domain.count import parse_number
+from airflow_provider_chefconsul.domain.model.desired import Scalar, check_values
+from airflow_provider_chefconsul.domain.model.membership import Selector, parse_members
+from airflow_provider_chefconsul.domain.model.name import check_tiers
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.write.change import Change, parse_change
+from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
+from airflow_provider_chefconsul.domain.write.wave import Wave, check_waves
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.change import Change, parse_change
-from airflow_provider_chefconsul.rollout.desired import Scalar, check_values
-from airflow_provider_chefconsul.rollout.membership import Selector, parse_members
-from airflow_provider_chefconsul.rollout.name import check_tiers
-from airflow_provider_chefconsul.rollout.number import read_number
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.sequence import read_sequence
-from airflow_provider_chefconsul.rollout.wave import Wave, check_waves
 
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -26,7 +26,7 @@ _OF_MEMBERS = ("wait", "canary", "waves")
 _DURATIONS = ("timeout", "min_healthy_time", "progress_deadline")
 
 
-def read_tiers(args: Namespace) -> list[str]:
+def parse_tiers(args: Namespace) -> list[str]:
     """The tiers of a command that takes several, each once.
 
     :raises InvalidInput: names what has not the form of a name.
@@ -34,7 +34,7 @@ def read_tiers(args: Namespace) -> list[str]:
     return list(dict.fromkeys(check_tiers(args.environment, args.tier)))
 
 
-def read_selectors(args: Namespace, tiers: Iterable[str]) -> dict[str, Selector]:
+def parse_selectors(args: Namespace, tiers: Iterable[str]) -> dict[str, Selector]:
     """By tier, who belongs to it.
 
     :raises InvalidInput: ``--members`` has none of its forms.
@@ -45,7 +45,7 @@ def read_selectors(args: Namespace, tiers: Iterable[str]) -> dict[str, Selector]
     return {tier: parse_members(members, tier) for tier in tiers}
 
 
-def read_change(args: Namespace, command: str) -> Change:
+def parse_change_arguments(args: Namespace, command: str) -> Change:
     """The change that ``plan`` and ``set`` are about.
 
     :raises InvalidInput: names the option.
@@ -57,16 +57,16 @@ def read_change(args: Namespace, command: str) -> Change:
     return parse_change(
         state=args.state,
         writer=who_writes(command),
-        values=_read_values(args.value, args.value_json),
-        canary=None if args.canary is None else _read_canary(args.canary),
+        values=_parse_values(args.value, args.value_json),
+        canary=None if args.canary is None else _parse_canary(args.canary),
         spread=None if args.canary is None else args.spread,
-        allowed_from=_read_allowed_from(args.allowed_from),
-        sequence=read_time(args),
+        allowed_from=_parse_allowed_from(args.allowed_from),
+        sequence=parse_time(args),
         force=args.force,
     )
 
 
-def read_waves(args: Namespace) -> list[Wave]:
+def parse_waves(args: Namespace) -> list[Wave]:
     """The waves that ``plan`` is about; none without ``--waves``.
 
     :raises InvalidInput: they do not widen, or another option forbids them.
@@ -78,15 +78,15 @@ def read_waves(args: Namespace) -> list[Wave]:
     return check_waves(_split(args.waves), args.spread)
 
 
-def read_time(args: Namespace) -> int:
+def parse_time(args: Namespace) -> int:
     """The logical time of a write: ``--sequence``, or now.
 
     :raises InvalidInput: it is none.
     """
-    return read_sequence(datetime.now(UTC) if args.sequence is None else args.sequence)
+    return parse_sequence(datetime.now(UTC) if args.sequence is None else args.sequence)
 
 
-def read_policy(args: Namespace) -> ConvergencePolicy | None:
+def parse_policy(args: Namespace) -> ConvergencePolicy | None:
     """The policy of ``--wait``; None without.
 
     :raises InvalidInput: names the option.
@@ -99,13 +99,13 @@ def read_policy(args: Namespace) -> ConvergencePolicy | None:
         return None
     for name, text in given.items():
         if name in _DURATIONS:
-            given[name] = _read_duration(name, text)
-        elif (number := read_number(text)) is not None:
+            given[name] = _parse_duration(name, text)
+        elif (number := parse_number(text)) is not None:
             given[name] = number
     return ConvergencePolicy(**given)
 
 
-def _read_values(texts: Iterable[str], documents: Iterable[str]) -> dict[str, Scalar]:
+def _parse_values(texts: Iterable[str], documents: Iterable[str]) -> dict[str, Scalar]:
     values: dict[str, Scalar] = {}
     for option, pairs in (("--value", texts), ("--value-json", documents)):
         for pair in pairs:
@@ -114,11 +114,11 @@ def _read_values(texts: Iterable[str], documents: Iterable[str]) -> dict[str, Sc
                 raise InvalidInput(f"{option} must be a name, '=' and the value, not {pair!r}")
             if name in values:
                 raise InvalidInput(f"{option} {pair!r}: {name} is given twice")
-            values[name] = text if option == "--value" else _read_json(name, text)
+            values[name] = text if option == "--value" else _parse_json(name, text)
     return check_values(values)
 
 
-def _read_json(name: str, text: str) -> Scalar:
+def _parse_json(name: str, text: str) -> Scalar:
     try:
         value: Scalar = json.loads(text)
     except ValueError as error:
@@ -128,15 +128,15 @@ def _read_json(name: str, text: str) -> Scalar:
     return value
 
 
-def _read_canary(text: str) -> str | list[str]:
+def _parse_canary(text: str) -> str | list[str]:
     return text if re.fullmatch(r"[-\d.]+%?", text) else _split(text)
 
 
-def _read_allowed_from(text: str | None) -> list[str | None] | None:
+def _parse_allowed_from(text: str | None) -> list[str | None] | None:
     return None if text is None else [None if state == "none" else state for state in _split(text)]
 
 
-def _read_duration(name: str, text: str) -> timedelta:
+def _parse_duration(name: str, text: str) -> timedelta:
     if match := _DURATION.fullmatch(text):
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
     raise InvalidInput(f"--{name.replace('_', '-')} must be a number with s, m, h or d, such as 30m, not {text!r}")

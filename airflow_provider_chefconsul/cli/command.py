@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode, exit_code_of
-from airflow_provider_chefconsul.cli.output import Output
 from airflow_provider_chefconsul.exceptions import ChefConsulError, UnusableConnection
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 

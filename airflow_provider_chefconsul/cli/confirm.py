@@ -6,8 +6,8 @@ import signal
 import sys
 from argparse import Namespace
 
+from airflow_provider_chefconsul.domain.text import many_lines
 from airflow_provider_chefconsul.exceptions import InvalidInput, WriteRefused
-from airflow_provider_chefconsul.rollout.one_line import many_lines
 
 
 def confirm(args: Namespace, question: str, *, what: str, refused: str) -> None:

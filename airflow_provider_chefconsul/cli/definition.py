@@ -8,7 +8,7 @@ from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_c
 
 from airflow_provider_chefconsul.cli.exit_code import MEANINGS
 
-_PACKAGE = "airflow_provider_chefconsul.cli"
+_PACKAGE = "airflow_provider_chefconsul.cli.commands"
 
 ENVIRONMENT = Arg(("environment",), metavar="ENV", help="the environment")
 TIER = Arg(("tier",), metavar="TIER", help="the tier")

@@ -6,12 +6,12 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
-from airflow_provider_chefconsul.cli.output import Output
 from airflow_provider_chefconsul.consul.wait import begin_waits, find_early_failures, wait_for_tiers
-from airflow_provider_chefconsul.rollout.change import Unchanged, Write, describe_decision
-from airflow_provider_chefconsul.rollout.membership import Selector
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.model.membership import Selector
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.write.change import Unchanged, Write, describe_decision
 from airflow_provider_chefconsul.triggers.outcome import Ending, Outcome
 
 if TYPE_CHECKING:

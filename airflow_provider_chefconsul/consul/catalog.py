@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_chefconsul.consul.together import together
-from airflow_provider_chefconsul.exceptions import AccessDenied, InvalidInput
-from airflow_provider_chefconsul.rollout.membership import (
+from airflow_provider_chefconsul.consul.gathering import gather_all
+from airflow_provider_chefconsul.domain.model.membership import (
     ListedMembers,
     Member,
     Members,
@@ -19,10 +18,11 @@ from airflow_provider_chefconsul.rollout.membership import (
     Selector,
     ServiceMembers,
 )
-from airflow_provider_chefconsul.rollout.name import is_name
+from airflow_provider_chefconsul.domain.model.name import is_name
+from airflow_provider_chefconsul.exceptions import AccessDenied, InvalidInput
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.client import ConsulClient
+    from airflow_provider_chefconsul.consul.http.client import ConsulClient
 
 EXTERNAL_HEALTH = "externalNodeHealth"
 """The check of a node without an agent that somebody else watches over: Consul ESM, or the simulated fleet.
@@ -87,7 +87,7 @@ async def read_members(client: ConsulClient, selector: Selector, known: Collecti
     nodes = await read_nodes(client, selector)
     checking = asyncio.create_task(read_health(client))
     naming = asyncio.create_task(read_named(client, set(known) - nodes.keys()))
-    await together(checking, naming)
+    await gather_all(checking, naming)
     health = checking.result()
     return members_of(nodes, health, selector) | strays_of(naming.result(), health, selector, known)
 

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.plan import Operation, Plan, PlannedTier, Planner, TierPlan
+from airflow_provider_chefconsul.domain.count import parse_number
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
+from airflow_provider_chefconsul.domain.write.change import Refused, Unchanged, Write
 from airflow_provider_chefconsul.exceptions import (
     ConsulUnavailable,
     EnvironmentLeased,
@@ -21,13 +25,9 @@ from airflow_provider_chefconsul.exceptions import (
     TransactionConflict,
     WriteRefused,
 )
-from airflow_provider_chefconsul.rollout.change import Refused, Unchanged, Write
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.lease import Holder, Lease
-from airflow_provider_chefconsul.rollout.number import read_number
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
+    from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
 
 LONGEST_TRANSACTION = 64  # operations; later versions of Consul take more
 HISTORY_KEPT = 50  # generations of each tier
@@ -148,7 +148,7 @@ class Commit:
         if entry is None:
             return [{"Verb": "check-not-exists", "Key": key}, await self._fence_of_loser()]
         lease = Lease.from_json(key, entry.value)
-        if lease.holder != Holder.of(self._planner.writer):
+        if lease.holder != DagRun.of(self._planner.writer):
             await self._fence_of_loser()
             raise EnvironmentLeased(
                 f"{self._where()}: environment {self._environment} is {lease.describe()}; "
@@ -183,7 +183,7 @@ class Commit:
         except MalformedDocument as error:
             raise error.advise(f"put back the newest document below {histories}") from error
         _, names = await self._client.names(histories)
-        numbers = (read_number(name.removeprefix(histories)) for name in names)
+        numbers = (parse_number(name.removeprefix(histories)) for name in names)
         generations = sorted(number for number in numbers if number is not None)
         written_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return PlannedTier(tier, current, generations, written_at, token_hex(_ID_BYTES)), entry

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.consul.commit import LONGEST_TRANSACTION
 from airflow_provider_chefconsul.consul.keys import KINDS
+from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.exceptions import (
     ConsulUnavailable,
     EnvironmentLeased,
     TransactionConflict,
     WriteRefused,
 )
-from airflow_provider_chefconsul.rollout.lease import Lease
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from airflow_provider_chefconsul.consul.together import together
+from airflow_provider_chefconsul.consul.gathering import gather_all
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.count import parse_number
+from airflow_provider_chefconsul.domain.event.change_event import Histories
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.change_event import Histories
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.name import is_name
-from airflow_provider_chefconsul.rollout.number import read_number
 
 _REST = 0.1  # seconds; an empty prefix is woken by every write of the datacenter
 _READ_AT_ONCE = 16  # documents
@@ -31,7 +31,7 @@ async def watch_histories(view: SharedView, environment: str) -> AsyncGenerator[
         known = {name: desired for name, desired in known.items() if name in present}
         gate = asyncio.Semaphore(_READ_AT_ONCE)
         unknown = sorted(present - known.keys())
-        await together(*(asyncio.create_task(_read(view, name, known, gate)) for name in unknown))
+        await gather_all(*(asyncio.create_task(_read(view, name, known, gate)) for name in unknown))
         histories: dict[str, dict[int, DesiredState]] = {}
         for name, desired in known.items():
             tier, _, generation = name.removeprefix(prefix).partition("/")
@@ -66,4 +66,4 @@ async def _read(view: SharedView, name: str, known: dict[str, DesiredState], gat
 
 def _is_entry(rest: str) -> bool:
     tier, _, generation = rest.partition("/")
-    return is_name(tier) and read_number(generation) is not None
+    return is_name(tier) and parse_number(generation) is not None

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
+from airflow_provider_chefconsul.domain.model.name import NAME_FORM, check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.name import NAME_FORM, check_name
 
 DEFAULT_ROOT = "chefconsul"
 KINDS = ("desired", "nodes", "locks", "done", "other", "history")

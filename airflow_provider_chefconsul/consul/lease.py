@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease, LeaseObservation
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, TransactionConflict, WriteRefused
-from airflow_provider_chefconsul.rollout.lease import Holder, Lease, Sighting
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.client import Entry
+    from airflow_provider_chefconsul.consul.http.client import Entry
     from airflow_provider_chefconsul.consul.view import SharedView
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _RENEWALS = 3  # within a ttl
 async def acquire(
     view: SharedView,
     environment: str,
-    holder: Holder,
+    holder: DagRun,
     *,
     ttl: timedelta,
     reason: str,
@@ -51,7 +51,7 @@ async def acquire(
     :raises MalformedDocument: the key holds something else than a lease; it is not replaced.
     :raises ConsulUnavailable: Consul has not been seen yet, or was still away when it was time to give up.
     """
-    sighting: Sighting | None = None
+    sighting: LeaseObservation | None = None
     told = ""
     index, patience = 0, 0.0
     while True:
@@ -72,7 +72,7 @@ async def acquire(
         lease = Lease.from_json(entry.key, entry.value) if entry else None
         if entry is not None:
             was_away = now - began > patience * 17 / 16 + _SLACK
-            sighting = (sighting or Sighting(entry.modify_index, now)).observe(
+            sighting = (sighting or LeaseObservation(entry.modify_index, now)).observe(
                 entry.modify_index, now=now, is_interrupted=was_away
             )
         remaining = sighting.remaining(lease, now=now) if lease and sighting else 0.0
@@ -94,7 +94,7 @@ async def acquire(
         patience = min(left, _LOOK, max(remaining, 0.1)) if index else 0.0
 
 
-async def release(view: SharedView, environment: str, holder: Holder) -> bool:
+async def release(view: SharedView, environment: str, holder: DagRun) -> bool:
     """Give the environment up; False when the holder does not have it, and nothing was done.
 
     :raises ConsulUnavailable: Consul refused for a minute to delete the key.
@@ -136,7 +136,7 @@ async def find_lease(view: SharedView, environment: str) -> FoundLease | None:
     return FoundLease(Lease.from_json(key, entry.value), entry.modify_index) if entry else None
 
 
-async def break_lease(view: SharedView, environment: str, found: FoundLease, breaker: Holder, *, reason: str) -> None:
+async def break_lease(view: SharedView, environment: str, found: FoundLease, breaker: DagRun, *, reason: str) -> None:
     """Free an environment from its holder, whose writes stay refused until it acquires the lease again.
 
     :param breaker: who does it, for the holder to be told.
@@ -164,7 +164,7 @@ async def break_lease(view: SharedView, environment: str, found: FoundLease, bre
 
 
 @asynccontextmanager
-async def keeping(view: SharedView, environment: str, holder: Holder | None) -> AsyncGenerator[None]:
+async def keeping(view: SharedView, environment: str, holder: DagRun | None) -> AsyncGenerator[None]:
     """Renew the holder's lease for as long as the block runs; does nothing where the holder has none."""
     if holder is None:
         yield
@@ -178,7 +178,7 @@ async def keeping(view: SharedView, environment: str, holder: Holder | None) -> 
             await renewing
 
 
-async def _keep(view: SharedView, environment: str, holder: Holder) -> None:
+async def _keep(view: SharedView, environment: str, holder: DagRun) -> None:
     key = view.keys.lease(environment)
     while True:
         try:
@@ -199,7 +199,7 @@ async def _keep(view: SharedView, environment: str, holder: Holder) -> None:
 async def _write(
     view: SharedView,
     environment: str,
-    holder: Holder,
+    holder: DagRun,
     lease: Lease | None,
     entry: Entry | None,
     *,

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import check_names
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
+from airflow_provider_chefconsul.domain.model.lease import Lease
+from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector
+from airflow_provider_chefconsul.domain.model.name import check_name, is_name
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
-from airflow_provider_chefconsul.rollout.lease import Lease
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Selector
-from airflow_provider_chefconsul.rollout.name import check_name, is_name
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.client import Entry
+    from airflow_provider_chefconsul.consul.http.client import Entry
 
 
 async def list_environments(view: SharedView) -> list[str]:

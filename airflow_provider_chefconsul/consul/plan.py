@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
+from airflow_provider_chefconsul.domain.write.change import Decision, Refused, Unchanged, Write
 from airflow_provider_chefconsul.exceptions import WriteRefused
-from airflow_provider_chefconsul.rollout.change import Decision, Refused, Unchanged, Write
-from airflow_provider_chefconsul.rollout.desired import DesiredState, Writer
 
 Operation = Mapping[str, Any]
 

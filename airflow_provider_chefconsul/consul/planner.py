@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.consul.plan import PlannedTier
-from airflow_provider_chefconsul.rollout.change import NOBODY, Change, Decision, plan_write
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Selector, ServiceMembers
-from airflow_provider_chefconsul.rollout.rollback import RollBack, plan_rollback
+from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector, ServiceMembers
+from airflow_provider_chefconsul.domain.write.change import NOBODY, Change, Decision, plan_write
+from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView

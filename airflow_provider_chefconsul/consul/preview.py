@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import read_members
+from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Members, Selector
+from airflow_provider_chefconsul.domain.write.change import Change
+from airflow_provider_chefconsul.domain.write.plan import Step, change_for, preview_waves, preview_write
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import WriteRefused
-from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Members, Selector
-from airflow_provider_chefconsul.rollout.preview import Step, change_for, preview_waves, preview_write
-from airflow_provider_chefconsul.rollout.wave import Wave
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.plan import TierPlan

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.name import is_name
+from airflow_provider_chefconsul.domain.model.report import NodeReport
+from airflow_provider_chefconsul.domain.model.snapshot import Evidence
 from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredState
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.name import is_name
-from airflow_provider_chefconsul.rollout.report import NodeReport
-from airflow_provider_chefconsul.rollout.standing import Evidence
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.client import Entry
+    from airflow_provider_chefconsul.consul.http.client import Entry
     from airflow_provider_chefconsul.consul.keys import Keys
 
 _AT_ONCE = 1000  # entries; then the event loop may turn to the triggerer's other triggers
@@ -54,7 +54,7 @@ class TierRecord:
                 raise NoDesiredState(f"{where} has no desired state yet; a SetDesiredStateOperator writes one")
 
 
-async def parse_tier(
+async def read_record(
     keys: Keys, place: tuple[str, str], entries: Iterable[Entry], *, index: int = 0, last: TierRecord | None = None
 ) -> TierRecord:
     """Parse what is below a tier's key; what is the same as in the last record is taken from there.
@@ -74,7 +74,7 @@ async def parse_tier(
         is_known = last is not None and known.get(entry.key) == entry
         node = entry.key.removeprefix(reports)
         if entry.key == desired_key:
-            desired = last.desired if last and is_known else parse_desired(entry)
+            desired = last.desired if last and is_known else read_desired(entry)
         elif entry.key.startswith(reports) and is_name(node):
             evidence[node] = last.evidence[node] if last and is_known else _parse_evidence(tier, node, entry)
         else:
@@ -86,7 +86,7 @@ async def parse_tier(
     return TierRecord(desired, evidence, index, sources)
 
 
-def parse_desired(entry: Entry) -> DesiredState | MalformedDocument:
+def read_desired(entry: Entry) -> DesiredState | MalformedDocument:
     """A desired state, or what is wrong with it."""
     try:
         return DesiredState.from_json(entry.key, entry.value)

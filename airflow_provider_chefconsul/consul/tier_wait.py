@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.consul.steady_clock import SteadyClock
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.membership import Selector
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.convergence import evaluate
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.standing import Summary
+from airflow_provider_chefconsul.domain.verdict.verdict import Failed, Verdict, Waiting
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
-from airflow_provider_chefconsul.rollout.convergence import evaluate
-from airflow_provider_chefconsul.rollout.membership import Selector
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.standing import Summary
-from airflow_provider_chefconsul.rollout.verdict import Failed, Verdict, Waiting
-from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 
 _BACKOFF = 1.0  # seconds between two watches when Consul is unavailable
 _FIRST_LOOK = timedelta(seconds=3)  # however late the wait is resumed: its triggerer may have been down meanwhile

@@ -8,10 +8,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from airflow_provider_chefconsul.consul.history_watch import list_declared_tiers
-from airflow_provider_chefconsul.consul.sight import check_sight
+from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.rollout.membership import parse_members
-from airflow_provider_chefconsul.rollout.wait import TierSnapshot
+from airflow_provider_chefconsul.domain.model.membership import parse_members
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 
 _REST = 0.1  # seconds between two lists of the tiers
 
@@ -63,7 +63,7 @@ async def watch_tiers(
         nonlocal is_listed
         index = 0
         # A list leaves out what the token may not read, and the rest would pass for all tiers.
-        await check_sight(view, view.keys.environment(environment))
+        await check_token_sees_all(view, view.keys.environment(environment))
         while True:
             index, declared = await list_declared_tiers(view, environment, index)
             for tier in declared:

@@ -20,26 +20,26 @@ from airflow_provider_chefconsul.consul.catalog import (
     strays_of,
 )
 from airflow_provider_chefconsul.consul.commit import Commit
-from airflow_provider_chefconsul.consul.environment_watch import looking_at_tier, read_tier
+from airflow_provider_chefconsul.consul.gathering import gather_all
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.consul.members_sight import MembersSight, looking_at_members
 from airflow_provider_chefconsul.consul.plan import Plan
 from airflow_provider_chefconsul.consul.planner import ChangePlanner, RollBackPlanner
-from airflow_provider_chefconsul.consul.record import TierRecord, parse_desired
-from airflow_provider_chefconsul.consul.together import together
-from airflow_provider_chefconsul.consul.topic import Sight
+from airflow_provider_chefconsul.consul.record import TierRecord, read_desired
+from airflow_provider_chefconsul.consul.watching.environment_watch import read_tier, subscribed_to_tier
+from airflow_provider_chefconsul.consul.watching.members import MembersSubscription, subscribed_to_members
+from airflow_provider_chefconsul.consul.watching.topic import Subscription
+from airflow_provider_chefconsul.domain.count import parse_number
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.membership import Members, Selector, ServiceMembers
+from airflow_provider_chefconsul.domain.model.name import is_name
+from airflow_provider_chefconsul.domain.model.report import NodeReport
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.write.change import Change, Unchanged, Write
+from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.exceptions import NoMembers
-from airflow_provider_chefconsul.rollout.change import Change, Unchanged, Write
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.membership import Members, Selector, ServiceMembers
-from airflow_provider_chefconsul.rollout.name import is_name
-from airflow_provider_chefconsul.rollout.number import read_number
-from airflow_provider_chefconsul.rollout.report import NodeReport
-from airflow_provider_chefconsul.rollout.rollback import RollBack
-from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.client import ConsulClient
+    from airflow_provider_chefconsul.consul.http.client import ConsulClient
 
 
 class SharedView:
@@ -89,7 +89,7 @@ class SharedView:
         listing = {
             selector: asyncio.create_task(read_nodes(self.client, selector)) for selector in set(selectors.values())
         }
-        await together(reading, checking, *listing.values())
+        await gather_all(reading, checking, *listing.values())
         trees, health = reading.result(), checking.result()
         found = {}
         for tier, selector in selectors.items():
@@ -129,17 +129,17 @@ class SharedView:
         last: TierSnapshot | None = None
         checked: TierRecord | None = None
         async with (
-            looking_at_tier(self.client.settings, environment, tier, viewer) as tier_sight,
-            looking_at_members(self.client.settings, selector, known, viewer) as members_sight,
+            subscribed_to_tier(self.client.settings, environment, tier, viewer) as tier_subscription,
+            subscribed_to_members(self.client.settings, selector, known, viewer) as members_subscription,
         ):
             while True:
                 viewer.clear()
-                left = _patience_left((tier_sight, members_sight), self.client.retry_for)
-                record = tier_sight.latest
-                nodes = members_sight.nodes()
+                left = _patience_left((tier_subscription, members_subscription), self.client.retry_for)
+                record = tier_subscription.latest
+                nodes = members_subscription.nodes()
                 members = None
                 if record is not None and nodes is not None:
-                    members = members_sight.members(guests_of(tier, selector, record, nodes))
+                    members = members_subscription.members(guests_of(tier, selector, record, nodes))
                 if record is not None and members is not None:
                     if checked is not record:
                         await self._check_can_read_reports(environment, tier, record, members)
@@ -193,8 +193,8 @@ class SharedView:
         _, entries = await self.client.tree(self.keys.histories(environment, tier))
         found = {}
         for entry in entries:
-            number = read_number(entry.key.rpartition("/")[2])
-            desired = parse_desired(entry)
+            number = parse_number(entry.key.rpartition("/")[2])
+            desired = read_desired(entry)
             if number is not None and isinstance(desired, DesiredState):
                 found[number] = desired
         return dict(sorted(found.items()))
@@ -222,7 +222,9 @@ def guests_of(tier: str, selector: Selector, record: TierRecord, nodes: Nodes) -
     }
 
 
-def _patience_left(sights: Iterable[Sight[TierRecord] | MembersSight], patience: timedelta) -> float | None:
+def _patience_left(
+    sights: Iterable[Subscription[TierRecord] | MembersSubscription], patience: timedelta
+) -> float | None:
     """Seconds that whoever watches still puts up with Consul's absence; None while there is none.
 
     :raises ConsulUnavailable: it is over.

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from airflow_provider_chefconsul.consul.overview import check_member_names, read_early_failures
 from airflow_provider_chefconsul.consul.tier_wait import LONGEST_LOOK, TierWait, WaitResult
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
+from airflow_provider_chefconsul.domain.model.membership import Selector
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
-from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
-from airflow_provider_chefconsul.rollout.membership import Selector
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.verdict import Converged, Failed
-from airflow_provider_chefconsul.rollout.wait import Wait
 
 log = logging.getLogger(__name__)
 _BACKOFF = 1.0  # seconds before all tiers are read again, when they could not be

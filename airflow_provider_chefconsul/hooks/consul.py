@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_chefconsul.consul.blocking import LONGEST_WAIT, WAITS
+from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT, WAITS
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT, Keys
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, UnusableConnection
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ConsulHook(BaseHook):
 
     def get_conn(self) -> Consul:
         """py-consul's own synchronous client, for your own use; this package's operators do not need it."""
-        from airflow_provider_chefconsul.consul.plain import plain_client
+        from airflow_provider_chefconsul.consul.http.plain import plain_client
 
         return plain_client(self.settings())
 
@@ -65,7 +65,7 @@ class ConsulHook(BaseHook):
 
         :raises UnusableConnection: names the field that is missing or wrong.
         """
-        return read_settings(self.get_connection(self.consul_conn_id))
+        return parse_settings(self.get_connection(self.consul_conn_id))
 
     @asynccontextmanager
     async def open_view(self, *, patience: timedelta | None = None) -> AsyncGenerator[SharedView]:
@@ -75,10 +75,10 @@ class ConsulHook(BaseHook):
             :data:`CONSUL_PATIENCE`.
         """
         patience = CONSUL_PATIENCE if patience is None else patience
-        from airflow_provider_chefconsul.consul.client import ConsulClient
+        from airflow_provider_chefconsul.consul.http.client import ConsulClient
         from airflow_provider_chefconsul.consul.view import SharedView
 
-        settings = read_settings(await self.aget_connection(self.consul_conn_id))
+        settings = parse_settings(await self.aget_connection(self.consul_conn_id))
         async with ConsulClient(settings, retry_for=patience) as client:
             yield SharedView(client, patience=patience)
 
@@ -90,7 +90,7 @@ class ConsulHook(BaseHook):
             return False, str(error)
 
 
-def read_settings(connection: Connection) -> ConsulSettings:
+def parse_settings(connection: Connection) -> ConsulSettings:
     """Read an Airflow connection.
 
     :raises UnusableConnection: names the connection and the field that is missing or wrong.
@@ -187,7 +187,7 @@ def _read_wait(where: str, value: Any) -> timedelta:
 
 async def _describe(settings: ConsulSettings) -> str:
     from airflow_provider_chefconsul.consul.catalog import check_can_list
-    from airflow_provider_chefconsul.consul.client import ConsulClient
+    from airflow_provider_chefconsul.consul.http.client import ConsulClient
 
     async with ConsulClient(settings, retry_for=_TEST_PATIENCE) as client:
         leader = await client.leader()

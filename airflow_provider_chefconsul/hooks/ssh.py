@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseHook
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.node_result import NodeResult
-from airflow_provider_chefconsul.ssh.target import Target
+from airflow_provider_chefconsul.nudge.result import NodeResult
+from airflow_provider_chefconsul.nudge.target import Target
 
 if TYPE_CHECKING:
     from asyncssh import SSHClientConnection
@@ -33,11 +33,11 @@ async def execute_over_ssh(
     """Run commands on hosts, as the user and by the port, keys and known hosts of an Airflow connection.
 
     ``SSHHookAsync`` reads the connection and checks host keys, unless its extra ``no_host_key_check`` is true; see
-    ``ssh.fan_out.execute`` for the rest.
+    ``nudge.ssh.execute`` for the rest.
 
     :raises InvalidInput: nothing could be run anywhere because of the connection.
     """
-    from airflow_provider_chefconsul.ssh.fan_out import execute
+    from airflow_provider_chefconsul.nudge.ssh import execute
 
     connection = await BaseHook.aget_connection(ssh_conn_id)
     if not connection.login:

@@ -12,15 +12,15 @@ from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeo
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from airflow_provider_chefconsul.domain.explanation.question import Question
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.model.membership import parse_members
+from airflow_provider_chefconsul.domain.model.name import check_tiers
+from airflow_provider_chefconsul.domain.parameter import check_members, check_place
+from airflow_provider_chefconsul.domain.write.change import parse_change
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.values import find_texts, keep_texts
 from airflow_provider_chefconsul.operators.writing import sequence_of, writer_of
-from airflow_provider_chefconsul.rollout.change import parse_change
-from airflow_provider_chefconsul.rollout.lease import Holder
-from airflow_provider_chefconsul.rollout.literal import check_members, check_place
-from airflow_provider_chefconsul.rollout.membership import parse_members
-from airflow_provider_chefconsul.rollout.name import check_tiers
-from airflow_provider_chefconsul.rollout.question import Question
 from airflow_provider_chefconsul.triggers.approval import ApprovalTrigger
 
 try:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_chefconsul.rollout.change import Change
-    from airflow_provider_chefconsul.rollout.desired import Scalar
+    from airflow_provider_chefconsul.domain.model.desired import Scalar
+    from airflow_provider_chefconsul.domain.write.change import Change
 
 POLL = timedelta(seconds=2)  # since Airflow 3.3 an answer resumes the task by itself
 
@@ -116,7 +116,7 @@ class ApproveWaveOperator(ApprovalOperator):
         try:
             super().execute(context)  # stores the question, and tells the notifiers
         except Parked:
-            holder = Holder(context["ti"].dag_id, context["ti"].run_id)
+            holder = DagRun(context["ti"].dag_id, context["ti"].run_id)
             self.defer(
                 trigger=ApprovalTrigger(
                     consul_conn_id=self.consul_conn_id,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_chefconsul.domain.count import Count, check_count
+from airflow_provider_chefconsul.domain.model.membership import parse_members
+from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
+from airflow_provider_chefconsul.domain.verdict.drift import TierDrift, find_drift
 from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.count import Count, check_count
-from airflow_provider_chefconsul.rollout.drift import TierDrift, find_drift
-from airflow_provider_chefconsul.rollout.membership import parse_members
-from airflow_provider_chefconsul.rollout.name import check_name, check_tiers
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -87,11 +87,11 @@ class DriftAuditOperator(BaseOperator):
 
     async def _audit(self) -> dict[str, dict[str, TierDrift]]:
         from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
-        from airflow_provider_chefconsul.consul.sight import check_sight
+        from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             if self.environment is None:
-                await check_sight(view, f"{view.keys.root}/", must_be_known=True)
+                await check_token_sees_all(view, f"{view.keys.root}/", must_be_known=True)
                 environments = await list_environments(view)
             else:
                 given = [self.environment] if isinstance(self.environment, str) else self.environment
@@ -99,12 +99,12 @@ class DriftAuditOperator(BaseOperator):
             found = {}
             for environment in environments:
                 if self.tier is None:
-                    await check_sight(view, view.keys.environment(environment), must_be_known=True)
+                    await check_token_sees_all(view, view.keys.environment(environment), must_be_known=True)
                     tiers = await list_tiers(view, environment)
                 else:
                     tiers = check_tiers(environment, self.tier)
                     for tier in tiers:
-                        await check_sight(view, view.keys.tier(environment, tier))
+                        await check_token_sees_all(view, view.keys.tier(environment, tier))
                 if not tiers:
                     raise Drifted(f"environment {environment} has no tiers, so there is nothing to audit")
                 found[environment] = await self._audit_environment(view, environment, tiers)

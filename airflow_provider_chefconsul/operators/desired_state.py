@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
 
+from airflow_provider_chefconsul.domain.model.desired import Scalar
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.model.membership import Selector, parse_members
+from airflow_provider_chefconsul.domain.model.name import check_tiers
+from airflow_provider_chefconsul.domain.parameter import check_members, check_place, check_switch
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.domain.write.change import Change, parse_change
+from airflow_provider_chefconsul.domain.write.wave import parse_wave
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
@@ -20,15 +28,6 @@ from airflow_provider_chefconsul.operators.writing import (
     sequence_of,
     writer_of,
 )
-from airflow_provider_chefconsul.rollout.change import Change, parse_change
-from airflow_provider_chefconsul.rollout.desired import Scalar
-from airflow_provider_chefconsul.rollout.lease import Holder
-from airflow_provider_chefconsul.rollout.literal import check_members, check_place
-from airflow_provider_chefconsul.rollout.membership import Selector, parse_members
-from airflow_provider_chefconsul.rollout.name import check_tiers
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.rollout.switch import check_switch
-from airflow_provider_chefconsul.rollout.wave import parse_wave
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
@@ -164,7 +163,7 @@ class SetDesiredStateOperator(Stoppable):
                 members=self.members,
                 timeout=self.wait.timeout,
                 is_first_try=context["ti"].try_number == 1,
-                holder=Holder.of(change.writer),
+                holder=DagRun.of(change.writer),
             )
         )
         return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, conf
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun, check_ttl
+from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.lease import Holder, check_ttl
-from airflow_provider_chefconsul.rollout.name import check_name
 from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK, PATIENCE
 from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
 
@@ -114,14 +114,14 @@ class ReleaseLeaseOperator(BaseOperator):
         """Delete the lease."""
         check_name("environment", self.environment)
         instance = context["ti"]
-        if asyncio.run(self._release(Holder(instance.dag_id, instance.run_id))):
+        if asyncio.run(self._release(DagRun(instance.dag_id, instance.run_id))):
             self.log.info("Environment %s is free", self.environment)
         else:
             self.log.warning(
                 "This Dag run does not hold environment %s any more; nothing was changed", self.environment
             )
 
-    async def _release(self, holder: Holder) -> bool:
+    async def _release(self, holder: DagRun) -> bool:
         from airflow_provider_chefconsul.consul.lease import release
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:

@@ -7,17 +7,21 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from airflow_provider_chefconsul.domain.model.membership import Members, parse_members
+from airflow_provider_chefconsul.domain.model.name import check_tiers
+from airflow_provider_chefconsul.domain.parameter import (
+    check_generation,
+    check_members,
+    check_place,
+    check_switch,
+    parse_generations,
+)
+from airflow_provider_chefconsul.domain.verdict.convergence import describe_superseded
+from airflow_provider_chefconsul.domain.verdict.standing import Standing, judge
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.rollout.convergence import describe_superseded
-from airflow_provider_chefconsul.rollout.generation import read_generations
-from airflow_provider_chefconsul.rollout.literal import check_generation, check_members, check_place
-from airflow_provider_chefconsul.rollout.membership import Members, parse_members
-from airflow_provider_chefconsul.rollout.name import check_tiers
-from airflow_provider_chefconsul.rollout.node_result import NodeResult, Outcome
-from airflow_provider_chefconsul.rollout.standing import Standing, judge
-from airflow_provider_chefconsul.rollout.switch import check_switch
+from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
 from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK
 from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY, NudgeTrigger, read_results
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
@@ -79,7 +83,7 @@ class NudgeOperator(Stoppable):
     def _choose(self, context: Context) -> list[str]:
         """The nodes to nudge; Consul's index before that goes into an XCom."""
         tiers = check_tiers(self.environment, self.tier)
-        generations = read_generations(self.generation, tiers) if self._has_generation else {}
+        generations = parse_generations(self.generation, tiers) if self._has_generation else {}
         nodes, index = self.run_here(self._choose_nodes(tiers, generations))
         context["ti"].xcom_push(key=BEGINNING_KEY, value={"index": index, "try_number": context["ti"].try_number})
         return nodes
@@ -161,11 +165,11 @@ class NudgeOperator(Stoppable):
     def _report(self, results: Mapping[str, NodeResult]) -> dict[str, int | str]:
         for node, result in results.items():
             match result.outcome:
-                case Outcome.EXITED if result.exit_code != 0:
+                case CommandOutcome.EXITED if result.exit_code != 0:
                     self.log.warning("%s: %r exited with %s\n%s", node, self.command, result.exit_code, result.output)
-                case Outcome.UNACKNOWLEDGED:
+                case CommandOutcome.UNACKNOWLEDGED:
                     self.log.warning("%s: no answer; %s", node, result.reason or self.unanswered)
-                case Outcome.SILENT:
+                case CommandOutcome.SILENT:
                     why = f" ({result.reason})" if result.reason else ""
                     self.log.warning("%s: began %r and has not said how it ended%s", node, self.command, why)
         return {node: str(each.outcome) if each.exit_code is None else each.exit_code for node, each in results.items()}

@@ -7,6 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.model.membership import parse_members
+from airflow_provider_chefconsul.domain.model.name import check_tiers
+from airflow_provider_chefconsul.domain.parameter import (
+    as_list,
+    check_members,
+    check_place,
+    check_switch,
+    is_literal,
+    parse_generations,
+)
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.domain.write.rollback import RollBack, check_target
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
@@ -19,14 +32,6 @@ from airflow_provider_chefconsul.operators.writing import (
     sequence_of,
     writer_of,
 )
-from airflow_provider_chefconsul.rollout.generation import as_list, read_generations
-from airflow_provider_chefconsul.rollout.lease import Holder
-from airflow_provider_chefconsul.rollout.literal import check_members, check_place, is_literal
-from airflow_provider_chefconsul.rollout.membership import parse_members
-from airflow_provider_chefconsul.rollout.name import check_tiers
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.rollout.rollback import RollBack, check_target
-from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
@@ -149,7 +154,7 @@ class RollBackOperator(Stoppable):
                     members=self.members,
                     timeout=self.wait.timeout,
                     is_first_try=context["ti"].try_number == 1,
-                    holder=Holder.of(rollback.writer),
+                    holder=DagRun.of(rollback.writer),
                 )
             )
             wait_or_defer(self, trigger, deferrable=self.deferrable).settle(self.log)
@@ -162,7 +167,7 @@ class RollBackOperator(Stoppable):
             raise InvalidInput(f"generation is of a single tier, and there are {', '.join(tiers)}")
         # Of several, some may be of an earlier try that was taken back: the newest is what this Dag run wrote last.
         given = as_list(self.generation)
-        written = [read_generations(each, tiers)[tiers[0]] for each in given if each not in (None, "None")]
+        written = [parse_generations(each, tiers)[tiers[0]] for each in given if each not in (None, "None")]
         if not written:
             error = StaleWrite("what was to be taken back was never written")
             raise_final(self.log, error, self.on_stale)

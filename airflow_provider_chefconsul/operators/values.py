@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.parameter import is_literal, is_reference, is_template
+from airflow_provider_chefconsul.domain.write.change import parse_change
+from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.change import parse_change
-from airflow_provider_chefconsul.rollout.desired import Writer
-from airflow_provider_chefconsul.rollout.literal import is_literal, is_reference, is_template
-from airflow_provider_chefconsul.rollout.sequence import read_sequence
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -45,7 +45,7 @@ def check_sequence(sequence: Any) -> None:
     :raises InvalidInput: it is no logical time.
     """
     if sequence not in (None, "", "None") and is_literal(sequence):
-        read_sequence(sequence)
+        parse_sequence(sequence)
 
 
 def find_texts(values: Any) -> dict[str, str]:

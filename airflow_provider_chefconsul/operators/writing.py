@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.model.membership import Selector
+from airflow_provider_chefconsul.domain.write.change import Unchanged, Write, describe_decision
+from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, NoMembers, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.change import Unchanged, Write, describe_decision
-from airflow_provider_chefconsul.rollout.desired import Writer
-from airflow_provider_chefconsul.rollout.membership import Selector
-from airflow_provider_chefconsul.rollout.sequence import read_sequence
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,7 +40,7 @@ def sequence_of(context: Context, given: Any) -> int:
         dag_run = context["dag_run"]
         moment = dag_run.logical_date or getattr(dag_run, "partition_date", None) or dag_run.run_after
         return int(moment.timestamp())
-    return read_sequence(given)
+    return parse_sequence(given)
 
 
 def check_on_stale(on_stale: object) -> str:

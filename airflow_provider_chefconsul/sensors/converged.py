@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, conf
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.model.name import check_tiers
+from airflow_provider_chefconsul.domain.parameter import (
+    check_generation,
+    check_members,
+    check_place,
+    check_switch,
+    parse_generations,
+)
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.rollout.generation import read_generations
-from airflow_provider_chefconsul.rollout.lease import Holder
-from airflow_provider_chefconsul.rollout.literal import check_generation, check_members, check_place
-from airflow_provider_chefconsul.rollout.name import check_tiers
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.rollout.switch import check_switch
 from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
 from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY
 from airflow_provider_chefconsul.triggers.outcome import Outcome
@@ -97,13 +101,13 @@ class ConvergedSensor(Stoppable, BaseSensorOperator):
                 self.consul_conn_id,
                 self.environment,
                 tiers,
-                generations=read_generations(self.generation, tiers) if self._has_generation else None,
+                generations=parse_generations(self.generation, tiers) if self._has_generation else None,
                 policy=self.policy,
                 members=self.members,
                 timeout=min(self.policy.timeout, timedelta(seconds=self.timeout)),
                 is_first_try=context["ti"].try_number == 1,
                 nudged_at=self._nudged_again(context),
-                holder=Holder(context["ti"].dag_id, context["ti"].run_id),
+                holder=DagRun(context["ti"].dag_id, context["ti"].run_id),
             )
         )
         return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))

@@ -23,7 +23,7 @@ from typing import NoReturn
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT, Keys
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.simulator.kv import KeyValue, read_token
-from airflow_provider_chefconsul.simulator.output import PREFIX, Output
+from airflow_provider_chefconsul.simulator.output import PREFIX, RunOutput
 from airflow_provider_chefconsul.simulator.run import INTERRUPTED, SimulatedRun, Work
 
 TERMINATED, BAD_CONFIGURATION = 3, 43
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _run_lock(path: Path, output: Output) -> Iterator[None]:
+def _run_lock(path: Path, output: RunOutput) -> Iterator[None]:
     """Hold the node's run lock. Like Chef's: who comes second waits, and reads the state only then."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from airflow_provider_chefconsul.domain.model.desired import Assignment
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.desired import Assignment
 
 GRAMMAR = """\
 A fault is: WHO WHAT [in STATE] [with NAME=VALUE]

@@ -9,20 +9,20 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.record import TierRecord
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.name import check_name
-from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.simulator.fault import OF_MOMENTS, Kind
 from airflow_provider_chefconsul.simulator.node import NodeRun, SimulatedNode
 from airflow_provider_chefconsul.simulator.outbox import Outbox
 from airflow_provider_chefconsul.simulator.plan import FleetPlan
 from airflow_provider_chefconsul.simulator.progress import Progress
-from airflow_provider_chefconsul.simulator.roster import Roster
+from airflow_provider_chefconsul.simulator.registration import FleetRegistration
 
 log = logging.getLogger(__name__)
 _BACKOFF = 1.0  # seconds between two watches when Consul is away
@@ -59,7 +59,7 @@ class Fleet:
         self._client = client
         self._keys = Keys(client.settings.root)
         self._outbox = Outbox(client)
-        self._roster = Roster(
+        self._roster = FleetRegistration(
             client,
             environment,
             {node: each.tier for node, each in plan.nodes.items()},

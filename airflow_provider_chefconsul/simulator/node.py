@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
-from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.simulator.fault import OF_MOMENTS, Fault, Kind
 from airflow_provider_chefconsul.simulator.plan import NodePlan
 from airflow_provider_chefconsul.simulator.reporting import CLIENT, begin_report, has_converged, now, told_to_fail
@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.simulator.reporting import CLIENT, begin_report
 CUT = 40  # characters of a report that stay of a malformed one
 
 
-class Ending(StrEnum):
+class RunEnding(StrEnum):
     """How a run ended."""
 
     RUNNING = "running"
@@ -41,7 +41,7 @@ class NodeRun:
     node: str
     tier: str
     assignment: Assignment
-    ending: Ending = Ending.RUNNING
+    ending: RunEnding = RunEnding.RUNNING
     fault: Fault | None = None
 
 
@@ -177,7 +177,7 @@ class SimulatedNode:
                 await asyncio.Event().wait()
             await asyncio.sleep(begun + plan.seconds - asyncio.get_running_loop().time())
         except asyncio.CancelledError:
-            self._around.note(replace(run, ending=Ending.CUT_OFF))
+            self._around.note(replace(run, ending=RunEnding.CUT_OFF))
             raise
         self._around.note(replace(run, ending=self._end(report, plan.fault)))
         match plan.fault:
@@ -193,23 +193,23 @@ class SimulatedNode:
         if self.is_member:  # it may have left meanwhile
             self.meet(Kind.RETURNS)
 
-    def _end(self, report: NodeReport, fault: Fault | None) -> Ending:
+    def _end(self, report: NodeReport, fault: Fault | None) -> RunEnding:
         """Report the outcome of a run that nothing has cut off."""
         report = replace(report, status=Status.SUCCEEDED, finished_at=now(), updated_resources=1)
         match fault:
             case None | Fault(kind=Kind.DIES):
                 self._send(report)
-                return Ending.SUCCEEDED
+                return RunEnding.SUCCEEDED
             case Fault(kind=Kind.MALFORMED):
                 self._around.report(self.plan.node, report.to_json()[:CUT])
                 self._reported = None  # nobody can read it, the node's next run no more than others
-                return Ending.MALFORMED
+                return RunEnding.MALFORMED
             case Fault(kind=Kind.REBOOTS):
                 self._send(replace(report, status=Status.REBOOTING))
-                return Ending.REBOOTING
+                return RunEnding.REBOOTING
             case _:
                 self._send(replace(report, status=Status.FAILED, updated_resources=0, error=told_to_fail(fault.text)))
-                return Ending.FAILED
+                return RunEnding.FAILED
 
     def _fail_unread(self, error: MalformedDocument) -> None:
         """Where a node cannot read what it should be, the orchestrator learns why there was no run."""

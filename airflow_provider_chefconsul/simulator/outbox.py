@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_chefconsul.consul.client import ConsulClient, encode_operation
+from airflow_provider_chefconsul.consul.http.client import ConsulClient, encode_operation
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 
 Operation = Mapping[str, Any]

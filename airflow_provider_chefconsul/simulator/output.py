@@ -10,7 +10,7 @@ STDOUT, STDERR = 1, 2
 LINE_LIMIT = 1000
 
 
-class Output:
+class RunOutput:
     """The lines of one node's run: steps on standard output, errors on standard error."""
 
     def __init__(self, node: str) -> None:

@@ -12,10 +12,10 @@ from functools import cached_property
 from random import Random
 from uuid import UUID, uuid5
 
+from airflow_provider_chefconsul.domain.count import ceiling_of, check_count
+from airflow_provider_chefconsul.domain.model.desired import Assignment
+from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.count import ceiling_of, check_count
-from airflow_provider_chefconsul.rollout.desired import Assignment
-from airflow_provider_chefconsul.rollout.name import check_name
 from airflow_provider_chefconsul.simulator.fault import OF_RUNS, Fault, Kind, parse_fault
 
 LARGEST_TIER = 100_000

@@ -6,12 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from airflow_provider_chefconsul.domain.explanation.explain import describe_assignment
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.explain import describe_assignment
-from airflow_provider_chefconsul.rollout.one_line import one_line
 from airflow_provider_chefconsul.simulator.fault import Kind
-from airflow_provider_chefconsul.simulator.node import Ending, NodeRun
+from airflow_provider_chefconsul.simulator.node import NodeRun, RunEnding
 from airflow_provider_chefconsul.simulator.plan import FleetPlan
 
 _SHOWN = 20  # lines that name a node and its fault
@@ -57,12 +57,12 @@ class Progress:
         """Take note of a run that begins or ends."""
         hanging = self._hanging.setdefault(run.tier, set())
         if run.fault is not None and run.fault.kind is Kind.HANGS:
-            if run.ending is Ending.RUNNING:
+            if run.ending is RunEnding.RUNNING:
                 hanging.add(run.node)
                 self._tell_fault(run, "hangs")
             else:
                 hanging.discard(run.node)
-        elif run.ending is Ending.RUNNING:
+        elif run.ending is RunEnding.RUNNING:
             if not self._active[run.tier]:
                 self._endings[run.tier], self._since[run.tier] = Counter(), time.monotonic()
             self._active[run.tier] += 1
@@ -70,17 +70,17 @@ class Progress:
             self._end(run, len(hanging))
 
     def _end(self, run: NodeRun, hanging: int) -> None:
-        if run.ending is Ending.FAILED:
+        if run.ending is RunEnding.FAILED:
             self._tell_fault(run, "fails")
-        elif run.ending is Ending.MALFORMED:
+        elif run.ending is RunEnding.MALFORMED:
             self._tell_fault(run, "reports malformed")
-        elif run.ending is Ending.REBOOTING:
+        elif run.ending is RunEnding.REBOOTING:
             self._tell_fault(run, "reboots")
-        elif run.ending is Ending.SUCCEEDED and run.fault is not None:
+        elif run.ending is RunEnding.SUCCEEDED and run.fault is not None:
             self._tell_fault(run, "dies after converging")
         self._active[run.tier] -= 1
         self._endings[run.tier][run.ending] += 1
-        if not self._active[run.tier] and run.ending is not Ending.CUT_OFF:
+        if not self._active[run.tier] and run.ending is not RunEnding.CUT_OFF:
             endings = [f"{count} {ending}" for ending, count in self._endings[run.tier].items()]
             endings += [f"{hanging} still hanging"] if hanging else []
             seconds = time.monotonic() - self._since[run.tier]

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from airflow_provider_chefconsul import __version__
-from airflow_provider_chefconsul.rollout.desired import Assignment
-from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, previous_status
+from airflow_provider_chefconsul.domain.model.desired import Assignment
+from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, previous_status
 
 CLIENT = f"simulated {__version__}"
 

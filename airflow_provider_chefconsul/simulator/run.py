@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
     ChefConsulError,
@@ -19,10 +21,8 @@ from airflow_provider_chefconsul.exceptions import (
     MalformedDocument,
     NoDesiredState,
 )
-from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState
-from airflow_provider_chefconsul.rollout.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.simulator.kv import KeyValue
-from airflow_provider_chefconsul.simulator.output import Output
+from airflow_provider_chefconsul.simulator.output import RunOutput
 from airflow_provider_chefconsul.simulator.reporting import CLIENT, begin_report, has_converged, now, told_to_fail
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class SimulatedRun:
         self.node = node
         self.work = work
         self.patience = patience
-        self.output = Output(node)
+        self.output = RunOutput(node)
         self.has_read = False
         self._report = NodeReport(
             node=node,

@@ -8,8 +8,8 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from airflow_provider_chefconsul.task_groups.given import NotGiven, given, or_default
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 from airflow_provider_chefconsul.testing.consul_version import closed_ports, version_of
 from airflow_provider_chefconsul.testing.port import ADDRESS, free_port

@@ -8,19 +8,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
+from airflow_provider_chefconsul.domain.explanation.explain import explain_tier
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.domain.model.membership import ServiceMembers, carry_over
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
+from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer
-from airflow_provider_chefconsul.rollout.explain import explain_tier
-from airflow_provider_chefconsul.rollout.membership import ServiceMembers, carry_over
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.standing import Standing
-from airflow_provider_chefconsul.rollout.verdict import Converged
-from airflow_provider_chefconsul.rollout.wait import Wait
 from airflow_provider_chefconsul.simulator.fleet import Fleet, running
 from airflow_provider_chefconsul.simulator.node import NodeRun
 from airflow_provider_chefconsul.simulator.plan import plan_fleet

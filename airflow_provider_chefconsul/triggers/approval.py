@@ -9,8 +9,8 @@ from typing import Any
 from airflow.providers.standard.triggers.hitl import HITLTrigger
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.lease import Holder
 
 
 class ApprovalTrigger(HITLTrigger):
@@ -28,7 +28,7 @@ class ApprovalTrigger(HITLTrigger):
         super().__init__(**kwargs)
         self.consul_conn_id = consul_conn_id
         self.environment = environment
-        self.holder = Holder(**holder)
+        self.holder = DagRun(**holder)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where this class is, and its parameters."""

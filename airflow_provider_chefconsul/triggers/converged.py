@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.model.membership import parse_members
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.lease import Holder
-from airflow_provider_chefconsul.rollout.membership import parse_members
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.wait import Wait
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ConvergedTrigger(BaseTrigger):
         self.waits = {tier: Wait.from_fields(wait) for tier, wait in waits.items()}
         self.policy = ConvergencePolicy.from_fields(policy)
         self.members = members
-        self.holder = Holder(**holder) if holder else None
+        self.holder = DagRun(**holder) if holder else None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where this class is, and its parameters as JSON values."""
@@ -133,7 +133,7 @@ async def begin_wait(
     timeout: timedelta,
     is_first_try: bool,
     nudged_at: int | None = None,
-    holder: Holder | None = None,
+    holder: DagRun | None = None,
 ) -> ConvergedTrigger:
     """Describe a wait for tiers that begins now.
 

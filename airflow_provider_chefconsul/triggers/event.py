@@ -6,20 +6,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Se
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.consul.steady_clock import SteadyClock
+from airflow_provider_chefconsul.domain.event.change_event import Histories, find_changes, newest_generations
+from airflow_provider_chefconsul.domain.event.convergence_event import ConvergenceWatch
+from airflow_provider_chefconsul.domain.event.cursor import Cursor, is_ahead
+from airflow_provider_chefconsul.domain.model.membership import parse_members
+from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.exceptions import ConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.change_event import Histories, find_changes, newest_generations
-from airflow_provider_chefconsul.rollout.convergence_event import ConvergenceWatch
-from airflow_provider_chefconsul.rollout.cursor import Cursor, is_ahead
-from airflow_provider_chefconsul.rollout.membership import parse_members
-from airflow_provider_chefconsul.rollout.name import check_name
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.triggers.watcher import WatcherTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.tiers_watch import TiersSeen
     from airflow_provider_chefconsul.consul.view import SharedView
-    from airflow_provider_chefconsul.rollout.wait import TierSnapshot
+    from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 
 
 class DesiredStateChangedTrigger(WatcherTrigger):

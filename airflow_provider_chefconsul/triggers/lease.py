@@ -8,9 +8,9 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.lease import Holder
 
 
 class LeaseTrigger(BaseTrigger):
@@ -73,7 +73,7 @@ class LeaseTrigger(BaseTrigger):
             return await acquire(
                 view,
                 self.environment,
-                Holder(self.dag_id, self.run_id),
+                DagRun(self.dag_id, self.run_id),
                 ttl=timedelta(seconds=self.ttl),
                 reason=self.reason,
                 until=min(deadline, until) if until else deadline,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.lease import Holder
-from airflow_provider_chefconsul.rollout.node_result import NodeResult, Outcome
+from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -119,7 +119,7 @@ class NudgeTrigger(BaseTrigger):
             return nullcontext()
         from airflow_provider_chefconsul.consul.lease import keeping
 
-        holder = Holder(self.lease["dag_id"], self.lease["run_id"])
+        holder = DagRun(self.lease["dag_id"], self.lease["run_id"])
         return keeping(view, self.lease["environment"], holder)
 
 
@@ -139,6 +139,8 @@ def read_results(event: Any) -> dict[str, NodeResult]:
 
 def _from_fields(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, NodeResult]:
     return {
-        node: NodeResult(node, Outcome(each["outcome"]), each["exit_code"], each["output"], each.get("reason", ""))
+        node: NodeResult(
+            node, CommandOutcome(each["outcome"]), each["exit_code"], each["output"], each.get("reason", "")
+        )
         for node, each in fields.items()
     }

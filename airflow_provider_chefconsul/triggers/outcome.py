@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
+from airflow_provider_chefconsul.domain.explanation.explain import NOBODY_DIED, explain_node
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
+from airflow_provider_chefconsul.domain.model.membership import carry_over
+from airflow_provider_chefconsul.domain.verdict.standing import Standing, Summary
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed
 from airflow_provider_chefconsul.exceptions import ChefConsulError
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
-from airflow_provider_chefconsul.rollout.explain import NOBODY_DIED, explain_node
-from airflow_provider_chefconsul.rollout.membership import carry_over
-from airflow_provider_chefconsul.rollout.standing import Standing, Summary
-from airflow_provider_chefconsul.rollout.verdict import Converged, Failed
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_chefconsul.rollout.node_result import NodeResult, Outcome
+from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
 from airflow_provider_chefconsul.triggers.nudge import NudgeTrigger
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class RemoteExecTrigger(NudgeTrigger):
     async def _execute(
         self, view: SharedView, nodes: Sequence[str], limit: datetime
     ) -> tuple[dict[str, NodeResult], set[str]]:
-        from airflow_provider_chefconsul.consul.remote_exec import execute
+        from airflow_provider_chefconsul.nudge.remote_exec import execute
 
         found = await execute(
             view.client,
@@ -49,4 +49,4 @@ class RemoteExecTrigger(NudgeTrigger):
             prefix_per_node=self.prefix_per_node,
             on_progress=self.log.info,
         )
-        return found, {node for node, each in found.items() if each.outcome is not Outcome.EXITED}
+        return found, {node for node, each in found.items() if each.outcome is not CommandOutcome.EXITED}

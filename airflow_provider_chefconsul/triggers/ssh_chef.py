@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.hooks.ssh import DEFAULT_SSH_CONNECTION, execute_over_ssh
-from airflow_provider_chefconsul.rollout.node_result import NodeResult
+from airflow_provider_chefconsul.nudge.result import NodeResult
 from airflow_provider_chefconsul.triggers.nudge import NudgeTrigger
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class SSHChefTrigger(NudgeTrigger):
         self, view: SharedView, nodes: Sequence[str], limit: datetime
     ) -> tuple[dict[str, NodeResult], set[str]]:
         from airflow_provider_chefconsul.consul.catalog import read_addresses
-        from airflow_provider_chefconsul.consul.exec_guard import guarded_line
-        from airflow_provider_chefconsul.ssh.target import Target
+        from airflow_provider_chefconsul.nudge.guard import guarded_line
+        from airflow_provider_chefconsul.nudge.target import Target
 
         addresses = await read_addresses(view.client)
         # Nodes may share a machine, so the job is the node's own. In this order those that began get their turn first,

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from airflow_provider_chefconsul.domain.event.cursor import Cursor, read_cursor
+from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.cursor import Cursor, read_cursor
-from airflow_provider_chefconsul.rollout.name import check_name, check_tiers
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView

@@ -13,10 +13,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable, InvalidInput
-from airflow_provider_chefconsul.rollout.lease import Holder
-from airflow_provider_chefconsul.rollout.name import check_name
-from airflow_provider_chefconsul.rollout.one_line import one_line
 from airflow_provider_chefconsul.ui.access import ACCESS, ConnectionDep, ViewerDep
 from airflow_provider_chefconsul.ui.document import describe_node
 from airflow_provider_chefconsul.ui.feed import Hub
@@ -81,7 +81,7 @@ router = APIRouter(prefix="/api/connections/{connection_id}", dependencies=ACCES
 @router.get("/environments")
 async def environments(connection_id: ConnectionDep, dag_id: str = "", run_id: str = "") -> Response:
     """The environments with their tiers; with a Dag run, those that it holds or wrote."""
-    of_run = await find_environments(connection_id, Holder(dag_id, run_id)) if dag_id and run_id else []
+    of_run = await find_environments(connection_id, DagRun(dag_id, run_id)) if dag_id and run_id else []
     found = await read_environments(connection_id)
     return JSONResponse(
         {

@@ -8,15 +8,16 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_chefconsul.domain.explanation.explain import NodeExplanation, explain_node, explain_tier
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
+from airflow_provider_chefconsul.domain.model.lease import Lease
+from airflow_provider_chefconsul.domain.model.report import NodeReport
+from airflow_provider_chefconsul.domain.model.snapshot import Evidence
+from airflow_provider_chefconsul.domain.text import many_lines, one_line
+from airflow_provider_chefconsul.domain.verdict.progress import thin_out
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Scalar, Writer
-from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
-from airflow_provider_chefconsul.rollout.explain import NodeExplanation, explain_node, explain_tier
-from airflow_provider_chefconsul.rollout.lease import Lease
-from airflow_provider_chefconsul.rollout.one_line import many_lines, one_line
-from airflow_provider_chefconsul.rollout.progress import thin_out
-from airflow_provider_chefconsul.rollout.report import NodeReport
-from airflow_provider_chefconsul.rollout.standing import Evidence, Standing
 from airflow_provider_chefconsul.ui.tier_state import Cell, TierState
 
 MayRead = Callable[[str], bool]

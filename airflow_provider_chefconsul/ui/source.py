@@ -15,11 +15,11 @@ from airflow_provider_chefconsul.consul.overview import (
     read_lease,
 )
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
+from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
+from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.early_failure import EarlyFailure
-from airflow_provider_chefconsul.rollout.lease import Holder, Lease
-from airflow_provider_chefconsul.rollout.membership import ServiceMembers
 from airflow_provider_chefconsul.ui.tier_state import TierState, next_state
 
 PATIENCE = timedelta(seconds=1)  # then viewers are told that Consul is away
@@ -89,18 +89,18 @@ async def read_tiers(connection_id: str, environment: str) -> list[str]:
         return await list_tiers(view, environment)
 
 
-async def find_environments(connection_id: str, run: Holder) -> list[str]:
+async def find_environments(connection_id: str, run: DagRun) -> list[str]:
     """The environments that a Dag run holds, or wrote a generation of which the history still knows."""
     async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
         return [each for each in await list_environments(view) if await _is_of_run(view, each, run)]
 
 
-async def _is_of_run(view: SharedView, environment: str, run: Holder) -> bool:
+async def _is_of_run(view: SharedView, environment: str, run: DagRun) -> bool:
     lease = await read_lease(view, environment)
     if isinstance(lease, Lease) and lease.holder == run:
         return True
     for tier in await list_tiers(view, environment):
         history = await view.history(environment, tier)
-        if any(Holder.of(desired.written_by) == run for desired in history.values()):
+        if any(DagRun.of(desired.written_by) == run for desired in history.values()):
             return True
     return False

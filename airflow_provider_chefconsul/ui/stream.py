@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
+from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.exceptions import ChefConsulError
-from airflow_provider_chefconsul.rollout.one_line import one_line
 from airflow_provider_chefconsul.ui.document import (
     dag_ids_of,
     describe_cells,

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.membership import Member
-from airflow_provider_chefconsul.rollout.name import natural_order
-from airflow_provider_chefconsul.rollout.progress import converged_moments
-from airflow_provider_chefconsul.rollout.report import NodeReport
-from airflow_provider_chefconsul.rollout.standing import Evidence, Standing, judge
-from airflow_provider_chefconsul.rollout.wait import TierSnapshot
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.membership import Member
+from airflow_provider_chefconsul.domain.model.name import natural_order
+from airflow_provider_chefconsul.domain.model.report import NodeReport
+from airflow_provider_chefconsul.domain.model.snapshot import Evidence, TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.progress import converged_moments
+from airflow_provider_chefconsul.domain.verdict.standing import Standing, judge
 
 
 @dataclass(frozen=True, slots=True)

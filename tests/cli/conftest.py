@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from tests.raw_keys import RawKeys
 
 

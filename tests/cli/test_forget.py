@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.forget import find_tier, forget
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import AccessDenied, ConsulUnavailable, EnvironmentLeased, WriteRefused
 from tests.acl_fixtures import MANAGEMENT_TOKEN

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.screen import Screen
 from rich.text import Text
 
-from airflow_provider_chefconsul.cli.rendering import Screenful
+from airflow_provider_chefconsul.cli.display.rendering import Screenful
 
 
 @pytest.mark.parametrize(

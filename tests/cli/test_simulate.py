@@ -15,7 +15,7 @@ from typing import Any
 import consul
 import pytest
 
-from airflow_provider_chefconsul.cli.simulate import read_fleet
+from airflow_provider_chefconsul.cli.commands.simulate import parse_fleet
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 AIRFLOW = Path(sys.executable).parent / "airflow"
@@ -139,5 +139,5 @@ def test_what_cannot_be_done_is_said(airflow_chefconsul, members, plain_consul, 
 def test_tier_that_cannot_be_read_is_named(text):
     """Before Consul is asked for anything."""
     with pytest.raises(InvalidInput) as caught:
-        read_fleet([text])
+        parse_fleet([text])
     assert repr(text) in str(caught.value)

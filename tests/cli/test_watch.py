@@ -12,13 +12,13 @@ from typing import cast
 
 import pytest
 
-from airflow_provider_chefconsul.cli.output import Output
-from airflow_provider_chefconsul.cli.watch import Watch
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.cli.display.follow import StatusFollower
+from airflow_provider_chefconsul.cli.display.output import Output
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from airflow_provider_chefconsul.rollout.tier_status import tier_status
 from tests.factory import NOW, make_desired, make_failure, make_lease, make_report, make_snapshot
 from tests.peer import Answer, Peer, forward_to
 from tests.relay import Relay
@@ -26,7 +26,7 @@ from tests.relay import Relay
 
 @pytest.fixture
 def watching(cluster, consul_root, capsys):
-    """Watch the environment demo inside a block; what it has printed so far comes line by line."""
+    """StatusFollower the environment demo inside a block; what it has printed so far comes line by line."""
 
     @asynccontextmanager
     async def watch(*, output="table", port=None, tiers=("web",), missing="", **args):
@@ -46,7 +46,7 @@ def watching(cluster, consul_root, capsys):
         async with ConsulClient(settings, retry_for=timedelta(seconds=0.2)) as client:
             options = Namespace(**{"environment": "demo", "tier": None, "members": "service", "all": False} | args)
             printed = Output(is_json=output == "json")
-            task = asyncio.create_task(Watch(SharedView(client), options, printed, missing=missing).run(tiers))
+            task = asyncio.create_task(StatusFollower(SharedView(client), options, printed, missing=missing).run(tiers))
             try:
                 yield until
             finally:
@@ -89,7 +89,7 @@ async def test_many_tiers(watching, cluster, consul_kv):
 
 async def test_tier_that_is_declared_meanwhile(watching, consul_kv, members, monkeypatch):
     """Without a tier named, whatever comes is watched."""
-    monkeypatch.setattr("airflow_provider_chefconsul.cli.watch._LOOK_AROUND", 0.05)
+    monkeypatch.setattr("airflow_provider_chefconsul.cli.display.follow._LOOK_AROUND", 0.05)
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
     async with watching() as until:
@@ -101,7 +101,7 @@ async def test_tier_that_is_declared_meanwhile(watching, consul_kv, members, mon
 @pytest.mark.parametrize("tier", [None, "web"])
 async def test_nothing_is_declared_yet(watching, consul_kv, members, monkeypatch, tier):
     """It says how to declare it, waits, and goes on when somebody has."""
-    monkeypatch.setattr("airflow_provider_chefconsul.cli.watch._LOOK_FOR_FIRST", 0.05)
+    monkeypatch.setattr("airflow_provider_chefconsul.cli.display.follow._LOOK_FOR_FIRST", 0.05)
     members("web-1")
     async with watching(tiers=[tier] if tier else [], tier=tier, missing="nothing is declared") as until:
         await until(ends(" nothing is declared; waiting for it"))
@@ -111,7 +111,7 @@ async def test_nothing_is_declared_yet(watching, consul_kv, members, monkeypatch
 
 async def test_outage_before_anything_is_declared(watching, cluster, consul_kv, monkeypatch):
     """It is told once and outlived, though there is no watch that could."""
-    monkeypatch.setattr("airflow_provider_chefconsul.cli.watch._LOOK_FOR_FIRST", 0.05)
+    monkeypatch.setattr("airflow_provider_chefconsul.cli.display.follow._LOOK_FOR_FIRST", 0.05)
     is_away = True
     forward = forward_to(cluster.http_port)
 
@@ -131,7 +131,7 @@ def test_screen_says_what_is_missing():
     """Until something is declared."""
     output = Output()
     options = Namespace(environment="demo", all=False)
-    watch = Watch(cast("SharedView", None), options, output, missing="nothing is declared")
+    watch = StatusFollower(cast("SharedView", None), options, output, missing="nothing is declared")
 
     def draw() -> str:
         with output.console.capture() as drawn:
@@ -160,7 +160,7 @@ def test_ages_on_the_screen_grow():
     """All that is drawn is worded anew, though nothing has changed: who wrote it, and what holds it up."""
     output = Output()
     options = Namespace(environment="demo", all=False)
-    watch = Watch(cast("SharedView", None), options, output)  # drawing asks nobody
+    watch = StatusFollower(cast("SharedView", None), options, output)  # drawing asks nobody
     status = tier_status("demo", "web", make_snapshot(make_failure()), now=NOW)
     watch.statuses["web"], watch.lease = status, make_lease()
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
-from airflow_provider_chefconsul.rollout.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from demo.chef_client import find_chef
 from demo.cluster import ConsulCluster
 from tests.compose.container import SCRIPTS, NodeContainer

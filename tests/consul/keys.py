@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_chefconsul.rollout.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from tests.raw_keys import RawKeys
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pytest
 
 from airflow_provider_chefconsul.consul.catalog import read_members
-from airflow_provider_chefconsul.consul.client import ConsulClient
 from airflow_provider_chefconsul.consul.history_watch import watch_histories
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.membership import ListedMembers, MetaMembers, ServiceMembers
+from airflow_provider_chefconsul.domain.write.change import Write
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from airflow_provider_chefconsul.rollout.change import Write
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, MetaMembers, ServiceMembers
 from tests.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN, AclConsul
 from tests.factory import make_change, make_report
 

@@ -11,11 +11,17 @@ import httpx
 import pytest
 
 from airflow_provider_chefconsul.consul.catalog import check_names, read_members
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.members_sight import MembersSight, looking_at_members
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.watching.members import MembersSubscription, subscribed_to_members
+from airflow_provider_chefconsul.domain.model.membership import (
+    ListedMembers,
+    Members,
+    MetaMembers,
+    Presence,
+    ServiceMembers,
+)
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Members, MetaMembers, Presence, ServiceMembers
 from tests.factory import make_members
 
 PATIENCE = 20  # seconds that a change may take to be noticed, on however slow a machine
@@ -38,7 +44,7 @@ def places(members: Members) -> dict[str, Presence]:
 class Look:
     """A watch of members, to be waited for."""
 
-    def __init__(self, sight: MembersSight, viewer: asyncio.Event) -> None:
+    def __init__(self, sight: MembersSubscription, viewer: asyncio.Event) -> None:
         self._sight = sight
         self._viewer = viewer
 
@@ -58,10 +64,10 @@ class Look:
 
 
 @asynccontextmanager
-async def looking(client, selector, known: Collection[str] | None = ()) -> AsyncIterator[Look]:
+async def subscribed(client, selector, known: Collection[str] | None = ()) -> AsyncIterator[Look]:
     """Watch members."""
     viewer = asyncio.Event()
-    async with looking_at_members(client.settings, selector, known, viewer) as sight:
+    async with subscribed_to_members(client.settings, selector, known, viewer) as sight:
         yield Look(sight, viewer)
 
 
@@ -107,7 +113,7 @@ async def test_member_whose_agent_is_not_alive_is_absent(client, members, select
 async def test_member_without_an_agent_is_absent_when_its_watcher_says_so(client, members, plain_consul, selector):
     """As Consul ESM does for external nodes; the change wakes whoever waits for it."""
     members("web-1", "web-2", rack="r1")
-    async with looking(client, selector) as look:
+    async with subscribed(client, selector) as look:
         for status, absent in (("critical", ["web-2"]), ("passing", [])):
             check = {"CheckID": "externalNodeHealth", "Name": "Node Alive Status", "Status": status}
             entry = {"Node": "web-2", "Address": "127.0.0.1", "SkipNodeUpdate": True, "Check": check}
@@ -134,7 +140,7 @@ async def test_other_checks_are_none_of_this_business(client, members, plain_con
 async def test_node_in_maintenance_is_unhealthy(client, members, plain_consul, selector):
     """However it was selected, as it is to Consul's own `?passing`; whoever watches is woken."""
     members("web-1", rack="r1")
-    async with looking(client, selector) as look:
+    async with subscribed(client, selector) as look:
         await look.until(lambda members: members["web-1"].unhealthy == ())
         maintenance = {"CheckID": "_node_maintenance", "Name": "Node Maintenance Mode", "Notes": "new disk"}
         register_check(plain_consul, "web-1", Status="critical", **maintenance)
@@ -191,7 +197,7 @@ async def test_checks_of_the_service_that_do_not_pass(client, members, service_c
 async def test_check_of_the_service_wakes(client, members, service_check):
     """A tier's health can be waited for like its members."""
     members("web-1")
-    async with looking(client, WEB) as look:
+    async with subscribed(client, WEB) as look:
         await look.until(lambda members: members["web-1"].unhealthy == ())
         service_check("web-1", "critical")
         await look.until(lambda members: len(members["web-1"].unhealthy) == 1)
@@ -199,7 +205,7 @@ async def test_check_of_the_service_wakes(client, members, service_check):
 
 async def test_first_member_wakes(client, members):
     """A tier that nobody belongs to yet can be waited for."""
-    async with looking(client, WEB) as look:
+    async with subscribed(client, WEB) as look:
         await look.see({})
         members("web-1")
         await look.see(make_members("web-1"))
@@ -207,7 +213,7 @@ async def test_first_member_wakes(client, members):
 
 async def test_metadata_that_changes_wakes(client, members):
     """An agent that joins is registered by a server at first, and adds its metadata by itself."""
-    async with looking(client, MetaMembers("rack", "r1")) as look:
+    async with subscribed(client, MetaMembers("rack", "r1")) as look:
         members("web-1")
         await look.see({})
         members("web-1", rack="r1")
@@ -220,7 +226,9 @@ async def test_watches_of_an_event_loop_share_what_they_read(client, members):
     members("app-1", tier="app")
     before = asyncio.all_tasks()
     async with AsyncExitStack() as stack:
-        looks = [await stack.enter_async_context(looking(client, ServiceMembers(tier))) for tier in ("web", "app") * 20]
+        looks = [
+            await stack.enter_async_context(subscribed(client, ServiceMembers(tier))) for tier in ("web", "app") * 20
+        ]
         for look, node in zip(looks, ("web-1", "app-1") * 20, strict=True):
             await look.see(make_members(node))
         first, second = await looks[0].until(bool), await looks[2].until(bool)
@@ -238,7 +246,7 @@ PLACES = [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1", "web-2"))]
 async def test_member_that_is_gone_from_the_catalog(client, members, plain_consul, selector):
     """It was a member, so it stays one, and is gone."""
     members("web-1", "web-2", rack="r1")
-    async with looking(client, selector) as look:
+    async with subscribed(client, selector) as look:
         await look.see(make_members("web-1", "web-2"))
         plain_consul.catalog.deregister("web-2")
         await look.until(lambda members: members["web-2"].presence is Presence.GONE)
@@ -247,7 +255,7 @@ async def test_member_that_is_gone_from_the_catalog(client, members, plain_consu
 async def test_member_that_is_gone_is_forgotten_where_nobody_waits(client, members, plain_consul):
     """A board, or a watcher that looks for weeks, does not heap up what has ever been there."""
     members("web-1", "web-2")
-    async with looking(client, WEB, None) as look:
+    async with subscribed(client, WEB, None) as look:
         await look.see(make_members("web-1", "web-2"))
         plain_consul.catalog.deregister("web-2")
         await look.see(make_members("web-1"))
@@ -256,7 +264,7 @@ async def test_member_that_is_gone_is_forgotten_where_nobody_waits(client, membe
 async def test_member_whose_service_is_gone(client, members, plain_consul):
     """Its agent lives on, so does the member; when the agent dies, it has failed."""
     members("web-1", "web-2")
-    async with looking(client, WEB) as look:
+    async with subscribed(client, WEB) as look:
         await look.see(make_members("web-1", "web-2"))
         plain_consul.catalog.deregister("web-2", service_id="web")
         await look.until(lambda members: "web-2" in members)
@@ -282,7 +290,7 @@ async def test_members_that_are_known_from_before(client, members, plain_consul,
     }
     known = ("old-3", "old-2", "old-1", "_gateway-7")
     assert places(await read_members(client, selector, known)) == expected
-    async with looking(client, selector, known) as look:
+    async with subscribed(client, selector, known) as look:
         await look.until(lambda members: places(members) == expected)
 
 
@@ -305,7 +313,7 @@ async def test_service_whose_name_differs_in_case(client, members):
     members("web-1", tier="Web")
     with pytest.raises(InvalidInput, match="Consul has no service 'web', but 'Web'"):
         await read_members(client, WEB)
-    async with looking(client, WEB) as look:
+    async with subscribed(client, WEB) as look:
         with pytest.raises(InvalidInput, match="'Web'"):
             await look.see({})
     assert list(await read_members(client, ServiceMembers("Web"))) == ["web-1"]
@@ -333,7 +341,7 @@ async def test_agents_that_join_die_leave_and_come_back(make_cluster):
     """Each selector sees each change: a member that was killed has failed, one that left is gone."""
     cluster = make_cluster(web=1, fast_failure_detection=True)
     async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port)) as client, AsyncExitStack() as stack:
-        looks = [await stack.enter_async_context(looking(client, selector)) for selector in SELECTORS]
+        looks = [await stack.enter_async_context(subscribed(client, selector)) for selector in SELECTORS]
 
         async def expect(**expected: Presence) -> None:
             for look in looks:

@@ -6,26 +6,26 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
+from airflow_provider_chefconsul.domain.model.membership import ListedMembers, MetaMembers
+from airflow_provider_chefconsul.domain.write.change import Write
+from airflow_provider_chefconsul.domain.write.rollback import RollBack
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import (
     EnvironmentLeased,
     MalformedDocument,
     RequestTooLarge,
     WriteRefused,
 )
-from airflow_provider_chefconsul.rollout.change import Write
-from airflow_provider_chefconsul.rollout.lease import Holder, Lease
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, MetaMembers
-from airflow_provider_chefconsul.rollout.rollback import RollBack
-from airflow_provider_chefconsul.rollout.wave import Wave
 from tests.consul.keys import desired, generations
 from tests.factory import make_assignment, make_canary, make_change, make_desired, make_lease, make_writer
 from tests.peer import Answer, Peer, Request, forward_to
 
 NEXT = {"release": "2.6.0"}
-OTHERS = make_lease(holder=Holder("nightly", "scheduled__1"), reason="")
+OTHERS = make_lease(holder=DagRun("nightly", "scheduled__1"), reason="")
 
 
 def before_transaction(cluster, act) -> Peer:

@@ -9,10 +9,10 @@ import pytest
 
 from airflow_provider_chefconsul.consul.commit import HISTORY_KEPT
 from airflow_provider_chefconsul.consul.history_watch import watch_histories
+from airflow_provider_chefconsul.domain.write.change import Unchanged
+from airflow_provider_chefconsul.domain.write.rollback import RollBack
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import StaleWrite, WriteRefused
-from airflow_provider_chefconsul.rollout.change import Unchanged
-from airflow_provider_chefconsul.rollout.rollback import RollBack
-from airflow_provider_chefconsul.rollout.wave import Wave
 from tests.consul.keys import desired, generations
 from tests.factory import make_assignment, make_change, make_desired, make_writer
 

@@ -25,15 +25,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
+from airflow_provider_chefconsul.domain.write.change import Change, Decision, Refused, Unchanged, Write, plan_write
+from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import EnvironmentLeased, StaleWrite, WriteRefused
-from airflow_provider_chefconsul.rollout.change import Change, Decision, Refused, Unchanged, Write, plan_write
-from airflow_provider_chefconsul.rollout.desired import Assignment, DesiredState, Writer
-from airflow_provider_chefconsul.rollout.lease import Holder, Lease
-from airflow_provider_chefconsul.rollout.rollback import RollBack, plan_rollback
-from airflow_provider_chefconsul.rollout.wave import Wave
 from tests.factory import make_change, make_lease, make_members, make_writer
 from tests.raw_keys import RawKeys
 
@@ -182,7 +182,7 @@ class Orchestrators(RuleBasedStateMachine):
     @rule(who=who, lag=lags)
     def seize_lease(self, who: int, lag: int) -> None:
         """A Dag run acquires the environment, or takes it over."""
-        holder = Holder("shop_rollout", f"{who}-{self.sequence + lag}")
+        holder = DagRun("shop_rollout", f"{who}-{self.sequence + lag}")
         self.lease = make_lease(holder=holder, expires_at=LONG_AGO)
         self.kv["demo/_lease"] = self.lease.to_json()
 
@@ -226,7 +226,7 @@ class Orchestrators(RuleBasedStateMachine):
         operation.gate.set()
         self.clients[who].gate = None
         self.runner.run(asyncio.wait_for(asyncio.wait({operation.task}), PATIENCE))
-        holder = Holder.of(operation.intent.writer)
+        holder = DagRun.of(operation.intent.writer)
         error = operation.task.exception()
         if self.lease is not None and self.lease.holder != holder:
             assert isinstance(error, EnvironmentLeased)

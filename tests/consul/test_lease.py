@@ -9,16 +9,16 @@ from urllib.parse import urlencode
 import pytest
 
 from airflow_provider_chefconsul.consul import lease as leasing
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, LeaseLost
-from airflow_provider_chefconsul.rollout.lease import Holder, Lease
 from tests.factory import make_change, make_lease
 from tests.peer import Answer, Peer, Request, forward_to
 
-US = Holder("shop_rollout", "manual__1")
-OTHER = Holder("nightly", "scheduled__1")
+US = DagRun("shop_rollout", "manual__1")
+OTHER = DagRun("nightly", "scheduled__1")
 TTL = timedelta(seconds=30)
 
 

@@ -11,8 +11,8 @@ from airflow_provider_chefconsul.consul.overview import (
     read_early_failures,
     read_lease,
 )
+from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.lease import Holder, Lease
 from tests.factory import NOW
 
 
@@ -29,7 +29,7 @@ async def test_environments_and_tiers_are_those_with_keys(view, consul_kv):
 async def test_lease_is_read_or_named(view, consul_kv):
     """Free, held, or spoilt."""
     assert await read_lease(view, "demo") is None
-    lease = Lease.begin(Holder("shop", "manual__1"), timedelta(minutes=1), "release", now=NOW)
+    lease = Lease.begin(DagRun("shop", "manual__1"), timedelta(minutes=1), "release", now=NOW)
     consul_kv["demo/_lease"] = lease.to_json()
     assert await read_lease(view, "demo") == lease
     consul_kv["demo/_lease"] = "{"

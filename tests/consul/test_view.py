@@ -9,9 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Member, ServiceMembers
+from airflow_provider_chefconsul.domain.write.change import Unchanged, Write
 from airflow_provider_chefconsul.exceptions import (
     ConsulUnavailable,
     MalformedDocument,
@@ -20,9 +23,6 @@ from airflow_provider_chefconsul.exceptions import (
     UnknownSchema,
     WriteRefused,
 )
-from airflow_provider_chefconsul.rollout.change import Unchanged, Write
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, Member, ServiceMembers
 from tests.factory import make_change, make_desired, make_report, make_writer
 from tests.peer import Answer, Peer, Request, forward_to
 

@@ -12,15 +12,15 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import WaitResult, begin_waits, wait_for_tiers
+from airflow_provider_chefconsul.domain.model.membership import ListedMembers, ServiceMembers
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, ServiceMembers
-from airflow_provider_chefconsul.rollout.standing import Standing
-from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Waiting
-from airflow_provider_chefconsul.rollout.wait import Wait
 from tests.acl_fixtures import UNKNOWN_TOKEN
 from tests.factory import make_assignment, make_canary, make_desired, make_failure, make_policy, make_report
 from tests.progress import Lines

@@ -11,18 +11,19 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from airflow_provider_chefconsul.consul.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.consul.record import parse_tier
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.record import read_record
 from airflow_provider_chefconsul.consul.tier_wait import TierWait
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import begin_waits, wait_for_tiers
+from airflow_provider_chefconsul.domain.model.membership import ListedMembers, ServiceMembers
+from airflow_provider_chefconsul.domain.model.report import Status
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.rollout.membership import ListedMembers, ServiceMembers
-from airflow_provider_chefconsul.rollout.report import Status
-from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Waiting
-from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
 from tests.factory import make_assignment, make_desired, make_failure, make_members, make_policy, make_report
 from tests.peer import Answer, Peer, Request, forward_to
 from tests.progress import PATIENCE, Lines
@@ -144,11 +145,11 @@ async def test_same_index_with_another_value_is_another_document():
         status: Entry(key, make_report(status=status).to_json().encode(), 42)
         for status in (Status.SUCCEEDED, Status.FAILED)
     }
-    first = await parse_tier(keys, place, [entries[Status.SUCCEEDED]])
-    assert await parse_tier(keys, place, [entries[Status.SUCCEEDED]], last=first) is first
-    second = await parse_tier(keys, place, [entries[Status.FAILED]], last=first)
+    first = await read_record(keys, place, [entries[Status.SUCCEEDED]])
+    assert await read_record(keys, place, [entries[Status.SUCCEEDED]], last=first) is first
+    second = await read_record(keys, place, [entries[Status.FAILED]], last=first)
     assert second.evidence["web-1"].report == make_report(status=Status.FAILED)
-    assert (await parse_tier(keys, place, [], last=first)).evidence == {}
+    assert (await read_record(keys, place, [], last=first)).evidence == {}
 
 
 async def test_consul_that_comes_back_empty(make_cluster):

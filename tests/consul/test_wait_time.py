@@ -10,10 +10,10 @@ import pytest
 
 from airflow_provider_chefconsul.consul.tier_wait import WaitResult
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
-from airflow_provider_chefconsul.rollout.membership import ServiceMembers
-from airflow_provider_chefconsul.rollout.standing import Standing
-from airflow_provider_chefconsul.rollout.verdict import Converged, Failed, Waiting
-from airflow_provider_chefconsul.rollout.wait import Wait
+from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from tests.factory import make_desired, make_policy, make_report
 from tests.progress import Lines
 

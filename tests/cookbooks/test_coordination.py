@@ -8,9 +8,9 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from airflow_provider_chefconsul.rollout.canary import bucket
-from airflow_provider_chefconsul.rollout.desired import Canary
-from airflow_provider_chefconsul.rollout.report import Status
+from airflow_provider_chefconsul.domain.model.canary import bucket
+from airflow_provider_chefconsul.domain.model.desired import Canary
+from airflow_provider_chefconsul.domain.model.report import Status
 from tests.cookbooks.trial import children_of, finish, kill, read_until
 from tests.factory import make_assignment
 from tests.peer import Peer, forward_to

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from airflow_provider_chefconsul.rollout.report import Status
+from airflow_provider_chefconsul.domain.model.report import Status
 from tests.cookbooks.trial import finish
 from tests.peer import Answer, Peer, forward_to
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_provider_chefconsul.rollout.report import Status
+from airflow_provider_chefconsul.domain.model.report import Status
 from demo.agent import free_port
 from tests.cookbooks.trial import Trial, TrialNode
 

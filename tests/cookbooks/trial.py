@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from airflow_provider_chefconsul.rollout.report import NodeReport
+from airflow_provider_chefconsul.domain.model.report import NodeReport
 from demo.agent import agent_environment
 from demo.chef_client import COOKBOOKS, ChefClient
 from tests.factory import make_assignment, make_desired

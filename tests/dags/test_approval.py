@@ -14,8 +14,8 @@ from airflow.sdk import DAG, BaseNotifier
 from airflow.sdk.api.datamodels._generated import HITLDetailResponse
 from airflow.utils.session import create_session
 
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.canary import rank
+from airflow_provider_chefconsul.domain.model.canary import rank
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.task_groups import rollout
 from tests.factory import make_desired
 from tests.follower import following

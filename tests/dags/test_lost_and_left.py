@@ -13,8 +13,8 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_chefconsul.consul.catalog import EXTERNAL_HEALTH
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.airflow_home import pull_xcom
 from tests.factory import make_desired, make_failure, make_report

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import DAG, chain, task, task_group
 
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator, ReleaseLeaseOperator
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from airflow_provider_chefconsul.task_groups import rollout, transition
 from tests.airflow_home import clear_and_run
@@ -84,7 +84,7 @@ def test_rollout_of_tiers_that_are_mapped(run_dag, cluster, consul_root, members
 
 def next_canary(tier: str) -> str:
     """The node of two that the first wave of generation 2 takes."""
-    from airflow_provider_chefconsul.rollout.canary import rank
+    from airflow_provider_chefconsul.domain.model.canary import rank
 
     return rank("2", [f"{tier}-1", f"{tier}-2"])[0]
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from demo.nodes import TIERS
 from tests.airflow_home import connect, make_context

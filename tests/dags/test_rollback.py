@@ -7,8 +7,8 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
 from demo.nodes import TIERS
 from tests.airflow_home import connect, pull_xcom
 from tests.dags.fleet import Fleet

@@ -15,8 +15,8 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
 from airflow_provider_chefconsul.task_groups import rollout
 from demo.cluster import ConsulCluster
 from demo.nodes import SimulatedClient, add_node

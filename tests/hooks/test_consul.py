@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import Connection
 
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import AccessDenied, InvalidInput
-from airflow_provider_chefconsul.hooks.consul import ConsulHook, read_settings
+from airflow_provider_chefconsul.hooks.consul import ConsulHook, parse_settings
 from tests.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN
 from tests.airflow_home import connect
 from tests.factory import make_change
@@ -53,7 +53,7 @@ def make_connection(*, extra: object = None, **overrides: object) -> Connection:
 def test_settings_of_a_connection(fields, settings):
     """What is left out, or left empty in the form, has its default."""
     host = fields.get("host", "127.0.0.1")
-    assert read_settings(make_connection(**fields)) == ConsulSettings(**{"host": host, "port": 8500} | settings)
+    assert parse_settings(make_connection(**fields)) == ConsulSettings(**{"host": host, "port": 8500} | settings)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_settings_of_a_connection(fields, settings):
 def test_bad_connection(fields, words):
     """The error names the connection and the field."""
     with pytest.raises(InvalidInput) as caught:
-        read_settings(make_connection(**fields))
+        parse_settings(make_connection(**fields))
     assert str(caught.value).startswith(f"connection shop: {words}")
 
 
@@ -103,7 +103,7 @@ def test_bad_connection(fields, words):
 def test_password_that_no_header_can_carry(token):
     """A careless copy is said to be one, and the token is not shown."""
     with pytest.raises(InvalidInput, match="connection shop: password is not an ACL token") as caught:
-        read_settings(make_connection(password=token))
+        parse_settings(make_connection(password=token))
     assert "5ec" not in str(caught.value)
 
 

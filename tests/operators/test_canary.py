@@ -10,6 +10,9 @@ from itertools import pairwise
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import (
     EnvironmentLeased,
     InvalidInput,
@@ -18,9 +21,6 @@ from airflow_provider_chefconsul.exceptions import (
     WriteRefused,
 )
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.lease import Holder
 from tests.airflow_home import make_context, run_trigger
 from tests.factory import make_failure, make_lease, make_report
 
@@ -214,7 +214,7 @@ def test_stale_write_changes_nothing(tier, on_stale, ending, canary):
 
 def test_lease_of_another_run_refuses_the_write(tier):
     """The error names who holds the environment, since when and why."""
-    tier["demo/_lease"] = make_lease(holder=Holder("other_rollout", "manual__9")).to_json()
+    tier["demo/_lease"] = make_lease(holder=DagRun("other_rollout", "manual__9")).to_json()
     before = dict(tier)
     with pytest.raises(EnvironmentLeased, match="held by Dag other_rollout, run manual__9 since 2026-11-22T08:00:00Z"):
         declare()

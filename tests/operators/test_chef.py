@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.exceptions import (
     ChefConsulError,
     InvalidInput,
@@ -17,7 +18,6 @@ from airflow_provider_chefconsul.exceptions import (
     NoMembers,
 )
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
-from airflow_provider_chefconsul.rollout.lease import Holder
 from tests.airflow_home import connect, make_context, run_trigger
 from tests.factory import make_assignment, make_canary, make_desired, make_failure, make_lease, make_report
 from tests.raw_keys import RawKeys
@@ -100,9 +100,9 @@ def test_nudge_renews_the_lease_of_its_dag_run(nudge, keys):
     keys["demo/_lease"] = make_lease().to_json()
     nudge()
     assert json.loads(keys["demo/_lease"])["expires_at"] > make_lease().expires_at
-    keys["demo/_lease"] = make_lease(holder=Holder("other_rollout", "manual__9")).to_json()
+    keys["demo/_lease"] = make_lease(holder=DagRun("other_rollout", "manual__9")).to_json()
     nudge()
-    assert keys["demo/_lease"] == make_lease(holder=Holder("other_rollout", "manual__9")).to_json()
+    assert keys["demo/_lease"] == make_lease(holder=DagRun("other_rollout", "manual__9")).to_json()
 
 
 def test_failing_command_is_a_warning_with_its_output(nudge, capsys):

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import (
     ConsulUnavailable,
     InvalidInput,
@@ -18,7 +19,6 @@ from airflow_provider_chefconsul.exceptions import (
     WriteRefused,
 )
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
 from tests.airflow_home import connect, make_context, run_trigger
 from tests.factory import make_failure, make_report
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.exceptions import (
     ChefConsulError,
     ConsulUnavailable,
@@ -17,13 +18,12 @@ from airflow_provider_chefconsul.exceptions import (
 )
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator, ReleaseLeaseOperator
-from airflow_provider_chefconsul.rollout.lease import Holder
 from tests.airflow_home import connect, make_context, run_trigger
 from tests.factory import make_lease
 
 pytestmark = pytest.mark.usefixtures("consul_connection")
 KEY = "demo/_lease"
-OTHER = make_lease(holder=Holder("other_rollout", "manual__9"), reason="upgrade to 2.6.0")
+OTHER = make_lease(holder=DagRun("other_rollout", "manual__9"), reason="upgrade to 2.6.0")
 A_MOMENT = timedelta(seconds=0.3)
 
 
@@ -99,7 +99,7 @@ def test_lease_that_nobody_renews_is_taken_over(acquire, consul_kv, capsys):
     """After its ttl by the waiter's clock, whatever its dates say; the old holder's writes are refused from then on."""
     other = {"dag_id": "other_rollout", "run_id": "manual__9"}
     consul_kv[KEY] = make_lease(
-        holder=Holder(**other), ttl=timedelta(seconds=1), expires_at="2099-01-01T00:00:00Z"
+        holder=DagRun(**other), ttl=timedelta(seconds=1), expires_at="2099-01-01T00:00:00Z"
     ).to_json()
     assert write("2.6.0", **other) == {"web": 1}
     acquire()
@@ -181,7 +181,7 @@ def test_event_is_validated_on_resume(event):
 def test_lost_lease_stays_lost(acquire, release, consul_kv):
     """Also when the one who took it over has given it up again; acquiring makes up for it."""
     other = {"dag_id": "other_rollout", "run_id": "manual__9"}
-    consul_kv[KEY] = make_lease(holder=Holder(**other), ttl=timedelta(seconds=1)).to_json()
+    consul_kv[KEY] = make_lease(holder=DagRun(**other), ttl=timedelta(seconds=1)).to_json()
     acquire()
     write("2.5.0")
     release()

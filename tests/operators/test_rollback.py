@@ -9,6 +9,8 @@ from datetime import timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import (
     ChefConsulError,
     EnvironmentLeased,
@@ -18,8 +20,6 @@ from airflow_provider_chefconsul.exceptions import (
     WriteRefused,
 )
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.lease import Holder
 from tests.airflow_home import make_context, run_trigger
 from tests.factory import make_failure, make_lease, make_report
 
@@ -188,7 +188,7 @@ def test_leased_environment(roll_back, consul_kv):
     """Another Dag run's lease refuses a rollback as it does any write."""
     for release in ("2.4.0", "2.5.0"):
         declare(release)
-    consul_kv["demo/_lease"] = make_lease(holder=Holder("other_rollout", "manual__9")).to_json()
+    consul_kv["demo/_lease"] = make_lease(holder=DagRun("other_rollout", "manual__9")).to_json()
     before = dict(consul_kv)
     with pytest.raises(EnvironmentLeased, match="held by Dag other_rollout, run manual__9"):
         roll_back()

@@ -11,8 +11,8 @@ from datetime import timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, MalformedDocument, NoDesiredState
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.airflow_home import connect, make_context, run_trigger
 from tests.factory import make_desired, make_failure, make_report
@@ -256,7 +256,7 @@ def test_sensor_timeout_bounds_the_policy(sense, tier):
 
 def test_consul_away_during_the_wait_is_said_at_the_deadline(monkeypatch, tier, free_port):
     """A wait tries again until its deadline, then says what was in the way."""
-    from airflow_provider_chefconsul.rollout.wait import Wait
+    from airflow_provider_chefconsul.domain.verdict.wait import Wait
     from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
     from tests.factory import NOW
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.report import NodeReport
 from airflow_provider_chefconsul.simulator.node import NodeRun, SimulatedNode
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 

@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
-from airflow_provider_chefconsul.rollout.change import Change
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.membership import ServiceMembers
-from airflow_provider_chefconsul.rollout.policy import ConvergencePolicy
-from airflow_provider_chefconsul.rollout.standing import Standing, judge
-from airflow_provider_chefconsul.rollout.verdict import Verdict
-from airflow_provider_chefconsul.rollout.wait import TierSnapshot, Wait
-from airflow_provider_chefconsul.rollout.wave import Wave
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.standing import Standing, judge
+from airflow_provider_chefconsul.domain.verdict.verdict import Verdict
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
+from airflow_provider_chefconsul.domain.write.change import Change
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.simulator.fleet import Fleet, running
 from airflow_provider_chefconsul.simulator.node import NodeRun
 from airflow_provider_chefconsul.simulator.plan import plan_fleet

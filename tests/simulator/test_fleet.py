@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
+from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument, NameTaken
-from airflow_provider_chefconsul.rollout.report import NodeReport, Status
-from airflow_provider_chefconsul.rollout.standing import Standing
-from airflow_provider_chefconsul.rollout.verdict import Converged, Failed
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 from tests.factory import make_assignment
 from tests.simulator.fleets import LONGEST, endings, look, start

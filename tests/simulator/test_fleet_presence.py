@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_chefconsul.consul.catalog import read_members
-from airflow_provider_chefconsul.rollout.membership import ServiceMembers
-from airflow_provider_chefconsul.rollout.report import NodeReport, Status
-from airflow_provider_chefconsul.rollout.standing import Standing
-from airflow_provider_chefconsul.rollout.verdict import Converged, Failed
+from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed
 from tests.simulator.fleets import endings, start
 
 DONE = Standing.CONVERGED

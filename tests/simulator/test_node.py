@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.report import NodeReport
 from tests.factory import make_assignment, make_canary, make_desired, make_report
 from tests.simulator.bench import KEY, Bench
 

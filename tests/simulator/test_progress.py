@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.simulator.node import Ending, NodeRun
+from airflow_provider_chefconsul.simulator.node import NodeRun, RunEnding
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 from airflow_provider_chefconsul.simulator.progress import Progress
 from tests.factory import make_assignment, make_desired
 
 
-def run(node: str, ending: Ending, *faults: str) -> NodeRun:
+def run(node: str, ending: RunEnding, *faults: str) -> NodeRun:
     """A run of a web node."""
     plan = plan_fleet({"web": 3}, faults).nodes[node].run(make_assignment())
     return NodeRun(node, "web", make_assignment(), ending, plan.fault)
@@ -52,12 +52,12 @@ def test_desired_state_is_told(progress, lines):
 def test_end_of_all_runs_is_told_once(progress, lines, number_hanging):
     """A run that hangs is not waited for, and counted."""
     if number_hanging:
-        progress.note(run("web-3", Ending.RUNNING, "web-3 hangs"))
+        progress.note(run("web-3", RunEnding.RUNNING, "web-3 hangs"))
     for node in ("web-1", "web-2"):
-        progress.note(run(node, Ending.RUNNING))
-    progress.note(run("web-1", Ending.SUCCEEDED))
+        progress.note(run(node, RunEnding.RUNNING))
+    progress.note(run("web-1", RunEnding.SUCCEEDED))
     assert lines == ["web-3 hangs (web-3 hangs)"] * number_hanging
-    progress.note(run("web-2", Ending.FAILED, "web-2 fails"))
+    progress.note(run("web-2", RunEnding.FAILED, "web-2 fails"))
     assert lines[-2] == "web-2 fails (web-2 fails)"
     assert lines[-1].startswith("demo/web: runs ended: 1 succeeded, 1 failed, ")
     assert ("1 still hanging, " in lines[-1]) is bool(number_hanging)
@@ -66,21 +66,25 @@ def test_end_of_all_runs_is_told_once(progress, lines, number_hanging):
 @pytest.mark.parametrize(
     ("fault", "ending", "line"),
     [
-        ("web-1 dies after converging", Ending.SUCCEEDED, "web-1 dies after converging (web-1 dies after converging)"),
-        ("web-1 reboots 5s", Ending.REBOOTING, "web-1 reboots (web-1 reboots 5s)"),
+        (
+            "web-1 dies after converging",
+            RunEnding.SUCCEEDED,
+            "web-1 dies after converging (web-1 dies after converging)",
+        ),
+        ("web-1 reboots 5s", RunEnding.REBOOTING, "web-1 reboots (web-1 reboots 5s)"),
     ],
 )
 def test_end_of_a_node_with_its_run_is_told(progress, lines, fault, ending, line):
     """With the fault that was declared."""
-    progress.note(run("web-1", Ending.RUNNING, fault))
+    progress.note(run("web-1", RunEnding.RUNNING, fault))
     progress.note(run("web-1", ending, fault))
     assert lines[0] == line
 
 
 def test_runs_that_are_cut_off_say_nothing(progress, lines):
     """That the node went absent has been told; the fleet's end is no news of a tier."""
-    progress.note(run("web-1", Ending.RUNNING))
-    progress.note(run("web-1", Ending.CUT_OFF))
-    progress.note(run("web-2", Ending.RUNNING, "web-2 hangs"))
-    progress.note(run("web-2", Ending.CUT_OFF, "web-2 hangs"))
+    progress.note(run("web-1", RunEnding.RUNNING))
+    progress.note(run("web-1", RunEnding.CUT_OFF))
+    progress.note(run("web-2", RunEnding.RUNNING, "web-2 hangs"))
+    progress.note(run("web-2", RunEnding.CUT_OFF, "web-2 hangs"))
     assert lines == ["web-2 hangs (web-2 hangs)"]

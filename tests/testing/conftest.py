@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.testing.airflow_home import AirflowHome
 from airflow_provider_chefconsul.testing.fleet import FleetUnderTest
 

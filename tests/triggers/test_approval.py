@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from airflow.providers.standard.triggers import hitl
 
-from airflow_provider_chefconsul.rollout.lease import Holder
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.triggers.approval import ApprovalTrigger
 from tests.factory import make_lease
 
@@ -38,7 +38,7 @@ def make_trigger(**overrides):
 def test_lease_is_renewed_while_nobody_answers(consul_kv, monkeypatch):
     """The answer comes once the lease has been renewed; another Dag run's lease is left alone."""
     consul_kv["demo/_lease"] = make_lease().to_json()
-    other = make_lease(holder=Holder("other_rollout", "manual__9"))
+    other = make_lease(holder=DagRun("other_rollout", "manual__9"))
     consul_kv["other/_lease"] = other.to_json()
 
     def look(ti_id):

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from airflow_provider_chefconsul.domain.write.wave import parse_wave
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.rollout.wave import parse_wave
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
 from tests.airflow_home import connect
 from tests.factory import make_change, make_policy, make_report

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_provider_chefconsul.rollout.lease import Holder, Lease
+from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
 from tests.airflow_home import run_trigger
 from tests.ssh_fixtures import HOSTS
@@ -118,7 +118,7 @@ async def test_trouble_with_the_connection_is_an_event(ssh_connection):
 async def test_lease_is_renewed_meanwhile(consul_kv):
     """The Dag run that holds the environment keeps it while its nodes run."""
     lease = Lease.begin(
-        Holder("shop", "manual__1"), timedelta(minutes=5), "", now=datetime.now(UTC) - timedelta(minutes=4)
+        DagRun("shop", "manual__1"), timedelta(minutes=5), "", now=datetime.now(UTC) - timedelta(minutes=4)
     )
     consul_kv["demo/_lease"] = lease.to_json()
     await run_trigger(make_trigger("sleep 0.5", lease={"environment": "demo", "dag_id": "shop", "run_id": "manual__1"}))

@@ -14,9 +14,9 @@ import consul
 import pytest
 from airflow.sdk.exceptions import AirflowException
 
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.airflow_home import connect, make_context
 from tests.factory import make_desired, make_lease

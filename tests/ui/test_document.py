@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.lease import Lease
+from airflow_provider_chefconsul.domain.model.report import MESSAGE_LIMIT, RunError
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.desired import DesiredState
-from airflow_provider_chefconsul.rollout.lease import Lease
-from airflow_provider_chefconsul.rollout.report import MESSAGE_LIMIT, RunError
 from airflow_provider_chefconsul.ui.document import (
     dag_ids_of,
     describe_cells,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_chefconsul.rollout.lease import Holder
-from airflow_provider_chefconsul.rollout.report import RunError, Status
-from airflow_provider_chefconsul.rollout.wave import Wave
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.model.report import RunError, Status
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from demo.scene import Scene
 from tests.factory import make_lease
 from tests.ui.browser import Board, look
@@ -186,7 +186,7 @@ async def test_an_airflow_that_is_away_is_told_and_comes_back(board: Board):
 
 async def test_an_environment_without_tiers_is_followed(board: Board, consul_kv):
     """Such as one that a rollout holds and has not written to yet."""
-    consul_kv["new/_lease"] = make_lease(holder=Holder.of(board.scene.writer)).to_json()
+    consul_kv["new/_lease"] = make_lease(holder=DagRun.of(board.scene.writer)).to_json()
     await board.open(environment="new")
     await board.page.get_by_text("new has no tiers yet").wait_for()
     await replace(board.scene, environment="new").declare("web", "converged")

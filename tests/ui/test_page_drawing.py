@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_chefconsul.rollout.report import RunError
-from airflow_provider_chefconsul.rollout.wave import Wave
+from airflow_provider_chefconsul.domain.model.report import RunError
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from tests.ui.browser import Board
 
 pytestmark = pytest.mark.xdist_group("airflow_standalone")  # the one of test_page.py

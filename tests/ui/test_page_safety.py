@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_chefconsul.rollout.report import MESSAGE_LIMIT, RunError
+from airflow_provider_chefconsul.domain.model.report import MESSAGE_LIMIT, RunError
 from tests.ui.browser import Board
 
 pytestmark = pytest.mark.xdist_group("airflow_standalone")  # the one of test_page.py

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from airflow_provider_chefconsul.rollout.report import Status
+from airflow_provider_chefconsul.domain.model.report import Status
 from tests.airflow_home import connect
 from tests.factory import make_desired, make_failure, make_lease, make_report, make_writer
 

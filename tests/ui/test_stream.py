@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from airflow_provider_chefconsul.consul.client import ConsulClient
-from airflow_provider_chefconsul.consul.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.rollout.report import RunError, Status
+from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.ui.feed import Hub
 from demo.scene import Scene
 from tests.airflow_home import connect

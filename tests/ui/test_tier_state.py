@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.rollout.standing import Standing
-from airflow_provider_chefconsul.rollout.wait import TierSnapshot
 from airflow_provider_chefconsul.ui.tier_state import Cell, changed_cells, next_state
 from tests.factory import make_canary, make_desired, make_failure, make_members, make_report, make_snapshot
 

@@ -1,0 +1,40 @@
+"""``airflow chefconsul set``: declares the desired state of tiers, under the guards of ``SetDesiredStateOperator``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from airflow_provider_chefconsul.cli.argument import parse_change_arguments, parse_policy, parse_selectors, parse_tiers
+from airflow_provider_chefconsul.cli.command import command, open_view
+from airflow_provider_chefconsul.cli.display.output import Output
+from airflow_provider_chefconsul.cli.exit_code import ExitCode
+from airflow_provider_chefconsul.cli.lookup import describe_nodes, find_empty_tier
+from airflow_provider_chefconsul.cli.writing import tell_decisions, tell_result, wait_until_converged
+from airflow_provider_chefconsul.consul.catalog import read_members
+from airflow_provider_chefconsul.domain.write.change import Write
+from airflow_provider_chefconsul.domain.write.plan import preview_write
+
+
+@command
+async def set_command(args: Namespace, output: Output) -> ExitCode:
+    """Write in one transaction, and wait when asked to."""
+    tiers = parse_tiers(args)
+    change, policy, selectors = parse_change_arguments(args, "set"), parse_policy(args), parse_selectors(args, tiers)
+    async with open_view(args) as view:
+        members = {tier: await read_members(view.client, selector) for tier, selector in selectors.items()}
+        if not args.without_members:
+            empty = await find_empty_tier(view, args.environment, members, selectors)
+            if empty is not None:
+                raise empty
+        plan = await view.write_as_planned(args.environment, dict.fromkeys(tiers, change), selectors)
+        decisions = plan.decisions
+        for tier, decision in decisions.items():
+            tell_decisions(output, args.environment, {tier: decision})
+            if members[tier] and isinstance(decision, Write) and decision.assigns:
+                step = preview_write(plan.tiers[tier].planned.current, decision, members[tier], change.canary)
+                output.line(describe_nodes(step.nodes, members[tier], will="are"), indent=2)
+        generations = {tier: decision.generation for tier, decision in decisions.items()}
+        code = ExitCode.OK
+        if policy is not None:
+            code = await wait_until_converged(view, args.environment, generations, selectors, policy, output=output)
+    return tell_result(output, args, generations, code)

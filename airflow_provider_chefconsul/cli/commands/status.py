@@ -1,0 +1,51 @@
+"""``airflow chefconsul status``: where the nodes of an environment stand."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_chefconsul.cli.argument import parse_selectors
+from airflow_provider_chefconsul.cli.command import command, open_view
+from airflow_provider_chefconsul.cli.display.document import tier_fields
+from airflow_provider_chefconsul.cli.display.follow import StatusFollower
+from airflow_provider_chefconsul.cli.display.output import Output
+from airflow_provider_chefconsul.cli.display.rendering import render
+from airflow_provider_chefconsul.cli.exit_code import ExitCode
+from airflow_provider_chefconsul.cli.lookup import find_tiers
+from airflow_provider_chefconsul.consul.overview import read_lease
+from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
+from airflow_provider_chefconsul.exceptions import NotDeclared
+
+_PATIENCE_OF_WATCH = timedelta(seconds=2)  # then it says that Consul is away, and goes on
+
+
+@command
+async def status_command(args: Namespace, output: Output) -> ExitCode:
+    """Show the tiers once, or go on with ``--watch``."""
+    async with open_view(args, patience=_PATIENCE_OF_WATCH if args.watch else None) as view:
+        try:
+            tiers = await find_tiers(view, args.environment, args.tier)
+        except NotDeclared as missing:
+            if not args.watch:
+                raise
+            await StatusFollower(view, args, output, missing=str(missing)).run([args.tier] if args.tier else [])
+        if args.tier is None:
+            await check_token_sees_all(view, view.keys.environment(args.environment))
+        if args.watch:
+            await StatusFollower(view, args, output).run(tiers)
+        lease = await read_lease(view, args.environment)
+        now = datetime.now(UTC)
+        statuses = [
+            tier_status(
+                args.environment, tier, await view.snapshot(args.environment, tier, selector), now=now, lease=lease
+            )
+            for tier, selector in parse_selectors(args, tiers).items()
+        ]
+    if output.is_json:
+        output.document({"environment": args.environment, "tiers": [tier_fields(each) for each in statuses]})
+    else:
+        output.show(render(statuses, now=now, width=output.console.width, lists_all=args.all))
+    has_converged = all(each.has_converged for each in statuses)
+    return ExitCode.OK if has_converged else ExitCode.NOT_CONVERGED

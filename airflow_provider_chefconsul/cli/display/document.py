@@ -1,0 +1,59 @@
+"""The JSON that commands print; its fields are described in the README, and only ever added to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
+from airflow_provider_chefconsul.domain.verdict.tier_status import NodeStatus, TierStatus
+from airflow_provider_chefconsul.exceptions import MalformedDocument
+
+
+def tier_fields(status: TierStatus) -> dict[str, Any]:
+    """A tier and each of its members."""
+    desired = status.snapshot.desired
+    standings = [node.standing for node in status.nodes.values()]
+    return {
+        "tier": status.tier,
+        "converged": status.has_converged,
+        "headline": status.explanation.headline,
+        "obstacles": list(status.explanation.obstacles),
+        "desired": desired_fields(desired) if isinstance(desired, DesiredState) else None,
+        "problem": str(desired) if isinstance(desired, MalformedDocument) else None,
+        "counts": {str(each): standings.count(each) for each in Standing if each in standings},
+        "nodes": [_node_fields(node) for node in status.nodes.values()],
+    }
+
+
+def desired_fields(desired: DesiredState) -> dict[str, Any]:
+    """A desired state without how it chooses a canary's nodes."""
+    return {
+        "generation": desired.generation,
+        "stable": desired.stable.to_fields(),
+        "canary": desired.canary.assignment.to_fields() if desired.canary else None,
+        "sequence": desired.sequence,
+        "written_by": str(desired.written_by),
+        "written_at": desired.written_at,
+    }
+
+
+def moment_text(moment: datetime | None) -> str | None:
+    """ISO 8601."""
+    return None if moment is None else moment.isoformat()
+
+
+def _node_fields(node: NodeStatus) -> dict[str, Any]:
+    assigned, report = node.assigned, node.report
+    return {
+        "node": node.member.node,
+        "agent": "up" if node.member.is_present else "down",
+        "assigned": {"generation": assigned.generation, "state": assigned.state} if assigned else None,
+        "reported": {"generation": report.generation, "state": report.state, "status": str(report.status)}
+        if report
+        else None,
+        "standing": node.standing and str(node.standing),
+        "since": moment_text(node.since),
+        "why": node.why,
+    }

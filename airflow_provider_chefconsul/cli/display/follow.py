@@ -1,0 +1,172 @@
+"""``airflow chefconsul status --watch``: tiers as they change."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NoReturn
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from airflow_provider_chefconsul.cli.argument import parse_selectors
+from airflow_provider_chefconsul.cli.display.change_log import changes_between
+from airflow_provider_chefconsul.cli.display.document import tier_fields
+from airflow_provider_chefconsul.cli.display.output import Output
+from airflow_provider_chefconsul.cli.display.rendering import Screenful, render
+from airflow_provider_chefconsul.consul.overview import list_tiers, read_lease
+from airflow_provider_chefconsul.domain.model.lease import Lease
+from airflow_provider_chefconsul.domain.model.membership import Selector
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+_BACKOFF = 1.0  # seconds between two watches while Consul is unavailable
+_LOOK_AROUND = 5.0  # seconds between two looks for new tiers and at the lease
+_LOOK_FOR_FIRST = 1.0  # seconds between two looks while there is no tier
+
+
+@dataclass
+class StatusFollower:
+    """Follows tiers, one watch for each, and shows every change until it is cancelled.
+
+    :param missing: what is waited for, where nothing is declared yet; shown until something is.
+    """
+
+    view: SharedView
+    args: Namespace
+    output: Output
+    missing: str = ""
+    statuses: dict[str, TierStatus] = field(default_factory=dict)
+    troubles: dict[str, str] = field(default_factory=dict)
+    lease: Lease | MalformedDocument | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a screen to draw on."""
+        console = self.output.console
+        return console.is_terminal and not console.is_dumb_terminal and not self.output.is_json
+
+    async def run(self, tiers: Iterable[str]) -> NoReturn:
+        """Follow the tiers, and when none was named also those that are declared meanwhile."""
+        # In a thread of its own Live draws again by itself: ages grow although nothing changes.
+        live = Live(get_renderable=self._render, console=self.output.console, screen=True, refresh_per_second=2)
+        if self.missing and not self.is_live:
+            self.output.line(f"{_clock(datetime.now(UTC))} {self.missing}; waiting for it")
+        with _without_warnings(), live if self.is_live else nullcontext():
+            await self._follow_all(tiers)
+
+    async def _follow_all(self, tiers: Iterable[str]) -> NoReturn:
+        following: dict[str, asyncio.Task[NoReturn]] = {}
+        found = list(tiers)
+        try:
+            while True:
+                for tier, selector in parse_selectors(self.args, found).items():
+                    if tier not in following:
+                        following[tier] = asyncio.create_task(self._follow(tier, selector))
+                if following:
+                    done, _ = await asyncio.wait(
+                        following.values(), timeout=_LOOK_AROUND, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    for task in done:
+                        task.result()  # it only ends with an error
+                else:
+                    await asyncio.sleep(_LOOK_FOR_FIRST)
+                found = await self._look_around(found)
+        finally:
+            for task in following.values():
+                task.cancel()
+            await asyncio.gather(*following.values(), return_exceptions=True)
+
+    async def _look_around(self, tiers: list[str]) -> list[str]:
+        """Look who holds the environment, and which tiers there are."""
+        try:
+            self.lease = await read_lease(self.view, self.args.environment)
+            found = tiers if self.args.tier else await list_tiers(self.view, self.args.environment)
+        except ConsulUnavailable as error:
+            if not tiers:  # else the watches say so
+                self._tell_trouble("", error)
+            return tiers
+        self.troubles.pop("", None)
+        return found
+
+    async def _follow(self, tier: str, selector: Selector) -> NoReturn:
+        environment = self.args.environment
+        while True:
+            try:
+                async with aclosing(self.view.watch(environment, tier, selector)) as watch:
+                    async for snapshot in watch:
+                        self.troubles.pop(tier, None)
+                        self._see(tier, snapshot)
+            except ConsulUnavailable as error:
+                self._tell_trouble(tier, error)
+                await asyncio.sleep(_BACKOFF)
+
+    def _tell_trouble(self, tier: str, error: ConsulUnavailable) -> None:
+        """Remember that Consul is away; without a screen, also say so once.
+
+        :param tier: empty while there is none.
+        """
+        if tier not in self.troubles and not self.is_live:
+            where = f"{self.args.environment}/{tier}" if tier else self.args.environment
+            self.output.line(f"{_clock(datetime.now(UTC))} {where}: {error}; trying again")
+        self.troubles[tier] = str(error)
+
+    def _see(self, tier: str, snapshot: TierSnapshot) -> None:
+        """Remember where the tier stands; without a screen, also print what has changed."""
+        now = datetime.now(UTC)
+        status = tier_status(self.args.environment, tier, snapshot, now=now, lease=self.lease)
+        before, self.statuses[tier] = self.statuses.get(tier), status
+        if self.is_live:
+            return
+        lines = changes_between(self.args.environment, before, status, lists_all=self.args.all)
+        if lines and self.output.is_json:
+            fields = {"at": now.isoformat(), "environment": self.args.environment, **tier_fields(status)}
+            self.output.document(fields, is_one_line=True)
+        elif not self.output.is_json:
+            for line in lines:
+                self.output.line(f"{_clock(now)} {line}")
+
+    def _render(self) -> RenderableType:
+        return self.screen(datetime.now(UTC))
+
+    def screen(self, now: datetime) -> RenderableType:
+        """What a terminal shows at a moment: all of it is worded anew, so that every age grows."""
+        environment, console = self.args.environment, self.output.console
+        statuses, troubles = self.statuses.copy(), self.troubles.copy()  # another thread adds to them
+        trouble = next(iter(troubles.values()), "")
+        above = f"{_clock(now)} UTC {environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
+        ordered = [
+            tier_status(environment, tier, status.snapshot, now=now, lease=self.lease)
+            for tier, status in sorted(statuses.items())
+        ]
+        content = render(
+            ordered, now=now, width=console.width, height=console.height, lists_all=self.args.all, above=above
+        )
+        is_declared = any(status.snapshot.desired is not None for status in ordered)
+        return Screenful(content if is_declared or not self.missing else Group(content, Text(self.missing, "yellow")))
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep this package's log off the screen: that Consul is away is shown there."""
+    logger = logging.getLogger("airflow_provider_chefconsul")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _clock(moment: datetime) -> str:
+    return moment.strftime("%H:%M:%S")

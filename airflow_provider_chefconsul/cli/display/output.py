@@ -1,0 +1,71 @@
+"""What commands print: lines, tables and JSON on standard output, errors and progress on standard error."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from airflow_provider_chefconsul.domain.text import one_line
+
+PROGRAM = "airflow chefconsul"
+_WIDTH_OF_FILES = 160  # columns, where no terminal says how many it has
+
+
+class Output:
+    """Where a command prints.
+
+    Whatever comes from Consul is made printable here, so that no report can move the cursor or pass for markup.
+
+    :param is_json: whether standard output is for JSON alone; lines go to standard error then.
+    """
+
+    def __init__(self, *, is_json: bool = False) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a terminal that has no "…" must not end the command
+                stream.reconfigure(errors="backslashreplace")
+        self.is_json = is_json
+        width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _WIDTH_OF_FILES
+        self.console = _Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+
+    def line(self, text: str, *, style: str = "", indent: int = 0) -> None:
+        """Print one line, however wide the terminal is."""
+        line = " " * indent + one_line(text)
+        if self.is_json:
+            _write(sys.stderr, line)
+        else:
+            self.console.print(Text(line, style), soft_wrap=True)
+
+    def show(self, content: RenderableType) -> None:
+        """Print a table."""
+        self.console.print(content)
+
+    def document(self, fields: Mapping[str, Any], *, is_one_line: bool = False) -> None:
+        """Print JSON."""
+        _write(sys.stdout, json.dumps(fields, indent=None if is_one_line else 2))
+
+    def error(self, text: str, *, explanation: str = "") -> None:
+        """Print an error on standard error, and below it lines of ours that explain it."""
+        _write(sys.stderr, f"{PROGRAM}: error: {one_line(text)}" + (f"\n{explanation}" if explanation else ""))
+
+    def silence(self) -> None:
+        """Print nothing more: whoever read the output is gone, also when Python flushes it at the end."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Console(Console):
+    """A console that leaves a closed pipe to the command."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError
+
+
+def _write(stream: Any, line: str) -> None:
+    stream.write(f"{line}\n")
+    stream.flush()

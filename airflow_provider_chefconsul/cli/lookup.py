@@ -1,0 +1,86 @@
+"""Finding what a command is about, and saying what there is instead where it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_chefconsul.cli.display.output import PROGRAM
+from airflow_provider_chefconsul.consul.overview import check_member_names, list_environments, list_tiers
+from airflow_provider_chefconsul.domain.model.membership import Members, Selector
+from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.exceptions import NoMembers, NotDeclared
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+_NAMED = 20
+
+
+async def find_tiers(view: SharedView, environment: str, tier: str | None) -> list[str]:
+    """The tiers of an environment, or the one that is named.
+
+    :raises NotDeclared: the environment or the tier has no key; says how to declare it, and which there are.
+    """
+    check_name("environment", environment)
+    if tier is not None:
+        check_name("tier", tier)
+    tiers = await list_tiers(view, environment)
+    if not tiers:
+        there_are = name_some(await list_environments(view))
+        where = f"{view.client.settings.url}, below {view.keys.root}/"
+        raise NotDeclared(
+            f"nothing is declared in {environment} yet: {PROGRAM} set {environment} {tier or 'TIER'} --state …; "
+            f"environments at {where}: {there_are}"
+        )
+    if tier is not None and tier not in tiers:
+        raise NotDeclared(
+            f"environment {environment} has no tier {tier}: {PROGRAM} set {environment} {tier} --state …; "
+            f"there are: {name_some(tiers)}"
+        )
+    return tiers if tier is None else [tier]
+
+
+async def find_empty_tier(
+    view: SharedView, environment: str, members: Mapping[str, Members], selectors: Mapping[str, Selector]
+) -> NoMembers | None:
+    """What refuses to declare a tier that has no members, which may be a name mistyped; None when all have some.
+
+    :param members: by tier, who belongs to it today.
+    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported.
+    """
+    for tier, selector in selectors.items():
+        await check_member_names(view, environment, tier, selector)
+    empty = next((tier for tier, found in members.items() if not found), None)
+    if empty is None:
+        return None
+    tiers = name_some(await list_tiers(view, environment))
+    return NoMembers(
+        f"{environment}/{empty} has no members: Consul lists no node for {selectors[empty]}; tiers that {environment} "
+        f"has: {tiers}; --without-members declares it although no node is there yet"
+    )
+
+
+def describe_nodes(nodes: Sequence[str], members: Members, *, will: str) -> str:
+    """Whom of a tier a write assigns something else.
+
+    :param nodes: those whom it does.
+    :param will: "would be" or "are".
+    """
+    if not nodes:
+        return f"none of {len(members)} members {will} assigned something else, so nodes do nothing"
+    absent = absent_of(nodes, members)
+    of_these = f", {len(absent)} of these absent: no wait asks for them" if absent else ""
+    return f"{len(nodes)} of {len(members)} members {will} assigned something else{of_these}: {name_some(nodes)}"
+
+
+def absent_of(nodes: Iterable[str], members: Members) -> list[str]:
+    """Those of some nodes whose agents are not alive."""
+    return [node for node in nodes if node in members and not members[node].is_present]
+
+
+def name_some(names: Iterable[str]) -> str:
+    """The first names of a list."""
+    listed = list(names)
+    left = f", and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return f"{', '.join(listed[:_NAMED])}{left}" if listed else "none"

@@ -1,0 +1,1 @@
+"""Consul's HTTP API as coroutines; nothing else knows py-consul or httpx."""

@@ -1,0 +1,250 @@
+"""Consul's HTTP API as coroutines: py-consul's endpoints over our transport."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import consul.base
+from consul.callback import CB
+
+from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT, next_index
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.transport import HttpxTransport
+from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader, RequestRejected
+
+_OPERATIONS = 64  # that Consul takes in a transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key, its value and the index of its last change."""
+
+    key: str
+    value: bytes
+    modify_index: int
+
+
+class ConsulClient(consul.base.Consul):
+    """py-consul's whole API as coroutines, with typed errors, a token on every request and retried reads.
+
+    Use it as an async context manager inside one event loop.
+
+    :param retry_for: how long a read is repeated while Consul is unavailable. Writes are never repeated here: their
+        outcome is unknown when the answer is lost, so whoever planned them must look first.
+    """
+
+    def __init__(self, settings: ConsulSettings, *, retry_for: timedelta = timedelta(seconds=60)) -> None:
+        self.settings = settings
+        self.retry_for = retry_for
+        self._transport = HttpxTransport(settings, retry_for)
+        super().__init__(host=settings.host, port=settings.port, scheme=settings.scheme, dc=settings.datacenter)
+        # The transport sends the token as a default header, also where py-consul sends none (txn, event.list) or puts
+        # it into the query string (catalog.register); and CONSUL_HTTP_TOKEN must not replace the connection's.
+        self.token = None
+
+    def http_connect(self, *_: Any) -> Any:
+        """The transport that py-consul's endpoints call."""
+        return self._transport
+
+    async def get(self, key: str) -> Entry | None:
+        """One key, read consistently; None when it is missing. A forbidden key raises :class:`AccessDenied`."""
+        _, found = await self.kv.get(key, consistency="consistent")
+        return _entry(found) if found else None
+
+    async def look(self, key: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, Entry | None]:
+        """One key and Consul's index; with ``index``, as soon as something changes, or after ``wait``.
+
+        Without ``index`` the read is consistent.
+        """
+        consistency = "default" if index else "consistent"
+        found_index, found = await self.kv.get(key, consistency=consistency, **_blocking(index, wait))
+        return next_index(index, found_index), _entry(found) if found else None
+
+    async def put(self, key: str, value: str, *, modify_index: int) -> bool:
+        """Write a key that still has that ModifyIndex, 0 for one that is not there; whether Consul took it."""
+        return bool(await self.kv.put(key, value, cas=modify_index))
+
+    async def delete(self, key: str, *, modify_index: int) -> bool:
+        """Delete a key that still has that ModifyIndex; whether Consul did."""
+        return bool(await self.kv.delete(key, cas=modify_index))
+
+    async def tree(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[Entry]]:
+        """Every entry below a prefix, and Consul's index; with ``index``, as soon as something below it changes.
+
+        Without ``index`` the read is consistent: a server that has just been elected answers others from an old state.
+        """
+        consistency = "default" if index else "consistent"
+        found_index, found = await self.kv.get(prefix, recurse=True, consistency=consistency, **_blocking(index, wait))
+        return next_index(index, found_index), [_entry(item) for item in found or ()]
+
+    async def names(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[str]]:
+        """The keys below a prefix without their values, and Consul's index; like :meth:`tree`."""
+        consistency = "default" if index else "consistent"
+        found_index, found = await self.kv.get(prefix, keys=True, consistency=consistency, **_blocking(index, wait))
+        return next_index(index, found_index), found or []
+
+    async def trees(self, prefixes: Sequence[str]) -> dict[str, list[Entry]]:
+        """By prefix, every entry below it, read consistently and in few requests; what the token may not read is left
+        out.
+
+        :param prefixes: none of which begins with another.
+        """
+        if len(prefixes) == 1:
+            _, entries = await self.tree(prefixes[0])
+            return {prefixes[0]: entries}
+        found: dict[str, list[Entry]] = {prefix: [] for prefix in prefixes}
+        for start in range(0, len(prefixes), _OPERATIONS):
+            batch = prefixes[start : start + _OPERATIONS]
+            operations = [{"KV": {"Verb": "get-tree", "Key": prefix}} for prefix in batch]
+            query = {**self._datacenter, "consistent": "1"}
+            answer = await self._transport.put(CB.json(), "/v1/txn", query, json.dumps(operations))
+            place = 0
+            for entry in self._entries_of(answer):  # in the order of the operations
+                while place < len(batch) - 1 and not entry.key.startswith(batch[place]):
+                    place += 1
+                found[batch[place]].append(entry)
+        return found
+
+    async def fold(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> int:
+        """Consul's index for a prefix; with ``index``, as soon as anything below it changes. The answer is small."""
+        consistency = "default" if index else "consistent"
+        found_index, _ = await self.kv.get(
+            prefix, keys=True, separator="/", consistency=consistency, **_blocking(index, wait)
+        )
+        return next_index(index, found_index)
+
+    async def children(self, prefix: str) -> list[str]:
+        """What is directly below a prefix; what has keys of its own below it ends with a slash."""
+        _, found = await self.kv.get(prefix, keys=True, separator="/", consistency="consistent")
+        return found or []
+
+    async def transact(self, operations: Sequence[Mapping[str, Any]]) -> None:
+        """Apply KV operations all or none.
+
+        :param operations: e.g. ``{"Verb": "cas", "Key": ..., "Value": b"...", "Index": 7}``, at most 64.
+        :raises TransactionConflict: a check failed.
+        :raises RequestTooLarge: more than Consul takes in one transaction.
+        """
+        await self.apply([encode_operation(operation) for operation in operations])
+
+    async def apply(self, operations: Sequence[Mapping[str, Any]]) -> None:
+        """Apply operations all or none, on the catalog too; like :meth:`transact`.
+
+        :param operations: as Consul takes them, e.g. ``{"Node": {"Verb": "set", "Node": {…}}}``.
+        """
+        # py-consul's own txn.put leaves the datacenter out.
+        await self._transport.put(CB.json(), "/v1/txn", self._datacenter, json.dumps(operations))
+
+    async def read(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        index: int = 0,
+        wait: timedelta = LONGEST_WAIT,
+        may_be_partial: bool = False,
+    ) -> tuple[int, Any]:
+        """A GET that py-consul has no endpoint for, or whose index or filter it drops: index and decoded body.
+
+        :param may_be_partial: a list that leaves out what the token may not read is fine.
+        """
+        query = {**(params or {}), **(_blocking(index, wait) or {"consistent": "1"}), **self._datacenter}
+        found_index, is_filtered, body = await self._transport.get(_decode, path, query)
+        if is_filtered and not may_be_partial:
+            raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only a part of this list")
+        return next_index(index, found_index), body
+
+    async def leader(self) -> str:
+        """The address of the servers' leader.
+
+        :raises NoLeader: there is none.
+        """
+        _, leader = await self.read("/v1/status/leader")
+        if not leader:
+            raise NoLeader(f"{self.settings.url}: Consul's servers have no leader")
+        return str(leader)
+
+    async def check_token(self) -> None:
+        """Ask Consul whether it knows the connection's token.
+
+        :raises AccessDenied: it does not; a cluster without ACLs, or no token, is fine.
+        """
+        if self.settings.token is None:
+            return
+        try:
+            await self.read("/v1/acl/token/self")
+        except AccessDenied as error:
+            if "ACL support disabled" not in str(error):
+                raise
+
+    async def authorize(self, rights: Sequence[tuple[str, str, str]]) -> list[bool]:
+        """Whether the token has each of some rights: kind of resource, access and name; an empty name is all of them.
+
+        :raises AccessDenied: the token is unknown, or Consul knows no ACLs.
+        """
+        asked = [{"Resource": kind, "Access": access, "Segment": name} for kind, access, name in rights]
+        path = "/v1/internal/acl/authorize"
+        answer = await self._transport.post(CB.json(), path, self._datacenter, json.dumps(asked))
+        return [right["Allow"] for right in answer]
+
+    async def local_datacenter(self) -> str:
+        """The name of the datacenter that this connection works in."""
+        if self.dc:
+            return str(self.dc)
+        _, names = await self.read("/v1/catalog/datacenters")
+        return str(names[0])
+
+    async def close(self) -> None:
+        """Close all connections, unless other clients of the same settings use them too."""
+        await self._transport.close()
+
+    def _entries_of(self, answer: Mapping[str, Any]) -> list[Entry]:
+        """The entries that a transaction has read."""
+        try:
+            items = [result["KV"] for result in answer["Results"] or ()]
+            return [
+                Entry(item["Key"], base64.b64decode(item["Value"] or ""), int(item["ModifyIndex"])) for item in items
+            ]
+        except (LookupError, TypeError, ValueError) as error:
+            raise RequestRejected(f"{self.settings.url}/v1/txn: this does not answer like Consul: {error!r}") from error
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """How long a query may block now: what the settings say, or less, where somebody on the way cuts queries."""
+        return self._transport.longest_wait
+
+    @property
+    def _datacenter(self) -> dict[str, str]:
+        return {"dc": self.dc} if self.dc else {}
+
+    async def __aenter__(self) -> ConsulClient:
+        """Enter the context."""
+        return self
+
+
+def encode_operation(operation: Mapping[str, Any]) -> dict[str, Any]:
+    """A KV operation as Consul takes it."""
+    if "Value" not in operation:
+        return {"KV": dict(operation)}
+    return {"KV": {**operation, "Value": base64.b64encode(operation["Value"]).decode()}}
+
+
+def _blocking(index: int, wait: timedelta) -> dict[str, Any]:
+    return {"index": str(index), "wait": f"{wait.total_seconds():.3f}s"} if index else {}
+
+
+def _entry(item: Mapping[str, Any]) -> Entry:
+    return Entry(item["Key"], item["Value"] or b"", item["ModifyIndex"])
+
+
+def _decode(response: consul.base.Response) -> tuple[str, bool, Any]:
+    if response.code == HTTPStatus.NOT_FOUND:  # Consul answers so for single things only, such as a key
+        raise ValueError(f"{response.code} {response.body}")
+    is_filtered = response.headers.get("X-Consul-Results-Filtered-By-ACLs") == "true"
+    return response.headers.get("X-Consul-Index", "0"), is_filtered, json.loads(response.body)

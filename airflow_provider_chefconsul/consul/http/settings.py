@@ -1,0 +1,37 @@
+"""Where a Consul is and how to speak to it. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT
+from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class ConsulSettings:
+    """Where Consul is and how to speak to it.
+
+    :param verify: whether to verify the server's certificate, or the path of a CA bundle.
+    :param cert: path of the client certificate; ``key`` is the path of its key.
+    :param root: what every key of the shared data view begins with.
+    :param wait: how long a query may block: less than what stands between us and Consul lets a request be idle.
+    """
+
+    host: str
+    port: int
+    scheme: str = "http"
+    token: str | None = field(default=None, repr=False)
+    root: str = DEFAULT_ROOT
+    datacenter: str | None = None
+    verify: bool | str = True
+    cert: str | None = None
+    key: str | None = None
+    wait: timedelta = LONGEST_WAIT
+
+    @property
+    def url(self) -> str:
+        """The base address, without a token."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"

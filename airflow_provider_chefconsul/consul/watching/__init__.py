@@ -1,0 +1,1 @@
+"""Blocking queries that all in an event loop share."""

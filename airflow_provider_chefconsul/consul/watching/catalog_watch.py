@@ -1,0 +1,108 @@
+"""Watching who belongs to tiers: a few blocking queries, however many tiers, and whoever looks in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from airflow_provider_chefconsul.consul.catalog import (
+    Health,
+    Node,
+    Nodes,
+    members_of,
+    read_health,
+    read_named,
+    read_nodes,
+)
+from airflow_provider_chefconsul.consul.gathering import gather_all
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.watching.topic import Topic
+from airflow_provider_chefconsul.consul.watching.watch import Query, SharedWatch
+from airflow_provider_chefconsul.domain.model.membership import Members, Selector, ServiceMembers
+from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
+
+T = TypeVar("T")
+_SETTLE = 0.5  # seconds
+_REST = 0.1  # seconds; any check of the datacenter may wake
+# Each of these is woken by its own table of the catalog, answers with little or nothing, and is never served by the
+# streaming backend of later Consuls, whose indexes and filters follow other rules.
+_QUERIES: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "critical": ("/v1/health/state/critical", {"filter": 'Node == ""'}),
+    "warning": ("/v1/health/state/warning", {"filter": 'Node == ""'}),
+    "services": ("/v1/catalog/services", {}),
+    "nodes": ("/v1/catalog/nodes", {"filter": 'Node == ""'}),
+}
+
+
+class CatalogWatch(SharedWatch):
+    """The selectors that somebody looks at, the checks that do not pass, and nodes that no selector means any more.
+
+    :param client: its own; it is closed with the watch.
+    """
+
+    def __init__(self, client: ConsulClient) -> None:
+        super().__init__(client, {name: self._query(name) for name in _QUERIES}, settle=_SETTLE, rest=_REST)
+        self.selectors: dict[Selector, Topic[Nodes]] = {}
+        self.health: Topic[Health] = Topic(self)
+        self.named: Topic[Mapping[str, Node | None]] = Topic(self)
+        self.names: Counter[str] = Counter()
+        """The nodes that somebody wants to see whether or not a selector means them; how many want to."""
+        self._members: dict[Selector, tuple[Nodes, Health, Members]] = {}
+
+    def topics(self) -> Iterable[Topic[Any]]:
+        """All that is watched."""
+        return (self.health, self.named, *self.selectors.values())
+
+    def members(self, selector: Selector, nodes: Nodes, health: Health) -> Members:
+        """The selector's members; the same object for all who see the same."""
+        kept = self._members.get(selector)
+        if kept is None or kept[0] is not nodes or kept[1] is not health:
+            members = members_of(nodes, health, selector)
+            if kept is not None and kept[2] == members:
+                members = kept[2]  # type: ignore[assignment]
+            kept = self._members[selector] = (nodes, health, members)
+        return kept[2]
+
+    def forget(self, selector: Selector) -> None:
+        """SharedWatch a selector no longer."""
+        self.selectors.pop(selector, None)
+        self._members.pop(selector, None)
+
+    async def read(self, news: Collection[str]) -> int:
+        """Read what there is news of, and what is due."""
+        reads: list[asyncio.Task[None]] = []
+
+        def plan(topic: Topic[T], causes: set[str], read: Callable[[], Awaitable[T]]) -> None:
+            if topic.is_due or not causes.isdisjoint(news):
+                reads.append(asyncio.create_task(_read(topic, read)))
+
+        plan(self.health, {"critical", "warning"}, lambda: read_health(self.client))
+        # Whoever asks for a name before the read begins is told of it, too.
+        plan(self.named, {"nodes"}, lambda: read_named(self.client, frozenset(self.names)))
+        for selector, topic in self.selectors.items():
+            causes = {"services", "nodes"} if isinstance(selector, ServiceMembers) else {"nodes"}
+            plan(topic, causes, lambda selector=selector: read_nodes(self.client, selector))  # type: ignore[misc]
+        await gather_all(*reads)
+        return sum(len(topic.latest) for topic in self.selectors.values() if topic.latest is not None)
+
+    def _query(self, name: str) -> Query:
+        path, params = _QUERIES[name]
+
+        async def query(index: int, wait: timedelta) -> int:
+            return (await self.client.read(path, params, index=index, wait=wait, may_be_partial=True))[0]
+
+        return query
+
+
+async def _read(topic: Topic[T], read: Callable[[], Awaitable[T]]) -> None:
+    number = topic.begin()
+    try:
+        found: T | ChefConsulError = await read()
+    except ConsulUnavailable:
+        raise
+    except ChefConsulError as error:
+        found = error
+    topic.finish(number, topic.latest if topic.latest is not None and found == topic.latest else found)

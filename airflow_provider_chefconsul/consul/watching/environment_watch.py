@@ -1,0 +1,166 @@
+"""Watching tiers of an environment: a few blocking queries, however many tiers, and whoever looks in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Iterable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.sharing import Shared
+from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.consul.record import TierRecord, read_record
+from airflow_provider_chefconsul.consul.watching.topic import Subscription, Topic, subscribed
+from airflow_provider_chefconsul.consul.watching.watch import SharedWatch
+from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
+
+_APART = 4  # tiers of an environment that each have a query of their own; one query for all is woken by each of them
+_SETTLE = 0.1  # seconds
+_REST = 0.02  # seconds; an empty prefix is woken by every write of the datacenter
+
+
+@asynccontextmanager
+async def subscribed_to_tier(
+    settings: ConsulSettings, environment: str, tier: str, viewer: asyncio.Event
+) -> AsyncGenerator[Subscription[TierRecord]]:
+    """Look at a tier, together with all in the event loop who look at its environment with the same settings.
+
+    :param viewer: set whenever there is something to see, or Consul is away.
+    """
+    key = (settings, environment)
+    shared = _environments.acquire(key, lambda: EnvironmentWatch(settings, environment))
+    try:
+        with subscribed(shared.topic(tier), viewer) as sight:
+            yield sight
+    finally:
+        is_last = _environments.release(key, shared)
+        await (shared.end() if is_last else shared.leave(tier))
+
+
+async def read_tier(
+    client: ConsulClient,
+    keys: Keys,
+    place: tuple[str, str],
+    entries: list[Entry],
+    *,
+    index: int = 0,
+    last: TierRecord | None = None,
+) -> TierRecord:
+    """A tier, of which these entries were read.
+
+    :param place: the environment and the tier.
+    :param last: what was read of it before; the same again where nothing has changed.
+    :raises AccessDenied: the token may not read it; never taken for an empty tier.
+    """
+    desired = keys.desired(*place)
+    if not any(entry.key == desired for entry in entries):
+        # A list leaves out what the token may not read; a single key says so.
+        entry = await client.get(desired)
+        entries = [*entries, entry] if entry else entries
+    return await read_record(keys, place, entries, index=index, last=last)
+
+
+class EnvironmentWatch:
+    """The tiers of an environment that somebody looks at: each has a query of its own, or one query serves all."""
+
+    def __init__(self, settings: ConsulSettings, environment: str) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._keys = Keys(settings.root)
+        self._apart: dict[str, PrefixWatch] = {}
+        self._whole: PrefixWatch | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def topic(self, tier: str) -> Topic[TierRecord]:
+        """What is to be seen of a tier."""
+        watch = self._watch_of(tier)
+        if not watch.is_running:
+            watch.begin()
+        if tier not in watch.tiers:
+            watch.tiers[tier] = Topic(watch)
+        return watch.tiers[tier]
+
+    async def leave(self, tier: str) -> None:
+        """SharedWatch a tier no longer, unless somebody else looks at it."""
+        watch = self._whole or self._apart.get(tier)
+        if watch is None or tier not in watch.tiers or watch.tiers[tier].viewers:
+            return
+        del watch.tiers[tier]
+        if watch is not self._whole:
+            del self._apart[tier]
+            await watch.end()
+
+    async def end(self) -> None:
+        """End all queries."""
+        watches = [*self._apart.values(), *([self._whole] if self._whole else [])]
+        await asyncio.gather(*(watch.end() for watch in watches), *self._ending)
+
+    def _watch_of(self, tier: str) -> PrefixWatch:
+        if self._whole is not None:
+            return self._whole
+        if tier in self._apart:
+            return self._apart[tier]
+        if len(self._apart) < _APART:
+            self._apart[tier] = self._watch(self._keys.tier(self._environment, tier))
+            return self._apart[tier]
+        self._whole = self._watch(self._keys.environment(self._environment))
+        for each, watch in self._apart.items():
+            topic = self._whole.tiers[each] = watch.tiers.pop(each)
+            topic.watch = self._whole
+            task = asyncio.create_task(watch.end())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        self._apart.clear()
+        return self._whole
+
+    def _watch(self, prefix: str) -> PrefixWatch:
+        client = ConsulClient(self._settings, retry_for=timedelta(0))
+        return PrefixWatch(client, self._keys, self._environment, prefix)
+
+
+class PrefixWatch(SharedWatch):
+    """Tiers that are read whenever something below a prefix has changed.
+
+    :param client: its own; it is closed with the watch.
+    """
+
+    def __init__(self, client: ConsulClient, keys: Keys, environment: str, prefix: str) -> None:
+        super().__init__(client, {"keys": self._find_index}, settle=_SETTLE, rest=_REST)
+        self.tiers: dict[str, Topic[TierRecord]] = {}
+        self._keys = keys
+        self._environment = environment
+        self._prefix = prefix
+
+    def topics(self) -> Iterable[Topic[Any]]:
+        """All that is watched."""
+        return tuple(self.tiers.values())
+
+    async def read(self, news: Collection[str]) -> int:
+        """Read all tiers, or without news those that are due."""
+        topics = {tier: topic for tier, topic in self.tiers.items() if news or topic.is_due}
+        if topics:
+            numbers = {tier: topic.begin() for tier, topic in topics.items()}
+            prefixes = {tier: self._keys.tier(self._environment, tier) for tier in topics}
+            trees = await self.client.trees(list(prefixes.values()))
+            for tier, topic in topics.items():
+                topic.finish(numbers[tier], await self._read_tier(tier, trees[prefixes[tier]], topic.latest))
+        return sum(len(topic.latest.sources) for topic in self.tiers.values() if topic.latest is not None)
+
+    async def _read_tier(
+        self, tier: str, entries: list[Entry], last: TierRecord | None
+    ) -> TierRecord | ChefConsulError:
+        try:
+            return await read_tier(self.client, self._keys, (self._environment, tier), entries, last=last)
+        except ConsulUnavailable:
+            raise
+        except ChefConsulError as error:
+            return error
+
+    async def _find_index(self, index: int, wait: timedelta) -> int:
+        return await self.client.fold(self._prefix, index=index, wait=wait)
+
+
+_environments: Shared[EnvironmentWatch] = Shared()

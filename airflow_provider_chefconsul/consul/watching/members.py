@@ -1,0 +1,136 @@
+"""One viewer's look at the members of a tier, at a watch that all in the event loop share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from airflow_provider_chefconsul.consul.catalog import Health, Node, Nodes, strays_of
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.http.sharing import Shared
+from airflow_provider_chefconsul.consul.watching.catalog_watch import CatalogWatch
+from airflow_provider_chefconsul.consul.watching.topic import Subscription, Topic, Trouble, subscribed
+from airflow_provider_chefconsul.domain.model.membership import Members, Presence, Selector
+
+
+class MembersSubscription:
+    """One viewer's look at the members that a selector means.
+
+    :param known: who was a member before; these, and whoever is seen as a member, stay members, as the catalog has
+        them. None forgets who is none any more.
+    """
+
+    def __init__(
+        self,
+        watch: CatalogWatch,
+        selector: Selector,
+        known: Collection[str] | None,
+        viewer: asyncio.Event,
+        stack: ExitStack,
+    ) -> None:
+        topic: Topic[Nodes] | None = watch.selectors.get(selector)
+        if topic is None:
+            topic = watch.selectors[selector] = Topic(watch)
+        self._nodes = stack.enter_context(subscribed(topic, viewer))
+        self._health: Subscription[Health] = stack.enter_context(subscribed(watch.health, viewer))
+        self._named: Subscription[Mapping[str, Node | None]] | None = None
+        self._naming = stack.enter_context(ExitStack())
+        self._watch = watch
+        self._selector = selector
+        self._viewer = viewer
+        self._remembers = known is not None
+        self._seen = set(known or ())
+        self._listed: set[str] = set()
+        self._names: set[str] = set()
+        self._last_nodes: Nodes | None = None
+        stack.callback(self._forget_names)
+
+    @property
+    def since(self) -> float:
+        """When the viewer came, by the monotonic clock."""
+        return self._nodes.since
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why there is nothing new to see, if that is so."""
+        return self._watch.trouble
+
+    def nodes(self) -> Nodes | None:
+        """The nodes that the selector means today; None while there is nothing to show.
+
+        :raises ChefConsulError: they cannot be listed.
+        """
+        nodes = self._nodes.latest
+        if nodes is not None and nodes is not self._last_nodes and self._remembers:
+            self._last_nodes = nodes
+            self._listed.update(nodes)
+            self._seen.update(nodes)
+        return nodes
+
+    def members(self, guests: Collection[str]) -> Members | None:
+        """The members; None while there is nothing to show.
+
+        :param guests: further nodes that are members as long as the catalog has them.
+        :raises ChefConsulError: they cannot be listed.
+        """
+        nodes, health = self.nodes(), self._health.latest
+        if nodes is None or health is None:
+            return None
+        members = self._watch.members(self._selector, nodes, health)
+        strays = (self._seen | set(guests)) - members.keys() if guests else self._seen - members.keys()
+        gone = {
+            name: replace(member, presence=Presence.GONE)
+            for name, member in members.items()
+            if member.presence is Presence.UNKNOWN and name in self._listed
+        }
+        if not strays:
+            return {**members, **gone} if gone else members
+        if not strays <= self._names:
+            self._name(strays)
+        named = self._named.latest if self._named else None
+        if named is None:
+            return None
+        found = {name: named.get(name) for name in sorted(strays)}
+        return {**members, **gone, **strays_of(found, health, self._selector, self._seen)}
+
+    def _name(self, names: set[str]) -> None:
+        """Have nodes looked up by their names."""
+        new = names - self._names
+        self._names |= new
+        self._watch.names.update(new)
+        self._naming.close()
+        self._named = self._naming.enter_context(subscribed(self._watch.named, self._viewer))
+
+    def _forget_names(self) -> None:
+        self._watch.names.subtract(self._names)
+        self._watch.names = +self._watch.names
+
+
+@asynccontextmanager
+async def subscribed_to_members(
+    settings: ConsulSettings, selector: Selector, known: Collection[str] | None, viewer: asyncio.Event
+) -> AsyncGenerator[MembersSubscription]:
+    """Look at the members of a tier, together with all in the event loop who have the same settings.
+
+    :param known: who was a member before; these, and whoever is seen as a member, stay members. None forgets who is
+        none any more.
+    :param viewer: set whenever there is something to see, or Consul is away.
+    """
+    watch = _catalogs.acquire(settings, lambda: CatalogWatch(ConsulClient(settings, retry_for=timedelta(0))))
+    try:
+        if not watch.is_running:
+            watch.begin()
+        with ExitStack() as stack:
+            yield MembersSubscription(watch, selector, known, viewer, stack)
+    finally:
+        if selector in watch.selectors and not watch.selectors[selector].viewers:
+            watch.forget(selector)
+        if _catalogs.release(settings, watch):
+            await watch.end()
+
+
+_catalogs: Shared[CatalogWatch] = Shared()

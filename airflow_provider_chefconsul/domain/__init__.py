@@ -1,0 +1,1 @@
+"""The domain: pure functions and frozen data, standard library only; time is a parameter."""

@@ -1,0 +1,1 @@
+"""What watchers tell of: new generations, and tiers that have converged."""

@@ -1,0 +1,81 @@
+"""Telling of changes: which generations in an environment's history a watcher has not told of. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from airflow_provider_chefconsul.domain.event.cursor import Cursor
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+
+Histories = Mapping[str, Mapping[int, DesiredState]]
+"""By tier and generation, the desired states as they were first written; the newest 50 of each tier are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEvent:
+    """One generation of a tier.
+
+    :param desired: the desired state as it was first written at that generation.
+    :param missed: how many generations before it were never told of, since the history no longer has them.
+    """
+
+    environment: str
+    tier: str
+    generation: int
+    desired: DesiredState
+    missed: int = 0
+
+    @property
+    def cursor(self) -> Cursor:
+        """How far the tier is told of with this event."""
+        return {self.tier: self.generation}
+
+    def to_payload(self) -> dict[str, Any]:
+        """What consumers get; ``key`` is the same however often the event is sent."""
+        canary = self.desired.canary
+        is_canary = canary is not None and canary.assignment.generation == self.generation
+        assignment = canary.assignment if canary is not None and is_canary else self.desired.stable
+        return {
+            "event": "desired_state_changed",
+            "key": f"{self.environment}/{self.tier}@{self.generation}",
+            "environment": self.environment,
+            "tier": self.tier,
+            **assignment.to_fields(),
+            "generation": self.generation,
+            "canary": is_canary,
+            "written_by": asdict(self.desired.written_by),
+            "written_at": self.desired.written_at,
+            "missed": self.missed,
+        }
+
+
+def newest_generations(histories: Histories, tiers: Sequence[str] | None) -> Cursor:
+    """Where the histories stand: the cursor of a watcher that begins now.
+
+    :param tiers: None is all.
+    """
+    return {tier: max(history) for tier, history in _select(histories, tiers).items() if history}
+
+
+def find_changes(
+    environment: str, histories: Histories, cursor: Cursor, tiers: Sequence[str] | None
+) -> list[ChangeEvent]:
+    """An event for each generation beyond the cursor, oldest first within a tier.
+
+    :param tiers: None is all.
+    """
+    events = []
+    for tier, history in sorted(_select(histories, tiers).items()):
+        told = cursor.get(tier, 0)
+        for generation in sorted(history):
+            if generation > told:
+                missed = generation - told - 1
+                events.append(ChangeEvent(environment, tier, generation, history[generation], missed))
+                told = generation
+    return events
+
+
+def _select(histories: Histories, tiers: Sequence[str] | None) -> Histories:
+    return {tier: history for tier, history in histories.items() if tiers is None or tier in tiers}

@@ -1,0 +1,104 @@
+"""Telling of convergence: when have all of some tiers converged on what stands, without a canary? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_provider_chefconsul.domain.event.cursor import Cursor
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.convergence import evaluate
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.standing import Summary
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
+
+_NEVER = datetime.max.replace(tzinfo=UTC)  # a watcher has no deadline: what is late may still converge
+
+
+@dataclass(frozen=True, slots=True)
+class ConvergenceEvent:
+    """All tiers have converged at one moment: on which assignments, and where their members stand."""
+
+    environment: str
+    assignments: Mapping[str, Assignment]
+    summaries: Mapping[str, Summary]
+
+    @property
+    def cursor(self) -> Cursor:
+        """How far the tiers are told of with this event."""
+        return {tier: assignment.generation for tier, assignment in self.assignments.items()}
+
+    def to_payload(self) -> dict[str, Any]:
+        """What consumers get; ``key`` is the same however often the event is sent."""
+        told = ",".join(f"{tier}@{generation}" for tier, generation in sorted(self.cursor.items()))
+        return {
+            "event": "tier_converged",
+            "key": f"{self.environment}/{told}",
+            "environment": self.environment,
+            "tiers": {
+                tier: {
+                    **assignment.to_fields(),
+                    "nodes": {
+                        str(standing): len(nodes) for standing, nodes in self.summaries[tier].by_standing.items()
+                    },
+                }
+                for tier, assignment in sorted(self.assignments.items())
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ConvergenceWatch:
+    """What a watcher waits for, and what it has seen; transitions return a new one.
+
+    A tier has converged when all its nodes are assigned one generation and the policy is met. A wave, a node that has
+    failed and a late tier give no event: the watch goes on until they have converged, or something newer has.
+
+    :param state: only tiers that were assigned this state count as converged; None is any.
+    :param waits: by tier, the wait for the generation that was last seen.
+    """
+
+    environment: str
+    policy: ConvergencePolicy
+    state: str | None = None
+    waits: Mapping[str, Wait] = field(default_factory=dict)
+
+    def interrupt(self) -> ConvergenceWatch:
+        """This watch after an outage: nobody has seen whether the policy was met without a break."""
+        return replace(self, waits={tier: replace(wait, holding_since=None) for tier, wait in self.waits.items()})
+
+    def stand(self, snapshots: Mapping[str, TierSnapshot], *, now: datetime) -> Cursor:
+        """The cursor of a watch that begins now: what has converged already is known, for however short a time."""
+        _, event = replace(self, policy=replace(self.policy, min_healthy_time=timedelta(0))).observe(snapshots, now=now)
+        return event.cursor if event else {}
+
+    def observe(
+        self, snapshots: Mapping[str, TierSnapshot], *, now: datetime
+    ) -> tuple[ConvergenceWatch, ConvergenceEvent | None]:
+        """This watch, having seen the tiers, and an event when all have converged at this moment.
+
+        :param snapshots: all the tiers of the watch.
+        """
+        waits: dict[str, Wait] = {}
+        assignments: dict[str, Assignment] = {}
+        summaries: dict[str, Summary] = {}
+        for tier, snapshot in snapshots.items():
+            if not isinstance(snapshot.desired, DesiredState):
+                continue
+            stable = snapshot.desired.stable
+            wait = self.waits.get(tier)
+            if wait is None or wait.generation != stable.generation or wait.find_replaced(snapshot.desired):
+                wait = Wait(stable.generation, _NEVER)
+            wait = wait.observe(snapshot, now=now)
+            waits[tier], verdict = wait.hold(evaluate(snapshot, wait, self.policy, now=now), self.policy, now=now)
+            is_whole = snapshot.desired.canary is None and self.state in {None, stable.state}
+            if is_whole and isinstance(verdict, Converged):
+                assignments[tier], summaries[tier] = stable, verdict.summary
+        watch = replace(self, waits=waits)
+        if not snapshots or len(assignments) < len(snapshots):
+            return watch, None
+        return watch, ConvergenceEvent(self.environment, assignments, summaries)

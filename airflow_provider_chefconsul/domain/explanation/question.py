@@ -1,0 +1,108 @@
+"""What a person is asked before a wave, in words: what it does, to whom, and how the waves before it stand. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from airflow_provider_chefconsul.domain.model.desired import DesiredState, Scalar
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.standing import Summary, judge
+from airflow_provider_chefconsul.domain.write.change import Refused, describe_decision
+from airflow_provider_chefconsul.domain.write.plan import Step
+from airflow_provider_chefconsul.exceptions import WriteRefused
+
+_NAMED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked.
+
+    :param where: the environment and the tier.
+    :param number: of the wave, from 1.
+    :param count: how many waves there are.
+    :param step: what the wave would do now.
+    :param snapshot: the tier as it is now.
+    :param refusal: why it would be refused now; None when nothing stands against it.
+    """
+
+    where: str
+    number: int
+    count: int
+    step: Step
+    snapshot: TierSnapshot
+    refusal: WriteRefused | None = None
+
+    @property
+    def subject(self) -> str:
+        """The question in one line."""
+        changes = ", ".join(
+            f"{each.name or 'state'} {_text(each.before)} → {_text(each.after)}" for each in self.step.differences
+        )
+        nodes = f"{len(self.step.nodes)} of {len(self.snapshot.members)} members"
+        return f"{self.where}: begin wave {self.number} of {self.count}, {changes or 'nothing new'} on {nodes}?"
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What there is to know, a paragraph each."""
+        return [self._describe_change(), self._describe_nodes(), self._describe_before()]
+
+    def describe_ending(
+        self, expires: datetime | None, patience: timedelta | None, defaults: Sequence[str] | None
+    ) -> str:
+        """What happens without an answer.
+
+        :param expires: aware; None is never.
+        :param patience: how long that is from now.
+        :param defaults: what is taken for the answer then; None fails.
+        """
+        if expires is None:
+            return "It waits for an answer without a limit (`response_timeout`)."
+        ending = f"the answer is {', '.join(defaults)}" if defaults else "the rollout fails"
+        return f"Without an answer until {expires.isoformat(timespec='seconds')} (within {patience}), {ending}."
+
+    def _describe_change(self) -> str:
+        if self.refusal is not None:
+            return f"As things stand, the wave would be refused: {self.refusal}"
+        decision = self.step.decision
+        if isinstance(decision, Refused):
+            return f"As things stand, the wave would be refused: {decision.reason}"
+        if self.step.before is None or self.step.after is None:
+            return f"As things stand, there is {describe_decision(decision)}."
+        return f"From {self.step.before.describe()} to {self.step.after.describe()}."
+
+    def _describe_nodes(self) -> str:
+        nodes, members = self.step.nodes, self.snapshot.members
+        if not nodes:
+            return f"None of {len(members)} members gets anything new by it."
+        absent = [node for node in nodes if node in members and not members[node].is_present]
+        away = f" Not alive of these: {_name(absent)}." if absent else ""
+        return f"New on {len(nodes)} of {len(members)} members: {_name(nodes)}.{away}"
+
+    def _describe_before(self) -> str:
+        desired = self.snapshot.desired
+        if not isinstance(desired, DesiredState) or desired.canary is None:
+            return "No wave before it is out."
+        assignment = desired.canary.assignment
+        covered = {
+            node: judge(member, assignment, self.snapshot.evidence.get(node))
+            for node, member in self.snapshot.members.items()
+            if desired.canary.has_node(node)
+        }
+        return f"The waves before it: {Summary(assignment.generation, covered)}."
+
+
+def _text(found: tuple[Scalar, ...]) -> str:
+    if not found:
+        return "none"
+    [value] = found
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _name(nodes: Iterable[str]) -> str:
+    listed = list(nodes)
+    left = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return f"{', '.join(listed[:_NAMED])}{left}"

@@ -1,0 +1,236 @@
+"""What a tier should be: the desired state, its assignments, and their JSON form (schema 1)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from airflow_provider_chefconsul.domain.model.canary import BUCKETS, bucket
+from airflow_provider_chefconsul.domain.model.document import SCHEMA, Document, fits_64_bits, read_document, shown
+from airflow_provider_chefconsul.domain.model.name import is_name
+from airflow_provider_chefconsul.exceptions import InvalidInput
+
+Scalar = str | int | float | bool | None
+COMMAND_LINE = "airflow chefconsul"
+"""Stands for the Dag's id where a person wrote by the command line; no Dag can have it, since it holds a space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one node should reach: a state with its values, at a generation.
+
+    :param id: random, made with the generation, so that no report of another assignment is taken for one of this; None
+        in documents of older writers.
+    """
+
+    generation: int
+    state: str
+    values: Mapping[str, Scalar] = field(default_factory=dict)
+    id: str | None = None
+
+    def has_content(self, state: str, values: Mapping[str, Scalar]) -> bool:
+        """Whether this assignment says just that, whatever its generation; 1, 1.0 and true are three values."""
+        return self.state == state and _typed(self.values) == _typed(values)
+
+    def describe(self) -> str:
+        """What logs and commands say of it: "generation 7, state converged, release=2.5.0"."""
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in self.values.items()}
+        values = "".join(f", {name}={text}" for name, text in texts.items())
+        return f"generation {self.generation}, state {self.state}{values}"
+
+    def to_fields(self) -> dict[str, Any]:
+        """The JSON form as a dict."""
+        fields = {"generation": self.generation, "state": self.state, "values": dict(self.values)}
+        return fields if self.id is None else {**fields, "id": self.id}
+
+    @classmethod
+    def from_document(cls, document: Document) -> Assignment:
+        """Read the JSON form."""
+        values = document.child("values").fields if document.has("values") else {}
+        for name, value in values.items():
+            if not is_scalar(value):
+                raise document.malformed(
+                    f"field {document.path}values.{name} must be a JSON scalar, not {shown(value)}"
+                )
+        assignment_id = document.text("id") if document.has("id") else None
+        return cls(document.integer("generation"), document.name("state"), values, assignment_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A second assignment for some of a tier's nodes: those named, and those whose bucket is below the threshold."""
+
+    assignment: Assignment
+    salt: str
+    threshold: int
+    nodes: tuple[str, ...] = ()
+
+    def describe_nodes(self) -> str:
+        """Whom it covers: "nodes web-1, web-2" or "the nodes below threshold 42949673 (1 % of all names)"."""
+        if self.threshold == BUCKETS:
+            return "all nodes"
+        named = f"nodes {', '.join(self.nodes)}" if self.nodes else ""
+        if self.threshold == 0:
+            return named or "no node"
+        share = round(100 * self.threshold / BUCKETS)
+        some = f"the nodes below threshold {self.threshold} ({min(share, 99) or 'under 1'} % of all names)"
+        return f"{named} and {some}" if named else some
+
+    def has_node(self, node: str) -> bool:
+        """Whether the canary covers the node."""
+        return node in self.nodes or bucket(self.salt, node) < self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The task instance that wrote a desired state.
+
+    For :data:`COMMAND_LINE`, ``run_id`` says who called it and when, and ``task_id`` is the command.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    def __str__(self) -> str:
+        """The form that logs and errors use."""
+        if self.dag_id == COMMAND_LINE:
+            return f"{self.dag_id} {self.task_id}, {self.run_id}"
+        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return f"Dag {self.dag_id}, run {self.run_id}, task {self.task_id}{mapped}"
+
+    def is_same_run(self, other: Writer) -> bool:
+        """Whether both belong to one Dag run."""
+        return (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """The document under a tier's ``desired`` key.
+
+    :param generation: the newest generation of the tier; grows by one with each new assignment.
+    :param sequence: the logical time the write belongs to, in seconds since the epoch; null when it has none.
+    :param written_at: ISO 8601, UTC, by the writer's clock; for people, no decision rests on it.
+    :param previous: the generation that was stable before this one; what a rollback goes back to.
+    """
+
+    generation: int
+    stable: Assignment
+    written_by: Writer
+    written_at: str
+    sequence: int | None = None
+    canary: Canary | None = None
+    previous: int | None = None
+
+    def assignment_for(self, node: str) -> Assignment:
+        """The assignment of one node: the canary's when it covers the node, else the stable one."""
+        if self.canary is not None and self.canary.has_node(node):
+            return self.canary.assignment
+        return self.stable
+
+    @property
+    def assignments(self) -> tuple[Assignment, ...]:
+        """The stable assignment and, while one is out, the canary's."""
+        return (self.stable, self.canary.assignment) if self.canary else (self.stable,)
+
+    @property
+    def generations(self) -> frozenset[int]:
+        """The generations that some node is assigned at present."""
+        return frozenset(assignment.generation for assignment in self.assignments)
+
+    def to_json(self) -> str:
+        """The JSON form; the same content always gives the same text."""
+        canary = self.canary and {
+            **self.canary.assignment.to_fields(),
+            "salt": self.canary.salt,
+            "threshold": self.canary.threshold,
+            "nodes": list(self.canary.nodes),
+        }
+        fields = {
+            "schema": SCHEMA,
+            "generation": self.generation,
+            "stable": self.stable.to_fields(),
+            "canary": canary,
+            "sequence": self.sequence,
+            "written_by": asdict(self.written_by),
+            "written_at": self.written_at,
+            "previous": self.previous,
+        }
+        return json.dumps(fields, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, key: str, text: str | bytes | None) -> DesiredState:
+        """Read the document under ``key``.
+
+        :raises MalformedDocument: not the document that belongs there.
+        :raises UnknownSchema: a document of another schema.
+        """
+        document = read_document(key, text)
+        canary = _read_canary(document.child("canary")) if document.has("canary") else None
+        writer = document.child("written_by")
+        return cls(
+            generation=document.integer("generation"),
+            stable=Assignment.from_document(document.child("stable")),
+            written_by=Writer(
+                writer.text("dag_id"),
+                writer.text("run_id"),
+                writer.text("task_id"),
+                writer.integer("map_index", minimum=-1),
+            ),
+            written_at=document.text("written_at"),
+            sequence=document.integer("sequence") if document.has("sequence") else None,
+            canary=canary,
+            previous=document.integer("previous") if document.has("previous") else None,
+        )
+
+
+def is_scalar(value: object) -> bool:
+    """Whether a value is a JSON scalar that both languages read alike."""
+    if isinstance(value, int):
+        return fits_64_bits(value)
+    return value is None or isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
+
+
+def check_values(values: object) -> dict[str, Scalar]:
+    """Return ``values`` when they are a flat mapping of names to JSON scalars.
+
+    :raises InvalidInput: names the value that is not.
+    """
+    if not isinstance(values, Mapping):
+        raise InvalidInput(f"values must be a mapping of names to scalars, not {type(values).__name__}")
+    for name, value in values.items():
+        if not isinstance(name, str) or not name:
+            raise InvalidInput(f"values: {name!r} is not a name for a value; use a string that is not empty")
+        if isinstance(value, int) and not fits_64_bits(value):
+            raise InvalidInput(f"values[{name!r}] is an integer of more than 64 bits, which not every language reads")
+        if not is_scalar(value):
+            raise InvalidInput(
+                f"values[{name!r}] must be a string, number, boolean or null, not {type(value).__name__}: "
+                f"values are flat; put structure into the cookbook"
+            )
+    try:
+        # As recipes will read them: a subclass such as an enum's becomes the plain type that JSON gives back.
+        plain: dict[str, Scalar] = json.loads(json.dumps(dict(values), ensure_ascii=False).encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"values hold text that is no Unicode: {error}") from error
+    return plain
+
+
+def _read_canary(document: Document) -> Canary:
+    nodes = document.sequence("nodes")
+    if not all(is_name(node) for node in nodes):
+        raise document.malformed(f"field {document.path}nodes must list node names")
+    return Canary(
+        assignment=Assignment.from_document(document),
+        salt=document.name("salt"),
+        threshold=document.integer("threshold", maximum=BUCKETS),
+        nodes=tuple(nodes),
+    )
+
+
+def _typed(values: Mapping[str, Scalar]) -> dict[str, tuple[type, Scalar]]:
+    return {name: (type(value), value) for name, value in values.items()}

@@ -1,0 +1,118 @@
+"""Who belongs to a tier: how authors name its members, and what Consul says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from airflow_provider_chefconsul.domain.model.name import check_name, natural_order
+from airflow_provider_chefconsul.exceptions import InvalidInput
+
+
+class Presence(StrEnum):
+    """What Consul's catalog says of a node."""
+
+    ALIVE = "alive"
+    """Its agent is alive, or nothing checks that; its service may be gone from the catalog."""
+    FAILED = "failed"
+    """Its agent is not alive, and Consul still lists it."""
+    GONE = "gone"
+    """Consul no longer lists it."""
+    UNKNOWN = "unknown"
+    """Named by the author of a Dag; Consul does not list it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node of a tier.
+
+    :param unhealthy: the checks on it that do not pass, where the tier is a service; and its maintenance.
+    :param meta: its metadata.
+    :param node_id: Consul's id of the machine; None where the catalog has none.
+    """
+
+    node: str
+    presence: Presence = Presence.ALIVE
+    unhealthy: tuple[str, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+    node_id: str | None = None
+
+    @property
+    def is_present(self) -> bool:
+        """Whether its agent is alive."""
+        return self.presence is Presence.ALIVE
+
+
+Members = Mapping[str, Member]
+"""The members of a tier by node name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMembers:
+    """The nodes with an instance of a Consul service."""
+
+    service: str
+
+    def __str__(self) -> str:
+        """The form that authors write."""
+        return f"service:{self.service}"
+
+
+@dataclass(frozen=True, slots=True)
+class MetaMembers:
+    """The nodes whose metadata has a key with a value."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        """The form that authors write."""
+        return f"meta:{self.key}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMembers:
+    """Nodes named by the author; one that Consul does not list is unknown."""
+
+    nodes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """The form that authors write."""
+        return ", ".join(self.nodes)
+
+
+Selector = ServiceMembers | MetaMembers | ListedMembers
+
+
+def parse_members(members: str | Sequence[str], tier: str) -> Selector:
+    """Read the ``members`` parameter of operators and sensors.
+
+    :param members: ``"service"`` (the service named like the tier), ``"service:NAME"``, ``"meta:KEY=VALUE"`` or a list
+        of node names.
+    :raises InvalidInput: anything else.
+    """
+    if not isinstance(members, str):
+        if not members:
+            raise InvalidInput("members is an empty list; name at least one node")
+        return ListedMembers(tuple(dict.fromkeys(check_name("node", node) for node in members)))
+    kind, colon, rest = members.partition(":")
+    if members == "service":
+        return ServiceMembers(tier)
+    if kind == "service" and colon:
+        return ServiceMembers(check_name("service", rest))
+    key, equals, value = rest.partition("=")
+    if kind == "meta" and key and equals and value:
+        return MetaMembers(key, value)
+    raise InvalidInput(f"members {members!r} is none of 'service', 'service:NAME', 'meta:KEY=VALUE' or a list of nodes")
+
+
+def in_order(members: Members) -> list[tuple[str, Member]]:
+    """Members with their names, as people list them: web-2 before web-10."""
+    return [(name, members[name]) for name in sorted(members, key=natural_order)]
+
+
+def carry_over(seen: Iterable[str], current: Members) -> Members:
+    """The members of a wait: those of today, and as gone those seen earlier that are not among them."""
+    gone = {node: Member(node, Presence.GONE) for node in seen if node not in current}
+    return {**current, **gone} if gone else current

@@ -1,0 +1,98 @@
+"""The form of names: environments, tiers, nodes and states; and names that are nearly the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+
+NAME_FORM = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_NAME = re.compile(NAME_FORM)
+_DIGITS = re.compile("[0-9]+")
+
+
+def is_name(text: object) -> bool:
+    """Whether ``text`` can name an environment, tier, node or state: up to 128 safe characters."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def natural_order(name: str) -> tuple[str, str]:
+    """A sort key that puts web-2 before web-10; no two names have the same."""
+    return _DIGITS.sub(_sortable, name), name
+
+
+def check_name(kind: str, text: object) -> str:
+    """Return ``text`` when it is a name.
+
+    :raises InvalidInput: names the kind and the text, and says the form.
+    """
+    if isinstance(text, str) and is_name(text):
+        return text
+    raise InvalidInput(
+        f"{kind} {text!r} is not a name: 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit"
+    )
+
+
+def check_tiers(environment: str, tier: str | Sequence[str]) -> list[str]:
+    """The tiers that an operator's parameter names.
+
+    :raises InvalidInput: names what has not the form of a name.
+    """
+    check_name("environment", environment)
+    if not isinstance(tier, (str, list, tuple)):
+        raise InvalidInput(f"tier must be a name or a list of names, not {tier!r}")
+    tiers = [tier] if isinstance(tier, str) else list(tier)
+    if not tiers:
+        raise InvalidInput("tier is an empty list; name at least one")
+    return [check_name("tier", name) for name in tiers]
+
+
+def _sortable(digits: re.Match[str]) -> str:
+    """A number as text that sorts as it counts: its length before it."""
+    number = digits[0].lstrip("0")
+    return f"{len(number):05}{number}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that somebody who wrote ``name`` most likely meant; None when none is near.
+
+    The same machine under another spelling comes before a name that only looks alike.
+
+    :param known: may hold ``name`` itself, which is never the answer.
+    """
+    others = sorted(set(known) - {name}, key=natural_order)
+    if same := twin(name, others):
+        return same
+    by_folded = {other.casefold(): other for other in reversed(others)}
+    close = get_close_matches(name.casefold(), by_folded, n=1)
+    return by_folded[close[0]] if close else None
+
+
+def twin(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is the same machine's in another spelling; None when there is none.
+
+    Such are names that differ in case only, and a short host name with its fully qualified one. Two fully qualified
+    names of different domains are two machines; web-1 and web-2 are, too, however alike they look.
+    """
+    return twins([name], known).get(name)
+
+
+def twins(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """By name, its :func:`twin` among the known names, for those that have one; each name is looked at once."""
+    by_folded: dict[str, list[str]] = {}
+    by_short: dict[str, list[str]] = {}
+    for other in sorted(set(known), key=natural_order):
+        folded = other.casefold()
+        by_folded.setdefault(folded, []).append(other)
+        by_short.setdefault(folded.partition(".")[0], []).append(other)
+    found = {}
+    for name in names:
+        folded = name.casefold()
+        short, _, domain = folded.partition(".")
+        same = by_folded.get(folded, []) + [other for other in by_short.get(short, []) if not (domain and "." in other)]
+        others = [other for other in same if other != name]
+        if others:
+            found[name] = others[0]
+    return found

@@ -1,0 +1,171 @@
+"""What a node says of its last Chef run: the report and its JSON form (schema 1)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from airflow_provider_chefconsul.domain.model.desired import Assignment
+from airflow_provider_chefconsul.domain.model.document import SCHEMA, Document, read_document, shown
+from airflow_provider_chefconsul.domain.text import one_line
+
+MESSAGE_LIMIT = 2000
+
+
+class Status(StrEnum):
+    """Where a Chef run stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REBOOTING = "rebooting"
+    INTERRUPTED = "interrupted"
+    """Cut off from outside, by a shutdown or a stop of its unit: no failure of the release, the next run decides."""
+
+
+_UNFINISHED = {Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED}
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a Chef run failed; ``message`` holds at most 2000 characters, ``resource`` is empty when none is to blame."""
+
+    kind: str
+    message: str
+    resource: str = ""
+
+    def __str__(self) -> str:
+        """One line for logs."""
+        return one_line(f"{self.kind}: {self.message}" + (f" in {self.resource}" if self.resource else ""))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """The document under a tier's ``nodes/<node>`` key.
+
+    :param generation: the generation that the run compiled, not the newest; null when it failed before it read one.
+    :param source: where the run took its assignment from: ``consul``, ``cache`` or ``default``.
+    :param started_at: ISO 8601, UTC, by the node's clock; for people, no decision rests on it.
+    :param id: the id of the assignment that the run compiled; None in the reports of older clients.
+    :param node_id: Consul's id of the machine; None where the node may not read it.
+    :param previous_status: what the run before came to on the same assignment, see :func:`previous_status`; None when
+        there was none, and in the reports of older clients.
+    """
+
+    node: str
+    tier: str
+    generation: int | None
+    state: str | None
+    status: Status
+    run_id: str
+    started_at: str
+    finished_at: str | None = None
+    updated_resources: int = 0
+    source: str = "consul"
+    client: str = ""
+    error: RunError | None = None
+    id: str | None = None
+    node_id: str | None = None
+    previous_status: Status | None = None
+
+    def has_converged_on(self, assignment: Assignment) -> bool:
+        """Whether this report says that its node is where the assignment wants it."""
+        return self.status is Status.SUCCEEDED and self.is_about(assignment) and self.state == assignment.state
+
+    def is_about(self, assignment: Assignment) -> bool:
+        """Whether this report's run compiled that assignment.
+
+        A generation can be given twice, after a tier was deleted or an old snapshot of Consul restored; an id cannot.
+        """
+        return self.generation == assignment.generation and (
+            self.id is None or assignment.id is None or self.id == assignment.id
+        )
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether its run has not come to an end that says how it went."""
+        return self.status in _UNFINISHED
+
+    @property
+    def is_after_failure(self) -> bool:
+        """Whether the last run that finished failed, though a later one has begun."""
+        return self.is_unfinished and self.previous_status is Status.FAILED
+
+    @property
+    def shows_success_before(self) -> bool:
+        """Whether it says that the run before succeeded on the same assignment."""
+        return self.previous_status is Status.SUCCEEDED
+
+    @property
+    def is_silent_of_before(self) -> bool:
+        """Whether it says nothing of the run before, as older clients' reports do."""
+        return self.previous_status is None and self.id is None
+
+    def is_of_other_machine(self, node_id: str | None) -> bool:
+        """Whether an earlier machine of the same name wrote this, as far as both ids are known."""
+        return self.node_id is not None and node_id is not None and self.node_id != node_id
+
+    def to_json(self) -> str:
+        """The JSON form."""
+        fields = {"schema": SCHEMA, **asdict(self)}
+        if self.error is not None:
+            fields["error"] = {
+                "class": self.error.kind,
+                "message": self.error.message[:MESSAGE_LIMIT],
+                "resource": self.error.resource,
+            }
+        return json.dumps(fields)
+
+    @classmethod
+    def from_json(cls, key: str, text: str | bytes | None) -> NodeReport:
+        """Read the document under ``key``.
+
+        :raises MalformedDocument: not the document that belongs there.
+        :raises UnknownSchema: a document of another schema.
+        """
+        document = read_document(key, text)
+        return cls(
+            node=document.name("node"),
+            tier=document.name("tier"),
+            generation=document.integer("generation") if document.has("generation") else None,
+            state=document.name("state") if document.has("state") else None,
+            status=_read_status(document, "status"),
+            run_id=document.text("run_id"),
+            started_at=document.text("started_at"),
+            finished_at=document.text("finished_at") if document.has("finished_at") else None,
+            updated_resources=document.integer("updated_resources") if document.has("updated_resources") else 0,
+            source=document.text("source") if document.has("source") else "consul",
+            client=document.text("client") if document.has("client") else "",
+            error=read_error(document.child("error")) if document.has("error") else None,
+            id=document.text("id") if document.has("id") else None,
+            node_id=document.text("node_id") if document.has("node_id") else None,
+            previous_status=_read_status(document, "previous_status") if document.has("previous_status") else None,
+        )
+
+
+def previous_status(before: NodeReport | None, assignment: Assignment) -> Status | None:
+    """What a report of a new run on the assignment says of the run before it.
+
+    A failure does not vanish behind runs that never finished: only one that did takes its place.
+
+    :param before: the node's report that stands when the new run begins.
+    """
+    if before is None or not before.is_about(assignment):
+        return None
+    if before.status in _UNFINISHED and before.previous_status is Status.FAILED:
+        return Status.FAILED
+    return before.status
+
+
+def _read_status(document: Document, name: str) -> Status:
+    status = document.text(name)
+    if status not in set(Status):
+        raise document.malformed(f"field {name} must be one of {', '.join(Status)}, not {shown(status)}")
+    return Status(status)
+
+
+def read_error(document: Document) -> RunError:
+    """Read the ``error`` of a report."""
+    resource = document.text("resource") if document.has("resource") else ""
+    return RunError(document.text("class"), document.text("message"), resource)

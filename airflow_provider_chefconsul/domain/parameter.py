@@ -1,0 +1,148 @@
+"""Parameters as Dag authors give them: written out, or put in their place by Airflow when a task runs.
+
+What is written out is checked when the Dag is parsed, so that a name which Consul could never hold is an import error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_chefconsul.domain.count import parse_number
+from airflow_provider_chefconsul.domain.model.membership import parse_members
+from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
+from airflow_provider_chefconsul.exceptions import InvalidInput
+
+_JINJA = re.compile(r"\{[{%#]")
+
+
+def is_template(value: object) -> bool:
+    """Whether it is text with Jinja in it."""
+    return isinstance(value, str) and _JINJA.search(value) is not None
+
+
+def is_reference(value: object) -> bool:
+    """Whether Airflow resolves it, or a part of it, when the task runs: an XCom, a mapping or a Dag's parameter."""
+    match value:
+        case str():
+            return False
+        case Mapping():
+            return any(map(is_reference, value.values()))
+        case list() | tuple() | set():
+            return any(map(is_reference, value))
+        case _:
+            return hasattr(value, "resolve") and hasattr(value, "iter_references")
+
+
+def is_literal(value: object) -> bool:
+    """Whether all of it is written out: no Jinja in it, and no reference."""
+    match value:
+        case str():
+            return not is_template(value)
+        case Mapping():
+            return all(map(is_literal, value.values()))
+        case list() | tuple() | set():
+            return all(map(is_literal, value))
+        case _:
+            return not is_reference(value)
+
+
+def check_known(**parameters: object) -> None:
+    """Refuse a reference for what is read when the Dag is parsed.
+
+    :raises InvalidInput: names the parameter.
+    """
+    for name, value in parameters.items():
+        if is_reference(value):
+            raise InvalidInput(
+                f"{name} is read when the Dag is parsed, so it cannot come from a mapping, an XCom or dag.param(); "
+                f"write it out"
+            )
+
+
+def check_place(environment: Any, tier: Any) -> None:
+    """Check what is written out of an environment's name and of one or several tiers'.
+
+    :raises InvalidInput: names what has not the form of a name.
+    """
+    if is_literal(environment):
+        check_name("environment", environment)
+    if isinstance(tier, (list, tuple)) and tier:
+        for name in filter(is_literal, tier):
+            check_name("tier", name)
+    elif is_literal(tier):
+        check_tiers("any", tier)
+
+
+def check_members(members: Any) -> None:
+    """Check what is written out of the ``members`` parameter.
+
+    :raises InvalidInput: it is none of its forms.
+    """
+    if isinstance(members, (list, tuple)) and members:
+        for name in filter(is_literal, members):
+            check_name("node", name)
+    elif is_literal(members):
+        parse_members(members, "any")
+
+
+def check_generation(generation: Any) -> None:
+    """Check a generation that is written out; a mapping is left to the task, which knows its tiers.
+
+    :raises InvalidInput: it is no number above 0.
+    """
+    if generation is not None and is_literal(generation) and not isinstance(generation, (Mapping, list, tuple)):
+        parse_generations(generation, ["any"])
+
+
+def check_switch(name: str, value: object) -> bool:
+    """Return ``value`` when it is True or False; text such as "no" would be taken for yes.
+
+    :raises InvalidInput: names the parameter.
+    """
+    if isinstance(value, bool):
+        return value
+    raise InvalidInput(f"{name} must be True or False, not {value!r}")
+
+
+def as_list(generation: Any) -> list[Any]:
+    """Several generations: of a list, or of what a mapped task returned, which Airflow reads piece by piece."""
+    is_several = isinstance(generation, Sequence) and not isinstance(generation, str)
+    return list(generation) if is_several else [generation]
+
+
+def parse_generations(generation: Any, tiers: Sequence[str]) -> dict[str, int]:
+    """The generation of each tier; a template that is not rendered natively gives a string of digits.
+
+    :param generation: a number, a mapping of tiers to such, or what mapped tasks returned: several mappings.
+    :raises InvalidInput: it is neither a number above 0 nor a mapping of all the tiers to such.
+    """
+    if isinstance(generation, Sequence) and not isinstance(generation, str):
+        generation = _merge(generation)
+    by_tier = generation if isinstance(generation, Mapping) else dict.fromkeys(tiers, generation)
+    missing = [tier for tier in tiers if tier not in by_tier]
+    if missing:
+        raise InvalidInput(f"generation {by_tier!r} says nothing of tier {', '.join(missing)}")
+    return {tier: _parse_number(by_tier[tier]) for tier in tiers}
+
+
+def _merge(mappings: Sequence[Any]) -> Any:
+    """One mapping of several; a tier that two tasks wrote has the newer generation."""
+    merged: dict[str, Any] = {}
+    for each in mappings:
+        if not isinstance(each, Mapping):
+            return mappings
+        for tier, number in each.items():
+            merged[tier] = number if tier not in merged else max(_parse_number(number), _parse_number(merged[tier]))
+    return merged
+
+
+def _parse_number(number: Any) -> int:
+    found = number if type(number) is int else parse_number(number)
+    if found is not None and found > 0:
+        return found
+    raise InvalidInput(
+        f"generation must be a number above 0, or a mapping of tiers to such, not {number!r}; "
+        f"None from an XCom means that the task which should have written it did not"
+    )

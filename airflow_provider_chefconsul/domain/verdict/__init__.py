@@ -1,0 +1,1 @@
+"""Where nodes and tiers stand, and what a wait comes to."""

@@ -1,0 +1,161 @@
+"""A wait for a tier: what it is for, and what was seen since it began. Pure: time is a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Verdict, Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What is being waited for, and what was seen since the wait began; transitions return a new one.
+
+    :param generation: the newest generation that is waited for.
+    :param deadline: aware; when the wait fails for want of a verdict.
+    :param failures_after: failures in reports with a ModifyIndex up to this are history; 0 lets all count.
+    :param others: further generations that are waited for, when that is all that is assigned while a canary is out.
+    :param ids: by generation, the id of the assignment that was first seen to have it: what is waited for. A generation
+        can be given twice, an id cannot.
+    :param seen_members: members seen since the wait began.
+    :param seen_alive: those of them whose agents were seen alive.
+    :param seen_converged: nodes seen converged since then.
+    :param still_converged: those of them of which nothing was seen since that takes it away. A later run leaves them
+        converged while it goes on, so that nodes which run Chef on an interval cannot keep a tier from ever converging.
+    :param progressed_at: aware; when the last of those was first seen so, or the wait began to look.
+    :param holding_since: aware; since when the policy has been met without a break; None when it is not.
+    """
+
+    generation: int
+    deadline: datetime
+    failures_after: int = 0
+    others: frozenset[int] = frozenset()
+    ids: Mapping[int, str] = field(default_factory=dict)
+    seen_members: frozenset[str] = frozenset()
+    seen_alive: frozenset[str] = frozenset()
+    seen_converged: frozenset[str] = frozenset()
+    still_converged: frozenset[str] = frozenset()
+    progressed_at: datetime | None = None
+    holding_since: datetime | None = None
+
+    @property
+    def generations(self) -> frozenset[int]:
+        """The generations that are waited for."""
+        return self.others | {self.generation}
+
+    def to_fields(self) -> dict[str, Any]:
+        """The wait as JSON values."""
+        return {
+            "generation": self.generation,
+            "deadline": self.deadline.isoformat(),
+            "failures_after": self.failures_after,
+            "others": sorted(self.others),
+            "ids": sorted(self.ids.items()),
+            "seen_members": sorted(self.seen_members),
+            "seen_alive": sorted(self.seen_alive),
+            "seen_converged": sorted(self.seen_converged),
+            "still_converged": sorted(self.still_converged),
+            "progressed_at": self.progressed_at and self.progressed_at.isoformat(),
+            "holding_since": self.holding_since and self.holding_since.isoformat(),
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Wait:
+        """What :meth:`to_fields` gave; an older version's had fewer fields."""
+        return cls(
+            generation=fields["generation"],
+            deadline=datetime.fromisoformat(fields["deadline"]),
+            failures_after=fields["failures_after"],
+            others=frozenset(fields.get("others", ())),
+            ids=dict(fields.get("ids", ())),
+            seen_members=frozenset(fields["seen_members"]),
+            seen_alive=frozenset(fields.get("seen_alive", fields["seen_members"])),
+            seen_converged=frozenset(fields["seen_converged"]),
+            still_converged=frozenset(fields.get("still_converged", fields["seen_converged"])),
+            progressed_at=_read_moment(fields["progressed_at"]),
+            holding_since=_read_moment(fields["holding_since"]),
+        )
+
+    def observe(self, snapshot: TierSnapshot, *, now: datetime) -> Wait:
+        """This wait, having seen the snapshot too."""
+        alive = (node for node, member in snapshot.members.items() if member.is_present)
+        wait = replace(
+            self,
+            seen_members=self.seen_members.union(snapshot.members),
+            seen_alive=self.seen_alive.union(alive),
+            progressed_at=self.progressed_at or now,
+        )
+        if not isinstance(snapshot.desired, DesiredState):
+            return wait
+        converged = {node for node in snapshot.evidence if self._has_converged(node, snapshot, snapshot.desired)}
+        assigned = {
+            each.generation: each.id
+            for each in snapshot.desired.assignments
+            if each.id is not None and each.generation in self.generations
+        }
+        return replace(
+            wait,
+            ids={**assigned, **self.ids},
+            seen_converged=self.seen_converged | converged,
+            still_converged=frozenset(converged),
+            progressed_at=wait.progressed_at if converged <= self.seen_converged else now,
+        )
+
+    def find_replaced(self, desired: DesiredState) -> Assignment | None:
+        """An assignment that has a generation which is waited for, and is another than the one that had it first."""
+        for assignment in desired.assignments:
+            first = self.ids.get(assignment.generation)
+            if first is not None and assignment.id is not None and assignment.id != first:
+                return assignment
+        return None
+
+    def _has_converged(self, node: str, snapshot: TierSnapshot, desired: DesiredState) -> bool:
+        """Whether a node has converged, as far as its report alone says, or nothing in it takes away that it had."""
+        report = snapshot.evidence[node].report
+        assignment = desired.assignment_for(node)
+        if not isinstance(report, NodeReport) or assignment.generation not in self.generations:
+            return False
+        member = snapshot.members.get(node)
+        if member is not None and report.is_of_other_machine(member.node_id):
+            return False
+        if report.has_converged_on(assignment):
+            return True
+        is_running = (
+            report.status is Status.RUNNING and report.is_about(assignment) and report.state == assignment.state
+        )
+        had_converged = report.shows_success_before or (report.is_silent_of_before and node in self.still_converged)
+        return is_running and had_converged
+
+    def hold(self, verdict: Verdict, policy: ConvergencePolicy, *, now: datetime) -> tuple[Wait, Verdict]:
+        """This wait with what a verdict means for it, and the verdict once it has held for long enough."""
+        if not isinstance(verdict, Converged):
+            return replace(self, holding_since=None), verdict
+        since = self.holding_since or now
+        held = replace(self, holding_since=since)
+        if max(now - since, timedelta(0)) >= policy.min_healthy_time:  # a late wait is judged as of its deadline
+            return held, verdict
+        if now >= self.deadline:
+            met = f"the policy is met since {since.isoformat(timespec='seconds')} only"
+            reason = f"deadline passed: {met}, and must be for min_healthy_time={policy.min_healthy_time}"
+            return held, Failed(reason, verdict.summary, is_timeout=True)
+        return held, Waiting(verdict.summary)
+
+    def next_moment(self, policy: ConvergencePolicy, *, now: datetime) -> datetime:
+        """When the verdict may change although nothing that is observed does: after ``now``, or the deadline."""
+        moments = []
+        if self.holding_since is not None:
+            moments.append(self.holding_since + policy.min_healthy_time)
+        elif self.progressed_at is not None and policy.progress_deadline is not None:
+            moments.append(self.progressed_at + policy.progress_deadline)
+        return min([moment for moment in moments if moment > now] + [self.deadline])
+
+
+def _read_moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

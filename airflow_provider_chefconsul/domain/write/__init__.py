@@ -1,0 +1,1 @@
+"""What a write of desired states means for a tier, decided before anything is written."""

@@ -1,1 +1,0 @@
-"""The adapter to hosts over SSH, with asyncio; it knows asyncssh and nothing of Airflow or Consul."""

@@ -1,0 +1,158 @@
+"""Moving tiers to states: one transition, or several in order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import TaskGroup, chain
+
+from airflow_provider_chefconsul.domain.model.desired import Scalar
+from airflow_provider_chefconsul.domain.parameter import check_known, is_reference
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.write.state_model import StateModel
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given
+from airflow_provider_chefconsul.task_groups.nodes import Nodes
+
+
+def transition(
+    environment: str,
+    tier: str | Sequence[str],
+    state: str,
+    values: Mapping[str, Scalar] | NotGiven | None = NOT_GIVEN,
+    *,
+    group_id: str | None = None,
+    canary: int | str | Sequence[str] | NotGiven | None = NOT_GIVEN,
+    spread: str | NotGiven | None = NOT_GIVEN,
+    model: StateModel | None = None,
+    allowed_from: Sequence[str | None] | NotGiven | None = NOT_GIVEN,
+    sequence: int | str | NotGiven | None = NOT_GIVEN,
+    on_stale: str | NotGiven = NOT_GIVEN,
+    policy: ConvergencePolicy | NotGiven | None = NOT_GIVEN,
+    members: str | Sequence[str] | NotGiven = NOT_GIVEN,
+    command: str | NotGiven | None = NOT_GIVEN,
+    max_parallel: int | NotGiven | None = NOT_GIVEN,
+    prefix_per_node: str | NotGiven | None = NOT_GIVEN,
+    force: bool | NotGiven = NOT_GIVEN,
+    consul_conn_id: str | NotGiven = NOT_GIVEN,
+    deferrable: bool | NotGiven = NOT_GIVEN,
+    **group_kwargs: Any,
+) -> TaskGroup:
+    """Move a tier to a state: a TaskGroup of the tasks ``set``, ``nudge`` and ``wait``, in this order.
+
+    Parameters mean what they mean in ``SetDesiredStateOperator``, ``ConsulExecChefOperator`` and ``ConvergedSensor``;
+    one that is not given is what ``default_args`` or the operators say. Those that are templated there may also come
+    from a mapping or an XCom.
+
+    The nudge ends by the policy's timeout, too; then the wait has a timeout of its own.
+
+    :param group_id: ``<tier>_<state>`` when not given, with '_' for characters that Airflow does not take. Give it
+        where the tier or the state comes from a mapping or an XCom.
+    :param model: what may follow what; it is checked here, when the Dag is parsed, and by Consul's word at the write.
+    :param command: what to run on the nodes; None leaves the nudge out, for nodes that watch the key.
+    :param group_kwargs: further parameters of the TaskGroup.
+    :raises InvalidInput: the model knows no such state, or no such transition as ``allowed_from`` names; or a parameter
+        that is read when the Dag is parsed comes from a mapping or an XCom.
+    """
+    check_known(
+        group_id=group_id, spread=spread, model=model, on_stale=on_stale, policy=policy, max_parallel=max_parallel,
+        prefix_per_node=prefix_per_node, force=force, deferrable=deferrable,
+    )  # fmt: skip
+    if model is not None:
+        check_known(state=state, allowed_from=allowed_from)
+        allowed_from = _check_model(model, state, None if allowed_from is NOT_GIVEN else allowed_from)
+    where = given(members=members, consul_conn_id=consul_conn_id, deferrable=deferrable)
+    where |= {"environment": environment, "tier": tier}
+    with TaskGroup(group_name(group_id, tier, state), **group_kwargs) as group:
+        declare = SetDesiredStateOperator(
+            task_id="set",
+            state=state,
+            **given(
+                values=values,
+                canary=canary,
+                spread=spread,
+                allowed_from=allowed_from,
+                sequence=sequence,
+                on_stale=on_stale,
+                force=force,
+            ),
+            **where,
+        )
+        Nodes(where, policy, command, max_parallel, prefix_per_node).converge(declare)
+    return group
+
+
+def transitions(
+    environment: str,
+    steps: Sequence[tuple[str | Sequence[str], str]],
+    values: Mapping[str, Scalar] | NotGiven | None = NOT_GIVEN,
+    *,
+    model: StateModel | None = None,
+    **kwargs: Any,
+) -> list[TaskGroup]:
+    """Move tiers through states, one step after the other: a chain of :func:`transition`.
+
+    :param steps: pairs of a tier (or several) and its next state.
+    :param model: what may follow what in each tier. A step that it does not allow after the tier's step before is an
+        error when the Dag is parsed; the first step of a tier is checked by Consul's word at the write.
+    :param kwargs: further parameters of each transition.
+    :returns: the groups, chained; put a lease around them with ``chain(acquire, *groups, release)``.
+    :raises InvalidInput: names the transition that the model does not allow, or a step that comes from a mapping or an
+        XCom; a :func:`transition` takes those.
+    """
+    check_known(steps=steps, model=model)
+    standing: dict[str, str] = {}
+    groups: list[TaskGroup] = []
+    names: list[str] = []
+    for tier, state in map(_check_pair, steps):
+        tiers = [tier] if isinstance(tier, str) else list(tier)
+        for each in tiers:
+            if model is not None:
+                _check_step(model, each, standing.get(each), state)
+            standing[each] = state
+        name = group_name(None, tier, state)
+        names.append(name)
+        again = names.count(name)
+        group_id = name if again == 1 else f"{name}_{again}"
+        groups.append(transition(environment, tier, state, values, group_id=group_id, model=model, **kwargs))
+    chain(*groups)
+    return groups
+
+
+def _check_pair(step: tuple[str | Sequence[str], str]) -> tuple[str | Sequence[str], str]:
+    match step:
+        case (str() | [*_], str()):
+            return step
+    raise InvalidInput(f"a step must be a pair of a tier (or several) and a state, not {step!r}")
+
+
+def _check_model(model: StateModel, state: str, allowed_from: Sequence[str | None] | None) -> Sequence[str | None]:
+    if allowed_from is None:
+        return model.allowed_from(state)
+    for before in allowed_from:
+        model.check(before, state)
+    return allowed_from
+
+
+def _check_step(model: StateModel, tier: str, before: str | None, state: str) -> None:
+    try:
+        model.check(before, state)
+    except InvalidInput as error:
+        raise InvalidInput(f"tier {tier}: {error}") from error
+
+
+def group_name(group_id: str | None, tier: str | Sequence[str], state: str) -> str:
+    """The id that is given, or one of tier and state, with '_' for characters that Airflow does not take.
+
+    :raises InvalidInput: none is given, and nobody knows tier and state yet.
+    """
+    if group_id is not None:
+        return group_id
+    for name, value in {"tier": tier, "state": state}.items():
+        if is_reference(value):
+            raise InvalidInput(f"{name} comes from a mapping or an XCom, so the group needs a name: give group_id")
+    tiers = [tier] if isinstance(tier, str) else list(tier)
+    return re.sub(r"\W+", "_", "_".join([*tiers, state]))

@@ -1,0 +1,141 @@
+"""Bringing a tier to a state a little at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, chain
+
+from airflow_provider_chefconsul.domain.model.desired import Scalar
+from airflow_provider_chefconsul.domain.parameter import check_known, check_switch, is_reference
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.write.wave import Wave, check_waves
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator
+from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
+from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given
+from airflow_provider_chefconsul.task_groups.nodes import Nodes
+from airflow_provider_chefconsul.task_groups.state_transition import group_name, transition
+
+
+def rollout(
+    environment: str,
+    tier: str,
+    state: str,
+    values: Mapping[str, Scalar] | NotGiven | None = NOT_GIVEN,
+    *,
+    waves: Sequence[int | str | Sequence[str]] = (1, "10%", "100%"),
+    spread: str | None = None,
+    approval: bool | Mapping[str, Any] = False,
+    auto_revert: bool = False,
+    force: bool | NotGiven = NOT_GIVEN,
+    group_id: str | None = None,
+    policy: ConvergencePolicy | NotGiven | None = NOT_GIVEN,
+    members: str | Sequence[str] | NotGiven = NOT_GIVEN,
+    command: str | NotGiven | None = NOT_GIVEN,
+    max_parallel: int | NotGiven | None = NOT_GIVEN,
+    prefix_per_node: str | NotGiven | None = NOT_GIVEN,
+    sequence: int | str | NotGiven | None = NOT_GIVEN,
+    consul_conn_id: str | NotGiven = NOT_GIVEN,
+    deferrable: bool | NotGiven = NOT_GIVEN,
+    default_args: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> TaskGroup:
+    """Bring a tier to a state a little at a time: a TaskGroup with a :func:`transition` for each wave.
+
+    A wave begins when the one before it has converged. Budgets of the policy are of the whole tier, over all waves.
+    A parameter that is not given is what ``default_args`` or the operators say.
+
+    :param waves: what each wave widens the rollout to: numbers of nodes, percentages of those present, or lists of
+        nodes. The wave ``"100%"`` promotes the canary; without it the others keep what they have.
+    :param spread: as in ``SetDesiredStateOperator``; it has no meaning for waves of named nodes and for ``"100%"``.
+    :param approval: ask for approval in Airflow's UI before each wave but the first, and say there what the wave does;
+        a mapping holds further parameters of Airflow's ``ApprovalOperator``. A rejection, or no answer within its
+        ``response_timeout``, fails the rollout at once.
+    :param auto_revert: when a wave fails or is rejected, take back what this Dag run wrote and wait for its nodes; the
+        Dag run fails all the same.
+    :param default_args: as in a TaskGroup.
+    :param kwargs: further parameters of each transition.
+    :raises InvalidInput: waves that do not widen, or another parameter.
+    """
+    check_known(
+        waves=waves, spread=spread, approval=approval, auto_revert=auto_revert, force=force, group_id=group_id
+    )  # fmt: skip
+    for name, value in given(force=force, auto_revert=auto_revert).items():
+        check_switch(name, value)
+    _check_approval(approval)
+    if not is_reference(tier) and not isinstance(tier, str):
+        raise InvalidInput(f"tier must be one tier, not {tier!r}; build a rollout for each")
+    where = given(members=members, consul_conn_id=consul_conn_id)
+    where |= {"environment": environment, "tier": tier}
+    how = given(deferrable=deferrable)
+    to = given(values=values) | {"state": state}
+    with TaskGroup(group_name(group_id, tier, state), default_args=dict(default_args or {})) as group:  # type: ignore[arg-type]
+        # Whatever comes of the rollout comes of this task, also for what follows the group.
+        end = EmptyOperator(task_id="end", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+        before: list[Any] = []
+        built: list[Any] = []
+        parsed = check_waves(waves, spread)
+        for number, wave in enumerate(parsed, start=1):
+            canary = {
+                "canary": None if wave.is_all else _as_written(wave),
+                "spread": wave.spread and f"meta:{wave.spread}",
+            }
+            if approval and number > 1:
+                asked = {**where, **to, **canary, **given(sequence=sequence), "wave": number, "waves": len(parsed)}
+                before.append(_ask(f"approve_{number}", approval, asked))
+            # A force of the waves that follow would begin anew in each.
+            forced = given(force=force) if number == 1 else {"force": False}
+            built.append(
+                transition(
+                    group_id=f"wave_{number}",
+                    policy=policy,
+                    command=command,
+                    max_parallel=max_parallel,
+                    prefix_per_node=prefix_per_node,
+                    sequence=sequence,
+                    **{**where, **how, **to, **canary, **forced, **kwargs},
+                )
+            )
+            before.append(built[-1])
+        chain(*before, end)
+        if auto_revert:
+            tasks = [task for part in before for task in (part if isinstance(part, TaskGroup) else [part])]
+            with TaskGroup("revert"):
+                roll_back = RollBackOperator(
+                    task_id="roll_back",
+                    only_own=True,
+                    generation=[next(iter(each.children.values())).output for each in built],
+                    on_stale="skip",
+                    trigger_rule=TriggerRule.ONE_FAILED,
+                    **given(sequence=sequence),
+                    **where,
+                    **how,
+                )
+                tasks >> roll_back
+                nodes = Nodes({**where, **how}, policy, command, max_parallel, prefix_per_node)
+                nodes.converge(roll_back) >> end
+    return group
+
+
+def _check_approval(approval: object) -> None:
+    if isinstance(approval, bool):
+        return
+    if not isinstance(approval, Mapping):
+        raise InvalidInput(f"approval must be True, False or parameters of an ApprovalOperator, not {approval!r}")
+    if not approval.get("fail_on_reject", True):
+        raise InvalidInput(
+            "approval: fail_on_reject must be True, or the canary would stay out with nobody to take it back"
+        )
+
+
+def _ask(task_id: str, approval: bool | Mapping[str, Any], asked: Mapping[str, Any]) -> BaseOperator:
+    parameters = {} if isinstance(approval, bool) else dict(approval)
+    parameters.pop("fail_on_reject", None)
+    return ApproveWaveOperator(task_id=task_id, **{**asked, **parameters})
+
+
+def _as_written(wave: Wave) -> int | str | list[str]:
+    return list(wave.size) if isinstance(wave.size, tuple) else wave.size

@@ -1,0 +1,232 @@
+"""The client against a real Consul."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_chefconsul.consul.http.blocking import next_index
+from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.http.plain import plain_client
+from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.exceptions import (
+    AccessDenied,
+    NoLeader,
+    RequestRejected,
+    RequestTooLarge,
+    TransactionConflict,
+)
+from tests.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN
+from tests.peer import Answer, Peer
+
+SHORT = timedelta(milliseconds=100)
+PATIENCE = 20  # seconds that a query may take to wake, on however slow a machine
+
+
+@pytest.fixture
+async def client(cluster):
+    """A client of the shared Consul."""
+    async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("index", "found", "expected"), [(0, "7", 7), (7, "7", 7), (7, "12", 12), (9, "10", 10), (7, "6", 0), (0, "0", 1)]
+)
+def test_next_index(index, found, expected):
+    """Indexes are numbers; one that went back starts over, and 0 would not block."""
+    assert next_index(index, found) == expected
+
+
+# Keys -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_one_key(client, consul_kv, consul_root):
+    """A key has a value, perhaps an empty one; one that is missing is None."""
+    consul_kv["a"] = "ä"
+    consul_kv["empty"] = ""
+    entry = await client.get(f"{consul_root}/a")
+    assert entry == Entry(f"{consul_root}/a", "ä".encode(), entry.modify_index)
+    assert entry.modify_index > 0
+    assert (await client.get(f"{consul_root}/empty")).value == b""
+    assert await client.get(f"{consul_root}/b") is None
+
+
+async def test_tree_and_names(client, consul_kv, consul_root):
+    """Everything below a prefix, with or without values; a prefix with nothing below it is empty."""
+    consul_kv["a/1"] = "one"
+    consul_kv["a/2/x"] = "two"
+    consul_kv["b/1"] = "other"
+    index, entries = await client.tree(f"{consul_root}/a/")
+    assert {entry.key: entry.value for entry in entries} == {
+        f"{consul_root}/a/1": b"one",
+        f"{consul_root}/a/2/x": b"two",
+    }
+    assert index == max(entry.modify_index for entry in entries)
+    assert await client.names(f"{consul_root}/a/") == (index, [f"{consul_root}/a/1", f"{consul_root}/a/2/x"])
+    assert (await client.tree(f"{consul_root}/c/"))[1] == []
+    assert (await client.names(f"{consul_root}/c/"))[1] == []
+
+
+@pytest.mark.parametrize("method", ["tree", "names"])
+async def test_blocking_query_wakes_for_its_prefix(client, consul_kv, consul_root, method):
+    """A change below the prefix ends it, one beside it does not."""
+    consul_kv["a/1"] = "one"
+    query = getattr(client, method)
+    index, _ = await query(f"{consul_root}/a/")
+    blocked = asyncio.create_task(query(f"{consul_root}/a/", index=index))
+    consul_kv["b/1"] = "other"
+    await asyncio.wait({blocked}, timeout=0.3)
+    assert not blocked.done()
+    consul_kv["a/2"] = "two"
+    async with asyncio.timeout(PATIENCE):
+        woken_index, found = await blocked
+    assert woken_index > index
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("method", ["tree", "names"])
+async def test_blocking_query_ends_with_its_wait(client, consul_kv, consul_root, method):
+    """Nothing changed: the same index, to go on with."""
+    consul_kv["a/1"] = "one"
+    query = getattr(client, method)
+    index, found = await query(f"{consul_root}/a/")
+    assert await query(f"{consul_root}/a/", index=index, wait=SHORT) == (index, found)
+
+
+@pytest.mark.parametrize("method", ["tree", "names"])
+async def test_index_ahead_of_the_server_is_given_up(client, consul_kv, consul_root, method):
+    """After a restore, Consul's index may lie behind the one last seen; the next query must not block."""
+    consul_kv["a/1"] = "one"
+    index, found = await getattr(client, method)(f"{consul_root}/a/", index=10**9, wait=SHORT)
+    assert index == 0
+    assert len(found) == 1
+
+
+# Transactions ---------------------------------------------------------------------------------------------------------
+
+
+def write(key: str, value: bytes = b"new", **check: int) -> dict[str, object]:
+    """An operation that sets a key, or with an index checks and sets it."""
+    return {"Verb": "cas" if check else "set", "Key": key, "Value": value, **check}
+
+
+async def test_transaction(client, consul_kv, consul_root):
+    """Several operations at once; a check-and-set with index 0 makes a key, a value may be any bytes."""
+    consul_kv["old"] = "old"
+    old = await client.get(f"{consul_root}/old")
+    await client.transact(
+        [
+            write(f"{consul_root}/new", b"\x00\xff", Index=0),
+            write(f"{consul_root}/old", Index=old.modify_index),
+            {"Verb": "delete", "Key": f"{consul_root}/gone"},
+        ]
+    )
+    assert (await client.get(f"{consul_root}/new")).value == b"\x00\xff"
+    assert consul_kv["old"] == "new"
+
+
+@pytest.mark.parametrize("index", [0, 1])
+async def test_conflict_applies_nothing(client, consul_kv, consul_root, index):
+    """One failed check and none of the operations happens."""
+    consul_kv["a"] = "old"
+    with pytest.raises(TransactionConflict, match="index is stale"):
+        await client.transact([write(f"{consul_root}/b"), write(f"{consul_root}/a", Index=index)])
+    assert dict(consul_kv) == {"a": "old"}
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [[write("chefconsul-too-large", b"x" * 524_289)], [write("chefconsul-too-large") for _ in range(129)]],
+    ids=["bytes", "operations"],
+)
+async def test_too_large_for_consul(client, operations):
+    """More bytes or more operations than Consul takes change nothing."""
+    with pytest.raises(RequestTooLarge, match="Consul takes 512 KiB"):
+        await client.transact(operations)
+    assert await client.get("chefconsul-too-large") is None
+
+
+async def test_datacenter_is_that_of_reads_and_writes(cluster, consul_kv, consul_root):
+    """Nothing goes to the local datacenter while the connection names another."""
+    settings = ConsulSettings("127.0.0.1", cluster.http_port, datacenter="dc9")
+    async with ConsulClient(settings, retry_for=timedelta(0)) as client:
+        for request in (
+            client.get(f"{consul_root}/a"),
+            client.tree(f"{consul_root}/"),
+            client.read("/v1/catalog/nodes"),
+            client.transact([write(f"{consul_root}/a")]),
+        ):
+            with pytest.raises(RequestRejected, match="no datacenter 'dc9'; did you mean 'dc1': check"):
+                await request
+        assert await client.local_datacenter() == "dc9"
+    assert dict(consul_kv) == {}
+
+
+# Consul itself --------------------------------------------------------------------------------------------------------
+
+
+async def test_leader_and_datacenter(client, cluster):
+    """What a healthy Consul says of itself."""
+    assert await client.leader() == f"127.0.0.1:{cluster.server.server_port}"
+    assert await client.local_datacenter() == "dc1"
+
+
+async def test_no_leader():
+    """Servers without a leader answer this one question."""
+    with Peer(lambda _: Answer(200, '""')) as peer:
+        async with ConsulClient(ConsulSettings("127.0.0.1", peer.port)) as client:
+            with pytest.raises(NoLeader, match=f"http://127.0.0.1:{peer.port}: Consul's servers have no leader"):
+                await client.leader()
+
+
+async def test_token_is_known(acl_consul, client):
+    """A known token passes; so does none, and any where Consul has no ACLs."""
+    async with acl_consul.connect(MANAGEMENT_TOKEN, "a") as known:
+        await known.check_token()
+    async with acl_consul.connect(None, "a") as anonymous:
+        await anonymous.check_token()
+    async with ConsulClient(ConsulSettings("127.0.0.1", client.settings.port, token=UNKNOWN_TOKEN)) as unguarded:
+        await unguarded.check_token()
+
+
+async def test_token_is_unknown(acl_consul):
+    """Consul says so at once."""
+    async with acl_consul.connect(UNKNOWN_TOKEN, "a") as client:
+        with pytest.raises(AccessDenied, match="ACL not found.*check the connection's password"):
+            await client.check_token()
+
+
+async def test_list_that_acls_have_thinned_out_is_refused():
+    """Newer versions of Consul say when they left out what the token may not read."""
+    headers = {"X-Consul-Index": "7", "X-Consul-Results-Filtered-By-ACLs": "true"}
+    with Peer(lambda _: Answer(200, "[]", headers)) as peer:
+        async with ConsulClient(ConsulSettings("127.0.0.1", peer.port)) as client:
+            with pytest.raises(AccessDenied, match="/v1/catalog/nodes: the ACL token may read only a part"):
+                await client.read("/v1/catalog/nodes")
+
+
+# py-consul's own client -----------------------------------------------------------------------------------------------
+
+
+def test_plain_client_writes_and_reads(cluster, consul_kv, consul_root):
+    """It is py-consul as its documentation says."""
+    client = plain_client(ConsulSettings("127.0.0.1", cluster.http_port))
+    assert client.kv.put(f"{consul_root}/a", "1")
+    assert consul_kv["a"] == "1"
+
+
+@pytest.mark.parametrize(("token", "sent"), [("5ec2e7-ours", "5ec2e7-ours"), (None, "5ec2e7-environment")])
+def test_plain_client_prefers_the_connections_token(monkeypatch, token, sent):
+    """CONSUL_HTTP_TOKEN is only for a connection without one."""
+    monkeypatch.setenv("CONSUL_HTTP_TOKEN", "5ec2e7-environment")
+    with Peer(lambda _: Answer(200, "[]")) as peer:
+        plain_client(ConsulSettings("127.0.0.1", peer.port, token=token)).kv.get("a")
+    assert peer.requests[0].headers["X-Consul-Token"] == sent
+
+
+def test_plain_client_of_an_ipv6_host():
+    """An address with colons is put into brackets."""
+    assert plain_client(ConsulSettings("::1", 8500)).http.uri("/v1/kv/a") == "http://[::1]:8500/v1/kv/a"

@@ -1,0 +1,77 @@
+"""How authors name a tier's members, and who stays one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_chefconsul.domain.model.membership import (
+    ListedMembers,
+    Member,
+    MetaMembers,
+    Presence,
+    ServiceMembers,
+    carry_over,
+    parse_members,
+)
+from airflow_provider_chefconsul.exceptions import InvalidInput
+
+
+@pytest.mark.parametrize(
+    ("members", "selector", "words"),
+    [
+        ("service", ServiceMembers("web"), "service:web"),
+        ("service:nginx", ServiceMembers("nginx"), "service:nginx"),
+        ("service:service", ServiceMembers("service"), "service:service"),
+        ("meta:role=web", MetaMembers("role", "web"), "meta:role=web"),
+        ("meta:role=a=b", MetaMembers("role", "a=b"), "meta:role=a=b"),
+        ("meta:role=a:b c", MetaMembers("role", "a:b c"), "meta:role=a:b c"),
+        (["web-1", "web-2"], ListedMembers(("web-1", "web-2")), "web-1, web-2"),
+        (("web-2", "web-1", "web-2"), ListedMembers(("web-2", "web-1")), "web-2, web-1"),
+    ],
+)
+def test_members_as_authors_write_them(members, selector, words):
+    """The service named like the tier, another one, node metadata, or a list without doubles in its order."""
+    assert parse_members(members, "web") == selector
+    assert str(selector) == words
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ("", "members '' is none of 'service', 'service:NAME', 'meta:KEY=VALUE' or a list of nodes"),
+        ("web-1", "members 'web-1' is none of"),
+        ("Service", "members 'Service' is none of"),
+        ("meta", "members 'meta' is none of"),
+        ("meta:", "members 'meta:' is none of"),
+        ("meta:role", "members 'meta:role' is none of"),
+        ("meta:role=", "members 'meta:role=' is none of"),
+        ("meta:=web", "members 'meta:=web' is none of"),
+        ("tag:web", "members 'tag:web' is none of"),
+        ("service:", "service '' is not a name"),
+        ("service:we/b", "service 'we/b' is not a name"),
+        ([], "members is an empty list"),
+        (["web-1", ""], "node '' is not a name"),
+        (["web 1"], "node 'web 1' is not a name"),
+        ([1], "node 1 is not a name"),
+    ],
+)
+def test_anything_else_is_refused(members, words):
+    """The error shows what was written."""
+    with pytest.raises(InvalidInput) as caught:
+        parse_members(members, "web")
+    assert words in str(caught.value)
+
+
+nodes = st.sampled_from(["web-1", "web-2", "web-3", "web-4"])
+
+
+@given(st.sets(nodes), st.dictionaries(nodes, st.booleans()))
+def test_member_once_seen_stays_one(seen, present):
+    """Today's members are as they are; those of before that are not among them are gone; there are no others."""
+    presences = {True: Presence.ALIVE, False: Presence.FAILED}
+    current = {node: Member(node, presences[is_present]) for node, is_present in present.items()}
+    members = carry_over(seen, current)
+    assert set(members) == seen | set(current)
+    assert all(members[node] == (current.get(node) or Member(node, Presence.GONE)) for node in members)

@@ -1,0 +1,51 @@
+"""Moments, and how long ago they were."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_chefconsul.domain.moment import ago, read_moment, span
+from tests.factory import NOW
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 seconds"),
+        (1.9, "1 second"),
+        (59, "59 seconds"),
+        (60, "1 minute"),
+        (3599, "59 minutes"),
+        (7200, "2 hours"),
+        (86400, "1 day"),
+        (31 * 86400, "31 days"),
+    ],
+)
+def test_span_is_in_its_largest_unit(seconds, words):
+    """Nobody wants to read 7200 seconds."""
+    assert span(NOW - timedelta(seconds=seconds), NOW) == words
+    assert ago(NOW - timedelta(seconds=seconds), NOW) == f"{words} ago"
+
+
+def test_moment_ahead_of_us_says_that_clocks_differ():
+    """A little ahead is taken for now; more is shown as it was written."""
+    assert ago(NOW + timedelta(seconds=4), NOW) == "0 seconds ago"
+    assert ago(NOW + timedelta(hours=1), NOW) == "at 2026-11-22T09:00:00+00:00 by another clock"
+    assert ago(None, NOW) == ""
+
+
+@pytest.mark.parametrize("text", [None, "", "yesterday", "2026-11-22T08:00:00", "2026-13-01T00:00:00Z"])
+def test_text_that_says_no_moment(text):
+    """Documents carry times as text, which may be anything."""
+    assert read_moment(text) is None
+
+
+@given(st.datetimes(timezones=st.just(NOW.tzinfo)))
+def test_moments_are_read_as_they_are_written(moment):
+    """Both ISO 8601 forms of UTC are."""
+    assert read_moment(moment.isoformat()) == moment
+    assert read_moment(moment.isoformat().replace("+00:00", "Z")) == moment

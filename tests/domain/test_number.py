@@ -1,0 +1,33 @@
+"""Whole numbers that come as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_chefconsul.domain.count import parse_number
+from airflow_provider_chefconsul.domain.parameter import parse_generations
+from airflow_provider_chefconsul.domain.write.rollback import check_target
+from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
+from airflow_provider_chefconsul.domain.write.wave import parse_wave
+from airflow_provider_chefconsul.exceptions import InvalidInput
+
+ENDLESS = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("007", 7), ("1764057600", 1764057600), (ENDLESS, None), ("", None), ("-1", None), ("\u0663", None),
+     ("\u00b2", None), ("1.0", None), (7, None), (None, None)],
+)  # fmt: skip
+def test_text_of_digits_is_a_number(text, number):
+    """And nothing else is."""
+    assert parse_number(text) == number
+
+
+@pytest.mark.parametrize(
+    "read", [parse_sequence, check_target, parse_wave, lambda text: parse_generations(text, ["web"])]
+)
+def test_endless_number_is_bad_input(read):
+    """In the words of whoever reads it, not Python's."""
+    with pytest.raises(InvalidInput):
+        read(ENDLESS)

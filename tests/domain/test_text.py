@@ -1,0 +1,50 @@
+"""Text that nodes wrote."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_chefconsul.domain.text import many_lines, one_line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("  No space\n\tleft on\r\ndevice ", "No space left on device"),
+        ("\x1b[2J\x1b]0;owned\x07", r"\x1b[2J\x1b]0;owned\x07"),
+        ("\u202eevil\u2066", r"\u202eevil\u2066"),
+        ("Gerät läuft: “ok” ✓", "Gerät läuft: “ok” ✓"),
+        ("<img src=x onerror=alert(1)> [bold]", "<img src=x onerror=alert(1)> [bold]"),
+    ],
+)
+def test_text_becomes_one_safe_line(text, shown):
+    """What a terminal would obey is written out; markup is the business of who shows it."""
+    assert one_line(text) == shown
+
+
+@given(st.text())
+def test_line_is_always_printable(text):
+    """Whatever a node wrote."""
+    assert one_line(text).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("first\n  second\n", "first\n  second\n"),
+        ("\tindented", "    indented"),
+        ("first\r\nse\x1bcond\u202e", "first\\r\nse\\x1bcond\\u202e"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_lines_may_stay_lines(text, shown):
+    """Where there is room for them; all else is written out."""
+    assert many_lines(text) == shown
+
+
+@given(st.text())
+def test_each_of_many_lines_is_printable(text):
+    """Whatever a node wrote."""
+    assert all(line.isprintable() for line in many_lines(text).split("\n"))

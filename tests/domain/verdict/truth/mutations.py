@@ -1,0 +1,141 @@
+"""The faults that were mended, put back one at a time: the model must find each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+from airflow_provider_chefconsul.domain.model.desired import Assignment
+from airflow_provider_chefconsul.domain.model.membership import Member
+from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.model.snapshot import Evidence, TierSnapshot
+from airflow_provider_chefconsul.domain.verdict import convergence
+from airflow_provider_chefconsul.domain.verdict.standing import Standing, judge
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
+from airflow_provider_chefconsul.exceptions import MalformedDocument
+from tests.domain.verdict.truth import node
+from tests.domain.verdict.truth.waiter import FALSE_GREEN, FALSE_RED
+from tests.domain.verdict.truth.world import World
+
+Judged = tuple[Standing, str]
+Patch = AbstractContextManager[Any]
+
+
+def _judge(change: Callable[[Judged, Member, Evidence | None, bool], Standing]) -> Patch:
+    """Judge members otherwise.
+
+    :param change: takes what is judged, of whom, by what, and whether that had converged before.
+    """
+
+    def judge_otherwise(
+        member: Member, assignment: Assignment, evidence: Evidence | None, *, has_converged_before: bool, **history: Any
+    ) -> Judged:
+        judged = judge(member, assignment, evidence, has_converged_before=has_converged_before, **history)
+        return change(judged, member, evidence, has_converged_before), judged[1]
+
+    return patch.object(convergence, "judge", judge_otherwise)
+
+
+def _take(old: Standing, new: Standing) -> Callable[[], Patch]:
+    """Take a standing for another."""
+    return lambda: _judge(lambda judged, *_: new if judged[0] is old else judged[0])
+
+
+def _give(**history: Any) -> Callable[[], Patch]:
+    """Judge members by a history that was not so."""
+    return lambda: patch.object(convergence, "judge", lambda *of, **known: judge(*of, **known | history))
+
+
+@contextmanager
+def _let_seen_converged_grow() -> Iterator[None]:
+    observe = Wait.observe
+
+    def remember(wait: Wait, snapshot: TierSnapshot, *, now: datetime) -> Wait:
+        seen = observe(wait, snapshot, now=now)
+        return replace(seen, still_converged=seen.seen_converged)
+
+    def change(judged: Judged, member: Member, evidence: Evidence | None, has_converged_before: bool) -> Standing:
+        if not has_converged_before or evidence is None or isinstance(evidence.report, MalformedDocument):
+            return judged[0]
+        is_on = evidence.report.status in {Status.RUNNING, Status.REBOOTING}
+        return Standing.CONVERGED if is_on and member.is_present else judged[0]
+
+    with patch.object(Wait, "observe", remember), _judge(change):
+        yield
+
+
+def _excuse_the_dead() -> Patch:
+    return _judge(lambda judged, member, *_: judged[0] if member.is_present else Standing.ABSENT)
+
+
+def _let_unread_pass() -> Patch:
+    weigh = convergence._weigh
+    return patch.object(convergence, "_weigh", lambda *given, **rest: weigh(*given[:4], (), **rest))
+
+
+def _forget_behind_unfinished(before: NodeReport | None, assignment: Assignment) -> Status | None:
+    return before.status if before is not None and before.is_about(assignment) else None
+
+
+MUTATIONS: dict[str, tuple[Callable[[], Patch], str, int]] = {
+    "what was seen converged only grows": (_let_seen_converged_grow, FALSE_GREEN, 121),
+    "who is not alive is absent, whatever it reported": (_excuse_the_dead, FALSE_GREEN, 83),
+    "who converged or ran, and died, is absent": (_take(Standing.LOST, Standing.ABSENT), FALSE_GREEN, 332),
+    "who was alive during the wait, and died, is absent": (_give(was_seen_alive=False), FALSE_GREEN, 1174),
+    "the lost count towards min_converged only": (_take(Standing.LOST, Standing.RUNNING), FALSE_GREEN, 274),
+    "whose service is gone has left": (lambda: patch.object(World, "lists_strays", new=False), FALSE_GREEN, 169),
+    "who was never known has left": (_take(Standing.UNKNOWN, Standing.LEFT), FALSE_GREEN, 83),
+    "who reboots has converged": (_take(Standing.REBOOTING, Standing.CONVERGED), FALSE_GREEN, 592),
+    "who runs has converged": (_take(Standing.RUNNING, Standing.CONVERGED), FALSE_GREEN, 5),
+    "who is unhealthy has converged": (_take(Standing.UNHEALTHY, Standing.CONVERGED), FALSE_GREEN, 169),
+    "reports count for any assignment with their generation": (
+        lambda: patch.object(NodeReport, "is_about", lambda report, assigned: report.generation == assigned.generation),
+        FALSE_GREEN,
+        578,
+    ),
+    "waits are for any assignment with their generation": (
+        lambda: patch.object(Wait, "find_replaced", lambda *_: None),
+        FALSE_GREEN,
+        51,
+    ),
+    "reports count for any machine of the name": (
+        lambda: patch.object(NodeReport, "is_of_other_machine", lambda *_: False),
+        FALSE_GREEN,
+        121,
+    ),
+    "a machine goes on from what one before it of that name reported": (
+        lambda: patch.object(node, "is_by_other", lambda *_: False),
+        FALSE_GREEN,
+        121,
+    ),
+    "failures before this try are forgotten": (_take(Standing.FAILED_EARLIER, Standing.RUNNING), FALSE_GREEN, 189),
+    "failures vanish behind the next run": (
+        lambda: patch.object(NodeReport, "is_after_failure", new=False),
+        FALSE_GREEN,
+        274,
+    ),
+    "failures vanish behind runs that never finish": (
+        lambda: patch.object(node, "previous_status", _forget_behind_unfinished),
+        FALSE_GREEN,
+        435,
+    ),
+    "failures vanish behind runs that began without Consul": (
+        lambda: patch.object(World, "looks_late", new=False),
+        FALSE_GREEN,
+        457,
+    ),
+    "failures vanish behind reports that nobody can read": (_let_unread_pass, FALSE_GREEN, 1740),
+    "a wait for all looks at the canary only": (
+        lambda: patch.object(Wait, "generations", property(lambda wait: frozenset({wait.generation}))),
+        FALSE_GREEN,
+        252,
+    ),
+    "who was interrupted has failed": (_take(Standing.INTERRUPTED, Standing.FAILED), FALSE_RED, 8),
+    "who lost its agent has failed": (_take(Standing.LOST, Standing.FAILED), FALSE_RED, 0),
+    "failures before this try fail it": (_give(failures_after=0), FALSE_RED, 4),
+}
+"""By name: how the fault is put back, what it leads to, and a seed that shows it, where a test begins to look."""

@@ -1,0 +1,119 @@
+"""Somebody who waits: looks at the tier now and then, is restarted, tries again, and is held against the truth."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from airflow_provider_chefconsul.domain.verdict import convergence
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
+from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
+from tests.domain.verdict.truth.oracle import Finding, Oracle
+from tests.domain.verdict.truth.world import World
+
+FALSE_GREEN, FALSE_RED, MISSED_GREEN, FALSE_STANDING = "false green", "false red", "missed green", "false standing"
+FAULTS = (FALSE_GREEN, FALSE_RED, MISSED_GREEN, FALSE_STANDING)
+
+
+@dataclass
+class Waiter:
+    """One wait at a time.
+
+    :param is_weak: whether older clients take part: what they do not say may hold a wait up.
+    :param tally: counts verdicts and faults.
+    :param faults: what kind each was, and what was said.
+    """
+
+    policy: ConvergencePolicy
+    is_weak: bool = False
+    tally: Counter[str] = field(default_factory=Counter)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    wait: Wait | None = None
+    oracle: Oracle | None = None
+
+    def begin(self, world: World, now: datetime, choice: int, way: int) -> None:
+        """A wait begins, in place of one that goes on."""
+        if world.declared is None or world.is_spoilt:
+            return
+        canary = world.declared.document.canary
+        assigned = {world.declared.document.stable.generation} | ({canary.assignment.generation} if canary else set())
+        if choice % 2:  # a generation is given
+            assigned = {sorted(assigned)[choice // 2 % len(assigned)]}
+        self._begin(frozenset(assigned), world.index if way % 3 == 0 else 0, now)
+
+    def try_again(self, world: World, now: datetime) -> None:
+        """The same wait begins anew: what failed is history."""
+        if self.oracle is not None:
+            self._begin(self.oracle.generations, world.index, now)
+
+    def restart(self) -> None:
+        """The wait moves to another process."""
+        if self.wait is not None:
+            self.wait = Wait.from_fields(json.loads(json.dumps(self.wait.to_fields())))
+
+    def suffer_outage(self) -> None:
+        """Consul was away."""
+        if self.wait is not None and self.oracle is not None:
+            self.wait = replace(self.wait, holding_since=None)
+            self.oracle.interrupt()
+
+    def look(self, world: World, now: datetime) -> None:
+        """Look, as the loop of a wait does, and compare what it makes of that with the truth."""
+        if self.wait is None or self.oracle is None:
+            return
+        snapshot = world.snapshot(self.wait.seen_members, self.oracle.listed)
+        finding = self.oracle.look(world, set(snapshot.members), now)
+        wait = self.wait.observe(snapshot, now=now)
+        wait, verdict = wait.hold(convergence.evaluate(snapshot, wait, self.policy, now=now), self.policy, now=now)
+        self.wait = wait
+        self.tally["looks"] += 1
+        match verdict:
+            case Converged():
+                self.tally["greens"] += 1
+                self._check(FALSE_GREEN, is_right=finding.may_be_green, said=str(verdict.summary))
+                self._count_news(world, finding)
+            case Failed():
+                self.tally["reds"] += 1
+                is_right = not finding.must_be_green if verdict.is_timeout else finding.may_be_red
+                self._check(FALSE_RED, is_right=is_right, said=verdict.reason)
+            case Waiting():
+                self._check(MISSED_GREEN, is_right=self.is_weak or not finding.must_be_green, said=str(verdict.summary))
+        for node, (standing, why) in verdict.summary.nodes.items():
+            fact = finding.facts.get(node)
+            is_right = fact is None or (
+                (standing is not Standing.CONVERGED or fact.has) and (standing is not Standing.FAILED or fact.failed)
+            )
+            self._check(FALSE_STANDING, is_right=is_right, said=f"{node} {standing} {why}")
+        if not isinstance(verdict, Waiting):
+            self.wait = None
+
+    def _begin(self, generations: frozenset[int], failures_after: int, now: datetime) -> None:
+        newest = max(generations)
+        others = generations - {newest}
+        self.wait = Wait(newest, now + self.policy.timeout, failures_after, others=others)
+        self.oracle = Oracle(self.policy, generations, newest, failures_after, now)
+
+    def _check(self, kind: str, *, is_right: bool, said: str) -> None:
+        if not is_right:
+            self.tally[kind] += 1
+            self.faults.append((kind, said))
+
+    def _count_news(self, world: World, finding: Finding) -> None:
+        """Greens that nobody could have known to be none: a report is late or lost, or a death unnoticed."""
+        declared = world.declared
+        if declared is None:
+            return
+        for node, fact in finding.facts.items():
+            machine = world.machines.get(node)
+            if machine and fact.has and (not machine.is_up or machine.really_has != declared.number_for(node)):
+                self.tally["greens that later news refutes"] += 1
+                return
+
+
+def minutes(number: float) -> timedelta:
+    """A duration."""
+    return timedelta(minutes=number)

@@ -1,0 +1,268 @@
+"""Deciding a write: tables of cases. What must hold for any write is in test_change_properties.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import IntEnum, StrEnum
+
+import pytest
+
+from airflow_provider_chefconsul.domain.model.desired import DesiredState, check_values
+from airflow_provider_chefconsul.domain.write.change import Refused, Unchanged, Write, plan_write
+from airflow_provider_chefconsul.domain.write.wave import Wave
+from tests.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
+
+AT = "2026-11-22T09:00:00Z"
+
+
+def test_first_write_makes_generation_one():
+    """A tier without a desired state gets its first generation."""
+    decision = plan_write(None, make_change(), written_at=AT)
+    assert isinstance(decision, Write)
+    assert decision.generation == 1
+    assert decision.desired.stable.state == "converged"
+    assert decision.desired.written_by == make_writer()
+    assert decision.desired.written_at == AT
+
+
+def test_new_content_makes_the_next_generation():
+    """Another state, or other values, is one generation further."""
+    for change in (make_change(state="off"), make_change(values={"release": "2.6.0"}), make_change(values={})):
+        decision = plan_write(make_desired(7), change, written_at=AT)
+        assert isinstance(decision, Write)
+        assert decision.generation == decision.desired.stable.generation == 8
+
+
+def test_what_stands_is_left_alone():
+    """The same content by another run is no new generation."""
+    change = make_change(writer=make_writer(run_id="manual__2"))
+    assert plan_write(make_desired(7), change, written_at=AT) == Unchanged(7)
+
+
+@pytest.mark.parametrize(("standing", "wanted"), [(1, 1.0), (1, True), (0, False), ("1", 1), (None, "")])
+def test_values_of_another_type_differ(standing, wanted):
+    """Recipes see types, so a value that only compares equal in Python is a change."""
+    current = make_desired(7, stable=make_assignment(7, values={"x": standing}))
+    assert isinstance(plan_write(current, make_change(values={"x": wanted}), written_at=AT), Write)
+
+
+class Colour(StrEnum):
+    """A value that is a string, and more."""
+
+    BLUE = "blue"
+
+
+@pytest.mark.parametrize("value", [Colour.BLUE, IntEnum("Size", ["SMALL"]).SMALL, type("Ratio", (float,), {})(0.5)])
+def test_value_of_a_derived_type_is_the_plain_one(value):
+    """What Consul gives back compares equal, so that a retry makes no second generation."""
+    change = make_change(values=check_values({"x": value}))
+    first = plan_write(None, change, written_at=AT)
+    assert isinstance(first, Write)
+    stored = DesiredState.from_json("key", first.desired.to_json())
+    assert plan_write(stored, change, written_at=AT) == Unchanged(1)
+
+
+def test_deleted_state_goes_on_above_its_history():
+    """A generation is never given twice."""
+    decision = plan_write(None, make_change(), written_at=AT, newest_generation=7)
+    assert isinstance(decision, Write)
+    assert decision.generation == 8
+
+
+def test_force_makes_a_generation_once_for_each_task_instance():
+    """A forced write happens although nothing differs; its own retry changes nothing."""
+    change = make_change(force=True, writer=make_writer(run_id="manual__2"))
+    first = plan_write(make_desired(7), change, written_at=AT)
+    assert isinstance(first, Write)
+    assert first.generation == 8
+    assert plan_write(first.desired, change, written_at=AT) == Unchanged(8)
+
+
+@pytest.mark.parametrize(
+    ("current", "allowed_from", "reason"),
+    [
+        (make_desired(), ["waiting"], "allowed from waiting, but the tier is in state converged"),
+        (make_desired(), [], "allowed from nowhere"),
+        (None, ["off", "waiting"], "allowed from off, waiting, but the tier has no desired state yet"),
+        (make_desired(), [None], "allowed from no desired state yet, but the tier is in state converged"),
+    ],
+)
+def test_illegal_origin_is_refused(current, allowed_from, reason):
+    """The reason names where the tier is and from where the state is allowed."""
+    decision = plan_write(current, make_change(state="off", allowed_from=allowed_from), written_at=AT)
+    assert isinstance(decision, Refused)
+    assert reason in decision.reason
+
+
+def test_legal_origins():
+    """A listed state, or None for a tier without one, may be left; what stands already needs no permission."""
+    assert isinstance(
+        plan_write(make_desired(), make_change(state="off", allowed_from=["converged"]), written_at=AT), Write
+    )
+    assert isinstance(plan_write(None, make_change(allowed_from=[None]), written_at=AT), Write)
+    assert plan_write(make_desired(7), make_change(allowed_from=["waiting"]), written_at=AT) == Unchanged(7)
+
+
+# Canaries -------------------------------------------------------------------------------------------------------------
+
+WEB = make_members("web-1", "web-2", "web-3", "web-4")
+OUT = make_desired(8, stable=make_assignment(7), canary=make_canary(8), previous=6)  # release 2.6.0 on web-1
+NEXT = {"release": "2.6.0"}
+OTHER = {"release": "2.7.0"}
+
+
+@pytest.mark.parametrize(
+    ("current", "change", "generation", "stable", "canary", "previous", "is_new"),
+    [
+        (make_desired(7, previous=6), {"values": NEXT, "canary": Wave(1)}, 8, 7, 8, 6, True),
+        (OUT, {"values": NEXT, "canary": Wave(2)}, 8, 7, 8, 6, False),
+        (OUT, {"values": NEXT}, 8, 8, None, 7, False),
+        (OUT, {}, 7, 7, None, 6, False),
+        (OUT, {"canary": Wave(1)}, 7, 7, None, 6, False),
+        (OUT, {"values": OTHER, "canary": Wave(1)}, 9, 7, 9, 6, True),
+        (OUT, {"values": OTHER}, 9, 9, None, 7, True),
+        (OUT, {"values": NEXT, "force": True}, 9, 9, None, 7, True),
+        (OUT, {"force": True}, 9, 9, None, 7, True),
+        (OUT, {"values": NEXT, "canary": Wave(2), "force": True}, 8, 7, 8, 6, False),
+        (make_desired(7), {"canary": Wave(1), "force": True, "writer": make_writer(run_id="2")}, 8, 7, 8, None, True),
+        (make_desired(8, stable=make_assignment(7)), {"values": OTHER}, 9, 9, None, 7, True),
+    ],
+    ids=[
+        "begin",
+        "widen",
+        "promote",
+        "take back",
+        "take back, whatever the wave",
+        "replace by another canary",
+        "replace by something for all",
+        "force the canary's on all",
+        "force the stable one on all",
+        "widen a forced one",
+        "force a canary of what stands",
+        "after one was taken back",
+    ],
+)
+def test_what_a_write_means_while_a_canary_is_out(current, change, generation, stable, canary, previous, is_new):
+    """Whose generation it is, which generations the tier then has, and which one it goes back to."""
+    decision = plan_write(current, make_change(**change), written_at=AT, members=WEB)
+    assert isinstance(decision, Write)
+    assert (decision.generation, decision.is_new) == (generation, is_new)
+    desired = decision.desired
+    assert desired.stable.generation == stable
+    assert (desired.canary and desired.canary.assignment.generation) == canary
+    assert (desired.generation, desired.previous) == (max(current.generation, generation), previous)
+    assert (desired.written_by, desired.written_at) == (make_change(**change).writer, AT)
+
+
+def test_waves_from_the_first_to_all():
+    """Each task of a rollout, and then each of them once more: one generation, and the retries change nothing."""
+    waves = [make_change(values=NEXT, canary=canary) for canary in (Wave(1), Wave("50%"), Wave("100%"), None)]
+    current, nodes = make_desired(7), []
+    for change in waves:
+        decision = plan_write(current, change, written_at=AT, members=WEB)
+        assert isinstance(decision, Write)
+        assert decision.generation == 8
+        current = decision.desired
+        nodes.append(sum(current.assignment_for(node).generation == 8 for node in WEB))
+    assert nodes == [1, 2, 4, 4]
+    assert current == make_desired(8, stable=make_canary(8).assignment, previous=7, written_at=AT)
+    for change in waves:
+        assert plan_write(current, change, written_at=AT, members=WEB) == Unchanged(8)
+
+
+@pytest.mark.parametrize(
+    ("current", "canary", "members", "reason"),
+    [
+        (None, Wave(1), WEB, "a canary needs a desired state that the other nodes keep, and the tier has none yet"),
+        (make_desired(), Wave(1), {}, "no member is present"),
+        (make_desired(), Wave(("web-9",)), WEB, "canary names web-9, which the tier does not have"),
+        (OUT, Wave(("web-2",)), WEB, "a canary only widens, and web-1 of the one that is out is not named"),
+    ],
+)
+def test_canary_that_cannot_be_had_is_refused(current, canary, members, reason):
+    """Nothing is written, and the reason says why."""
+    decision = plan_write(current, make_change(values=NEXT, canary=canary), written_at=AT, members=members)
+    assert isinstance(decision, Refused)
+    assert reason in decision.reason
+    assert not decision.is_stale
+
+
+def test_origin_while_a_canary_is_out():
+    """What counts is the state that the other nodes are in."""
+    current = make_desired(8, stable=make_assignment(7, state="waiting"), canary=make_canary(8))
+    change = make_change(values=NEXT, allowed_from=["waiting"])
+    assert isinstance(plan_write(current, change, written_at=AT), Write)
+    assert isinstance(plan_write(current, replace(change, allowed_from=["converged"]), written_at=AT), Refused)
+
+
+# Sequences ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("standing", "wanted", "written"),
+    [(100, 101, 101), (100, 100, 100), (100, None, 100), (None, 5, 5), (None, None, None), (100, 99, "stale")],
+)
+def test_sequence(standing, wanted, written):
+    """Only what is older is stale; without a sequence, the one that stands stays."""
+    current = make_desired(sequence=standing)
+    decision = plan_write(current, make_change(state="off", sequence=wanted), written_at=AT)
+    if written == "stale":
+        assert isinstance(decision, Refused)
+        assert decision.is_stale
+        assert decision.reason == (
+            "the write is stale: it belongs to sequence 1970-01-01T00:01:39Z, and generation 7 of sequence "
+            "1970-01-01T00:01:40Z stands, "
+            "written by Dag shop_rollout, run manual__1, task web.set at 2026-11-22T08:00:00Z"
+        )
+    else:
+        assert isinstance(decision, Write)
+        assert decision.desired.sequence == written
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"values": NEXT}, {}, {"values": NEXT, "canary": Wave(2)}, {"values": OTHER}, {"values": NEXT, "force": True}],
+)
+def test_stale_write_leaves_a_canary_alone(change):
+    """Neither promotes, takes back, widens nor replaces it."""
+    decision = plan_write(OUT, make_change(**change, sequence=5), written_at=AT, members=WEB)
+    assert isinstance(decision, Refused)
+    assert decision.is_stale
+
+
+@pytest.mark.parametrize(
+    ("current", "change", "generation"),
+    [(make_desired(7), {}, 7), (OUT, {"values": NEXT, "canary": Wave(1)}, 8)],
+    ids=["all", "canary"],
+)
+def test_what_stands_is_unchanged_even_when_older(current, change, generation):
+    """A task of last month that wants what is there has nothing to complain of, wherever it may come from."""
+    change = make_change(**change, sequence=5, allowed_from=["nowhere"])
+    assert plan_write(current, change, written_at=AT, members=WEB) == Unchanged(generation)
+
+
+def test_what_stands_belongs_to_the_later_time():
+    """Else a write of a time between could go back behind who declared it again; nodes do nothing for it."""
+    first = plan_write(None, make_change(values={"release": "2.4"}, sequence=100), written_at=AT).desired
+    again = plan_write(first, make_change(values={"release": "2.4"}, sequence=300), written_at=AT)
+    assert again == Write(replace(first, sequence=300), 1, is_new=False, assigns=False)
+    between = plan_write(again.desired, make_change(values={"release": "2.3"}, sequence=200), written_at=AT)
+    assert isinstance(between, Refused)
+    assert between.is_stale
+    assert plan_write(again.desired, make_change(values={"release": "2.4"}, sequence=200), written_at=AT) == Unchanged(
+        1
+    )
+
+
+def test_an_id_is_made_with_each_generation_and_stays_with_it():
+    """Widening, promoting and taking back keep the ids of what they keep."""
+    first = plan_write(None, make_change(), written_at=AT, new_id="a1").desired
+    assert first.stable.id == "a1"
+    out = plan_write(first, make_change(values=NEXT, canary=Wave(1)), written_at=AT, new_id="b2", members=WEB).desired
+    assert (out.stable.id, out.canary.assignment.id) == ("a1", "b2")
+    wider = plan_write(out, make_change(values=NEXT, canary=Wave(2)), written_at=AT, new_id="c3", members=WEB).desired
+    assert (wider.stable.id, wider.canary.assignment.id) == ("a1", "b2")
+    assert plan_write(wider, make_change(values=NEXT), written_at=AT, new_id="c3").desired.stable.id == "b2"
+    assert plan_write(wider, make_change(), written_at=AT, new_id="c3").desired.stable.id == "a1"
+    forced = make_change(force=True, writer=make_writer(run_id="manual__2"))
+    assert plan_write(first, forced, written_at=AT, new_id="c3").desired.stable.id == "c3"

@@ -1,0 +1,258 @@
+"""Deciding a rollback."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.write.change import Refused, Unchanged, Write, plan_write
+from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
+from airflow_provider_chefconsul.domain.write.wave import Wave
+from tests.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
+
+AT = "2026-11-22T09:00:00Z"
+BACK = make_writer(task_id="web.roll_back")
+WEB = make_members("web-1", "web-2", "web-3")
+
+
+def stood(generation: int, release: str, previous: int | None, **overrides: object) -> DesiredState:
+    """A desired state by its release."""
+    stable = make_assignment(generation, values={"release": release})
+    return make_desired(generation, **{"stable": stable, "previous": previous} | overrides)
+
+
+HISTORY = {
+    5: stood(5, "2.3.0", None),
+    6: stood(6, "2.4.0", 5),
+    7: stood(7, "2.5.0", 6),
+    # As the canary's first wave was written: what was stable then stands beside it.
+    8: replace(stood(7, "2.5.0", 6), generation=8, canary=make_canary(8)),
+    9: stood(9, "2.6.0", 8),  # forced
+}
+CURRENT = HISTORY[7]
+PROMOTED = stood(8, "2.6.0", 7)
+
+
+def back(current: DesiredState | None, to: object = "previous", **overrides: object) -> object:
+    """Plan a rollback by another task of the same Dag run."""
+    options = {"writer": BACK, "to": to} | overrides
+    history = {key: entry for key, entry in HISTORY.items() if current is None or key <= current.generation}
+    return plan_rollback(current, RollBack(**options), history, written_at=AT)
+
+
+@pytest.mark.parametrize(
+    ("current", "to", "release", "generation", "previous"),
+    [
+        (CURRENT, "previous", "2.4.0", 8, 5),
+        (CURRENT, 5, "2.3.0", 8, None),
+        (PROMOTED, "previous", "2.5.0", 9, 6),
+        (PROMOTED, 6, "2.4.0", 9, 5),
+        (HISTORY[9], "previous", "2.5.0", 10, 6),
+        (stood(10, "2.7.0", 9), "previous", "2.6.0", 11, 8),
+        (stood(10, "2.7.0", 9), 8, "2.6.0", 11, 7),
+        (HISTORY[8], 6, "2.4.0", 9, 5),
+        (make_desired(8, stable=make_assignment(7), previous=6), "previous", "2.4.0", 9, 5),
+    ],
+    ids=[
+        "one back",
+        "to a generation",
+        "after a promotion",
+        "beyond a promotion",
+        "over the same content",
+        "to the forced one",
+        "to a canary that was promoted",
+        "past a canary that is out",
+        "after a canary was taken back",
+    ],
+)
+def test_old_content_becomes_a_new_generation(current, to, release, generation, previous):
+    """The content is the old one, the generation new, and the next rollback goes on from there."""
+    decision = back(current, to)
+    assert isinstance(decision, Write)
+    assert decision == Write(decision.desired, generation)
+    desired = decision.desired
+    assert desired.stable == make_assignment(generation, values={"release": release})
+    assert (desired.generation, desired.canary, desired.previous) == (generation, None, previous)
+    assert (desired.written_by, desired.written_at) == (BACK, AT)
+
+
+@pytest.mark.parametrize("to", ["previous", 7])
+def test_canary_that_is_out_is_taken_back(to):
+    """Its nodes return to the generation that the others have kept, and those do nothing."""
+    decision = back(HISTORY[8], to)
+    assert isinstance(decision, Write)
+    assert (decision.generation, decision.is_new) == (7, False)
+    assert decision.desired == replace(HISTORY[8], canary=None, written_by=BACK, written_at=AT)
+    assert all(decision.desired.assignment_for(node) == HISTORY[8].stable for node in WEB)
+
+
+def test_content_that_stands_is_no_rollback():
+    """Its own generation, or an older one with the same content: there is nothing to do."""
+    assert back(CURRENT, 7) == Unchanged(7)
+    again = stood(10, "2.4.0", 7)
+    assert back(again, 6) == Unchanged(10)
+    with_canary = replace(again, generation=11, canary=make_canary(11))
+    decision = back(with_canary, 6)
+    assert isinstance(decision, Write)
+    assert (decision.generation, decision.desired.canary) == (10, None)
+
+
+@pytest.mark.parametrize(
+    ("current", "to", "overrides", "reason"),
+    [
+        (None, "previous", {}, "the tier has no desired state, so there is nothing to roll back"),
+        (HISTORY[5], "previous", {}, "generation 5 has no earlier content to go back to"),
+        (CURRENT, 4, {}, "generation 4 is not in the tier's history, which holds generations 5 to 7"),
+        (CURRENT, 99, {}, "generation 99 is not in the tier's history, which holds generations 5 to 7"),
+        (stood(7, "2.5.0", 4), "previous", {}, "generation 4 is not in the tier's history"),
+    ],
+)
+def test_rollback_to_what_there_is_not(current, to, overrides, reason):
+    """The reason says what there is."""
+    decision = back(current, to, **overrides)
+    assert isinstance(decision, Refused)
+    assert reason in decision.reason
+    assert not decision.is_stale
+
+
+def test_rollback_without_any_history():
+    """Keys that somebody deleted are not guessed."""
+    decision = plan_rollback(CURRENT, RollBack(BACK), {}, written_at=AT)
+    assert decision == Refused("generation 6 is not in the tier's history, which holds nothing")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (
+            {"sequence": 5},
+            "it belongs to sequence 1970-01-01T00:00:05Z, and generation 7 of sequence 2025-11-22T00:00:00Z",
+        ),
+        (
+            {"only_own": True, "writer": make_writer(run_id="manual__2")},
+            "generation 7 was written by Dag shop_rollout, run manual__1, task web.set, so there is nothing of this",
+        ),
+    ],
+)
+def test_rollback_of_what_came_later_is_stale(overrides, reason):
+    """Neither an older Dag run's rollback, nor one of its own writes only, takes back what another run wrote."""
+    for current in (CURRENT, HISTORY[8], PROMOTED):
+        decision = back(current, **overrides)
+        assert isinstance(decision, Refused)
+        assert decision.is_stale
+    assert reason in back(CURRENT, **overrides).reason
+
+
+def test_rollback_of_one_generation_only():
+    """What has that generation, the canary's while one is out; anything else came before or after it."""
+    assert isinstance(back(CURRENT, generation=7), Write)
+    assert isinstance(back(HISTORY[8], generation=8), Write)
+    for current, generation in ((CURRENT, 6), (CURRENT, 8), (HISTORY[8], 7)):
+        decision = back(current, generation=generation)
+        assert isinstance(decision, Refused)
+        assert decision.is_stale
+
+
+def test_rollback_of_own_writes():
+    """The same Dag run's, by another task; and anybody's when that was not asked for."""
+    assert isinstance(back(CURRENT, only_own=True), Write)
+    assert isinstance(back(CURRENT, writer=make_writer(run_id="manual__2")), Write)
+
+
+@pytest.mark.parametrize(
+    ("standing", "own", "written"), [(5, 9, 9), (5, 5, 5), (5, None, 5), (None, 5, 5), (None, None, None)]
+)
+def test_sequence_of_a_rollback(standing, own, written):
+    """It never goes back: what was stale stays so."""
+    decision = back(replace(CURRENT, sequence=standing), sequence=own)
+    assert isinstance(decision, Write)
+    assert decision.desired.sequence == written
+
+
+def test_new_generation_is_above_what_cannot_be_read():
+    """A history entry that was garbled, or a key that was set back, holds its generation all the same."""
+    decision = plan_rollback(CURRENT, RollBack(BACK), HISTORY, written_at=AT, newest_generation=12)
+    assert isinstance(decision, Write)
+    assert decision.generation == 13
+    assert plan_rollback(CURRENT, RollBack(BACK), HISTORY, written_at=AT).generation == 10
+
+
+def test_history_that_goes_round_ends():
+    """An entry that names itself as its predecessor, put there by hand, holds nobody up."""
+    history = {6: stood(6, "2.5.0", 6)}
+    decision = plan_rollback(CURRENT, RollBack(BACK), history, written_at=AT)
+    assert decision == Refused("generation 7 has no earlier content to go back to")
+
+
+# Properties -----------------------------------------------------------------------------------------------------------
+
+
+class Tier:
+    """A tier as its writes leave it, with its history."""
+
+    def __init__(self) -> None:
+        self.current: DesiredState | None = None
+        self.history: dict[int, DesiredState] = {}
+
+    def apply(self, decision: object) -> None:
+        """Do what was decided."""
+        if isinstance(decision, Write):
+            if decision.is_new:
+                assert decision.generation not in self.history
+                self.history[decision.generation] = decision.desired
+            self.current = decision.desired
+
+    def write(self, release: int, *, canary: Wave | None = None, force: bool = False) -> None:
+        """Write a release, by a task of its own."""
+        writer = make_writer(task_id=f"set-{len(self.history)}-{canary}")
+        change = make_change(values={"release": release}, canary=canary, force=force, writer=writer)
+        self.apply(plan_write(self.current, change, written_at=AT, members=WEB))
+
+    def roll_back(self, task_id: str) -> object:
+        """Roll back, and once more as a retry of the same task."""
+        rollback = RollBack(make_writer(task_id=task_id))
+        decision = plan_rollback(self.current, rollback, self.history, written_at=AT)
+        self.apply(decision)
+        if isinstance(decision, Write):
+            again = plan_rollback(self.current, rollback, self.history, written_at=AT)
+            assert again == Unchanged(decision.generation)
+        return decision
+
+
+kinds = st.sampled_from(["whole", "whole", "waves", "forced", "tried"])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.integers(1, 4), kinds), min_size=1, max_size=8), st.booleans())
+def test_rollbacks_go_back_through_all_that_stood(steps, is_out):
+    """One after the other, each different content that the whole tier had, newest first; then there is no more.
+
+    Whether it came at once, in waves or by force; a canary that was only tried, and taken back, was never the tier's.
+    """
+    tier, contents = Tier(), []
+    for release, kind in steps:
+        standing = contents[-1] if contents else None
+        if kind in {"waves", "tried"} and standing not in {None, release}:
+            tier.write(release, canary=Wave(1))
+        if kind == "tried" and standing is not None:
+            tier.write(standing)
+            continue
+        tier.write(release, force=kind == "forced")
+        if release != standing:
+            contents.append(release)
+    if is_out:
+        tier.write(99, canary=Wave(1))
+        assert isinstance(tier.roll_back("canary"), Write)
+    while contents:
+        assert tier.current is not None
+        assert tier.current.canary is None
+        assert tier.current.stable.values == {"release": contents.pop()}
+        newest = tier.current.generation
+        decision = tier.roll_back(f"back-{len(contents)}")
+        assert isinstance(decision, Write) == bool(contents)
+        assert tier.current.generation == newest + bool(contents)
+    assert decision == Refused(f"generation {tier.current.stable.generation} has no earlier content to go back to")

@@ -1,0 +1,100 @@
+"""Which states a tier has, and which may follow which."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_chefconsul.domain.write.change import Refused, Write, plan_write
+from airflow_provider_chefconsul.domain.write.state_model import StateModel
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from tests.factory import make_assignment, make_change, make_desired
+
+STATES = ["off", "waiting", "converged"]
+MODEL = StateModel(STATES, [("off", "waiting"), ("waiting", "converged"), ("converged", "off")])
+
+
+@pytest.mark.parametrize("before", [None, "off", "waiting"])
+def test_legal_transitions(before):
+    """A listed one, a state declared again, and the first of a tier that was never declared."""
+    MODEL.check(before, "waiting")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("off", "converged", "transition off → converged is not in the state model; off may be followed by waiting"),
+        ("waiting", "off", "transition waiting → off is not in the state model; waiting may be followed by converged"),
+        (None, "on", "state on is none of converged, off, waiting"),
+        ("on", "off", "state on is none of converged, off, waiting"),
+    ],
+)
+def test_illegal_transitions(before, after, words):
+    """The error names the transition and what is allowed instead."""
+    with pytest.raises(InvalidInput) as caught:
+        MODEL.check(before, after)
+    assert str(caught.value) == words
+
+
+def test_state_that_nothing_follows():
+    """A last state may only be declared again."""
+    model = StateModel(["on", "gone"], [("on", "gone")])
+    model.check("gone", "gone")
+    with pytest.raises(InvalidInput, match="gone may be followed by nothing"):
+        model.check("gone", "on")
+
+
+@pytest.mark.parametrize(
+    ("state", "origins"),
+    [("off", [None, "off", "converged"]), ("waiting", [None, "waiting", "off"])],
+)
+def test_origins(state, origins):
+    """What a tier may be in before, as operators take it."""
+    assert MODEL.allowed_from(state) == origins
+
+
+def test_origins_of_no_state():
+    """The error lists what there is."""
+    with pytest.raises(InvalidInput, match="state on is none of converged, off, waiting"):
+        MODEL.allowed_from("on")
+
+
+@pytest.mark.parametrize(
+    ("states", "transitions", "words"),
+    [
+        (["off"], [("off", "on")], "transition off → on: on is none of off"),
+        (["on"], [("off", "on")], "transition off → on: off is none of on"),
+        (["o/n"], [], "state 'o/n' is not a name"),
+        ([""], [], "state '' is not a name"),
+    ],
+)
+def test_model_that_cannot_be_meant(states, transitions, words):
+    """The error names the transition or the state."""
+    with pytest.raises(InvalidInput) as caught:
+        StateModel(states, transitions)
+    assert words in str(caught.value)
+
+
+def test_models_compare_by_what_they_say():
+    """Order and doubles do not matter, and an iterator will do."""
+    assert StateModel(iter(reversed(STATES)), iter([*MODEL.transitions, ("off", "waiting")])) == MODEL
+    assert hash(StateModel(STATES, MODEL.transitions)) == hash(MODEL)
+
+
+names = st.sampled_from(STATES)
+
+
+@given(st.lists(st.tuples(names, names)), st.none() | names, names)
+def test_write_is_refused_just_where_the_model_says_so(transitions, before, after):
+    """What is checked when a Dag is parsed is what a write checks, by the origins of its state."""
+    model = StateModel(STATES, transitions)
+    current = None if before is None else make_desired(7, stable=make_assignment(7, state=before))
+    change = make_change(state=after, values={"release": "2.6.0"}, allowed_from=model.allowed_from(after))
+    decision = plan_write(current, change, written_at="2026-11-22T09:00:00Z")
+    try:
+        model.check(before, after)
+    except InvalidInput:
+        assert isinstance(decision, Refused)
+    else:
+        assert isinstance(decision, Write)

@@ -1,0 +1,225 @@
+"""Which members a canary takes next: tables of cases. What must hold for any tier is in test_wave_properties.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_chefconsul.domain.model.canary import BUCKETS, rank, threshold
+from airflow_provider_chefconsul.domain.model.desired import Canary
+from airflow_provider_chefconsul.domain.model.membership import Members
+from airflow_provider_chefconsul.domain.write.wave import NoWave, Wave, check_waves, parse_wave, plan_canary
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from tests.factory import make_assignment, make_canary, make_members
+
+NODES = [f"web-{number}" for number in range(1, 11)]
+RANKED = rank("8", NODES)  # in the order in which the canary of generation 8 takes them
+TEN = make_members(*NODES)
+
+
+def plan(canary: object, members: Members = TEN, standing: Canary | None = None, spread: str | None = None) -> Canary:
+    """The canary of generation 8 that an author's words lead to."""
+    found = plan_canary(make_assignment(8), standing, parse_wave(canary, spread), members)
+    assert isinstance(found, Canary)
+    return found
+
+
+def refuse(canary: object, members: Members = TEN, standing: Canary | None = None) -> str:
+    """Why there is none."""
+    found = plan_canary(make_assignment(8), standing, parse_wave(canary), members)
+    assert isinstance(found, NoWave)
+    return found.reason
+
+
+def covered(canary: Canary, nodes: list[str] = NODES) -> set[str]:
+    """The nodes that it covers, as a node itself would say."""
+    return {node for node in nodes if canary.has_node(node)}
+
+
+@pytest.mark.parametrize(
+    ("canary", "spread", "wave", "words"),
+    [
+        (1, None, Wave(1), "1"),
+        ("3", None, Wave(3), "3"),
+        ("1%", None, Wave("1%"), "1%"),
+        ("100%", "meta:zone", Wave("100%", "zone"), "100%"),
+        (5, "meta:a:b", Wave(5, "a:b"), "5"),
+        (["web-2", "web-1", "web-2"], None, Wave(("web-2", "web-1")), "web-2, web-1"),
+        (("web-1",), None, Wave(("web-1",)), "web-1"),
+    ],
+)
+def test_waves_as_authors_write_them(canary, spread, wave, words):
+    """A number, a percentage, or nodes without doubles; a templated number is text."""
+    assert parse_wave(canary, spread) == wave
+    assert str(wave) == words
+
+
+@pytest.mark.parametrize(
+    "canary", [0, -1, True, 1.5, None, "", "0", "-1", "0%", "101%", "010%", "1.5%", "%", "all", "10 %", {"web-1"}, b"1"]
+)
+def test_anything_else_is_no_wave(canary):
+    """The error shows what was written and says the form."""
+    with pytest.raises(InvalidInput) as caught:
+        parse_wave(canary)
+    words = 'canary must be a number of nodes from 1, "1%" to "100%", or a list of nodes'
+    assert str(caught.value) == f"{words}, not {canary!r}"
+
+
+@pytest.mark.parametrize(
+    ("canary", "spread", "words"),
+    [
+        ([], None, "canary is an empty list; name at least one node"),
+        (["web/1"], None, "node 'web/1' is not a name"),
+        ([1], None, "node 1 is not a name"),
+        (["web-1"], "meta:zone", "spread has no meaning for a canary of named nodes"),
+        (1, "zone", "spread must be \"meta:KEY\", not 'zone'"),
+        (1, "meta:", "spread must be \"meta:KEY\", not 'meta:'"),
+        (1, "tag:zone", 'spread must be "meta:KEY"'),
+        (1, "", "spread must be \"meta:KEY\", not ''"),
+        (1, 5, 'spread must be "meta:KEY", not 5'),
+    ],
+)
+def test_list_and_spread_that_cannot_be_meant(canary, spread, words):
+    """The error names the parameter."""
+    with pytest.raises(InvalidInput) as caught:
+        parse_wave(canary, spread)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "waves",
+    [[1], [1, "10%", "100%"], ["10%", 2, "50%", 7], [["web-1"], ["web-1", "web-2"], "100%"], (1, 2, 3), [5, ["web-1"]]],
+)
+def test_waves_that_may_widen(waves):
+    """Waves of one kind grow; a number and a percentage are compared when the members are known."""
+    assert check_waves(waves) == [parse_wave(wave) for wave in waves]
+
+
+@pytest.mark.parametrize(
+    ("waves", "words"),
+    [
+        ([2, 1], "waves only widen: 1 comes after 2 in [2, 1]"),
+        ([1, 1], "waves only widen: 1 comes after 1 in [1, 1]"),
+        (["50%", "10%"], "waves only widen: 10% comes after 50%"),
+        ([5, "10%", 3], "waves only widen: 3 comes after 5"),
+        (["100%", 5], "waves only widen: 5 comes after 100%"),
+        (["100%", ["web-1"]], "waves only widen: web-1 comes after 100%"),
+        ([["web-1"], ["web-2"]], "waves only widen: web-2 comes after web-1"),
+        ([["web-1", "web-2"], ["web-2", "web-1"]], "waves only widen: web-2, web-1 comes after web-1, web-2"),
+        ([], 'waves must be a list such as [1, "10%", "100%"], not []'),
+        ("100%", "waves must be a list"),
+        (5, "waves must be a list"),
+        ([1, None], "canary must be a number of nodes"),
+        ([1, "0%"], "canary must be a number of nodes"),
+    ],
+)
+def test_waves_that_cannot_be_meant(waves, words):
+    """The error names the pair that does not widen."""
+    with pytest.raises(InvalidInput) as caught:
+        check_waves(waves)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("canary", "count"), [(1, 1), (3, 3), (10, 10), (99, 10), ("1%", 1), ("10%", 1), ("11%", 2), ("99%", 10)]
+)
+def test_first_wave_is_exact(canary, count):
+    """The first in rank, by a threshold; a percentage is rounded up, and more than there are means all."""
+    found = plan(canary)
+    assert found == Canary(make_assignment(8), "8", threshold("8", NODES, count))
+    assert covered(found) == set(RANKED[:count])
+
+
+def test_wave_of_all_covers_who_joins_later():
+    """Everybody is everybody, absent members and those to come."""
+    found = plan("100%", make_members("web-1", absent=["web-2"]))
+    assert (found.threshold, found.nodes) == (BUCKETS, ())
+    assert covered(found, [*NODES, "web-99"]) == {*NODES, "web-99"}
+
+
+def test_widening_adds_to_what_is_covered():
+    """The next in rank; what is covered stays so, and the salt too."""
+    found = plan(3, standing=plan(1))
+    assert found == plan(3)
+    assert covered(found) == set(RANKED[:3])
+
+
+@pytest.mark.parametrize("canary", [1, 3, "1%", "30%", RANKED[:1], RANKED[:3]])
+def test_wave_that_is_out_already_changes_nothing(canary):
+    """A retry of this wave, or of an earlier one, finds it covered."""
+    assert plan(canary, standing=plan(3)) == plan(3)
+
+
+def test_absent_member_is_not_taken_but_counts_once_covered():
+    """A wave is of the members present; one that dies under the canary still fills its place."""
+    first, second = RANKED[:2]
+    found = plan(1, make_members(*(set(NODES) - {first}), absent=[first]))
+    assert covered(found) == {second}
+    assert (found.threshold, found.nodes) == (0, (second,))  # a threshold would cover the first when it comes back
+    found = plan(2, make_members(*(set(NODES) - {first}), absent=[first]), standing=plan(1))
+    assert covered(found) == {first, second}
+
+
+def test_percentage_is_of_the_members_present():
+    """Ten members, five of them absent: a fifth is one."""
+    found = plan("20%", make_members(*RANKED[:5], absent=RANKED[5:]))
+    assert covered(found) == {RANKED[0]}
+
+
+def test_member_that_joins_under_the_threshold_counts():
+    """It has the new assignment, so the next wave takes one less."""
+    members = make_members(*RANKED[1:])
+    standing = plan(1, members)
+    assert covered(standing) == set(RANKED[:2])  # the newcomer's bucket is below
+    assert plan(2, standing=standing) == standing
+    assert covered(plan(3, standing=standing)) == set(RANKED[:3])
+
+
+ZONES = {"web-1": "a", "web-2": "a", "web-3": "a", "web-4": "a", "web-5": "b", "web-6": "b", "web-7": "c"}
+ZONED = {node: make_members(node, meta={"zone": zone})[node] for node, zone in ZONES.items()}
+
+
+@pytest.mark.parametrize(("size", "of_each"), [(1, [0, 0, 1]), (3, [1, 1, 1]), (5, [1, 2, 2]), (6, [1, 2, 3])])
+def test_spread_takes_zones_by_turns(size, of_each):
+    """No zone has its second before each has had its first, as far as it has any; no zone is one, too."""
+    found = covered(plan(size, ZONED, spread="meta:zone"))
+    assert sorted(sum(ZONES[node] == zone for node in found) for zone in "abc") == of_each
+    assert plan(size, TEN, spread="meta:zone") == plan(size, TEN)
+
+
+def test_spread_goes_on_from_what_is_covered():
+    """The second wave takes the zones that the first left out."""
+    first = plan(1, ZONED, spread="meta:zone")
+    second = covered(plan(3, ZONED, standing=first, spread="meta:zone"))
+    assert {ZONES[node] for node in second} == {"a", "b", "c"}
+    assert second > covered(first)
+
+
+def test_named_nodes():
+    """Just those; more names widen, and what a threshold covers must be among them."""
+    first = plan(["web-3", "web-1"])
+    assert (first.threshold, first.nodes) == (0, ("web-3", "web-1"))
+    assert plan(["web-1", "web-2", "web-3"], standing=first).nodes == ("web-3", "web-1", "web-2")
+    counted = plan([*RANKED[:1], *RANKED[5:6]], standing=plan(1))
+    assert covered(counted) == {RANKED[0], RANKED[5]}
+    assert covered(plan(4, standing=first)) > {"web-1", "web-3"}
+    assert len(covered(plan(4, standing=first))) == 4
+
+
+@pytest.mark.parametrize(
+    ("canary", "members", "standing", "words"),
+    [
+        (["web-1", "web-99", "web-50"], TEN, None, "canary names web-50, web-99, which the tier does not have"),
+        (
+            ["web-2"],
+            TEN,
+            make_canary(nodes=("web-1",)),
+            "a canary only widens, and web-1 of the one that is out is not",
+        ),
+        (1, {}, None, "no member is present, so a canary would tell nothing"),
+        ("100%", make_members(absent=["web-1"]), None, "no member is present"),
+        (["web-1"], make_members(absent=["web-1"]), None, "no member is present"),
+    ],
+)
+def test_wave_that_cannot_be_had(canary, members, standing, words):
+    """The reason names the nodes."""
+    assert words in refuse(canary, members, standing)
