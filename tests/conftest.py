@@ -17,14 +17,14 @@ from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
 from demo.nodes import TIERS, SimulatedClient, add_node
 from tests.dags.fleet import Fleet
-from tests.raw_keys import RawKeys
+from tests.support.raw_keys import RawKeys
 
 pytest_plugins = [
-    "tests.acl_fixtures",
-    "tests.airflow_home",
-    "tests.consul_fixtures",
-    "tests.ssh_fixtures",
-    "tests.tls_fixtures",
+    "tests.support.acl_fixtures",
+    "tests.support.airflow_home",
+    "tests.support.consul_fixtures",
+    "tests.support.ssh_fixtures",
+    "tests.support.tls_fixtures",
     "tests.ui.browser",
 ]
 

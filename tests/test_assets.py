@@ -9,7 +9,7 @@ from airflow_provider_chefconsul.assets import desired_state_changed, tier_conve
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.provider_info import get_provider_info
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
-from tests.factory import make_policy
+from tests.support.factory import make_policy
 
 
 def test_asset_of_convergence():

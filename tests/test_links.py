@@ -10,9 +10,9 @@ from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
-from tests.airflow_home import connect
-from tests.factory import make_desired
-from tests.peer import Answer, Peer
+from tests.support.airflow_home import connect
+from tests.support.factory import make_desired
+from tests.support.peer import Answer, Peer
 
 KEY = TaskInstanceKey(dag_id="shop_rollout", task_id="web", run_id="manual__1", try_number=1, map_index=-1)
 

@@ -19,8 +19,8 @@ from sqlalchemy import delete, select
 
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger
-from tests.factory import make_change
-from tests.watching import AssetStore, Events, running
+from tests.support.factory import make_change
+from tests.support.watching import AssetStore, Events, running
 
 pytest.importorskip("airflow.state", reason="Airflow 3.2 gives assets no store")
 from airflow.models.asset_state_store import AssetStateStoreModel

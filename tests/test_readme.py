@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.airflow_home import connect
 from tests.dags.fleet import Fleet
+from tests.support.airflow_home import connect
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)

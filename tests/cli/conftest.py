@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
-from tests.raw_keys import RawKeys
+from tests.support.raw_keys import RawKeys
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from airflow_provider_chefconsul.cli.display.change_log import changes_between
 from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
-from tests.factory import NOW, make_failure, make_report, make_snapshot
+from tests.support.factory import NOW, make_failure, make_report, make_snapshot
 
 HEADLINE = "demo/web: {} of 3 members converged, assigned generation 7, state converged, release=2.5.0"
 

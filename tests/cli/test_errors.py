@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.airflow_home import connect
-from tests.peer import Answer, Peer
+from tests.support.airflow_home import connect
+from tests.support.peer import Answer, Peer
 
 COMMANDS = [
     ("status", "demo"),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.factory import make_failure, make_report
+from tests.support.factory import make_failure, make_report
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import AccessDenied, ConsulUnavailable, EnvironmentLeased, WriteRefused
-from tests.acl_fixtures import MANAGEMENT_TOKEN
 from tests.cli.test_lease import Terminal
-from tests.factory import make_desired, make_lease, make_report
-from tests.peer import Answer, Peer, Request, forward_to
+from tests.support.acl_fixtures import MANAGEMENT_TOKEN
+from tests.support.factory import make_desired, make_lease, make_report
+from tests.support.peer import Answer, Peer, Request, forward_to
 
 FORGET = ("forget", "demo", "web")
 

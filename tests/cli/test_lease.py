@@ -17,7 +17,7 @@ from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.exceptions import WriteRefused
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator
-from tests.airflow_home import make_context
+from tests.support.airflow_home import make_context
 
 BREAK = ("lease", "break", "demo", "--reason", "its worker burned down")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import standing
-from tests.factory import make_lease
+from tests.support.factory import make_lease
 
 NEXT = ("--state", "converged", "--value", "release=2.6.0")
 NODES = [f"web-{number}" for number in range(1, 9)]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.factory import make_desired, make_report
+from tests.support.factory import make_desired, make_report
 
 AIRFLOW = Path(sys.executable).parent / "airflow"
 _PATIENCE = 60.0  # seconds

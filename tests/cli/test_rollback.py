@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import standing
-from tests.factory import make_failure, make_report
+from tests.support.factory import make_failure, make_report
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import socket
 import pytest
 
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
-from tests.airflow_home import make_context
 from tests.cli.conftest import standing
-from tests.factory import make_failure, make_lease, make_report
+from tests.support.airflow_home import make_context
+from tests.support.factory import make_failure, make_lease, make_report
 
 OFF = ("--state", "off")
 EMPTY = "--without-members"

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
-from tests.airflow_home import connect
-from tests.factory import make_desired, make_failure, make_lease, make_report
+from tests.support.airflow_home import connect
+from tests.support.factory import make_desired, make_failure, make_lease, make_report
 
 HOSTILE = RunError("E\x1b]0;owned\x07", "first\n\x1b[2J[bold red]second[/]\u202e\x9b1m", "file[/x]")
 

@@ -19,9 +19,9 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from tests.factory import NOW, make_desired, make_failure, make_lease, make_report, make_snapshot
-from tests.peer import Answer, Peer, forward_to
-from tests.relay import Relay
+from tests.support.factory import NOW, make_desired, make_failure, make_lease, make_report, make_snapshot
+from tests.support.peer import Answer, Peer, forward_to
+from tests.support.relay import Relay
 
 
 @pytest.fixture

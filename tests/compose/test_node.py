@@ -21,8 +21,8 @@ from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from demo.chef_client import find_chef
 from demo.cluster import ConsulCluster
 from tests.compose.container import SCRIPTS, NodeContainer
-from tests.factory import make_assignment, make_desired
-from tests.raw_keys import RawKeys
+from tests.support.factory import make_assignment, make_desired
+from tests.support.raw_keys import RawKeys
 
 PATIENCE = 60.0  # how long a test waits for what must come; no test asserts how long it took
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
-from tests.raw_keys import RawKeys
+from tests.support.raw_keys import RawKeys
 
 
 def generations(kv: RawKeys, tier: str = "web") -> list[int]:

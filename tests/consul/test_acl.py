@@ -15,8 +15,8 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, MetaMembers, ServiceMembers
 from airflow_provider_chefconsul.domain.write.change import Write
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from tests.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN, AclConsul
-from tests.factory import make_change, make_report
+from tests.support.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN, AclConsul
+from tests.support.factory import make_change, make_report
 
 # What a Dag needs to write desired states and to wait for nodes. The README quotes this.
 ORCHESTRATOR = """

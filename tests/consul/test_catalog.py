@@ -22,7 +22,7 @@ from airflow_provider_chefconsul.domain.model.membership import (
     ServiceMembers,
 )
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from tests.factory import make_members
+from tests.support.factory import make_members
 
 PATIENCE = 20  # seconds that a change may take to be noticed, on however slow a machine
 WEB = ServiceMembers("web")

@@ -21,8 +21,8 @@ from airflow_provider_chefconsul.exceptions import (
     WriteRefused,
 )
 from tests.consul.keys import desired, generations
-from tests.factory import make_assignment, make_canary, make_change, make_desired, make_lease, make_writer
-from tests.peer import Answer, Peer, Request, forward_to
+from tests.support.factory import make_assignment, make_canary, make_change, make_desired, make_lease, make_writer
+from tests.support.peer import Answer, Peer, Request, forward_to
 
 NEXT = {"release": "2.6.0"}
 OTHERS = make_lease(holder=DagRun("nightly", "scheduled__1"), reason="")

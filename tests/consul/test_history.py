@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import StaleWrite, WriteRefused
 from tests.consul.keys import desired, generations
-from tests.factory import make_assignment, make_change, make_desired, make_writer
+from tests.support.factory import make_assignment, make_change, make_desired, make_writer
 
 
 def fill(kv, first: int, last: int) -> None:

@@ -6,8 +6,8 @@ import asyncio
 from contextlib import aclosing
 
 from airflow_provider_chefconsul.consul.history_watch import watch_histories
-from tests.factory import make_change, make_desired
-from tests.progress import PATIENCE
+from tests.support.factory import make_change, make_desired
+from tests.support.progress import PATIENCE
 
 
 async def until(watch, wanted):

@@ -34,8 +34,8 @@ from airflow_provider_chefconsul.domain.write.change import Change, Decision, Re
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import EnvironmentLeased, StaleWrite, WriteRefused
-from tests.factory import make_change, make_lease, make_members, make_writer
-from tests.raw_keys import RawKeys
+from tests.support.factory import make_change, make_lease, make_members, make_writer
+from tests.support.raw_keys import RawKeys
 
 NODES = ["web-1", "web-2", "web-3", "web-4"]
 WEB = make_members(*NODES)

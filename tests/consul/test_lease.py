@@ -14,8 +14,8 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, LeaseLost
-from tests.factory import make_change, make_lease
-from tests.peer import Answer, Peer, Request, forward_to
+from tests.support.factory import make_change, make_lease
+from tests.support.peer import Answer, Peer, Request, forward_to
 
 US = DagRun("shop_rollout", "manual__1")
 OTHER = DagRun("nightly", "scheduled__1")

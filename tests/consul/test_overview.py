@@ -13,7 +13,7 @@ from airflow_provider_chefconsul.consul.overview import (
 )
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.factory import NOW
+from tests.support.factory import NOW
 
 
 async def test_environments_and_tiers_are_those_with_keys(view, consul_kv):

@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 from tests.consul.test_history_watch import until
-from tests.factory import make_change, make_report
+from tests.support.factory import make_change, make_report
 
 
 async def test_named_tiers_are_seen_together(view, members):

@@ -11,8 +11,8 @@ from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all, find_denials
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from tests.acl_fixtures import MANAGEMENT_TOKEN, AclConsul
-from tests.peer import Answer, Peer, Request, forward_to
+from tests.support.acl_fixtures import MANAGEMENT_TOKEN, AclConsul
+from tests.support.peer import Answer, Peer, Request, forward_to
 
 WHOLE = """
 key_prefix "ROOT/" { policy = "read" }

@@ -23,8 +23,8 @@ from airflow_provider_chefconsul.exceptions import (
     UnknownSchema,
     WriteRefused,
 )
-from tests.factory import make_change, make_desired, make_report, make_writer
-from tests.peer import Answer, Peer, Request, forward_to
+from tests.support.factory import make_change, make_desired, make_report, make_writer
+from tests.support.peer import Answer, Peer, Request, forward_to
 
 PATIENCE = 20  # seconds that a change may take to be noticed, on however slow a machine
 WEB = ServiceMembers("web")

@@ -21,9 +21,9 @@ from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from tests.acl_fixtures import UNKNOWN_TOKEN
-from tests.factory import make_assignment, make_canary, make_desired, make_failure, make_policy, make_report
-from tests.progress import Lines
+from tests.support.acl_fixtures import UNKNOWN_TOKEN
+from tests.support.factory import make_assignment, make_canary, make_desired, make_failure, make_policy, make_report
+from tests.support.progress import Lines
 
 LONG = 120  # seconds that no wait here should need, on however slow a machine
 SHORT = 0.5  # seconds of a wait that is to run out

@@ -24,9 +24,9 @@ from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from tests.factory import make_assignment, make_desired, make_failure, make_members, make_policy, make_report
-from tests.peer import Answer, Peer, Request, forward_to
-from tests.progress import PATIENCE, Lines
+from tests.support.factory import make_assignment, make_desired, make_failure, make_members, make_policy, make_report
+from tests.support.peer import Answer, Peer, Request, forward_to
+from tests.support.progress import PATIENCE, Lines
 
 TIERS = ("app", "web")
 SELECTORS = {tier: ServiceMembers(tier) for tier in TIERS}

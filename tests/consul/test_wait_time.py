@@ -14,8 +14,8 @@ from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
-from tests.factory import make_desired, make_policy, make_report
-from tests.progress import Lines
+from tests.support.factory import make_desired, make_policy, make_report
+from tests.support.progress import Lines
 
 HOLD = timedelta(seconds=1)
 HELD = "2 of 2 members converged; this must hold for 0:00:01"

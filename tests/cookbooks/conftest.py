@@ -10,7 +10,7 @@ import pytest
 from demo.chef_client import ChefClient, find_chef
 from demo.cluster import ConsulCluster
 from tests.cookbooks.trial import Gate, Trial
-from tests.raw_keys import RawKeys
+from tests.support.raw_keys import RawKeys
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from airflow_provider_chefconsul.domain.model.canary import bucket
 from airflow_provider_chefconsul.domain.model.desired import Canary
 from airflow_provider_chefconsul.domain.model.report import Status
 from tests.cookbooks.trial import children_of, finish, kill, read_until
-from tests.factory import make_assignment
-from tests.peer import Peer, forward_to
+from tests.support.factory import make_assignment
+from tests.support.peer import Peer, forward_to
 
 
 def test_two_clients_at_once(trial, gate):

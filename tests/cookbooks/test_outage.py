@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_chefconsul.domain.model.report import Status
 from tests.cookbooks.trial import finish
-from tests.peer import Answer, Peer, forward_to
+from tests.support.peer import Answer, Peer, forward_to
 
 
 @pytest.fixture

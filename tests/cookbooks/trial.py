@@ -17,8 +17,8 @@ from typing import Any, Self
 from airflow_provider_chefconsul.domain.model.report import NodeReport
 from demo.agent import agent_environment
 from demo.chef_client import COOKBOOKS, ChefClient
-from tests.factory import make_assignment, make_desired
-from tests.raw_keys import RawKeys
+from tests.support.factory import make_assignment, make_desired
+from tests.support.raw_keys import RawKeys
 
 PATIENCE_OF_TESTS = 60.0  # how long a test waits for what must come; no test asserts how long it took
 TRIGGER = COOKBOOKS / "desired_state" / "libraries" / "trigger.rb"

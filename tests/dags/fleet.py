@@ -8,7 +8,7 @@ from typing import Any
 
 from demo.cluster import ConsulCluster
 from demo.nodes import ENVIRONMENT, TIERS
-from tests.raw_keys import RawKeys
+from tests.support.raw_keys import RawKeys
 
 
 @dataclass(frozen=True)

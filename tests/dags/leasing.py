@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from tests import airflow_home  # before Airflow: it reads its environment when it is imported
+from tests.support import airflow_home  # before Airflow: it reads its environment when it is imported
 
 
 def build(dag_id: str, *, release: str, pause: Callable[[], Any] = lambda: None) -> Any:

@@ -17,8 +17,8 @@ from airflow.utils.session import create_session
 from airflow_provider_chefconsul.domain.model.canary import rank
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.task_groups import rollout
-from tests.factory import make_desired
-from tests.follower import following
+from tests.support.factory import make_desired
+from tests.support.follower import following
 
 NODES = ["web-1", "web-2", "web-3"]
 FIRST, SECOND, THIRD = rank("2", NODES)

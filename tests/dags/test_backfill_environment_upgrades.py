@@ -10,9 +10,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from demo.nodes import TIERS
-from tests.airflow_home import connect
 from tests.dags.examples import DAGS, load
 from tests.dags.fleet import Fleet
+from tests.support.airflow_home import connect
 
 CALENDAR = json.loads((DAGS / "releases.json").read_text())
 DAYS = [datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in CALENDAR]

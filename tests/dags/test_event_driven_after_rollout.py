@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from demo.nodes import TIERS
-from tests.airflow_home import connect, pull_xcom
 from tests.dags.examples import load
 from tests.dags.fleet import Fleet
-from tests.progress import PATIENCE
-from tests.watching import AssetStore, running
+from tests.support.airflow_home import connect, pull_xcom
+from tests.support.progress import PATIENCE
+from tests.support.watching import AssetStore, running
 
 
 async def watch(trigger: Any, has_begun: threading.Event) -> list[dict[str, Any]]:

@@ -16,8 +16,8 @@ from airflow_provider_chefconsul.consul.catalog import EXTERNAL_HEALTH
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
-from tests.airflow_home import pull_xcom
-from tests.factory import make_desired, make_failure, make_report
+from tests.support.airflow_home import pull_xcom
+from tests.support.factory import make_desired, make_failure, make_report
 
 LOOK = timedelta(seconds=1)
 

@@ -13,9 +13,9 @@ from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateO
 from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator, ReleaseLeaseOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from airflow_provider_chefconsul.task_groups import rollout, transition
-from tests.airflow_home import clear_and_run
-from tests.factory import make_desired
-from tests.follower import following
+from tests.support.airflow_home import clear_and_run
+from tests.support.factory import make_desired
+from tests.support.follower import following
 
 POLICY = ConvergencePolicy(timeout=timedelta(minutes=2))
 pytestmark = pytest.mark.usefixtures("consul_connection")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tests.airflow_home import connect, pull_xcom
 from tests.dags.examples import load
 from tests.dags.fleet import Fleet
+from tests.support.airflow_home import connect, pull_xcom
 
 
 def test_audit_is_red_until_the_nodes_match(fleet: Fleet, run_dag, monkeypatch):

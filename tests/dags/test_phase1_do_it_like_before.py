@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.dags.test_phase2_declarative_rollout import load
-from tests.ssh_fixtures import DOWN, HOSTS
+from tests.support.ssh_fixtures import DOWN, HOSTS
 
 MEMBERS = {"web": ("web-1", "web-2"), "app": ("web-3",), "db": ("web-4",)}
 

@@ -10,11 +10,11 @@ import pytest
 
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from demo.nodes import TIERS
-from tests.airflow_home import connect
 from tests.dags.examples import load
 from tests.dags.fleet import Fleet
-from tests.factory import make_desired
-from tests.follower import following
+from tests.support.airflow_home import connect
+from tests.support.factory import make_desired
+from tests.support.follower import following
 
 
 def test_rollout_brings_every_tier_to_the_release(fleet: Fleet, run_dag, monkeypatch):

@@ -11,9 +11,9 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from demo.nodes import TIERS
-from tests.airflow_home import connect, make_context
 from tests.dags.examples import load
 from tests.dags.fleet import Fleet
+from tests.support.airflow_home import connect, make_context
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
 from demo.nodes import TIERS
-from tests.airflow_home import connect, pull_xcom
 from tests.dags.fleet import Fleet
+from tests.support.airflow_home import connect, pull_xcom
 
 ORDER = ["db", "app", "web"]
 POLICY = ConvergencePolicy(timeout=timedelta(minutes=5))

@@ -20,9 +20,9 @@ from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateO
 from airflow_provider_chefconsul.task_groups import rollout
 from demo.cluster import ConsulCluster
 from demo.nodes import SimulatedClient, add_node
-from tests.airflow_home import connect, make_context, pull_xcom
 from tests.dags.fleet import Fleet
-from tests.raw_keys import RawKeys
+from tests.support.airflow_home import connect, make_context, pull_xcom
+from tests.support.raw_keys import RawKeys
 
 NODES = [f"web-{number}" for number in range(1, 13)]
 WAVES = [1, "25%", "100%"]

@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.task_groups import rollout, transition
-from tests.factory import make_desired
+from tests.support.factory import make_desired
 
 LAST_MONTH, STANDING = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("consul_connection")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.domain.moment import ago, read_moment, span
-from tests.factory import NOW
+from tests.support.factory import NOW
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from airflow.sdk import Connection
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import AccessDenied, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook, parse_settings
-from tests.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN
-from tests.airflow_home import connect
-from tests.factory import make_change
-from tests.peer import Answer, Peer, forward_to
+from tests.support.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN
+from tests.support.airflow_home import connect
+from tests.support.factory import make_change
+from tests.support.peer import Answer, Peer, forward_to
 
 
 def make_connection(*, extra: object = None, **overrides: object) -> Connection:

@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
 from airflow_provider_chefconsul.nudge.ssh import LONGEST_OUTPUT, execute
 from airflow_provider_chefconsul.nudge.target import Target
-from tests.ssh_fixtures import DOWN, HOSTS, REFUSING, SSHServer, is_listening
+from tests.support.ssh_fixtures import DOWN, HOSTS, REFUSING, SSHServer, is_listening
 
 Run = Callable[..., Awaitable[dict[str, NodeResult]]]
 

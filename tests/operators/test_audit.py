@@ -8,8 +8,8 @@ import pytest
 
 from airflow_provider_chefconsul.exceptions import AccessDenied, Drifted, InvalidInput
 from airflow_provider_chefconsul.operators.audit import DriftAuditOperator
-from tests.airflow_home import connect, make_context
-from tests.factory import make_desired, make_failure, make_report
+from tests.support.airflow_home import connect, make_context
+from tests.support.factory import make_desired, make_failure, make_report
 
 
 def audit(**overrides):

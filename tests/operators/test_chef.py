@@ -18,9 +18,9 @@ from airflow_provider_chefconsul.exceptions import (
     NoMembers,
 )
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
-from tests.airflow_home import connect, make_context, run_trigger
-from tests.factory import make_assignment, make_canary, make_desired, make_failure, make_lease, make_report
-from tests.raw_keys import RawKeys
+from tests.support.airflow_home import connect, make_context, run_trigger
+from tests.support.factory import make_assignment, make_canary, make_desired, make_failure, make_lease, make_report
+from tests.support.raw_keys import RawKeys
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from airflow_provider_chefconsul.exceptions import (
 )
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator, ReleaseLeaseOperator
-from tests.airflow_home import connect, make_context, run_trigger
-from tests.factory import make_lease
+from tests.support.airflow_home import connect, make_context, run_trigger
+from tests.support.factory import make_lease
 
 pytestmark = pytest.mark.usefixtures("consul_connection")
 KEY = "demo/_lease"

@@ -20,8 +20,8 @@ from airflow_provider_chefconsul.exceptions import (
     WriteRefused,
 )
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
-from tests.airflow_home import make_context, run_trigger
-from tests.factory import make_failure, make_lease, make_report
+from tests.support.airflow_home import make_context, run_trigger
+from tests.support.factory import make_failure, make_lease, make_report
 
 pytestmark = pytest.mark.usefixtures("consul_connection")
 SECOND = {"task_id": "web.set_again"}

@@ -10,9 +10,9 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, NoDesiredState, NoMembers
 from airflow_provider_chefconsul.operators.chef import SSHChefOperator
-from tests.airflow_home import make_context, run_trigger
-from tests.factory import make_desired, make_failure, make_report
-from tests.ssh_fixtures import DOWN, HOSTS, write_key
+from tests.support.airflow_home import make_context, run_trigger
+from tests.support.factory import make_desired, make_failure, make_report
+from tests.support.ssh_fixtures import DOWN, HOSTS, write_key
 
 NODES = tuple(HOSTS)
 

@@ -14,8 +14,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, A
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, MalformedDocument, NoDesiredState
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
-from tests.airflow_home import connect, make_context, run_trigger
-from tests.factory import make_desired, make_failure, make_report
+from tests.support.airflow_home import connect, make_context, run_trigger
+from tests.support.factory import make_desired, make_failure, make_report
 
 pytestmark = pytest.mark.usefixtures("consul_connection")
 SHORT = ConvergencePolicy(timeout=timedelta(seconds=0.5))
@@ -258,7 +258,7 @@ def test_consul_away_during_the_wait_is_said_at_the_deadline(monkeypatch, tier, 
     """A wait tries again until its deadline, then says what was in the way."""
     from airflow_provider_chefconsul.domain.verdict.wait import Wait
     from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
-    from tests.factory import NOW
+    from tests.support.factory import NOW
 
     connect(monkeypatch, free_port, connection_id="nowhere")
     trigger = ConvergedTrigger(

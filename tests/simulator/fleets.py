@@ -25,7 +25,7 @@ from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.simulator.fleet import Fleet, running
 from airflow_provider_chefconsul.simulator.node import NodeRun
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
-from tests.factory import make_writer
+from tests.support.factory import make_writer
 
 LONGEST = 60  # seconds; nothing that a test waits for takes so long
 ENVIRONMENT = "demo"

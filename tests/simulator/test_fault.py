@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.simulator.fault import GRAMMAR, Condition, Fault, Kind, parse_fault
-from tests.factory import make_assignment
+from tests.support.factory import make_assignment
 
 READABLE = {
     "web-7 fails in converged": {"kind": Kind.FAILS, "nodes": "web-7", "condition": Condition("converged")},

@@ -11,8 +11,8 @@ from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument, NameTaken
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
-from tests.factory import make_assignment
 from tests.simulator.fleets import LONGEST, endings, look, start
+from tests.support.factory import make_assignment
 
 DONE = Standing.CONVERGED
 

@@ -8,8 +8,8 @@ import pytest
 
 from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.factory import make_assignment, make_canary, make_desired, make_report
 from tests.simulator.bench import KEY, Bench
+from tests.support.factory import make_assignment, make_canary, make_desired, make_report
 
 
 async def test_run_reports_running_then_its_outcome():

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from airflow_provider_chefconsul.simulator.fault import Kind
-from tests.factory import make_assignment, make_desired
 from tests.simulator.bench import Bench
+from tests.support.factory import make_assignment, make_desired
 
 
 async def test_absence_cuts_a_run_off_and_the_return_begins_it_anew():

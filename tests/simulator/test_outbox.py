@@ -13,7 +13,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import TransactionConflict
 from airflow_provider_chefconsul.simulator.outbox import MOST, Outbox
-from tests.peer import Answer, Peer, Request, forward_to
+from tests.support.peer import Answer, Peer, Request, forward_to
 
 
 @asynccontextmanager

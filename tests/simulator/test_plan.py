@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.simulator.fault import Kind
 from airflow_provider_chefconsul.simulator.plan import FleetPlan, plan_fleet
-from tests.factory import make_assignment
+from tests.support.factory import make_assignment
 
 
 def hit(plan: FleetPlan, kind: Kind = Kind.FAILS) -> list[str]:

@@ -8,7 +8,7 @@ from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.simulator.node import NodeRun, RunEnding
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 from airflow_provider_chefconsul.simulator.progress import Progress
-from tests.factory import make_assignment, make_desired
+from tests.support.factory import make_assignment, make_desired
 
 
 def run(node: str, ending: RunEnding, *faults: str) -> NodeRun:

@@ -14,7 +14,7 @@ from airflow.providers.standard.triggers import hitl
 
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.triggers.approval import ApprovalTrigger
-from tests.factory import make_lease
+from tests.support.factory import make_lease
 
 pytestmark = pytest.mark.usefixtures("consul_connection")
 

@@ -9,10 +9,10 @@ import pytest
 from airflow_provider_chefconsul.domain.write.wave import parse_wave
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
-from tests.airflow_home import connect
-from tests.factory import make_change, make_policy, make_report
-from tests.progress import PATIENCE
-from tests.watching import AssetStore, running
+from tests.support.airflow_home import connect
+from tests.support.factory import make_change, make_policy, make_report
+from tests.support.progress import PATIENCE
+from tests.support.watching import AssetStore, running
 
 TIER = {"environment": "demo", "tier": "web"}
 

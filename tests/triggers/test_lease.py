@@ -13,8 +13,8 @@ import pytest
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
-from tests.airflow_home import run_trigger
-from tests.factory import NOW, make_lease
+from tests.support.airflow_home import run_trigger
+from tests.support.factory import NOW, make_lease
 
 KEY = "demo/_lease"
 OTHER = make_lease(holder=DagRun("other_rollout", "manual__9"))

@@ -15,7 +15,7 @@ import consul
 import pytest
 
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
-from tests.airflow_home import connect, run_trigger
+from tests.support.airflow_home import connect, run_trigger
 
 NODES = ["web-1", "web-2"]
 

@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
 from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
-from tests.factory import NOW, make_policy, make_report, make_snapshot, make_wait
+from tests.support.factory import NOW, make_policy, make_report, make_snapshot, make_wait
 
 TRIGGERS = [
     DesiredStateChangedTrigger(environment="demo", tier="web", consul_conn_id="consul_eu"),

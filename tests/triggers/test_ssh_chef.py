@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
-from tests.airflow_home import run_trigger
-from tests.ssh_fixtures import HOSTS
+from tests.support.airflow_home import run_trigger
+from tests.support.ssh_fixtures import HOSTS
 
 NODES = list(HOSTS)
 

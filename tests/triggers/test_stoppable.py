@@ -18,8 +18,8 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
-from tests.airflow_home import connect, make_context
-from tests.factory import make_desired, make_lease
+from tests.support.airflow_home import connect, make_context
+from tests.support.factory import make_desired, make_lease
 
 STOPPED = "Airflow stopped this task; its sessions and job keys in Consul are removed"
 

@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.ui.document import (
     describe_tier,
 )
 from airflow_provider_chefconsul.ui.tier_state import next_state
-from tests.factory import (
+from tests.support.factory import (
     NOW,
     make_assignment,
     make_canary,

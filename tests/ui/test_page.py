@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from demo.scene import Scene
-from tests.factory import make_lease
+from tests.support.factory import make_lease
 from tests.ui.browser import Board, look
 
 pytestmark = pytest.mark.xdist_group("airflow_standalone")  # one Airflow for all of them

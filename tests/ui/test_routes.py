@@ -7,8 +7,8 @@ import json
 import pytest
 
 from airflow_provider_chefconsul.domain.model.report import Status
-from tests.airflow_home import connect
-from tests.factory import make_desired, make_failure, make_lease, make_report, make_writer
+from tests.support.airflow_home import connect
+from tests.support.factory import make_desired, make_failure, make_lease, make_report, make_writer
 
 CONNECTION = "api/connections/consul_default"
 DATA = [

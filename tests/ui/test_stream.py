@@ -10,9 +10,9 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.ui.feed import Hub
 from demo.scene import Scene
-from tests.airflow_home import connect
-from tests.factory import make_lease
-from tests.peer import Peer, forward_to
+from tests.support.airflow_home import connect
+from tests.support.factory import make_lease
+from tests.support.peer import Peer, forward_to
 from tests.ui.viewers import PATIENCE, Reader, Viewer, until_idle
 
 

@@ -6,7 +6,7 @@ from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.ui.tier_state import Cell, changed_cells, next_state
-from tests.factory import make_canary, make_desired, make_failure, make_members, make_report, make_snapshot
+from tests.support.factory import make_canary, make_desired, make_failure, make_members, make_report, make_snapshot
 
 
 def state_of(snapshot, before=None):

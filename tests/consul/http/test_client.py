@@ -18,8 +18,8 @@ from airflow_provider_chefconsul.exceptions import (
     RequestTooLarge,
     TransactionConflict,
 )
-from tests.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN
-from tests.peer import Answer, Peer
+from tests.support.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN
+from tests.support.peer import Answer, Peer
 
 SHORT = timedelta(milliseconds=100)
 PATIENCE = 20  # seconds that a query may take to wake, on however slow a machine

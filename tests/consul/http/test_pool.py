@@ -16,7 +16,7 @@ from airflow_provider_chefconsul.consul.http.pool import Pool
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, RequestRejected
-from tests.peer import Answer, Peer, Request
+from tests.support.peer import Answer, Peer, Request
 
 seconds = st.floats(min_value=0, max_value=600).map(lambda number: timedelta(seconds=number))
 

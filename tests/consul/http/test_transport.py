@@ -28,8 +28,8 @@ from airflow_provider_chefconsul.exceptions import (
     TLSFailed,
     TransactionConflict,
 )
-from tests.factory import make_change
-from tests.peer import Answer, Peer, forward_to
+from tests.support.factory import make_change
+from tests.support.peer import Answer, Peer, forward_to
 
 LEADER = Answer(200, '"10.0.0.1:8300"')
 

@@ -21,10 +21,10 @@ from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.verdict.verdict import Converged
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
-from tests.factory import make_desired, make_policy, make_report
-from tests.peer import Peer, Request, forward_to
-from tests.progress import PATIENCE, Lines
-from tests.relay import Relay
+from tests.support.factory import make_desired, make_policy, make_report
+from tests.support.peer import Peer, Request, forward_to
+from tests.support.progress import PATIENCE, Lines
+from tests.support.relay import Relay
 
 MOST = 20  # connections, whatever is watched
 TIERS = [f"tier{number}" for number in range(40)]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.domain.event.change_event import find_changes, newest_generations
 from airflow_provider_chefconsul.domain.event.cursor import is_ahead, read_cursor
-from tests.factory import make_assignment, make_canary, make_desired
+from tests.support.factory import make_assignment, make_canary, make_desired
 
 
 def make_history(*generations: int):

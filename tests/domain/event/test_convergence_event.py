@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_chefconsul.domain.event.convergence_event import ConvergenceWatch
 from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.factory import (
+from tests.support.factory import (
     NOW,
     make_assignment,
     make_canary,

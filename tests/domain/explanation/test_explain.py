@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.factory import NOW, make_canary, make_desired, make_failure, make_report, make_snapshot
+from tests.support.factory import NOW, make_canary, make_desired, make_failure, make_report, make_snapshot
 
 LATER = NOW + timedelta(minutes=4, seconds=9)  # four minutes after make_report's runs ended
 SPOILT = MalformedDocument("chefconsul/demo/web/nodes/web-1", "not JSON")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS, bucket, rank, threshold
 from airflow_provider_chefconsul.domain.model.desired import Canary
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from tests.factory import make_assignment
+from tests.support.factory import make_assignment
 
 salts = st.integers(1, 10**6).map(str)
 tiers = st.lists(st.integers(1, 10**6).map("web-{}".format), min_size=1, max_size=30, unique=True)

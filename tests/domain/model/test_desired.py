@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.domain.model.desired import (
 )
 from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
-from tests.factory import make_assignment, make_canary, make_desired, make_writer
+from tests.support.factory import make_assignment, make_canary, make_desired, make_writer
 
 KEY = "chefconsul/demo/web/desired"
 names = st.text("abcXYZ019._-", min_size=1, max_size=12).filter(is_name)

@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.domain.model.lease import (
     check_ttl,
 )
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument, UnknownSchema
-from tests.factory import NOW, make_lease, make_writer
+from tests.support.factory import NOW, make_lease, make_writer
 
 KEY = "chefconsul/demo/_lease"
 TTL = timedelta(minutes=5)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.domain.model.report import MESSAGE_LIMIT, NodeReport, RunError, Status, previous_status
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.factory import make_assignment, make_failure, make_report
+from tests.support.factory import make_assignment, make_failure, make_report
 
 KEY = "chefconsul/demo/web/nodes/web-1"
 names = st.text("abcXYZ019._-", min_size=1, max_size=12).filter(is_name)

@@ -16,7 +16,7 @@ from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.factory import (
+from tests.support.factory import (
     NOW,
     make_assignment,
     make_canary,

@@ -23,7 +23,7 @@ from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import MalformedDocument, UnknownSchema
-from tests.factory import NOW, make_assignment, make_desired, make_report, make_wait
+from tests.support.factory import NOW, make_assignment, make_desired, make_report, make_wait
 
 NODES = [f"web-{number}" for number in range(6)]
 OLD_INDEX, NEW_INDEX = 20, 21  # what was reported before, and what is reported in a test

@@ -17,7 +17,7 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
-from tests.factory import NOW, make_members, make_policy, make_report, make_snapshot, make_wait
+from tests.support.factory import NOW, make_members, make_policy, make_report, make_snapshot, make_wait
 
 NODES = ("web-1", "web-2", "web-3")
 NONE = make_snapshot()

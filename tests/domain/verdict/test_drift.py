@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_chefconsul.domain.verdict.drift import find_drift
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.factory import NOW, make_failure, make_report, make_snapshot
+from tests.support.factory import NOW, make_failure, make_report, make_snapshot
 
 
 def audit(*reports, **overrides):

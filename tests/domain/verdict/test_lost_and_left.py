@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.verdict.convergence import evaluate
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
-from tests.factory import NOW, make_failure, make_members, make_policy, make_report, make_snapshot, make_wait
+from tests.support.factory import NOW, make_failure, make_members, make_policy, make_report, make_snapshot, make_wait
 
 ALIVE, DEAD, GONE, UNKNOWN = Presence.ALIVE, Presence.FAILED, Presence.GONE, Presence.UNKNOWN
 DONE = [make_report("web-1"), make_report("web-2")]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from tests.factory import make_policy
+from tests.support.factory import make_policy
 
 SECOND = timedelta(seconds=1)
 

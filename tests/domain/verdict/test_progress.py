@@ -7,7 +7,7 @@ from datetime import timedelta
 from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.verdict.progress import converged_moments, thin_out
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.factory import NOW, make_canary, make_desired, make_failure, make_report, make_snapshot
+from tests.support.factory import NOW, make_canary, make_desired, make_failure, make_report, make_snapshot
 
 
 def finished(node, second, **overrides):

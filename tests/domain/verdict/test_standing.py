@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence
 from airflow_provider_chefconsul.domain.verdict.standing import Standing, Summary, judge
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.factory import make_assignment, make_failure, make_report
+from tests.support.factory import make_assignment, make_failure, make_report
 
 HERE = Member("web-1")
 

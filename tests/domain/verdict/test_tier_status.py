@@ -8,7 +8,15 @@ from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.factory import NOW, make_assignment, make_canary, make_desired, make_failure, make_report, make_snapshot
+from tests.support.factory import (
+    NOW,
+    make_assignment,
+    make_canary,
+    make_desired,
+    make_failure,
+    make_report,
+    make_snapshot,
+)
 
 ALL = [make_report(node) for node in ("web-1", "web-2", "web-3")]
 SPOILT = MalformedDocument("demo/web/nodes/web-1", "not JSON")

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, check_values
 from airflow_provider_chefconsul.domain.write.change import Refused, Unchanged, Write, plan_write
 from airflow_provider_chefconsul.domain.write.wave import Wave
-from tests.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
+from tests.support.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
 
 AT = "2026-11-22T09:00:00Z"
 

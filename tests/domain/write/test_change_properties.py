@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.domain.model.canary import BUCKETS
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState
 from airflow_provider_chefconsul.domain.write.change import Change, Refused, Unchanged, Write, plan_write
 from airflow_provider_chefconsul.domain.write.wave import Wave
-from tests.factory import make_assignment, make_change, make_desired, make_members, make_writer
+from tests.support.factory import make_assignment, make_change, make_desired, make_members, make_writer
 
 AT = "2026-11-22T09:00:00Z"
 NODES = [f"web-{number}" for number in range(6)]

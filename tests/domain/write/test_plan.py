@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_chefconsul.domain.write.change import Refused, Unchanged, Write, plan_write
 from airflow_provider_chefconsul.domain.write.plan import Difference, change_for, preview_waves, preview_write
 from airflow_provider_chefconsul.domain.write.wave import check_waves
-from tests.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
+from tests.support.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
 
 MOMENT = "2026-11-22T08:00:00Z"
 NODES = tuple(f"web-{number}" for number in range(1, 9))

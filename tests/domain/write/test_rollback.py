@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.write.change import Refused, Unchanged, Write, plan_write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.domain.write.wave import Wave
-from tests.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
+from tests.support.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
 
 AT = "2026-11-22T09:00:00Z"
 BACK = make_writer(task_id="web.roll_back")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from airflow_provider_chefconsul.domain.write.change import Refused, Write, plan_write
 from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from tests.factory import make_assignment, make_change, make_desired
+from tests.support.factory import make_assignment, make_change, make_desired
 
 STATES = ["off", "waiting", "converged"]
 MODEL = StateModel(STATES, [("off", "waiting"), ("waiting", "converged"), ("converged", "off")])

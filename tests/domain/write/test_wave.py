@@ -9,7 +9,7 @@ from airflow_provider_chefconsul.domain.model.desired import Canary
 from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.write.wave import NoWave, Wave, check_waves, parse_wave, plan_canary
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from tests.factory import make_assignment, make_canary, make_members
+from tests.support.factory import make_assignment, make_canary, make_members
 
 NODES = [f"web-{number}" for number in range(1, 11)]
 RANKED = rank("8", NODES)  # in the order in which the canary of generation 8 takes them

@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.domain.model.canary import threshold
 from airflow_provider_chefconsul.domain.model.desired import Canary
 from airflow_provider_chefconsul.domain.model.membership import Member, Presence
 from airflow_provider_chefconsul.domain.write.wave import ALL, NoWave, Wave, plan_canary
-from tests.factory import make_assignment, make_members
+from tests.support.factory import make_assignment, make_members
 
 NODES = [f"web-{number}" for number in range(12)]
 zones = st.sampled_from([{}, {"zone": "a"}, {"zone": "b"}, {"zone": "c"}])

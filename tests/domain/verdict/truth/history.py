@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from tests.domain.verdict.truth import catalog, node, tier
 from tests.domain.verdict.truth.waiter import Waiter, minutes
 from tests.domain.verdict.truth.world import Entry, Machine, World
-from tests.factory import NOW
+from tests.support.factory import NOW
 
 Event = Callable[[World, int, int], None]
 _EVENTS: dict[str, tuple[Event, int]] = {

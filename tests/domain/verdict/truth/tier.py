@@ -7,7 +7,7 @@ from dataclasses import replace
 from airflow_provider_chefconsul.domain.model.canary import threshold
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary
 from tests.domain.verdict.truth.world import Declared, World
-from tests.factory import make_desired
+from tests.support.factory import make_desired
 
 
 def declare(world: World, choice: int, way: int) -> None:

@@ -11,7 +11,7 @@ import consul
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
-from tests.factory import make_report
+from tests.support.factory import make_report
 
 _WAIT = "1s"  # how long a watch takes to notice that it is to stop
 

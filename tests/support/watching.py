@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
-from tests.progress import PATIENCE
+from tests.support.progress import PATIENCE
 
 
 class AssetStore:

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
-from tests.raw_keys import RawKeys
+from tests.support.raw_keys import RawKeys
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What tests share: fixtures as plugins, factories, and servers that misbehave on request."""
