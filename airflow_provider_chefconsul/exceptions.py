@@ -24,24 +24,12 @@ class MalformedDocument(ChefConsulError):
     """
 
     def __init__(self, key: str, problem: str, *, value: str = "", advice: str = "") -> None:
-        self._parts = problem, value, advice
-        self.key = key
-        self.problem = problem + (f", not {value}" if value else "") + (f"; {advice}" if advice else "")
-        super().__init__(f"{key}: {self.problem}")
+        self.key, self.problem, self.value, self.advice = key, problem, value, advice
+        super().__init__(f"{key}: {problem}" + (f", not {value}" if value else "") + (f"; {advice}" if advice else ""))
 
     def advise(self, advice: str) -> Self:
         """The same error with what to do about it."""
-        problem, value, _ = self._parts
-        return type(self)(self.key, problem, value=value, advice=advice)
-
-    def without_value(self) -> Self:
-        """The same error for those who may not read what stands under the key."""
-        problem, _, advice = self._parts
-        return type(self)(self.key, problem, advice=advice)
-
-    def again(self) -> Self:
-        """The same error, never raised: one that is kept must not keep what its traceback and causes hold."""
-        return type(self)(self.key, self.problem)
+        return type(self)(self.key, self.problem, value=self.value, advice=advice)
 
 
 class UnknownSchema(MalformedDocument):

@@ -23,7 +23,8 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.tier_status import NodeStatus, tier_status
+from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
 from demo.cluster import ConsulCluster
@@ -205,12 +206,8 @@ class Story:
                 return
 
     def _nodes(self) -> dict[str, list[NodeStatus]]:
-        now = datetime.now(UTC)
         found = {tier: self.snapshots[tier] for tier in TIERS if tier in self.snapshots}
-        return {
-            tier: list(tier_status(ENVIRONMENT, tier, snapshot, now=now).nodes.values())
-            for tier, snapshot in found.items()
-        }
+        return {tier: list(tier_status(snapshot).nodes.values()) for tier, snapshot in found.items()}
 
     def _present(self, tier: str) -> set[str]:
         return {node for node, member in self.snapshots[tier].members.items() if member.is_present}

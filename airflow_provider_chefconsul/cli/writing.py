@@ -53,8 +53,8 @@ async def wait_until_converged(
         view, environment, tiers, generations=generations, timeout=policy.timeout, selectors=selectors
     )
     results = await wait_for_tiers(view, environment, waits, selectors, policy, on_progress=output.line)
-    died = await find_early_failures(view, environment, results)
-    outcome = Outcome.from_results(environment, results, died)
+    early_failures = await find_early_failures(view, environment, results)
+    outcome = Outcome.from_results(environment, results, early_failures)
     assert outcome is not None  # without a limit of its own, a wait ends with an outcome
     for line in outcome.lines:
         output.line(line)

@@ -10,6 +10,7 @@ from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector
 from airflow_provider_chefconsul.domain.model.name import check_name, is_name
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 
 if TYPE_CHECKING:
@@ -37,14 +38,14 @@ async def check_member_names(view: SharedView, environment: str, tier: str, sele
         await check_names(view.client, f"members of {environment}/{tier}", unreported)
 
 
-async def read_lease(view: SharedView, environment: str) -> Lease | MalformedDocument | None:
-    """Who holds an environment; an error when what stands there is no lease."""
+async def read_lease(view: SharedView, environment: str) -> Lease | Unreadable | None:
+    """Who holds an environment."""
     key = view.keys.lease(environment)
     entry = await view.client.get(key)
     try:
         return Lease.from_json(key, entry.value) if entry else None
     except MalformedDocument as error:
-        return error.again()
+        return Unreadable.of(error)
 
 
 async def read_early_failures(view: SharedView, environment: str) -> dict[str, EarlyFailure]:

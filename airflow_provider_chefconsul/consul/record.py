@@ -11,6 +11,7 @@ from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredState
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class TierRecord:
         Consul has lost its data, it comes again with another value.
     """
 
-    desired: DesiredState | MalformedDocument | None
+    desired: DesiredState | Unreadable | None
     evidence: Mapping[str, Evidence]
     index: int
     sources: Mapping[str, Entry] = field(default_factory=dict, compare=False, repr=False)
@@ -48,8 +49,8 @@ class TierRecord:
         match self.desired:
             case DesiredState() as desired:
                 return desired
-            case MalformedDocument() as error:
-                raise error.again()
+            case Unreadable() as unreadable:
+                raise unreadable.error()
             case None:
                 raise NoDesiredState(f"{where} has no desired state yet; a SetDesiredStateOperator writes one")
 
@@ -64,7 +65,7 @@ async def read_record(
     """
     desired_key, reports, tier = keys.desired(*place), keys.reports(*place), place[1]
     known: Mapping[str, Entry] = last.sources if last else {}
-    desired: DesiredState | MalformedDocument | None = None
+    desired: DesiredState | Unreadable | None = None
     evidence: dict[str, Evidence] = {}
     sources: dict[str, Entry] = {}
     is_changed = last is None
@@ -86,20 +87,20 @@ async def read_record(
     return TierRecord(desired, evidence, index, sources)
 
 
-def read_desired(entry: Entry) -> DesiredState | MalformedDocument:
+def read_desired(entry: Entry) -> DesiredState | Unreadable:
     """A desired state, or what is wrong with it."""
     try:
         return DesiredState.from_json(entry.key, entry.value)
     except MalformedDocument as error:
-        return error.again()
+        return Unreadable.of(error)
 
 
 def _parse_evidence(tier: str, node: str, entry: Entry) -> Evidence:
     try:
         report = NodeReport.from_json(entry.key, entry.value)
     except MalformedDocument as error:
-        return Evidence(error.again(), entry.modify_index)
+        return Evidence(Unreadable.of(error), entry.modify_index)
     if (report.tier, report.node) != (tier, node):
         problem = f"is a report of node {report.node} for tier {report.tier}, which does not belong under this key"
-        return Evidence(MalformedDocument(entry.key, problem), entry.modify_index)
+        return Evidence(Unreadable(entry.key, problem), entry.modify_index)
     return Evidence(report, entry.modify_index)

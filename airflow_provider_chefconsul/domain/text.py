@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def one_line(text: str) -> str:
     """The text on one line, with its control characters, bidirectional marks and the like written as escapes."""
@@ -17,3 +19,9 @@ def _escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def list_some(names: Sequence[str], limit: int) -> str:
+    """The first names of a list, and how many more there are: "web-1, web-2, … and 3 more"."""
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f", … and {rest} more" if rest > 0 else "")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from airflow_provider_chefconsul.domain.count import Count, check_count
+from airflow_provider_chefconsul.domain.explanation.drift import explain_drift
+from airflow_provider_chefconsul.domain.explanation.tier import TierExplanation, explain_tier
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
 from airflow_provider_chefconsul.domain.verdict.drift import TierDrift, find_drift
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 
@@ -22,6 +26,28 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 _LINES = 200  # of a tier, that name a node in the task's log
+
+
+@dataclass(frozen=True, slots=True)
+class _AuditedTier:
+    """What was found of a tier, and what there is to say of it.
+
+    :param lines: by node that drifted, why it does not match.
+    """
+
+    drift: TierDrift
+    explanation: TierExplanation
+    lines: Mapping[str, str]
+
+    @property
+    def unknown(self) -> str:
+        """Why nobody can say whether the tier matches; empty when one can."""
+        return f"{self.explanation.headline}; {self.explanation.obstacles[0]}" if self.drift.is_unknown else ""
+
+    def to_fields(self) -> dict[str, Any]:
+        """A summary for the XCom."""
+        drifted = {name: str(standing or "no_member") for name, standing in self.drift.drifted.items()}
+        return {"members": self.drift.members, "drifted": drifted, "unknown": self.unknown}
 
 
 class DriftAuditOperator(BaseOperator):
@@ -71,13 +97,14 @@ class DriftAuditOperator(BaseOperator):
         found = asyncio.run(self._audit())
         beyond = []
         for environment, tiers in found.items():
-            for tier, drift in tiers.items():
-                self._log(drift)
+            for tier, audited in tiers.items():
+                self._log(audited)
+                drift = audited.drift
                 if drift.exceeds(self.max_drifted):
-                    count = f"{len(drift.drifted)} of {drift.members} members" if not drift.unknown else drift.unknown
+                    count = audited.unknown or f"{len(drift.drifted)} of {drift.members} members"
                     beyond.append(f"{environment}/{tier} ({count})")
         summary = {
-            environment: {tier: drift.to_fields() for tier, drift in tiers.items()}
+            environment: {tier: audited.to_fields() for tier, audited in tiers.items()}
             for environment, tiers in found.items()
         }
         if beyond:
@@ -85,7 +112,7 @@ class DriftAuditOperator(BaseOperator):
             raise Drifted(f"drift beyond max_drifted={self.max_drifted}: {', '.join(beyond)}; the log names the nodes")
         return summary
 
-    async def _audit(self) -> dict[str, dict[str, TierDrift]]:
+    async def _audit(self) -> dict[str, dict[str, _AuditedTier]]:
         from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
         from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all
 
@@ -114,21 +141,24 @@ class DriftAuditOperator(BaseOperator):
 
     async def _audit_environment(
         self, view: SharedView, environment: str, tiers: Sequence[str]
-    ) -> dict[str, TierDrift]:
+    ) -> dict[str, _AuditedTier]:
         from airflow_provider_chefconsul.consul.overview import read_early_failures, read_lease
 
-        lease, died = await read_lease(view, environment), await read_early_failures(view, environment)
+        lease, early_failures = await read_lease(view, environment), await read_early_failures(view, environment)
         found = {}
         for tier in tiers:
             snapshot = await view.snapshot(environment, tier, parse_members(self.members, tier))
-            found[tier] = find_drift(environment, tier, snapshot, now=datetime.now(UTC), lease=lease, died=died)
+            status, now = tier_status(snapshot), datetime.now(UTC)
+            drift = find_drift(status)
+            lines = explain_drift(status, drift, now=now, early_failures=early_failures)
+            found[tier] = _AuditedTier(drift, explain_tier(environment, tier, status, now=now, lease=lease), lines)
         return found
 
-    def _log(self, drift: TierDrift) -> None:
-        self.log.info("%s", drift.explanation.headline)
-        for obstacle in drift.explanation.obstacles:
+    def _log(self, audited: _AuditedTier) -> None:
+        self.log.info("%s", audited.explanation.headline)
+        for obstacle in audited.explanation.obstacles:
             self.log.info("  %s", obstacle)
-        for node, why in list(drift.drifted.items())[:_LINES]:
-            self.log.warning("  %s: %s", node, why)
-        if len(drift.drifted) > _LINES:
-            self.log.warning("  … and %d nodes more", len(drift.drifted) - _LINES)
+        for node, line in list(audited.lines.items())[:_LINES]:
+            self.log.warning("  %s: %s", node, line)
+        if len(audited.lines) > _LINES:
+            self.log.warning("  … and %d more nodes", len(audited.lines) - _LINES)

@@ -16,8 +16,8 @@ from airflow_provider_chefconsul.domain.parameter import (
     check_switch,
     parse_generations,
 )
-from airflow_provider_chefconsul.domain.verdict.convergence import describe_superseded
-from airflow_provider_chefconsul.domain.verdict.standing import Standing, judge
+from airflow_provider_chefconsul.domain.verdict.superseded import describe_superseded
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
@@ -128,7 +128,8 @@ class NudgeOperator(Stoppable):
         await view.require_members(where, selector)
         record = await view.read(self.environment, tier)
         # As a wait does: a node that is alive and has reported stays a member, though its service may be gone.
-        members: Members = (await view.snapshot(self.environment, tier, selector)).members
+        snapshot = await view.snapshot(self.environment, tier, selector)
+        members: Members = snapshot.members
         converged: set[str] = set()
         if not self.all_nodes or generation is not None:  # else it does not matter what is desired
             desired = record.required_desired(where)
@@ -137,11 +138,8 @@ class NudgeOperator(Stoppable):
                 for node, member in members.items()
                 if generation is None or desired.assignment_for(node).generation == generation
             }
-            converged = {
-                node
-                for node, member in members.items()
-                if judge(member, desired.assignment_for(node), record.evidence.get(node))[0] is Standing.CONVERGED
-            }
+            converged = {node for node, status in tier_status(snapshot).nodes.items() if status.has_converged}
+            converged &= members.keys()
             if generation is not None and not members:
                 is_gone = generation not in desired.generations
                 why = (

@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.model.report import NodeReport
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
 from airflow_provider_chefconsul.simulator.fault import OF_MOMENTS, Kind
 from airflow_provider_chefconsul.simulator.node import NodeRun, SimulatedNode
@@ -155,11 +156,11 @@ class Fleet:
             if value == seen:
                 continue
             seen = value
-            desired: DesiredState | MalformedDocument | None
+            desired: DesiredState | Unreadable | None
             try:
                 desired = None if value is None else DesiredState.from_json(key, value)
             except MalformedDocument as error:
-                desired = error.again()
+                desired = Unreadable.of(error)
             self._progress.desire(tier, desired)
             at = loop.time()
             for node in nodes:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.simulator.fault import OF_MOMENTS, Fault, Kind
 from airflow_provider_chefconsul.simulator.plan import NodePlan
 from airflow_provider_chefconsul.simulator.reporting import CLIENT, begin_report, has_converged, now, told_to_fail
@@ -87,12 +87,12 @@ class SimulatedNode:
         self._has_been_member = self.is_member
         self._reported = reported
         self._rebooted_for: Assignment | None = None
-        self._desired: DesiredState | MalformedDocument | None = None
+        self._desired: DesiredState | Unreadable | None = None
         self._considered: Assignment | None = None  # what faults of moments have seen
         self._fired: float | None = None  # when the watch fired that no run has answered yet
         self._running: asyncio.Task[None] | None = None
 
-    def see(self, desired: DesiredState | MalformedDocument | None, at: float) -> None:
+    def see(self, desired: DesiredState | Unreadable | None, at: float) -> None:
         """Take in what the watch delivers.
 
         :param at: when it did, by the event loop's clock. Runs that begin at one moment end in the order of their
@@ -143,7 +143,7 @@ class SimulatedNode:
         if self.is_present and self._running is None and self._assignment_to_run() is not None:
             self._running = self._start(self._run_while_fired())
 
-    def _assignment_to_run(self) -> Assignment | MalformedDocument | None:
+    def _assignment_to_run(self) -> Assignment | Unreadable | None:
         """What a run would read now; None when it would have nothing to do."""
         if not isinstance(self._desired, DesiredState):
             return self._desired
@@ -155,8 +155,8 @@ class SimulatedNode:
         begun, self._fired = self._fired, None
         while begun is not None and self.is_present:
             match self._assignment_to_run():
-                case MalformedDocument() as error:
-                    self._fail_unread(error)
+                case Unreadable() as unreadable:
+                    self._fail_unread(unreadable)
                 case Assignment() as assignment:
                     await self._run(assignment, begun)
                 case None:
@@ -211,9 +211,9 @@ class SimulatedNode:
                 self._send(replace(report, status=Status.FAILED, updated_resources=0, error=told_to_fail(fault.text)))
                 return RunEnding.FAILED
 
-    def _fail_unread(self, error: MalformedDocument) -> None:
+    def _fail_unread(self, unreadable: Unreadable) -> None:
         """Where a node cannot read what it should be, the orchestrator learns why there was no run."""
-        unread = RunError(type(error).__name__, str(error))
+        unread = RunError(unreadable.kind.__name__, str(unreadable))
         self._send(replace(self._new_report(), status=Status.FAILED, finished_at=now(), error=unread))
 
     def _new_report(self) -> NodeReport:

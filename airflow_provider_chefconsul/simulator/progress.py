@@ -6,10 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from airflow_provider_chefconsul.domain.explanation.explain import describe_assignment
+from airflow_provider_chefconsul.domain.explanation.tier import describe_assignments
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.text import one_line
-from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.simulator.fault import Kind
 from airflow_provider_chefconsul.simulator.node import NodeRun, RunEnding
 from airflow_provider_chefconsul.simulator.plan import FleetPlan
@@ -42,15 +42,15 @@ class Progress:
         if len(faults) > _SHOWN:
             self.tell(f"and {len(faults) - _SHOWN} more faults")
 
-    def desire(self, tier: str, desired: DesiredState | MalformedDocument | None) -> None:
+    def desire(self, tier: str, desired: DesiredState | Unreadable | None) -> None:
         """Say what is desired of a tier; None when its key was deleted."""
         match desired:
             case None:
                 text = "no desired state"
-            case MalformedDocument():
+            case Unreadable():
                 text = str(desired)
             case DesiredState():
-                text = describe_assignment(desired)
+                text = describe_assignments(desired)
         self.tell(f"{self._environment}/{tier}: {text}")
 
     def note(self, run: NodeRun) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -12,12 +12,14 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
-from airflow_provider_chefconsul.domain.explanation.explain import explain_tier
+from airflow_provider_chefconsul.domain.explanation.node import explain_nodes
+from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Scalar, Writer
-from airflow_provider_chefconsul.domain.model.membership import ServiceMembers, carry_over
+from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -136,16 +138,16 @@ class FleetUnderTest:
         return self._life.call(self._look(tier))
 
     async def _look(self, tier: str) -> TierOutcome:
-        async with ConsulClient(self.settings) as client:
-            snapshot = await SharedView(client).snapshot(self.environment, tier, ServiceMembers(tier))
         assert self._fleet is not None
         known = [node for node in self._fleet.known if self._plan.nodes[node].tier == tier]
-        snapshot = replace(snapshot, members=carry_over(known, snapshot.members))
-        told = explain_tier(self.environment, tier, snapshot, now=datetime.now(UTC))
-        lines = (told.headline, *told.obstacles, *map(str, told.nodes.values()))
+        async with ConsulClient(self.settings) as client:
+            snapshot = await SharedView(client).snapshot(self.environment, tier, ServiceMembers(tier), known=known)
+        status, now = tier_status(snapshot), datetime.now(UTC)
+        explanation = explain_tier(self.environment, tier, status, now=now)
+        lines = (explanation.headline, *explanation.obstacles, *map(str, explain_nodes(status, now=now).values()))
         return TierOutcome(
-            snapshot.desired if isinstance(snapshot.desired, DesiredState) else None,
-            {node: each.standing for node, each in told.nodes.items()},
+            status.desired if isinstance(status.desired, DesiredState) else None,
+            {name: node.standing for name, node in status.nodes.items()},
             "\n".join(lines),
         )
 

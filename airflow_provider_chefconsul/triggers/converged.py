@@ -99,11 +99,11 @@ class ConvergedTrigger(BaseTrigger):
                     until=until,
                     on_progress=self.log.info,
                 )
-                died = await find_early_failures(view, self.environment, results)
+                early_failures = await find_early_failures(view, self.environment, results)
         except ChefConsulError as error:
             return Outcome.from_error(error)
         self.waits |= {tier: result.wait for tier, result in results.items()}
-        return Outcome.from_results(self.environment, results, died)
+        return Outcome.from_results(self.environment, results, early_failures)
 
 
 def wait_or_defer(operator: Stoppable, trigger: ConvergedTrigger, *, deferrable: bool) -> Outcome:

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_chefconsul.domain.explanation.explain import NOBODY_DIED, explain_node
-from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.explanation.node import NO_EARLY_FAILURES, explain_node
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
-from airflow_provider_chefconsul.domain.model.membership import carry_over
-from airflow_provider_chefconsul.domain.verdict.standing import Standing, Summary
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 
 if TYPE_CHECKING:
@@ -73,20 +71,24 @@ class Outcome:
 
     @classmethod
     def from_results(
-        cls, environment: str, results: Mapping[str, WaitResult], died: Mapping[str, EarlyFailure] = NOBODY_DIED
+        cls,
+        environment: str,
+        results: Mapping[str, WaitResult],
+        early_failures: Mapping[str, EarlyFailure] = NO_EARLY_FAILURES,
     ) -> Outcome | None:
         """The outcome of finished waits; None while one is still waiting and none has failed.
 
-        :param died: by node, runs that read no tier.
+        :param early_failures: by node, runs that ended before they had read a tier.
         """
-        summaries = {tier: result.verdict.summary for tier, result in results.items()}
-        tiers = {tier: _summary_fields(summary) for tier, summary in summaries.items()}
+        tiers = {tier: _summary_fields(result) for tier, result in results.items()}
         now = datetime.now(UTC)
         lines = tuple(
-            f"{environment}/{tier}: {line}" for tier, result in results.items() for line in _explain(result, died, now)
+            f"{environment}/{tier}: {line}"
+            for tier, result in results.items()
+            for line in _explain(result, early_failures, now)
         )
         if len(lines) > _LINES:
-            lines = (*lines[:_LINES], f"… and {len(lines) - _LINES} nodes more")
+            lines = (*lines[:_LINES], f"… and {len(lines) - _LINES} more nodes")
         for tier, result in results.items():
             if isinstance(result.verdict, Failed):
                 ending = Ending.TIMED_OUT if result.verdict.is_timeout else Ending.FAILED
@@ -116,25 +118,22 @@ class Outcome:
                 raise ChefConsulError(self.reason)
 
 
-def _explain(result: WaitResult, died: Mapping[str, EarlyFailure], now: datetime) -> list[str]:
+def _explain(result: WaitResult, early_failures: Mapping[str, EarlyFailure], now: datetime) -> list[str]:
     """One line for each member that held the wait up: what holds it up, since when, and who can act."""
-    if result.snapshot is None or not isinstance(result.snapshot.desired, DesiredState):
-        return []
-    desired, evidence = result.snapshot.desired, result.snapshot.evidence
-    members = carry_over(result.wait.seen_members, result.snapshot.members)
+    nodes = result.verdict.status.nodes
     explained = [
-        explain_node(members[node], desired, evidence.get(node), now=now, found=found, died=died.get(node))
-        for node, found in sorted(result.verdict.summary.nodes.items())
-        if found[0] is not Standing.CONVERGED
+        explain_node(node, now=now, early_failure=early_failures.get(name))
+        for name, node in sorted(nodes.items())
+        if not node.has_converged
     ]
     return [f"{each}; {each.action}" for each in explained]
 
 
-def _summary_fields(summary: Summary) -> dict[str, Any]:
-    by_standing = summary.by_standing
+def _summary_fields(result: WaitResult) -> dict[str, Any]:
+    by_standing = result.verdict.status.by_standing
     return {
-        "generation": summary.generation,
-        "members": len(summary.nodes),
+        "generation": result.wait.generation,
+        "members": len(result.verdict.status.nodes),
         "counts": {str(standing): len(nodes) for standing, nodes in by_standing.items()},
         "nodes": {
             str(standing): nodes[:_NODES_NAMED]

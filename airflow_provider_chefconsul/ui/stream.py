@@ -18,11 +18,11 @@ from airflow_provider_chefconsul.ui.document import (
     describe_cells,
     describe_lease,
     describe_tier,
-    explain_nodes,
+    explain,
 )
 from airflow_provider_chefconsul.ui.feed import Feed, Hub
 from airflow_provider_chefconsul.ui.source import EnvironmentState, watch_environment, watch_tier
-from airflow_provider_chefconsul.ui.tier_state import Cell, TierState, changed_cells
+from airflow_provider_chefconsul.ui.tier_state import TierState, changed_cells
 
 # The page connects again then. So an API server that stops is not held up by those who look at it, and who has lost a
 # permission sees nothing new from then on.
@@ -47,7 +47,6 @@ class _Sent:
     """What a viewer has of a tier."""
 
     state: TierState | None = None
-    cells: Mapping[str, Cell] = field(default_factory=dict)
     explained: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -140,15 +139,15 @@ class _Teller:
         await self._viewer.learn(dag_ids_of(state, None))
         fields = describe_tier(state, self._viewer.may_read, now=datetime.now(UTC))
         is_first = sent.state is None
-        changed, gone = changed_cells(sent.cells, state.cells)
-        sent.state, sent.cells, sent.explained = state, state.cells, fields["explained"]
+        changed, gone = changed_cells(sent.state.status if sent.state else None, state.status)
+        sent.state, sent.explained = state, fields["explained"]
         fields |= {"nodes": describe_cells(changed), "gone": gone}
         return _event("tier" if is_first else "nodes", fields)
 
     @staticmethod
     def _explain_again(sent: _Sent, state: TierState) -> str | None:
         """The lines that say how long ago something was, when they say something else by now."""
-        explained = explain_nodes(state, [each["node"] for each in sent.explained], now=datetime.now(UTC))
+        explained = explain(state, [each["node"] for each in sent.explained], now=datetime.now(UTC))
         if explained == sent.explained:
             return None
         sent.explained = explained

@@ -21,7 +21,7 @@ from airflow_provider_chefconsul.consul.wait import begin_waits, wait_for_tiers
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, ServiceMembers
 from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from tests.support.factory import make_assignment, make_desired, make_failure, make_members, make_policy, make_report
@@ -250,7 +250,7 @@ async def test_wait_is_for_the_assignment_that_stood_when_it_began(view, consul_
     consul_kv["demo/web/nodes/web-1"] = make_report("web-1", id="b2").to_json()
     verdict = (await wait_for_tiers(view, "demo", waits, SELECTORS, make_policy()))["web"].verdict
     assert isinstance(verdict, Failed)
-    assert "is another than the one waited for" in verdict.reason
+    assert "is no longer the one waited for" in verdict.reason
 
 
 async def test_look_that_differs_from_the_watch_is_made_again(view, consul_kv, members, monkeypatch):

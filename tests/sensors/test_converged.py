@@ -106,7 +106,7 @@ def test_log_tells_of_a_run_that_died_before_it_read_a_tier(sense, tier, capsys)
     tier["demo/_nodes/web-2"] = json.dumps(died)
     with pytest.raises(AirflowSensorTimeout):
         sense()
-    assert "its last run died before it read a tier, " in (printed := capsys.readouterr().out)
+    assert "its last run ended before it had read a tier, " in (printed := capsys.readouterr().out)
     assert "SyntaxError: unexpected end" in printed
 
 

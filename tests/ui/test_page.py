@@ -63,7 +63,7 @@ async def test_a_failed_node_explains_itself(board: Board):
     panel = page.locator("#panel")
     await panel.get_by_text("failed converging generation 1").wait_for()
     text = await panel.inner_text()
-    assert "What to do: mend it, then run chef-client on it" in text
+    assert "What to do: fix the node, then run chef-client on it" in text
     assert "Errno::ENOSPC" in text
     assert "in file[/srv/web/index.html]" in text
     assert "No space left on device" in await panel.locator("pre").inner_text()

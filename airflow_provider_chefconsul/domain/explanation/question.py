@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from airflow_provider_chefconsul.domain.explanation.tier import describe_counts
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Scalar
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.standing import Summary, judge
+from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
 from airflow_provider_chefconsul.domain.write.change import Refused, describe_decision
 from airflow_provider_chefconsul.domain.write.plan import Step
 from airflow_provider_chefconsul.exceptions import WriteRefused
@@ -88,11 +89,11 @@ class Question:
             return "No wave before it is out."
         assignment = desired.canary.assignment
         covered = {
-            node: judge(member, assignment, self.snapshot.evidence.get(node))
-            for node, member in self.snapshot.members.items()
-            if desired.canary.has_node(node)
+            name: node
+            for name, node in tier_status(self.snapshot).nodes.items()
+            if node.assigned is not None and node.assigned.generation == assignment.generation
         }
-        return f"The waves before it: {Summary(assignment.generation, covered)}."
+        return f"The waves before it: {describe_counts(TierStatus(desired, covered))}."
 
 
 def _text(found: tuple[Scalar, ...]) -> str:

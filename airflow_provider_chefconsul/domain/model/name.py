@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
@@ -18,6 +19,7 @@ def is_name(text: object) -> bool:
     return isinstance(text, str) and _NAME.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=1 << 16)
 def natural_order(name: str) -> tuple[str, str]:
     """A sort key that puts web-2 before web-10; no two names have the same."""
     return _DIGITS.sub(_sortable, name), name

@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
 from tests.support.factory import make_desired, make_policy, make_report
