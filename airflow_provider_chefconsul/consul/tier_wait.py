@@ -44,11 +44,12 @@ class TierWait:
     def __init__(
         self,
         view: SharedView,
-        place: tuple[str, str],
+        environment: str,
+        tier: str,
         selector: Selector,
+        *,
         wait: Wait,
         policy: ConvergencePolicy,
-        *,
         on_progress: Callable[[str], None],
         on_result: Callable[[], None],
     ) -> None:
@@ -57,7 +58,7 @@ class TierWait:
         self.result: WaitResult | None = None
         """The last verdict; None before the first one, and when nobody could look at the tier since."""
         self._view = view
-        self._environment, self._tier = place
+        self._environment, self._tier = environment, tier
         self._policy = policy
         self._on_progress = on_progress
         self._on_result = on_result

@@ -24,8 +24,8 @@ from airflow_provider_chefconsul.consul.gathering import gather_all
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.plan import Plan
 from airflow_provider_chefconsul.consul.planner import ChangePlanner, RollBackPlanner
-from airflow_provider_chefconsul.consul.record import TierRecord, read_desired
-from airflow_provider_chefconsul.consul.watching.environment_watch import read_tier, subscribed_to_tier
+from airflow_provider_chefconsul.consul.record import TierRecord, read_desired, read_tier
+from airflow_provider_chefconsul.consul.watching.environment_watch import subscribed_to_tier
 from airflow_provider_chefconsul.consul.watching.members import MembersSubscription, subscribed_to_members
 from airflow_provider_chefconsul.consul.watching.topic import Subscription
 from airflow_provider_chefconsul.domain.count import parse_number
@@ -60,7 +60,7 @@ class SharedView:
         :raises AccessDenied: the token may not read it; never taken for an empty tier.
         """
         index, entries = await self.client.tree(self.keys.tier(environment, tier))
-        return await read_tier(self.client, self.keys, (environment, tier), entries, index=index)
+        return await read_tier(self.client, self.keys, environment, tier, entries, index=index)
 
     async def snapshot(
         self, environment: str, tier: str, selector: Selector, *, known: Collection[str] = ()
@@ -93,7 +93,7 @@ class SharedView:
         trees, health = reading.result(), checking.result()
         found = {}
         for tier, selector in selectors.items():
-            record = await read_tier(self.client, self.keys, (environment, tier), trees[prefixes[tier]])
+            record = await read_tier(self.client, self.keys, environment, tier, trees[prefixes[tier]])
             nodes, before = listing[selector].result(), known.get(tier, ())
             strays = (set(before) - nodes.keys()) | guests_of(tier, selector, record, nodes)
             named = await read_named(self.client, strays) if strays else {}
@@ -102,15 +102,15 @@ class SharedView:
             found[tier] = TierSnapshot(record.desired, members, record.evidence)
         return found
 
-    async def require_members(self, where: str, selector: Selector) -> Members:
+    async def require_members(self, tier_path: str, selector: Selector) -> Members:
         """The members that a selector means today.
 
-        :param where: what to call the tier in an error.
+        :param tier_path: what to call the tier in an error.
         :raises NoMembers: there are none.
         """
         members = await read_members(self.client, selector)
         if not members:
-            raise NoMembers(f"{where} has no members: Consul lists no node for {selector}")
+            raise NoMembers(f"{tier_path} has no members: Consul lists no node for {selector}")
         return members
 
     async def watch(
@@ -223,17 +223,17 @@ def guests_of(tier: str, selector: Selector, record: TierRecord, nodes: Nodes) -
 
 
 def _patience_left(
-    sights: Iterable[Subscription[TierRecord] | MembersSubscription], patience: timedelta
+    subscriptions: Iterable[Subscription[TierRecord] | MembersSubscription], patience: timedelta
 ) -> float | None:
     """Seconds that whoever watches still puts up with Consul's absence; None while there is none.
 
     :raises ConsulUnavailable: it is over.
     """
     left: float | None = None
-    for sight in sights:
-        if sight.trouble is not None:
-            until = max(sight.trouble.since, sight.since) + patience.total_seconds() - monotonic()
+    for subscription in subscriptions:
+        if subscription.trouble is not None:
+            until = max(subscription.trouble.since, subscription.since) + patience.total_seconds() - monotonic()
             if until <= 0:
-                raise sight.trouble.error.with_traceback(None)
+                raise subscription.trouble.error.with_traceback(None)
             left = until if left is None else min(left, until)
     return left

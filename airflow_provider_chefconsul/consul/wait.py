@@ -85,10 +85,11 @@ async def wait_for_tiers(
     parts = {
         tier: TierWait(
             view,
-            (environment, tier),
+            environment,
+            tier,
             selectors[tier],
-            wait,
-            policy,
+            wait=wait,
+            policy=policy,
             on_progress=on_progress,
             on_result=has_news.set,
         )

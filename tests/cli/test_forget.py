@@ -110,7 +110,7 @@ def test_nobody_to_ask(airflow_chefconsul, consul_kv, kept, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     ended = airflow_chefconsul(*FORGET)
     assert ended.code == 2
-    assert "forgetting a tier is asked about first, and there is no terminal to ask on: give --yes" in ended.err
+    assert "forgetting a tier needs confirmation, but there is no terminal to ask on; pass --yes" in ended.err
     assert dict(consul_kv) == before
 
 

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.consul.record import read_record
+from airflow_provider_chefconsul.consul.record import read_tier
 from airflow_provider_chefconsul.consul.tier_wait import TierWait
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import begin_waits, wait_for_tiers
@@ -137,19 +137,24 @@ async def test_all_tiers_that_have_converged(view, tiers):
 # Evidence that is kept ------------------------------------------------------------------------------------------------
 
 
-async def test_same_index_with_another_value_is_another_document():
+async def test_same_index_with_another_value_is_another_document(client):
     """What was parsed is known again by its value."""
-    keys, place = Keys("root"), ("demo", "web")
-    key = keys.report(*place, "web-1")
+    keys = Keys("root")
+    desired = Entry(keys.desired("demo", "web"), make_desired(7).to_json().encode(), 41)
+    key = keys.report("demo", "web", "web-1")
     entries = {
         status: Entry(key, make_report(status=status).to_json().encode(), 42)
         for status in (Status.SUCCEEDED, Status.FAILED)
     }
-    first = await read_record(keys, place, [entries[Status.SUCCEEDED]])
-    assert await read_record(keys, place, [entries[Status.SUCCEEDED]], last=first) is first
-    second = await read_record(keys, place, [entries[Status.FAILED]], last=first)
+
+    async def read(*found, last=None):
+        return await read_tier(client, keys, "demo", "web", [desired, *found], last=last)
+
+    first = await read(entries[Status.SUCCEEDED])
+    assert await read(entries[Status.SUCCEEDED], last=first) is first
+    second = await read(entries[Status.FAILED], last=first)
     assert second.evidence["web-1"].report == make_report(status=Status.FAILED)
-    assert (await read_record(keys, place, [], last=first)).evidence == {}
+    assert (await read(last=first)).evidence == {}
 
 
 async def test_consul_that_comes_back_empty(make_cluster):
@@ -262,7 +267,14 @@ async def test_look_that_differs_from_the_watch_is_made_again(view, consul_kv, m
     has_news = asyncio.Event()
     wait = Wait(7, datetime.now(UTC) + timedelta(hours=1))
     part = TierWait(
-        view, ("demo", "web"), SELECTORS["web"], wait, make_policy(), on_progress=str, on_result=has_news.set
+        view,
+        "demo",
+        "web",
+        SELECTORS["web"],
+        wait=wait,
+        policy=make_policy(),
+        on_progress=str,
+        on_result=has_news.set,
     )
     running = asyncio.create_task(part.run(None))
     try:

@@ -120,8 +120,8 @@ class StatusFollower:
         :param tier: empty while there is none.
         """
         if tier not in self.troubles and not self.is_live:
-            where = f"{self.args.environment}/{tier}" if tier else self.args.environment
-            self.output.line(f"{_clock(datetime.now(UTC))} {where}: {error}; trying again")
+            tier_path = f"{self.args.environment}/{tier}" if tier else self.args.environment
+            self.output.line(f"{_clock(datetime.now(UTC))} {tier_path}: {error}; trying again")
         self.troubles[tier] = str(error)
 
     def _see(self, tier: str, snapshot: TierSnapshot) -> None:

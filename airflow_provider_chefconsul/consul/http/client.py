@@ -104,11 +104,11 @@ class ConsulClient(consul.base.Consul):
             operations = [{"KV": {"Verb": "get-tree", "Key": prefix}} for prefix in batch]
             query = {**self._datacenter, "consistent": "1"}
             answer = await self._transport.put(CB.json(), "/v1/txn", query, json.dumps(operations))
-            place = 0
+            position = 0
             for entry in self._entries_of(answer):  # in the order of the operations
-                while place < len(batch) - 1 and not entry.key.startswith(batch[place]):
-                    place += 1
-                found[batch[place]].append(entry)
+                while position < len(batch) - 1 and not entry.key.startswith(batch[position]):
+                    position += 1
+                found[batch[position]].append(entry)
         return found
 
     async def fold(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> int:

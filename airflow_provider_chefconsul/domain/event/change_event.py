@@ -1,4 +1,4 @@
-"""Telling of changes: which generations in an environment's history a watcher has not told of. Pure."""
+"""Change events: the generations in an environment's history that a watcher has not sent an event for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ChangeEvent:
     """One generation of a tier.
 
     :param desired: the desired state as it was first written at that generation.
-    :param missed: how many generations before it were never told of, since the history no longer has them.
+    :param missed: how many generations before it got no event, since the history no longer has them.
     """
 
     environment: str
@@ -29,7 +29,7 @@ class ChangeEvent:
 
     @property
     def cursor(self) -> Cursor:
-        """How far the tier is told of with this event."""
+        """The watcher's cursor once this event is sent."""
         return {self.tier: self.generation}
 
     def to_payload(self) -> dict[str, Any]:
@@ -68,12 +68,12 @@ def find_changes(
     """
     events = []
     for tier, history in sorted(_select(histories, tiers).items()):
-        told = cursor.get(tier, 0)
+        newest_sent = cursor.get(tier, 0)
         for generation in sorted(history):
-            if generation > told:
-                missed = generation - told - 1
+            if generation > newest_sent:
+                missed = generation - newest_sent - 1
                 events.append(ChangeEvent(environment, tier, generation, history[generation], missed))
-                told = generation
+                newest_sent = generation
     return events
 
 

@@ -1,4 +1,4 @@
-"""Telling of convergence: when have all of some tiers converged on what stands, without a canary? Pure."""
+"""Convergence events: when several tiers have all converged at one moment, with no canary out."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class ConvergenceEvent:
 
     @property
     def cursor(self) -> Cursor:
-        """How far the tiers are told of with this event."""
+        """The watcher's cursor once this event is sent."""
         return {tier: assignment.generation for tier, assignment in self.assignments.items()}
 
     def to_payload(self) -> dict[str, Any]:
         """What consumers get; ``key`` is the same however often the event is sent."""
-        told = ",".join(f"{tier}@{generation}" for tier, generation in sorted(self.cursor.items()))
+        generations = ",".join(f"{tier}@{generation}" for tier, generation in sorted(self.cursor.items()))
         return {
             "event": "tier_converged",
-            "key": f"{self.environment}/{told}",
+            "key": f"{self.environment}/{generations}",
             "environment": self.environment,
             "tiers": {
                 tier: {

@@ -42,4 +42,4 @@ def thin_out(moments: Sequence[datetime], limit: int) -> list[tuple[datetime, in
     if len(points) <= limit:
         return points
     last = len(points) - 1
-    return [points[round(step * last / (limit - 1))] for step in range(limit)]
+    return [points[round(number * last / (limit - 1))] for number in range(limit)]
