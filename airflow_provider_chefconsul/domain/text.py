@@ -1,4 +1,4 @@
-"""Text that nodes wrote, made safe for a log, a terminal and a page."""
+"""Text made safe for a log, a terminal and a page; and lists cut to length."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 
 def one_line(text: str) -> str:
-    """The text on one line, with its control characters, bidirectional marks and the like written as escapes."""
+    """The text on one line, with control characters, bidirectional marks and the like escaped."""
     return _escape(" ".join(text.split()))
 
 
 def many_lines(text: str) -> str:
-    """The text with its lines as they are, and all else as :func:`one_line` writes it."""
+    """The text with its line breaks, and everything else escaped as by :func:`one_line`."""
     return "\n".join(_escape(line.replace("\t", "    ")) for line in text.split("\n"))
 
 
