@@ -175,7 +175,7 @@ NEVER = [
     ({"tier": []}, "tier is an empty list"),
     ({"tier": {"web": 1}}, "tier must be a name or a list"),
     ({"members": ["web 1"]}, "node 'web 1' is not a name"),
-    ({"members": "servise:web"}, "members 'servise:web' is none of"),
+    ({"members": "servise:web"}, "invalid members 'servise:web'"),
     ({"members": []}, "members is an empty list"),
 ]
 NEVER_WRITTEN = [

@@ -205,7 +205,7 @@ def test_wait_that_fails(airflow_chefconsul, members, consul_kv):
         (("demo", "web", *OFF, EMPTY, "--wait"), "--without-members cannot be combined with --wait"),
         (("demo", "web", *OFF, "--allowed-from", "o f"), "allowed_from 'o f' is not a name"),
         (("demo", "web", *OFF, "--sequence", "yesterday"), "sequence must be seconds since the epoch"),
-        (("demo", "web", *OFF, "--members", "servise:web"), "members 'servise:web' is none of"),
+        (("demo", "web", *OFF, "--members", "servise:web"), "invalid members 'servise:web'"),
         (("demo", "web", *OFF, "--members", ","), "members is an empty list"),
         (("demo", "web", *OFF, "--timeout", "5m"), "--timeout requires --wait"),
         (("demo", "web", *OFF, "--min-members", "2"), "--min-members requires --wait"),

@@ -236,7 +236,7 @@ def test_tier_without_a_desired_state(roll_back, consul_kv):
         ({"to": None}, 'to must be "previous" or a generation, not None'),
         ({"sequence": "yesterday"}, "sequence must be seconds since the epoch"),
         ({"on_stale": "ignore"}, 'on_stale must be "fail" or "skip", not \'ignore\''),
-        ({"members": "servise:web"}, "members 'servise:web' is none of"),
+        ({"members": "servise:web"}, "invalid members 'servise:web'"),
         ({"members": []}, "members is an empty list"),
     ],
 )
