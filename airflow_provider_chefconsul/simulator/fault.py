@@ -68,7 +68,7 @@ class Kind(StrEnum):
 
 
 OF_RUNS = frozenset({Kind.FAILS, Kind.HANGS, Kind.SLOW, Kind.MALFORMED, Kind.DIES, Kind.REBOOTS})
-OF_MOMENTS = frozenset({Kind.ABSENT, Kind.RETURNS, Kind.JOINS, Kind.LEAVES})
+OF_PRESENCE = frozenset({Kind.ABSENT, Kind.RETURNS, Kind.JOINS, Kind.LEAVES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def parse_fault(text: str) -> Fault:
     name, equals, value = (said["value"] or "").partition("=")
     condition = Condition(said["state"], (name, value) if equals else None)
     at = _seconds(said["at"])
-    if kind in OF_MOMENTS and (at is None) is not condition.is_given:
+    if kind in OF_PRESENCE and (at is None) is not condition.is_given:
         raise _unreadable(text, f"say when a node {_VERBS[kind]}: either 'at 10s' or 'in STATE', ")
     if kind in OF_RUNS and at is not None:
         raise _unreadable(text, f"what a run does has no time; leave 'at {said['at']}' out, ")

@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
-from airflow_provider_chefconsul.simulator.fault import OF_MOMENTS, Kind
+from airflow_provider_chefconsul.simulator.fault import OF_PRESENCE, Kind
 from airflow_provider_chefconsul.simulator.node import NodeRun, SimulatedNode
 from airflow_provider_chefconsul.simulator.outbox import Outbox
 from airflow_provider_chefconsul.simulator.plan import FleetPlan
@@ -189,7 +189,7 @@ def _moments(node: SimulatedNode) -> list[Coroutine[Any, Any, None]]:
     timed = [
         _meet_at(node, fault.kind, fault.at)
         for fault in node.plan.faults
-        if fault.kind in OF_MOMENTS and fault.at is not None
+        if fault.kind in OF_PRESENCE and fault.at is not None
     ]
     return timed + [_flap(node, fault.seconds) for fault in node.plan.faults_of(Kind.FLAPS)]
 
