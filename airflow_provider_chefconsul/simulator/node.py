@@ -1,4 +1,4 @@
-"""One node of a simulated fleet: when its desired state changes it runs, and reports what became of that."""
+"""One node of a simulated fleet: it runs when its desired state changes, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.simulator import reporting
 from airflow_provider_chefconsul.simulator.fault import OF_PRESENCE, Fault, Kind
 from airflow_provider_chefconsul.simulator.plan import NodePlan
 
-CUT = 40  # characters of a report that stay of a malformed one
+CUT = 40  # characters that a malformed report keeps
 
 
 class RunEnding(StrEnum):
@@ -45,7 +45,7 @@ class NodeRun:
 
 
 class Surroundings(Protocol):
-    """What a node acts on."""
+    """What a node acts on: its fleet, or a test."""
 
     def report(self, node: str, text: str) -> None:
         """Write the node's report."""
@@ -57,18 +57,17 @@ class Surroundings(Protocol):
         """Make the node absent."""
 
     def leave(self, node: str) -> None:
-        """Make the node no member any more."""
+        """Take the node out of the catalog."""
 
     def note(self, run: NodeRun) -> None:
-        """Take note of a run that begins or ends."""
+        """Record that a run begins or ends."""
 
 
 class SimulatedNode:
     """A node that obeys the contract, apart from its faults.
 
     :param start: starts a task.
-    :param reported: the report of a node of its name that stands when the fleet is started; where an earlier machine
-        wrote it, it says nothing of this one.
+    :param reported: the report under its name when the fleet starts; one that an earlier machine wrote does not count.
     """
 
     def __init__(
@@ -87,8 +86,8 @@ class SimulatedNode:
         self._reported = reported
         self._rebooted_for: Assignment | None = None
         self._desired: DesiredState | Unreadable | None = None
-        self._considered: Assignment | None = None  # what faults of presence have seen
-        self._fired: float | None = None  # when the watch fired that no run has answered yet
+        self._considered: Assignment | None = None  # the last that faults of presence were checked against
+        self._fired: float | None = None  # when the watch fired, until a run answers it
         self._running: asyncio.Task[None] | None = None
 
     def see(self, desired: DesiredState | Unreadable | None, at: float) -> None:
@@ -137,13 +136,13 @@ class SimulatedNode:
         self._fire(asyncio.get_running_loop().time())  # an agent's watch fires when it starts
 
     def _fire(self, at: float) -> None:
-        """Run, now or once the present run has ended; like a watch's handler, however often it was asked meanwhile."""
+        """Run now, or once after the present run, however often the watch fires meanwhile: as its handler does."""
         self._fired = at
         if self.is_present and self._running is None and self._assignment_to_run() is not None:
             self._running = self._start(self._run_while_fired())
 
     def _assignment_to_run(self) -> Assignment | Unreadable | None:
-        """What a run would read now; None when it would have nothing to do."""
+        """What a run would read now; None when there is nothing to do."""
         if not isinstance(self._desired, DesiredState):
             return self._desired
         assignment = self._desired.assignment_for(self.plan.node)
@@ -204,7 +203,7 @@ class SimulatedNode:
                 return RunEnding.SUCCEEDED
             case Fault(kind=Kind.MALFORMED):
                 self._around.report(self.plan.node, succeeded.to_json()[:CUT])
-                self._reported = None  # nobody can read it, the node's next run no more than others
+                self._reported = None  # nobody can read it, the node's next run included
                 return RunEnding.MALFORMED
             case Fault(kind=Kind.REBOOTS):
                 self._send(reporting.end(report, Status.REBOOTING, updated=1))

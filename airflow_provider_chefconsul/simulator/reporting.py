@@ -1,4 +1,4 @@
-"""What a simulated run reports, and when it need not run: the same for one process and for a node of a fleet."""
+"""What a simulated run reports, and whether it is needed; serves the stand-in for chef-client and fleets alike."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def end(report: NodeReport, status: Status, *, error: RunError | None = None, up
 
 
 def has_converged(before: NodeReport | None, assignment: Assignment, node_id: str | None) -> bool:
-    """Whether this very machine has reported that it is where the assignment wants it."""
+    """Whether this very machine has reported that it converged on the assignment."""
     return before is not None and before.has_converged_on(assignment) and not before.is_of_other_machine(node_id)
 
 
 def error_of(error: Exception) -> RunError:
-    """What a run reports that could not begin: the orchestrator then learns why there was none."""
+    """The error of a run that could not begin; reported, so that the orchestrator learns why there was none."""
     return RunError(type(error).__name__, str(error))
 
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 2
 READ_TIMEOUT = 8.0  # a server without a leader holds a request for about 7 s before it says so
 REPORT_TIMEOUT = 2.0
-NODE_ID_TIMEOUT = 1.0  # the agent knows it by itself, and a run does without
+NODE_ID_TIMEOUT = 1.0  # the agent knows it without the servers, and a run can do without
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 
 
@@ -97,7 +97,7 @@ class SimulatedRun:
         )
         self.has_read = True
         if text is None:
-            raise NoDesiredState(f"{self.desired_key}: there is no such key, no desired state was ever written")
+            raise NoDesiredState(f"{self.desired_key}: there is no such key; no desired state has been written")
         desired = DesiredState.from_json(self.desired_key, text)
         assignment = desired.assignment_for(self.node)
         kind = "canary" if desired.canary is not None and assignment is desired.canary.assignment else "stable"
@@ -126,12 +126,12 @@ class SimulatedRun:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _read_report(self) -> NodeReport | None:
-        """What the node has reported last; None also where that cannot be read, which stops no run."""
+        """The node's last report; None also when it cannot be read, which stops no run."""
         try:
             text = self.kv.get(self.report_key, timeout=REPORT_TIMEOUT)
             return None if text is None else NodeReport.from_json(self.report_key, text)
         except (ConsulError, MalformedDocument) as error:
-            self.output.step(f"runs, since what it has reported last cannot be read: {error}")
+            self.output.step(f"runs, because its last report cannot be read: {error}")
             return None
 
     def _work(self, report: NodeReport) -> int:
@@ -152,11 +152,11 @@ class SimulatedRun:
         return FAILURE
 
     def _finish(self, report: NodeReport) -> None:
-        # The outcome stands: from here on an interrupt could only spoil its report.
+        # The outcome is settled: from here on an interrupt could only spoil its report.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if report.error is not None:
             self.output.error(str(report.error))
-        # Nothing waits for this process any more, but somebody waits for its report: a server restarts in 6 to 14 s.
+        # Nothing waits for this process, but somebody waits for its report: a server restarts in 6 to 14 s.
         self._send(report, patience=self.patience)
 
     def _send(self, report: NodeReport, *, patience: float = 0.0) -> None:
@@ -167,6 +167,6 @@ class SimulatedRun:
                 lambda _left: self.kv.put(self.report_key, report.to_json(), timeout=REPORT_TIMEOUT), patience
             )
         except ConsulError as error:
-            self.output.error(f"could not report {report.status} ({generation}), the next run reports again: {error}")
+            self.output.error(f"could not report {report.status} ({generation}); the next run reports again: {error}")
         else:
             self.output.step(f"reports {report.status} ({generation})")
