@@ -187,20 +187,20 @@ async def running(fleet: Fleet) -> AsyncGenerator[Fleet]:
 def _timed_faults(node: SimulatedNode) -> list[Coroutine[Any, Any, None]]:
     """What happens to a node at its time, or over and over."""
     timed = [
-        _meet_at(node, fault.kind, fault.at)
+        _undergo_at(node, fault.kind, fault.at)
         for fault in node.plan.faults
         if fault.kind in OF_PRESENCE and fault.at is not None
     ]
     return timed + [_flap(node, fault.seconds) for fault in node.plan.faults_of(Kind.FLAPS)]
 
 
-async def _meet_at(node: SimulatedNode, kind: Kind, seconds: float) -> None:
+async def _undergo_at(node: SimulatedNode, kind: Kind, seconds: float) -> None:
     await asyncio.sleep(seconds)
-    node.meet(kind)
+    node.undergo(kind)
 
 
 async def _flap(node: SimulatedNode, seconds: float) -> None:
     while True:
         for kind in (Kind.ABSENT, Kind.RETURNS):
             await asyncio.sleep(seconds)
-            node.meet(kind)
+            node.undergo(kind)

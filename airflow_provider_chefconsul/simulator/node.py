@@ -103,10 +103,10 @@ class SimulatedNode:
                 self._considered = assignment
                 for fault in self.plan.faults:
                     if fault.kind in OF_PRESENCE and fault.condition.is_given and fault.condition.is_met_by(assignment):
-                        self.meet(fault.kind)
+                        self.undergo(fault.kind)
         self._fire(at)
 
-    def meet(self, kind: Kind) -> None:
+    def undergo(self, kind: Kind) -> None:
         """Go absent, leave, return or join, unless it already has."""
         match kind:
             case Kind.ABSENT if self.is_present:
@@ -192,7 +192,7 @@ class SimulatedNode:
     async def _boot(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         if self.is_member:  # it may have left meanwhile
-            self.meet(Kind.RETURNS)
+            self.undergo(Kind.RETURNS)
 
     def _end(self, report: NodeReport, fault: Fault | None) -> RunEnding:
         """Report the outcome of a run that nothing has cut off."""
