@@ -143,9 +143,9 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def agent_environment(bin_dir: Path | None = None, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+def agent_environment(bin_dir: Path | None = None) -> dict[str, str]:
     """Give an agent, and what it runs, our environment without Consul's variables, and `bin_dir` first on its PATH."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONSUL_")}
     if bin_dir is not None:
         environment["PATH"] = f"{bin_dir}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    return {**environment, **(extra or {})}
+    return environment

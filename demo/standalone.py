@@ -24,6 +24,7 @@ from demo.patient import NoAnswerError, PatientClient
 _START_TIMEOUT = 600.0  # seconds; 20 on an idle machine, and one that ends is noticed at once
 _STOP_TIMEOUT = 20.0
 _SAY_EVERY = 30.0
+_TAIL = 20  # lines
 
 
 class AirflowError(Exception):
@@ -206,9 +207,9 @@ class AirflowStandalone:
                         return process
         raise AirflowError(f"there is no {name}; see {self.log}:\n{self.log_tail()}")
 
-    def log_tail(self, lines: int = 20) -> str:
+    def log_tail(self) -> str:
         """The last lines of what its components printed."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_TAIL:])
 
     def _is_healthy(self) -> bool:
         response = self._http.ask_once("/api/v2/monitor/health")

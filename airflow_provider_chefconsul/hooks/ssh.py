@@ -33,11 +33,11 @@ async def execute_over_ssh(
     """Run commands on hosts, as the user and by the port, keys and known hosts of an Airflow connection.
 
     ``SSHHookAsync`` reads the connection and checks host keys, unless its extra ``no_host_key_check`` is true; see
-    ``nudge.ssh.execute`` for the rest.
+    ``nudge.ssh.run_over_ssh`` for the rest.
 
     :raises InvalidInput: nothing could be run anywhere because of the connection.
     """
-    from airflow_provider_chefconsul.nudge.ssh import execute
+    from airflow_provider_chefconsul.nudge.ssh import run_over_ssh
 
     connection = await BaseHook.aget_connection(ssh_conn_id)
     if not connection.login:
@@ -46,7 +46,7 @@ async def execute_over_ssh(
     async def connect(address: str) -> SSHClientConnection:
         return await _connect(ssh_conn_id, address)
 
-    return await execute(targets, connect, deadline=deadline, max_parallel=max_parallel, on_progress=on_progress)
+    return await run_over_ssh(targets, connect, deadline=deadline, max_parallel=max_parallel, on_progress=on_progress)
 
 
 async def _connect(ssh_conn_id: str, address: str) -> SSHClientConnection:

@@ -1,1 +1,1 @@
-"""How a command gets to nodes, and is run there once: over Consul's remote execution, or SSH."""
+"""Getting a command to nodes, and running it there once: over Consul's remote execution, or SSH."""

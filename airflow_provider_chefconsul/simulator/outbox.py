@@ -36,9 +36,9 @@ class Outbox:
         self._has_some.set()
 
     async def run(self) -> None:
-        """Write what is put in, until cancelled; Consul may be away meanwhile.
+        """Write what is queued, until cancelled; Consul may be away for a while.
 
-        :raises ConsulError: Consul says no.
+        :raises ConsulError: Consul refused.
         """
         while True:
             await self._has_some.wait()

@@ -40,7 +40,7 @@ class FleetRegistration:
         self._node_ids = node_ids or {}
 
     async def claim(self) -> None:
-        """Make sure that nobody else has these names, and remove what an earlier fleet left behind.
+        """Check that nobody else has these names, and remove what an earlier fleet left behind.
 
         :raises NameTaken: a tier has members that are not simulated for this environment, or a node's name is taken.
         """
@@ -75,7 +75,7 @@ class FleetRegistration:
                 return
 
     def joining(self, node: str) -> list[Operation]:
-        """What makes a node a member of its tier."""
+        """The operations that make a node a member of its tier."""
         tier = self._tiers[node]
         entry = {"Node": node, "Address": _ADDRESS, "Meta": {MARK: self._mark, "tier": tier}}
         if node in self._node_ids:
@@ -90,12 +90,12 @@ class FleetRegistration:
 
     @staticmethod
     def leaving(node: str) -> Operation:
-        """What takes a node out of the catalog, with its service and check."""
+        """The operation that takes a node out of the catalog, with its service and check."""
         return {"Node": {"Verb": "delete", "Node": {"Node": node}}}
 
     @staticmethod
     def presence(node: str, *, is_present: bool) -> Operation:
-        """What makes a member absent, or present again."""
+        """The operation that makes a member absent, or present again."""
         status = "passing" if is_present else "critical"
         check = {"Node": node, "CheckID": EXTERNAL_HEALTH, "Name": "Simulated node", "Status": status}
         return {"Check": {"Verb": "set", "Check": check}}
@@ -109,5 +109,5 @@ class FleetRegistration:
         named = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
         raise NameTaken(
             f"{what} of the fleet would mix with members that are {whose}: Consul lists {named}; "
-            f"simulate tiers of other names, or on a Consul of their own"
+            f"simulate tiers with other names, or use another Consul"
         )

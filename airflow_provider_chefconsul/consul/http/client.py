@@ -74,17 +74,16 @@ class ConsulClient(consul.base.Consul):
         """Delete a key that still has that ModifyIndex; whether Consul did."""
         return bool(await self.kv.delete(key, cas=modify_index))
 
-    async def tree(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[Entry]]:
-        """Every entry below a prefix, and Consul's index; with ``index``, as soon as something below it changes.
+    async def tree(self, prefix: str) -> tuple[int, list[Entry]]:
+        """Every entry below a prefix, and Consul's index.
 
-        Without ``index`` the read is consistent: a server that has just been elected answers others from an old state.
+        The read is consistent: a server that has just been elected answers others from an old state.
         """
-        consistency = "default" if index else "consistent"
-        found_index, found = await self.kv.get(prefix, recurse=True, consistency=consistency, **_blocking(index, wait))
-        return next_index(index, found_index), [_entry(item) for item in found or ()]
+        index, found = await self.kv.get(prefix, recurse=True, consistency="consistent")
+        return next_index(0, index), [_entry(item) for item in found or ()]
 
     async def names(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[str]]:
-        """The keys below a prefix without their values, and Consul's index; like :meth:`tree`."""
+        """The keys below a prefix without their values, and Consul's index; with ``index``, as soon as one changes."""
         consistency = "default" if index else "consistent"
         found_index, found = await self.kv.get(prefix, keys=True, consistency=consistency, **_blocking(index, wait))
         return next_index(index, found_index), found or []

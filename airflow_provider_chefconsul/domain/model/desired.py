@@ -35,6 +35,17 @@ class Assignment:
         """Whether this assignment says just that, whatever its generation; 1, 1.0 and true are three values."""
         return self.state == state and _typed(self.values) == _typed(values)
 
+    def is_same_as(self, other: Assignment) -> bool:
+        """Whether both are one assignment, by generation and id."""
+        return self.is_identified_by(other.generation, other.id)
+
+    def is_identified_by(self, generation: int | None, assignment_id: str | None) -> bool:
+        """Whether these name this assignment; documents of older writers and clients have no id.
+
+        A generation can be given twice, after a tier was deleted or an old snapshot of Consul restored; an id cannot.
+        """
+        return self.generation == generation and (self.id is None or assignment_id is None or self.id == assignment_id)
+
     def describe(self) -> str:
         """What logs and commands say of it: "generation 7, state converged, release=2.5.0"."""
         texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in self.values.items()}

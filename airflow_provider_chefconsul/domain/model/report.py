@@ -74,13 +74,8 @@ class NodeReport:
         return self.status is Status.SUCCEEDED and self.is_about(assignment) and self.state == assignment.state
 
     def is_about(self, assignment: Assignment) -> bool:
-        """Whether this report's run compiled that assignment.
-
-        A generation can be given twice, after a tier was deleted or an old snapshot of Consul restored; an id cannot.
-        """
-        return self.generation == assignment.generation and (
-            self.id is None or assignment.id is None or self.id == assignment.id
-        )
+        """Whether this report's run compiled that assignment."""
+        return assignment.is_identified_by(self.generation, self.id)
 
     @property
     def is_unfinished(self) -> bool:

@@ -70,13 +70,11 @@ async def test_tree_and_names(client, consul_kv, consul_root):
     assert (await client.names(f"{consul_root}/c/"))[1] == []
 
 
-@pytest.mark.parametrize("method", ["tree", "names"])
-async def test_blocking_query_wakes_for_its_prefix(client, consul_kv, consul_root, method):
+async def test_blocking_query_wakes_for_its_prefix(client, consul_kv, consul_root):
     """A change below the prefix ends it, one beside it does not."""
     consul_kv["a/1"] = "one"
-    query = getattr(client, method)
-    index, _ = await query(f"{consul_root}/a/")
-    blocked = asyncio.create_task(query(f"{consul_root}/a/", index=index))
+    index, _ = await client.names(f"{consul_root}/a/")
+    blocked = asyncio.create_task(client.names(f"{consul_root}/a/", index=index))
     consul_kv["b/1"] = "other"
     await asyncio.wait({blocked}, timeout=0.3)
     assert not blocked.done()
@@ -87,20 +85,17 @@ async def test_blocking_query_wakes_for_its_prefix(client, consul_kv, consul_roo
     assert len(found) == 2
 
 
-@pytest.mark.parametrize("method", ["tree", "names"])
-async def test_blocking_query_ends_with_its_wait(client, consul_kv, consul_root, method):
+async def test_blocking_query_ends_with_its_wait(client, consul_kv, consul_root):
     """Nothing changed: the same index, to go on with."""
     consul_kv["a/1"] = "one"
-    query = getattr(client, method)
-    index, found = await query(f"{consul_root}/a/")
-    assert await query(f"{consul_root}/a/", index=index, wait=SHORT) == (index, found)
+    index, found = await client.names(f"{consul_root}/a/")
+    assert await client.names(f"{consul_root}/a/", index=index, wait=SHORT) == (index, found)
 
 
-@pytest.mark.parametrize("method", ["tree", "names"])
-async def test_index_ahead_of_the_server_is_given_up(client, consul_kv, consul_root, method):
+async def test_index_ahead_of_the_server_is_given_up(client, consul_kv, consul_root):
     """After a restore, Consul's index may lie behind the one last seen; the next query must not block."""
     consul_kv["a/1"] = "one"
-    index, found = await getattr(client, method)(f"{consul_root}/a/", index=10**9, wait=SHORT)
+    index, found = await client.names(f"{consul_root}/a/", index=10**9, wait=SHORT)
     assert index == 0
     assert len(found) == 1
 

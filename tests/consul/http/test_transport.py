@@ -302,8 +302,8 @@ async def test_blocking_query_is_waited_for():
     """An answer that Consul holds back for as long as it was asked to is not taken for silence."""
     with answering(Answer(200, "[]")) as peer:
         async with connect(peer.port) as client:
-            await client.tree("a/", index=7)
-    assert peer.requests[0].query == {"index": ["7"], "wait": ["55.000s"], "recurse": ["1"]}
+            await client.names("a/", index=7)
+    assert peer.requests[0].query == {"index": ["7"], "wait": ["55.000s"], "keys": ["True"]}
 
 
 # Tokens and proxies ---------------------------------------------------------------------------------------------------
