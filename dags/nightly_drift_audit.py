@@ -13,7 +13,7 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG
 
-from airflow_provider_chefconsul.operators.audit import DriftAuditOperator
+from airflow_provider_chefconsul import DriftAuditOperator
 
 with DAG(
     dag_id="nightly_drift_audit",

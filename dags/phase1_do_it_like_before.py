@@ -23,7 +23,7 @@ import pendulum
 from airflow.sdk import DAG, Param, TaskGroup, chain, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_chefconsul.operators.chef import SSHChefOperator
+from airflow_provider_chefconsul import SSHChefOperator
 
 PATH = r"^[\w./-]+$"  # it goes into a shell's command line
 

@@ -18,8 +18,7 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG, Param, TaskGroup, chain
 
-from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.task_groups import transition
+from airflow_provider_chefconsul import ConvergencePolicy, transition
 
 RELEASE = {"release": "{{ params.release }}"}
 

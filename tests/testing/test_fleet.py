@@ -17,8 +17,7 @@ ROLLOUT = """
 import os
 from datetime import timedelta
 from airflow.sdk import DAG, task
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
-from airflow_provider_chefconsul.task_groups import transition
+from airflow_provider_chefconsul import ConvergencePolicy, transition
 from beside import CONNECTION
 
 with DAG("upgrade", schedule=None, params={"release": "0"}):
@@ -46,8 +45,7 @@ with DAG("upgrade", schedule=None, params={"release": "0"}):
 RELEASE = """
 from datetime import timedelta
 from airflow.sdk import DAG
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
-from airflow_provider_chefconsul.task_groups import transition
+from airflow_provider_chefconsul import ConvergencePolicy, transition
 
 with DAG("release", schedule=None, params={"release": "0"}):
     transition(
