@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
-from airflow_provider_chefconsul.exceptions import DagNotRun
+from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.testing.dag_worker import DagWorker
 
 _LOG_LINES = 40
+
+
+class DagNotRun(ChefConsulError):
+    """A Dag under test could not be run to its end."""
 
 
 @dataclass(frozen=True, slots=True)

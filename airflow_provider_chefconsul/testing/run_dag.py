@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_chefconsul.exceptions import DagNotRun
+from airflow_provider_chefconsul.testing.airflow_home import DagNotRun
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

@@ -10,8 +10,9 @@ from airflow_provider_chefconsul.domain.explanation.node import describe_reason
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument, NameTaken
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
+from airflow_provider_chefconsul.simulator.registration import NameTaken
 from tests.simulator.fleets import LONGEST, endings, look, start
 from tests.support.factory import make_assignment
 

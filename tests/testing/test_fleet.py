@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_chefconsul.exceptions import DagNotRun, InvalidInput, NameTaken
-from airflow_provider_chefconsul.testing.airflow_home import AirflowHome
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.simulator.registration import NameTaken
+from airflow_provider_chefconsul.testing.airflow_home import AirflowHome, DagNotRun
 from tests.testing.conftest import StartFleet
 
 BEFORE = {"state": "converged", "values": {"release": "2.4.0"}}
