@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 async def read_releases() -> dict[str, str]:
-    """By tier, the release that stands."""
+    """The current release of each tier."""
     releases = {}
     async with ConsulHook().open_view() as view:
         for tier in TIERS:
@@ -47,8 +47,8 @@ with DAG(
     def recompute_prices(triggering_asset_events: Any = None) -> dict[str, str]:
         """Say which release each tier has; your own work goes here.
 
-        Several rollouts that follow each other closely may start one run, which lists an older one: so what it works
-        with is what stands now.
+        Several rollouts in quick succession may start a single run, whose event is that of an older one, so it works
+        with the releases that it reads now.
         """
         for events in (triggering_asset_events or {}).values():
             for event in events:

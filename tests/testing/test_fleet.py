@@ -167,7 +167,7 @@ def test_missing_file_is_an_error_at_once(start_fleet: StartFleet, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     home = AirflowHome(tmp_path / "home")  # has not started its Airflow: it would fail without its directory
     nodes = start_fleet(airflow=home, web=1)
-    with pytest.raises(DagNotRun, match=rf"^dags/nosuch.py: no such file, seen from {tmp_path}$"):
+    with pytest.raises(DagNotRun, match=rf"^dags/nosuch.py: no such file; the current directory is {tmp_path}$"):
         nodes.run("dags/nosuch.py")
 
 
@@ -200,7 +200,7 @@ def test_files_beside_a_dag_are_its_own(start_fleet: StartFleet, tmp_path):
 @pytest.mark.parametrize("fault", ["web-2 fails", "web-2 hangs in converged", "web-2 dies after converging"])
 def test_fault_that_hits_before_the_test_begins_is_an_error(start_fleet: StartFleet, fault):
     """At once; it says what to declare instead."""
-    with pytest.raises(InvalidInput, match=rf"tier web does not get to where .*{fault}.* 'web-7 fails with release="):
+    with pytest.raises(InvalidInput, match=rf"tier web cannot reach the state .*{fault}.* 'web-7 fails with release="):
         start_fleet(web=3, faults=[fault], **BEFORE)
 
 
