@@ -233,5 +233,5 @@ def test_options_are_checked(start_fleet: StartFleet, options, why):
 
 def test_unknown_tier_is_named(start_fleet: StartFleet):
     """It says which there are."""
-    with pytest.raises(InvalidInput, match="no tier db; the fleet has web"):
+    with pytest.raises(InvalidInput, match="unknown tier db; the fleet has web"):
         start_fleet(web=1).tier("db")
