@@ -33,7 +33,7 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.write.change import Change
-from airflow_provider_chefconsul.exceptions import EnvironmentLeased
+from airflow_provider_chefconsul.exceptions import EnvironmentLeased, LeaseLost
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
 
@@ -105,7 +105,7 @@ class Orchestrator:
         change = Change("converged", Writer("race", self.name, "set"), {"release": release_name})
         try:
             await self.view.write(environment, {"web": change})
-        except EnvironmentLeased:
+        except (EnvironmentLeased, LeaseLost):
             return False
         return True
 

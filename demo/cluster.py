@@ -27,7 +27,7 @@ SERVER = "server"
 POLL_SECONDS = 0.05
 _PATIENCE = 180.0  # seconds; 5 on an idle machine, and an agent that ends is noticed at once
 # Makes a killed node critical in 1 to 2 s rather than 5 to 7 s. A machine that is short of CPU for that long
-# may see nodes fail that did not: for tests and demonstrations of failure, not for every cluster.
+# may see healthy nodes fail: for tests and demonstrations of failure, not for every cluster.
 FAST_GOSSIP = {"gossip_interval": "50ms", "probe_interval": "200ms", "probe_timeout": "150ms", "suspicion_mult": 3}
 
 
@@ -99,7 +99,7 @@ class ConsulCluster:
         """Start the server, wait until it leads, then start the nodes added so far and wait for them.
 
         :raises AgentError: when an agent exited; with the end of its log.
-        :raises ClusterError: when the time is over.
+        :raises ClusterError: the time is over.
         """
         self._is_started = True
         try:
@@ -195,7 +195,7 @@ class ConsulCluster:
         Watches that were waiting for the node to join are at work then too.
 
         :raises AgentError: when an agent exited; with the end of its log.
-        :raises ClusterError: when the time is over; it names the nodes that are not ready.
+        :raises ClusterError: the time is over; the message names the nodes that are not ready.
         """
         self._wait(lambda: self._leader_problems() or self._node_problems(), timeout_seconds)
         for node in self.nodes.values():

@@ -23,7 +23,7 @@ WRITER = Writer("shop_rollout", "scheduled__2026-11-22T08:00:00+00:00", "web_con
 class Scene:
     """One environment, played by hand.
 
-    :param writer: who is said to have written the desired states.
+    :param writer: the writer that the desired states name.
     """
 
     view: SharedView

@@ -109,7 +109,7 @@ class Commit:
         try:
             # Before the tiers: should the lease change hands after this look, the transaction's check of it fails.
             fences = await self._fence()
-        except EnvironmentLeased as error:
+        except (EnvironmentLeased, LeaseLost) as error:
             refusals.append(error)
         found = {tier: await self._read(tier) for tier in self._planner.tiers}
         plans = {tier: TierPlan(planned, await self._planner.plan(planned)) for tier, (planned, _) in found.items()}

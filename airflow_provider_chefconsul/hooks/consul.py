@@ -91,31 +91,31 @@ class ConsulHook(BaseHook):
 
 
 def parse_settings(connection: Connection) -> ConsulSettings:
-    """Read an Airflow connection.
+    """Parse an Airflow connection.
 
     :raises UnusableConnection: names the connection and the field that is missing or wrong.
     """
-    where = f"connection {connection.conn_id}"
-    extra = _read_extra(where, connection.extra)
+    label = f"connection {connection.conn_id}"
+    extra = _parse_extra(label, connection.extra)
     scheme = connection.schema or "http"
     host = connection.host or ""
     if not _is_host(host):
-        raise UnusableConnection(f"{where}: host must be a host name or address alone, not {host!r}")
+        raise UnusableConnection(f"{label}: host must be a host name or address alone, not {host!r}")
     if not connection.port:
-        raise UnusableConnection(f"{where}: port is missing; Consul's is 8500 for http and 8501 for https, by default")
+        raise UnusableConnection(f"{label}: port is missing; Consul's is 8500 for http and 8501 for https, by default")
     if not 0 < connection.port <= _HIGHEST_PORT:
-        raise UnusableConnection(f"{where}: port must be from 1 to {_HIGHEST_PORT}, not {connection.port}")
+        raise UnusableConnection(f"{label}: port must be from 1 to {_HIGHEST_PORT}, not {connection.port}")
     if scheme not in {"http", "https"}:
-        raise UnusableConnection(f"{where}: schema must be http or https, not {scheme!r}")
+        raise UnusableConnection(f"{label}: schema must be http or https, not {scheme!r}")
     if connection.password and not _TOKEN.fullmatch(connection.password):
         raise UnusableConnection(
-            f"{where}: password is not an ACL token: it has spaces, line breaks or non-ASCII characters"
+            f"{label}: password is not an ACL token: it has spaces, line breaks or non-ASCII characters"
         )
     root = extra.get("prefix") or DEFAULT_ROOT
     try:
         Keys(root)
     except InvalidInput as error:
-        raise UnusableConnection(f"{where}: {error}") from error
+        raise UnusableConnection(f"{label}: {error}") from error
     return ConsulSettings(
         host=host,
         port=connection.port,
@@ -123,21 +123,21 @@ def parse_settings(connection: Connection) -> ConsulSettings:
         token=connection.password or None,
         root=root,
         datacenter=extra.get("datacenter") or None,
-        verify=_read_verify(where, extra.get("verify")),
-        cert=_read_path(where, "cert", extra.get("cert")),
-        key=_read_path(where, "key", extra.get("key")),
-        wait=_read_wait(where, extra.get("wait")),
+        verify=_parse_verify(label, extra.get("verify")),
+        cert=_parse_path(label, "cert", extra.get("cert")),
+        key=_parse_path(label, "key", extra.get("key")),
+        wait=_parse_wait(label, extra.get("wait")),
     )
 
 
-def _read_extra(where: str, text: str | None) -> dict[str, Any]:
+def _parse_extra(label: str, text: str | None) -> dict[str, Any]:
     """Airflow takes an extra that is not JSON for an empty one; the keys would go to another prefix then."""
     try:
         extra = json.loads(text or "{}")
     except ValueError as error:
-        raise UnusableConnection(f"{where}: extra is not JSON: {error}") from error
+        raise UnusableConnection(f"{label}: extra is not JSON: {error}") from error
     if not isinstance(extra, dict):
-        raise UnusableConnection(f"{where}: extra must be a JSON object, not a {type(extra).__name__}")
+        raise UnusableConnection(f"{label}: extra must be a JSON object, not a {type(extra).__name__}")
     return extra
 
 
@@ -149,26 +149,26 @@ def _is_host(text: str) -> bool:
     return True
 
 
-def _read_verify(where: str, value: Any) -> bool | str:
+def _parse_verify(label: str, value: Any) -> bool | str:
     match value:
         case None | "" | True | "true" | "True":
             return True
         case False | "false" | "False":
             return False
         case _:
-            return _read_path(where, "verify", value) or True
+            return _parse_path(label, "verify", value) or True
 
 
-def _read_path(where: str, name: str, value: Any) -> str | None:
+def _parse_path(label: str, name: str, value: Any) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not Path(value).exists():
-        raise UnusableConnection(f"{where}: {name} must be the path of a file that exists here, not {value!r}")
+        raise UnusableConnection(f"{label}: {name} must be the path of a file that exists here, not {value!r}")
     return value
 
 
-def _read_wait(where: str, value: Any) -> timedelta:
-    """Read how long a query may block: seconds, as a number or, from a form's field, as text."""
+def _parse_wait(label: str, value: Any) -> timedelta:
+    """Parse how long a query may block: seconds, as a number or, from a form's field, as text."""
     if value is None or value == "":
         return LONGEST_WAIT
     try:
@@ -179,7 +179,7 @@ def _read_wait(where: str, value: Any) -> timedelta:
     if wait is None or not shortest <= wait <= longest:
         bounds = f"{shortest.total_seconds():g} to {longest.total_seconds():g}"
         raise UnusableConnection(
-            f"{where}: wait must be a number of seconds from {bounds}, not {value!r}; less than the time after which a "
+            f"{label}: wait must be a number of seconds from {bounds}, not {value!r}; less than the time after which a "
             f"load balancer before Consul cuts a request"
         )
     return wait

@@ -1,1 +1,1 @@
-"""Getting a command to nodes, and running it there once: over Consul's remote execution, or SSH."""
+"""How a command gets to nodes and runs there once, over remote execution or SSH. Internal."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_chefconsul.consul.catalog import EXTERNAL_HEALTH
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, NameTaken
+from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 from airflow_provider_chefconsul.simulator.outbox import Operation, apply_all
 
 MARK = "chefconsul-simulated"
@@ -18,6 +18,10 @@ _ADDRESS = "127.0.0.1"
 _NAMED = 5
 _ATTEMPTS = 5  # to leave the catalog
 _PAUSE = 1.0  # seconds between them
+
+
+class NameTaken(ChefConsulError):
+    """A simulated fleet would mix with nodes that are not its own."""
 
 
 class FleetRegistration:

@@ -48,10 +48,10 @@ class DesiredStateChangedTrigger(WatcherTrigger):
     async def _tell(self, seen: Histories, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
         for event in find_changes(self.environment, seen, cursor, self.tiers):
             if event.missed:
-                where = f"{self.environment}/{event.tier}"
+                tier_path = f"{self.environment}/{event.tier}"
                 self.log.warning(
                     "%s: %d generations before %d are not told of: the history no longer has them, or not readable",
-                    where, event.missed, event.generation,
+                    tier_path, event.missed, event.generation,
                 )  # fmt: skip
             yield event.to_payload(), event.cursor
 

@@ -140,8 +140,8 @@ class WatcherTrigger(BaseEventTrigger):
                     self.log.info("Watching %s from %s on", self.environment, dict(cursor) or "the beginning")
                     await self._store(cursor)
             else:
-                async for payload, told in self._tell(seen, cursor):
-                    cursor = {**cursor, **told}
+                async for payload, reached in self._tell(seen, cursor):
+                    cursor = {**cursor, **reached}
                     await asyncio.sleep(next_at - monotonic())
                     next_at = monotonic() + _APART
                     yield TriggerEvent({**payload, "cursor": {"key": self.cursor_key, "told": cursor}})

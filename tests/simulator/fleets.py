@@ -91,7 +91,7 @@ def standings(snapshot: TierSnapshot) -> dict[str, Standing]:
         return {node: Standing.NOT_REPORTED if member.is_present else Standing.ABSENT
                 for node, member in snapshot.members.items()}  # fmt: skip
     return {
-        node: judge(member, snapshot.desired.assignment_for(node), snapshot.evidence.get(node))[0]
+        node: judge(member, snapshot.desired, snapshot.evidence.get(node)).standing
         for node, member in snapshot.members.items()
     }
 

@@ -11,8 +11,8 @@ from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.domain.model.membership import Member, MetaMembers, ServiceMembers
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, NameTaken
-from airflow_provider_chefconsul.simulator.registration import FleetRegistration
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+from airflow_provider_chefconsul.simulator.registration import FleetRegistration, NameTaken
 
 WEB = {"web-1": "web", "web-2": "web"}
 
