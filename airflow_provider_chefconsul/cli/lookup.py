@@ -9,6 +9,7 @@ from airflow_provider_chefconsul.cli.display.output import PROGRAM
 from airflow_provider_chefconsul.consul.overview import check_member_names, list_environments, list_tiers
 from airflow_provider_chefconsul.domain.model.membership import Members, Selector
 from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.exceptions import NoMembers, NotDeclared
 
 if TYPE_CHECKING:
@@ -81,6 +82,4 @@ def absent_of(nodes: Iterable[str], members: Members) -> list[str]:
 
 def name_some(names: Iterable[str]) -> str:
     """The first names of a list."""
-    listed = list(names)
-    left = f", and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    return f"{', '.join(listed[:_NAMED])}{left}" if listed else "none"
+    return list_some(names, _NAMED) or "none"

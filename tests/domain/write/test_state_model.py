@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.domain.write.change import Refused, Write, plan_write
+from airflow_provider_chefconsul.domain.write.change import plan_write
+from airflow_provider_chefconsul.domain.write.decision import Refused, Write
 from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from tests.support.factory import make_assignment, make_change, make_desired
+from tests.support.factory import make_assignment, make_basis, make_change, make_desired
 
 STATES = ["off", "waiting", "converged"]
 MODEL = StateModel(STATES, [("off", "waiting"), ("waiting", "converged"), ("converged", "off")])
@@ -91,7 +92,7 @@ def test_write_is_refused_just_where_the_model_says_so(transitions, before, afte
     model = StateModel(STATES, transitions)
     current = None if before is None else make_desired(7, stable=make_assignment(7, state=before))
     change = make_change(state=after, values={"release": "2.6.0"}, allowed_from=model.allowed_from(after))
-    decision = plan_write(current, change, written_at="2026-11-22T09:00:00Z")
+    decision = plan_write(make_basis(current), change)
     try:
         model.check(before, after)
     except InvalidInput:
