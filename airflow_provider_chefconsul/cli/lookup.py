@@ -29,10 +29,9 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None) -> li
     tiers = await list_tiers(view, environment)
     if not tiers:
         there_are = name_some(await list_environments(view))
-        where = f"{view.client.settings.url}, below {view.keys.root}/"
         raise NotDeclared(
             f"nothing is declared in {environment} yet: {PROGRAM} set {environment} {tier or 'TIER'} --state …; "
-            f"environments at {where}: {there_are}"
+            f"environments at {view.client.settings.url}, below {view.keys.root}/: {there_are}"
         )
     if tier is not None and tier not in tiers:
         raise NotDeclared(
@@ -57,8 +56,8 @@ async def find_empty_tier(
         return None
     tiers = name_some(await list_tiers(view, environment))
     return NoMembers(
-        f"{environment}/{empty} has no members: Consul lists no node for {selectors[empty]}; tiers that {environment} "
-        f"has: {tiers}; --without-members declares it although no node is there yet"
+        f"{environment}/{empty} has no members: Consul lists no node for {selectors[empty]}; tiers of "
+        f"{environment}: {tiers}; --without-members declares it before it has any nodes"
     )
 
 

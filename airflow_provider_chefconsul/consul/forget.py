@@ -54,7 +54,7 @@ async def forget(view: SharedView, found: FoundTier, *, patience: timedelta) -> 
     :param patience: how long it is tried again while Consul is unavailable.
     :returns: by kind, how many keys are gone.
     :raises EnvironmentLeased: a Dag run holds the environment.
-    :raises WriteRefused: the tier was declared meanwhile; look again.
+    :raises WriteRefused: the tier was declared in the meantime.
     :raises ConsulUnavailable: Consul stayed away; a part may be removed, and the next call removes the rest.
     """
     give_up = monotonic() + patience.total_seconds()
@@ -105,5 +105,5 @@ async def _fence(view: SharedView, found: FoundTier) -> list[Operation]:
     if entry is None:
         return [is_free, Operation.check_absent(desired)]
     if entry.modify_index != found.modify_index:
-        raise WriteRefused(f"{tier_path} was declared meanwhile, so it is not forgotten; look again")
+        raise WriteRefused(f"{tier_path} was declared in the meantime, so it was not forgotten; check it again")
     return [is_free, Operation.check_and_delete(desired, found.modify_index)]

@@ -109,8 +109,8 @@ async def acquire(
             )
             remaining = observation.remaining(lease, now=now)
         match plan_acquisition(lease, request, remaining=remaining, now=datetime.now(UTC)):
-            case WaitFor(standing):
-                if last != (last := standing.describe()):
+            case WaitFor(other):
+                if last != (last := other.describe()):
                     on_progress(f"{environment}: waiting, {last}")
             case act:
                 if isinstance(act, TakeOver):
@@ -176,7 +176,7 @@ async def release(view: SharedView, environment: str, holder: DagRun) -> bool:
 async def break_lease(view: SharedView, environment: str, found: FoundLease, breaker: DagRun, *, reason: str) -> None:
     """Free an environment from its holder, whose writes stay refused until it acquires the lease again.
 
-    :param breaker: who does it, for the holder to be told.
+    :param breaker: who does it; errors of the holder name them.
     :raises WriteRefused: the lease is not as it was found: it was renewed, so its holder lives, or has changed hands.
     :raises ConsulUnavailable: Consul is away, and nothing says that the lease was broken.
     """
@@ -192,7 +192,7 @@ async def break_lease(view: SharedView, environment: str, found: FoundLease, bre
         )
     except TransactionConflict as error:
         raise WriteRefused(
-            f"{environment}: the lease of {holder} was renewed, given up or taken over meanwhile; look again"
+            f"{environment}: the lease of {holder} was renewed, released or taken over in the meantime; check it again"
         ) from error
     except ConsulUnavailable:  # the answer may be lost: the mark says what became of it
         entry = await view.client.get(lost)

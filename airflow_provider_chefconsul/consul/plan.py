@@ -73,7 +73,7 @@ def make_transaction(
     operations = [*fences, *writing]
     if len(operations) > LONGEST_TRANSACTION:
         raise RequestTooLarge(
-            f"{len(plans)} tiers take {len(operations)} operations, and Consul takes {LONGEST_TRANSACTION} in "
+            f"{len(plans)} tiers need {len(operations)} operations, but Consul takes at most {LONGEST_TRANSACTION} in "
             f"one transaction; write fewer tiers at once"
         )
     return [*operations, *pruning[: LONGEST_TRANSACTION - len(operations)]]
@@ -90,7 +90,7 @@ def _make_writes(keys: Keys, environment: str, tier: str, decision: Write, basis
 
 def _make_prunes(keys: Keys, environment: str, tier: str, decision: Write, basis: Basis) -> list[Operation]:
     too_many = max(0, len(basis.generations) + decision.is_new - HISTORY_KEPT)
-    # Many canaries that were taken back must not push out what a rollback of the next one goes to.
+    # Many canaries that were rolled back must not push out what a rollback of the next one goes to.
     needed = {decision.desired.stable.generation, decision.desired.previous}
     old = [generation for generation in basis.generations if generation not in needed]
     return [

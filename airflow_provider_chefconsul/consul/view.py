@@ -73,7 +73,7 @@ class SharedView:
         *,
         known: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> dict[str, TierSnapshot]:
-        """Tiers with their members as they are now, read consistently; the documents of up to 64 tiers at one moment.
+        """Tiers with their members as they are now, read consistently; documents of up to 64 tiers at the same instant.
 
         :param selectors: by tier.
         :param known: by tier, nodes that stay members whatever has become of them.

@@ -131,7 +131,7 @@ async def _commit(view: SharedView, environment: str, intent: _Intent) -> Plan:
         except TransactionConflict:
             unanswered = None
             if monotonic() > give_up:
-                # A process that was stopped for long is told what came in between: a lease taken over stays lost.
+                # A process that was stopped for long must learn what came in between: a lease taken over stays lost.
                 refusal = (await _plan(view, environment, intent)).refusal
                 if refusal is not None:
                     raise refusal from None

@@ -127,7 +127,7 @@ async def test_own_lease_that_changes_between_plan_and_write(cluster, consul_roo
 async def test_as_many_tiers_as_consul_takes_in_one_transaction(view, consul_kv):
     """Thirty-one at once; one more is refused before anything is sent, by its number of operations."""
     tiers = [f"tier-{number}" for number in range(32)]
-    with pytest.raises(RequestTooLarge, match="32 tiers take 66 operations, and Consul takes 64 in one transaction"):
+    with pytest.raises(RequestTooLarge, match="32 tiers need 66 operations, but Consul takes at most 64 in one"):
         await write(view, "demo", dict.fromkeys(tiers, make_change()))
     assert dict(consul_kv) == {}
     await write(view, "demo", dict.fromkeys(tiers[1:], make_change()))
@@ -155,7 +155,7 @@ async def test_rollout_in_waves(view, consul_kv, members):
     assert covered == [1, 2, 2, 4, 4]
     assert generations(consul_kv) == [1, 2]
     assert (found.stable.values, found.canary, found.previous) == (NEXT, None, 1)
-    with pytest.raises(WriteRefused, match="demo/web: no member is present, so a canary would tell nothing"):
+    with pytest.raises(WriteRefused, match="demo/web: no member is present, so a canary would prove nothing"):
         await write(
             view, "demo", {"web": make_change(state="off", canary=Wave.parse(1))}, {"web": ListedMembers(("web-9",))}
         )

@@ -1,4 +1,4 @@
-"""``airflow chefconsul rollback``: takes tiers back, as ``RollBackOperator`` does."""
+"""``airflow chefconsul rollback``: rolls tiers back, as ``RollBackOperator`` does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_chefconsul.exceptions import WriteRefused
 
 @command
 async def rollback_command(args: Namespace, output: Output) -> ExitCode:
-    """Take the tiers back: in one transaction, or with ``--wait`` each when the one after it has converged."""
+    """Roll the tiers back: in one transaction, or with ``--wait`` each when the one after it has converged."""
     tiers = parse_tiers(args)[::-1]
     rollback = RollBack(who_writes("rollback"), parse_target(args.to), parse_time(args))
     policy, selectors = parse_policy(args), parse_selectors(args, tiers)

@@ -52,21 +52,21 @@ class WaitFor:
 
 
 def plan_acquisition(
-    standing: Lease | None, request: LeaseRequest, *, remaining: float, now: datetime
+    current: Lease | None, request: LeaseRequest, *, remaining: float, now: datetime
 ) -> Take | Renew | TakeOver | WaitFor:
     """Who may have the lease, and how.
 
-    :param standing: the lease that stands.
+    :param current: the lease that stands.
     :param remaining: seconds until that has gone unrenewed for its ttl, as watched from here.
     """
-    match standing:
+    match current:
         case None:
             return Take(request.begin(now=now))
         case Lease(holder=request.holder, ttl=request.ttl):
-            return Renew(standing.renew(now=now))
+            return Renew(current.renew(now=now))
         case Lease(holder=request.holder):  # with another ttl, it begins anew
             return Renew(request.begin(now=now))
         case Lease() if remaining <= 0:
-            return TakeOver(request.begin(now=now), standing)
+            return TakeOver(request.begin(now=now), current)
         case Lease():
-            return WaitFor(standing, remaining)
+            return WaitFor(current, remaining)

@@ -85,7 +85,7 @@ class Act(Enum):
     BEGIN_CANARY = auto()  # a new generation for a part of it
     WIDEN = auto()  # the canary that is out covers more nodes, or those it covers already
     PROMOTE = auto()  # the canary's assignment becomes the stable one
-    TAKE_BACK = auto()  # the canary's nodes return to the stable assignment
+    ROLL_BACK = auto()  # the canary's nodes return to the stable assignment
     REFUSE = auto()  # a canary needs something that the other nodes keep
 
 
@@ -107,7 +107,7 @@ def choose_act(content: Content, *, is_wave: bool, is_forced: bool) -> Act:
         case Content.CANARY, True, _:  # forced, too: else each wave of a forced rollout would begin anew
             return Act.WIDEN
         case Content.BESIDE_CANARY, _, False:
-            return Act.TAKE_BACK
+            return Act.ROLL_BACK
         case _, True, _:
             return Act.BEGIN_CANARY
         case _:
@@ -119,8 +119,8 @@ def plan_write(basis: Basis, change: Change) -> Decision:
 
     What stands already is ``Unchanged``, wherever the tier may come from, so that a retry never makes a second
     generation. This holds for a forced change too: what its own task instance wrote is not written again. Only a later
-    logical time is recorded, so that what lies between can no longer go back behind it. Promoting a canary and taking
-    it back keep the generations, so that nodes which are there already do nothing.
+    logical time is recorded, so that what lies between can no longer go back behind it. Promoting a canary and
+    rolling it back keep the generations, so that nodes which are there already do nothing.
     """
     current = basis.current
     planned = _plan(basis, change)
@@ -132,8 +132,8 @@ def plan_write(basis: Basis, change: Change) -> Decision:
     state = current.stable.state if current is not None else None
     if change.allowed_from is not None and state not in change.allowed_from:
         allowed = ", ".join("no desired state yet" if name is None else name for name in change.allowed_from)
-        standing = f"is in state {state}" if state is not None else "has no desired state yet"
-        return Refused(f"state {change.state} is allowed from {allowed or 'nowhere'}, but the tier {standing}")
+        actual = f"is in state {state}" if state is not None else "has no desired state yet"
+        return Refused(f"state {change.state} is allowed from {allowed or 'nowhere'}, but the tier {actual}")
     if not isinstance(planned, Write):
         return planned
     sequence = change.sequence
@@ -156,7 +156,7 @@ def _plan(basis: Basis, change: Change) -> Decision:
         case Act.PROMOTE, DesiredState(stable=stable, newest=newest), _:
             promoted = replace(current, stable=newest, canary=None, previous=stable.generation)
             return Write(promoted, newest.generation, is_new=False)
-        case Act.TAKE_BACK, DesiredState(stable=stable), _:
+        case Act.ROLL_BACK, DesiredState(stable=stable), _:
             return Write(replace(current, canary=None), stable.generation, is_new=False)
         case Act.BEGIN_CANARY, DesiredState(), Wave() as wave:
             return _plan_canary(basis, current, new, None, wave)
@@ -170,15 +170,15 @@ def _plan(basis: Basis, change: Change) -> Decision:
 
 
 def _plan_canary(
-    basis: Basis, current: DesiredState, assignment: Assignment, standing: Canary | None, wave: Wave
+    basis: Basis, current: DesiredState, assignment: Assignment, canary: Canary | None, wave: Wave
 ) -> Decision:
-    canary = plan_canary(assignment, standing, wave, basis.members, by_name=basis.by_name)
-    if isinstance(canary, NoWave):
-        return Refused(canary.reason)
-    if canary == standing:
+    planned = plan_canary(assignment, canary, wave, basis.members, by_name=basis.by_name)
+    if isinstance(planned, NoWave):
+        return Refused(planned.reason)
+    if planned == canary:
         return Unchanged(assignment.generation)
     newest = max(current.generation, assignment.generation)
-    return Write(replace(current, generation=newest, canary=canary), assignment.generation, is_new=standing is None)
+    return Write(replace(current, generation=newest, canary=planned), assignment.generation, is_new=canary is None)
 
 
 def find_content(current: DesiredState | None, change: Change) -> Content:

@@ -49,7 +49,7 @@ class Write:
     """Write this desired state in place of the one that was read.
 
     :param generation: the generation of the assignment that was asked for.
-    :param is_new: whether that generation begins with this write; a canary that widens, is promoted or is taken back
+    :param is_new: whether that generation begins with this write; a canary that widens, is promoted or is rolled back
         keeps its nodes' generations.
     :param assigns: whether any node's assignment could change by it; else only a later logical time is recorded.
     """

@@ -76,9 +76,9 @@ def plan_wave(basis: Basis, decision: Decision, wave: Wave | None) -> PlannedWav
     nodes = tuple(
         node for node in members if current.assignment_for(node).generation != desired.assignment_for(node).generation
     )
-    # Of a canary that is taken back, the others have kept what its nodes go back to.
-    is_taken_back = after.generation == current.stable.generation
-    return PlannedWave(wave, decision, current.newest if is_taken_back else current.stable, after, nodes)
+    # Of a canary that is rolled back, the others have kept what its nodes go back to.
+    is_rolled_back = after.generation == current.stable.generation
+    return PlannedWave(wave, decision, current.newest if is_rolled_back else current.stable, after, nodes)
 
 
 def plan_waves(basis: Basis, first: Decision, change: Change, waves: Sequence[Wave]) -> list[PlannedWave]:

@@ -18,8 +18,8 @@ class RollBack:
 
     :param to: a generation, or ``"previous"``: what stood before the desired state that stands, or without its canary.
     :param sequence: as in a change: a rollback older than what stands is stale, too.
-    :param only_own: refuse to take back what another Dag run wrote.
-    :param generation: refuse to take back anything but this generation; None is whatever stands.
+    :param only_own: refuse to roll back what another Dag run wrote.
+    :param generation: refuse to roll back anything but this generation; None is whatever stands.
     """
 
     writer: Writer
@@ -45,7 +45,7 @@ def parse_target(to: object) -> int | Literal["previous"]:
 def plan_rollback(basis: Basis, rollback: RollBack) -> Decision:
     """Decide what a rollback means for a tier.
 
-    While a canary is out, going back to the stable content only takes the canary back: its nodes return to the
+    While a canary is out, going back to the stable content only rolls the canary back: its nodes return to the
     generation that all others have kept, and those do nothing. Otherwise the old content becomes a new generation.
     Going back twice goes further back; a retry does not.
     """
@@ -58,12 +58,12 @@ def plan_rollback(basis: Basis, rollback: RollBack) -> Decision:
             return stale
         case DesiredState(generation=generation, written_by=writer) if _is_foreign(writer, rollback):
             return Refused(
-                f"generation {generation} was written by {writer}, so there is nothing of this Dag run to take back",
+                f"generation {generation} was written by {writer}, so this Dag run has nothing to roll back",
                 is_stale=True,
             )
         case DesiredState(newest=newest) if rollback.generation not in {None, newest.generation}:
             return Refused(
-                f"generation {newest.generation} stands, so there is no {rollback.generation} to take back",
+                f"cannot roll back generation {rollback.generation}: generation {newest.generation} is the newest",
                 is_stale=True,
             )
         case DesiredState() as current:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from airflow_provider_chefconsul.domain.count import Count, parse_number
-from airflow_provider_chefconsul.domain.model.canary import BUCKETS, bucket, rank
+from airflow_provider_chefconsul.domain.model.canary import BUCKETS, rank, threshold
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary
 from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.model.name import check_name
@@ -123,27 +123,27 @@ def _may_follow(narrow: Count | NamedNodes, wide: Count | NamedNodes) -> bool:
 
 
 def plan_canary(
-    assignment: Assignment, standing: Canary | None, wave: Wave, members: Members, *, by_name: bool = False
+    assignment: Assignment, current: Canary | None, wave: Wave, members: Members, *, by_name: bool = False
 ) -> Canary | NoWave:
-    """The canary that covers a wave of today's members, and everybody whom the standing one covers.
+    """The canary that covers a wave of today's members, and everybody whom the current one covers.
 
-    :param standing: the canary of the same assignment that is out already; None begins one.
+    :param current: the canary of the same assignment that is out already; None begins one.
     :param by_name: name the nodes, and set no threshold, which would cover nodes that are no members, too.
-    :returns: a canary equal to ``standing`` when that covers the wave.
+    :returns: a canary equal to ``current`` when that covers the wave.
     """
-    if standing is None:
-        standing = Canary(assignment, salt=str(assignment.generation), threshold=0)
+    if current is None:
+        current = Canary(assignment, salt=str(assignment.generation), threshold=0)
     present = [node for node, member in members.items() if member.is_present]
     if not present:
-        return NoWave("no member is present, so a canary would tell nothing")
+        return NoWave("no member is present, so a canary would prove nothing")
     match wave.size:
         case NamedNodes(nodes):
-            return _add_named(standing, nodes, members)
+            return _add_named(current, nodes, members)
         case Count() if wave.is_all and not by_name:
-            return replace(standing, threshold=BUCKETS)
+            return replace(current, threshold=BUCKETS)
         case Count() as size:
-            order = _order(present, wave.spread, standing.salt, members)
-            return _add_first(standing, size.at_least(len(present)), order, members, by_name=by_name)
+            order = _order(present, wave.spread, current.salt, members)
+            return _add_first(current, size.at_least(len(present)), order, members, by_name=by_name)
 
 
 def _covered(canary: Canary, members: Members) -> set[str]:
@@ -153,13 +153,13 @@ def _covered(canary: Canary, members: Members) -> set[str]:
 def _add_named(canary: Canary, nodes: tuple[str, ...], members: Members) -> Canary | NoWave:
     unknown = sorted(set(nodes) - set(members))
     if unknown:
-        return NoWave(f"canary names {', '.join(unknown)}, which the tier does not have")
+        return NoWave(f"canary names nodes that are not members of the tier: {', '.join(unknown)}")
     covered = _covered(canary, members)
     if covered >= set(nodes):
         return canary
     left = sorted(covered - set(nodes))
     if left:
-        return NoWave(f"a canary only widens, and {', '.join(left)} of the one that is out is not named")
+        return NoWave(f"a canary can only widen: also name {', '.join(left)}, which it already covers")
     return replace(canary, nodes=tuple(dict.fromkeys((*canary.nodes, *nodes))))
 
 
@@ -174,8 +174,8 @@ def _add_first(canary: Canary, size: int, order: Sequence[str], members: Members
     if not added:
         return canary
     # A threshold where it says the same: nodes that join later then fall on the right side by themselves.
-    threshold = max(canary.threshold, *(bucket(canary.salt, node) + 1 for node in added))
-    by_threshold = replace(canary, threshold=threshold)
+    wanted = max(canary.threshold, threshold(canary.salt, added, len(added)))
+    by_threshold = replace(canary, threshold=wanted)
     if not by_name and _covered(by_threshold, members) == covered.union(added):
         return by_threshold
     return replace(canary, nodes=(*canary.nodes, *added))

@@ -136,8 +136,8 @@ N, Y = False, True
         (Content.CANARY, N, Y, Act.ASSIGN),
         (Content.CANARY, Y, N, Act.WIDEN),
         (Content.CANARY, Y, Y, Act.WIDEN),
-        (Content.BESIDE_CANARY, N, N, Act.TAKE_BACK),
-        (Content.BESIDE_CANARY, Y, N, Act.TAKE_BACK),
+        (Content.BESIDE_CANARY, N, N, Act.ROLL_BACK),
+        (Content.BESIDE_CANARY, Y, N, Act.ROLL_BACK),
         (Content.BESIDE_CANARY, N, Y, Act.ASSIGN),
         (Content.BESIDE_CANARY, Y, Y, Act.BEGIN_CANARY),
         (Content.NEW, N, N, Act.ASSIGN),
@@ -252,8 +252,8 @@ def test_waves_from_the_first_to_all():
             "a canary needs a desired state that the other nodes keep, and the tier has none yet",
         ),
         (make_desired(), ONE, {}, "no member is present"),
-        (make_desired(), Wave.parse(("web-9",)), WEB, "canary names web-9, which the tier does not have"),
-        (OUT, Wave.parse(("web-2",)), WEB, "a canary only widens, and web-1 of the one that is out is not named"),
+        (make_desired(), Wave.parse(("web-9",)), WEB, "canary names nodes that are not members of the tier: web-9"),
+        (OUT, Wave.parse(("web-2",)), WEB, "a canary can only widen: also name web-1, which it already covers"),
     ],
 )
 def test_canary_that_cannot_be_had_is_refused(current, canary, members, reason):

@@ -203,7 +203,7 @@ def test_rollback_without_any_history():
         ),
         (
             {"only_own": True, "writer": make_writer(run_id="manual__2")},
-            "generation 7 was written by Dag shop_rollout, run manual__1, task web.set, so there is nothing of this",
+            "generation 7 was written by Dag shop_rollout, run manual__1, task web.set, so this Dag run has nothing to",
         ),
     ],
 )

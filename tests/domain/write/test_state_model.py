@@ -27,8 +27,8 @@ def test_legal_transitions(before):
     [
         ("off", "converged", "transition off → converged is not in the state model; off may be followed by waiting"),
         ("waiting", "off", "transition waiting → off is not in the state model; waiting may be followed by converged"),
-        (None, "on", "state on is none of converged, off, waiting"),
-        ("on", "off", "state on is none of converged, off, waiting"),
+        (None, "on", "unknown state on; expected one of: converged, off, waiting"),
+        ("on", "off", "unknown state on; expected one of: converged, off, waiting"),
     ],
 )
 def test_illegal_transitions(before, after, words):
@@ -57,15 +57,15 @@ def test_origins(state, origins):
 
 def test_origins_of_no_state():
     """The error lists what there is."""
-    with pytest.raises(InvalidInput, match="state on is none of converged, off, waiting"):
+    with pytest.raises(InvalidInput, match="unknown state on; expected one of: converged, off, waiting"):
         MODEL.allowed_from("on")
 
 
 @pytest.mark.parametrize(
     ("states", "transitions", "words"),
     [
-        (["off"], [("off", "on")], "transition off → on: on is none of off"),
-        (["on"], [("off", "on")], "transition off → on: off is none of on"),
+        (["off"], [("off", "on")], "transition off → on: unknown state on; expected one of: off"),
+        (["on"], [("off", "on")], "transition off → on: unknown state off; expected one of: on"),
         (["o/n"], [], "state 'o/n' is not a name"),
         ([""], [], "state '' is not a name"),
     ],

@@ -210,14 +210,19 @@ def test_named_nodes():
 @pytest.mark.parametrize(
     ("canary", "members", "standing", "words"),
     [
-        (["web-1", "web-99", "web-50"], TEN, None, "canary names web-50, web-99, which the tier does not have"),
+        (
+            ["web-1", "web-99", "web-50"],
+            TEN,
+            None,
+            "canary names nodes that are not members of the tier: web-50, web-9",
+        ),
         (
             ["web-2"],
             TEN,
             make_canary(nodes=("web-1",)),
-            "a canary only widens, and web-1 of the one that is out is not",
+            "a canary can only widen: also name web-1, which it already covers",
         ),
-        (1, {}, None, "no member is present, so a canary would tell nothing"),
+        (1, {}, None, "no member is present, so a canary would prove nothing"),
         ("100%", make_members(absent=["web-1"]), None, "no member is present"),
         (["web-1"], make_members(absent=["web-1"]), None, "no member is present"),
     ],
