@@ -15,6 +15,7 @@ from playwright.async_api import Page
 from rich.console import Console
 from rich.table import Table
 
+from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from demo.live_board import LiveBoard, open_board
 from demo.scene import Scene
@@ -95,7 +96,7 @@ async def _report_one_by_one(scene: Scene, tier: str, nodes: Sequence[str]) -> d
             "2026-11-22T08:00:01Z", "2026-11-22T08:00:09Z",
         )  # fmt: skip
         key = scene.view.keys.report(scene.environment, tier, node)
-        await scene.view.client.transact([{"Verb": "set", "Key": key, "Value": report.to_json().encode()}])
+        await scene.view.client.transact([Operation.set_key(key, report.to_json())])
         written[node] = time.time() * 1000
         await asyncio.sleep(_PAUSE)
     return written

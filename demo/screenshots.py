@@ -56,7 +56,7 @@ async def _shop(live: LiveBoard) -> Scene:
     await scene.declare("db", "converged", release="2.5.0")
     await scene.declare("app", "waiting", release="2.5.0")
     await scene.declare("app", "converged", release="2.5.0")
-    await scene.declare("web", "converged", Wave(4), release="2.5.0")
+    await scene.declare("web", "converged", Wave.parse(4), release="2.5.0")
     await asyncio.sleep(1.5)
     await scene.report("db", "db-1")
     for number in range(1, 6):
@@ -82,7 +82,7 @@ async def _fleet(live: LiveBoard) -> None:
     await scene.add_nodes("edge", nodes)
     await scene.declare("edge", "converged", release="2.4.0")
     await scene.report("edge", *nodes)
-    await scene.declare("edge", "converged", Wave("70%"), release="2.5.0")
+    await scene.declare("edge", "converged", Wave.parse("70%"), release="2.5.0")
     desired = (await live.view.read("fleet", "edge")).required_desired("edge")
     covered = [node for node in nodes if desired.canary is not None and desired.canary.has_node(node)]
     chance.shuffle(covered)

@@ -20,6 +20,7 @@ from airflow_provider_chefconsul.cli.display.table import nodes_table
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
@@ -75,7 +76,7 @@ class Walkthrough:
         writer = Writer("demo", "before", "yesterday")
         change = Change("converged", writer, {"release": OLD_RELEASE})
         await self._patiently(
-            lambda: view.write(ENVIRONMENT, dict.fromkeys(TIERS, change))
+            lambda: write(view, ENVIRONMENT, dict.fromkeys(TIERS, change))
         )  # writing it twice changes nothing
         self.say(f"environment {ENVIRONMENT}: all tiers at release {OLD_RELEASE}")
         await self._until(lambda: len(self._converged()) == sum(map(len, TIERS.values())))

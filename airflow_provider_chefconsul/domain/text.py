@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 
 def one_line(text: str) -> str:
@@ -21,7 +21,8 @@ def _escape(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-def list_some(names: Sequence[str], limit: int) -> str:
-    """The first names of a list, and how many more there are: "web-1, web-2, … and 3 more"."""
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f", … and {rest} more" if rest > 0 else "")
+def list_some(names: Iterable[str], limit: int) -> str:
+    """The first names of a list: "a, b, … and 3 more"; empty when there are none."""
+    listed = list(names)
+    more = [f"… and {len(listed) - limit} more"] if len(listed) > limit else []
+    return ", ".join([*listed[:limit], *more])

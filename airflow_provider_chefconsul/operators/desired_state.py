@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.parameter import check_members, check_place, check_switch
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.domain.write.change import Change, parse_change
-from airflow_provider_chefconsul.domain.write.wave import parse_wave
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
@@ -112,7 +112,7 @@ class SetDesiredStateOperator(Stoppable):
         if spread is not None:
             if canary is None:
                 raise InvalidInput("spread says how a canary is chosen, and there is none")
-            parse_wave(1, spread)  # of the two, only the canary is templated
+            Wave.parse(1, spread)  # of the two, only the canary is templated
         check_place(environment, tier)
         check_members(members)
         check_written_change(
@@ -188,10 +188,12 @@ class SetDesiredStateOperator(Stoppable):
         )
 
     async def _write(self, changes: Mapping[str, Change], selectors: Mapping[str, Selector]) -> dict[str, int]:
+        from airflow_provider_chefconsul.consul.write import write
+
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             try:
-                decisions = await view.write(self.environment, changes, selectors)
+                plan = await write(view, self.environment, changes, selectors)
             except (StaleWrite, LeaseLost) as error:
                 raise_final(self.log, error, self.on_stale)
-        log_decisions(self.log, self.environment, decisions)
-        return {tier: decision.generation for tier, decision in decisions.items()}
+        log_decisions(self.log, self.environment, plan.decisions)
+        return plan.generations

@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.domain.parameter import (
     parse_generations,
 )
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.domain.write.rollback import RollBack, check_target
+from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
@@ -98,7 +98,7 @@ class RollBackOperator(Stoppable):
         check_place(environment, tier)
         check_members(members)
         if is_literal(to):
-            check_target(to)
+            parse_target(to)
         check_sequence(sequence)
         self.environment = environment
         self.tier = tier
@@ -130,7 +130,7 @@ class RollBackOperator(Stoppable):
         tiers = check_tiers(self.environment, self.tier)[::-1]
         rollback = RollBack(
             writer_of(context),
-            check_target(self.to),
+            parse_target(self.to),
             sequence_of(context, self.sequence),
             self.only_own,
             self._read_generation(tiers),
@@ -174,10 +174,12 @@ class RollBackOperator(Stoppable):
         return max(written)
 
     async def _roll_back(self, tiers: Sequence[str], rollback: RollBack) -> dict[str, int]:
+        from airflow_provider_chefconsul.consul.write import roll_back
+
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             try:
-                decisions = await view.roll_back(self.environment, tiers, rollback)
+                plan = await roll_back(view, self.environment, tiers, rollback)
             except (StaleWrite, LeaseLost) as error:
                 raise_final(self.log, error, self.on_stale)
-        log_decisions(self.log, self.environment, decisions, done="rolled back")
-        return {tier: decision.generation for tier, decision in decisions.items()}
+        log_decisions(self.log, self.environment, plan.decisions, done="rolled back")
+        return plan.generations

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.membership import Selector
-from airflow_provider_chefconsul.domain.write.change import Unchanged, Write, describe_decision
+from airflow_provider_chefconsul.domain.write.decision import Unchanged, Write, describe_decision
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, NoMembers, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook

@@ -12,7 +12,7 @@ from functools import cached_property
 from random import Random
 from uuid import UUID, uuid5
 
-from airflow_provider_chefconsul.domain.count import ceiling_of, check_count
+from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.domain.model.desired import Assignment
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -154,7 +154,7 @@ def _choose(fault: Fault, names: Mapping[str, Sequence[str]], seed: int) -> list
     if fault.tier not in names:
         raise InvalidInput(f"fault {fault.text!r}: there is no tier {fault.tier}; the fleet has {', '.join(names)}")
     nodes = names[fault.tier]
-    count = ceiling_of(check_count(f"fault {fault.text!r}: the share", fault.share), len(nodes))
+    count = Count.parse(f"fault {fault.text!r}: the share", fault.share).at_least(len(nodes))
     if count > len(nodes):
         raise InvalidInput(f"fault {fault.text!r}: tier {fault.tier} has only {len(nodes)} nodes")
     chosen = set(Random(f"{seed}:{fault.text}").sample(nodes, count))  # noqa: S311 - repeatable, not secret

@@ -100,7 +100,7 @@ class SimulatedRun:
             raise NoDesiredState(f"{self.desired_key}: there is no such key; no desired state has been written")
         desired = DesiredState.from_json(self.desired_key, text)
         assignment = desired.assignment_for(self.node)
-        kind = "canary" if desired.canary is not None and assignment is desired.canary.assignment else "stable"
+        kind = "stable" if assignment is desired.stable else "canary"
         self.output.step(
             f"is assigned generation {assignment.generation} ({kind}), state {assignment.state}, "
             f"values {json.dumps(dict(assignment.values))}"

@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.explanation.node import explain_nodes
 from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Scalar, Writer
@@ -173,9 +174,9 @@ class FleetUnderTest:
         self._check_faults(baseline)
         view = SharedView(client)
         tiers = list(self._plan.tiers)
-        written = await view.write(self.environment, dict.fromkeys(tiers, baseline))
+        written = await write(view, self.environment, dict.fromkeys(tiers, baseline))
         deadline = datetime.now(UTC) + _BASELINE
-        waits = {tier: Wait(written[tier].generation, deadline) for tier in tiers}
+        waits = {tier: Wait(written.generations[tier], deadline) for tier in tiers}
         selectors = {tier: ServiceMembers(tier) for tier in tiers}
         results = await wait_for_tiers(view, self.environment, waits, selectors, ConvergencePolicy(timeout=_BASELINE))
         for tier in tiers:

@@ -124,8 +124,8 @@ def test_nobody_to_converge(airflow_chefconsul, declare, consul_kv, words):
     ended = airflow_chefconsul("set", "demo", "wbe", *OFF, *words)
     assert (ended.code, ended.out) == (4, "")
     assert ended.err == (
-        "airflow chefconsul: error: demo/wbe has no members: Consul lists no node for service:wbe; tiers that demo "
-        "has: db, web; --without-members declares it although no node is there yet\n"
+        "airflow chefconsul: error: demo/wbe has no members: Consul lists no node for service:wbe; tiers of demo: "
+        "db, web; --without-members declares it before it has any nodes\n"
     )
     assert dict(consul_kv) == before
 

@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.exceptions import AccessDenied, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook, parse_settings
 from tests.support.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN
@@ -254,11 +255,11 @@ def test_open_view_is_that_of_the_connection(monkeypatch, cluster, consul_kv, co
     """Its prefix and its address; the id may be any."""
     connect(monkeypatch, cluster.http_port, connection_id="shop", prefix=consul_root)
 
-    async def write() -> None:
+    async def declare() -> None:
         async with ConsulHook("shop").open_view() as view:
-            await view.write("demo", {"web": make_change()})
+            await write(view, "demo", {"web": make_change()})
 
-    asyncio.run(write())
+    asyncio.run(declare())
     assert "demo/web/desired" in consul_kv
 
 

@@ -38,7 +38,7 @@ async def forget_command(args: Namespace, output: Output) -> ExitCode:
         found = await find_tier(view, args.environment, args.tier)
         if not found.keys:
             others = name_some(await list_tiers(view, args.environment))
-            raise NotDeclared(f"nothing is kept of {tier_path}; tiers that {args.environment} has: {others}")
+            raise NotDeclared(f"nothing is stored for {tier_path}; tiers of {args.environment}: {others}")
         members = await read_members(view.client, selector)
         question = _question(tier_path, found, members)
         confirm(args, question, what="forgetting a tier", refused=f"{tier_path} was not forgotten")
@@ -49,15 +49,13 @@ async def forget_command(args: Namespace, output: Output) -> ExitCode:
         output.document({"environment": args.environment, "tier": args.tier, "removed": counts, "left": left})
     output.line(f"{tier_path}: forgotten, removed {_describe(removed)}")
     if left:
-        output.line(
-            f"{left} keys are there again: nodes go on reporting; call it again when they have stopped", indent=2
-        )
+        output.line(f"{left} keys are back, since nodes still report; run this again once they have stopped", indent=2)
     return ExitCode.OK
 
 
 def _question(tier_path: str, found: FoundTier, members: Members) -> str:
     present = [name for name, member in members.items() if member.is_present]
-    asked = f"{tier_path} has {len(found.keys)} keys, its history among them; they cannot be had back."
+    asked = f"{tier_path} has {len(found.keys)} keys, its history among them; they cannot be restored."
     if members:
         named = f": {name_some(present)}" if present else ""
         asked += f"\nIt has {len(members)} members, {len(present)} of them present{named}; their next runs will fail."

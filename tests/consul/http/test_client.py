@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_chefconsul.consul.http.blocking import next_index
 from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.http.plain import plain_client
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import (
@@ -103,9 +104,9 @@ async def test_index_ahead_of_the_server_is_given_up(client, consul_kv, consul_r
 # Transactions ---------------------------------------------------------------------------------------------------------
 
 
-def write(key: str, value: bytes = b"new", **check: int) -> dict[str, object]:
+def write(key: str, value: bytes = b"new", index: int | None = None) -> Operation:
     """An operation that sets a key, or with an index checks and sets it."""
-    return {"Verb": "cas" if check else "set", "Key": key, "Value": value, **check}
+    return Operation.set_key(key, value) if index is None else Operation.check_and_set(key, value, index)
 
 
 async def test_transaction(client, consul_kv, consul_root):
@@ -114,9 +115,9 @@ async def test_transaction(client, consul_kv, consul_root):
     old = await client.get(f"{consul_root}/old")
     await client.transact(
         [
-            write(f"{consul_root}/new", b"\x00\xff", Index=0),
-            write(f"{consul_root}/old", Index=old.modify_index),
-            {"Verb": "delete", "Key": f"{consul_root}/gone"},
+            write(f"{consul_root}/new", b"\x00\xff", index=0),
+            write(f"{consul_root}/old", index=old.modify_index),
+            Operation.delete(f"{consul_root}/gone"),
         ]
     )
     assert (await client.get(f"{consul_root}/new")).value == b"\x00\xff"
@@ -128,7 +129,7 @@ async def test_conflict_applies_nothing(client, consul_kv, consul_root, index):
     """One failed check and none of the operations happens."""
     consul_kv["a"] = "old"
     with pytest.raises(TransactionConflict, match="index is stale"):
-        await client.transact([write(f"{consul_root}/b"), write(f"{consul_root}/a", Index=index)])
+        await client.transact([write(f"{consul_root}/b"), write(f"{consul_root}/a", index=index)])
     assert dict(consul_kv) == {"a": "old"}
 
 
