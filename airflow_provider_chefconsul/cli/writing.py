@@ -29,15 +29,6 @@ def tell_decisions(
         output.line(f"{environment}/{tier}: {describe_decision(decision, done=done)}")
 
 
-async def require_members(view: SharedView, environment: str, selectors: Mapping[str, Selector]) -> None:
-    """Refuse to write what nobody could converge on.
-
-    :raises NoMembers: names the tier that has none.
-    """
-    for tier, selector in selectors.items():
-        await view.require_members(f"{environment}/{tier}", selector)
-
-
 async def wait_until_converged(
     view: SharedView,
     environment: str,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-from airflow.sdk import BaseOperator
 
 from airflow_provider_chefconsul.domain.count import Count, check_count
 from airflow_provider_chefconsul.domain.explanation.drift import explain_drift
@@ -19,6 +16,7 @@ from airflow_provider_chefconsul.domain.verdict.drift import TierDrift, find_dri
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,7 +48,7 @@ class _AuditedTier:
         return {"members": self.drift.members, "drifted": drifted, "unknown": self.unknown}
 
 
-class DriftAuditOperator(BaseOperator):
+class DriftAuditOperator(Stoppable):
     """
     Finds nodes that do not match what they were assigned: not converged, absent, unreadable, or no members any more.
 
@@ -94,7 +92,7 @@ class DriftAuditOperator(BaseOperator):
         :raises AccessDenied: the token may not read all there is, or nobody can tell; what it may not see would pass as
             audited. An older Consul does not tell of a token that may not read its own rules: name the tiers then.
         """
-        found = asyncio.run(self._audit())
+        found = self.run_here(self._audit())
         beyond = []
         for environment, tiers in found.items():
             for tier, audited in tiers.items():

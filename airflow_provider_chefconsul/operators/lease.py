@@ -14,14 +14,14 @@ from airflow_provider_chefconsul.domain.model.lease import DagRun, check_ttl
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK, PATIENCE
 from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class AcquireLeaseOperator(BaseOperator):
+class AcquireLeaseOperator(Stoppable):
     """
     Waits until no other Dag run holds the environment, and holds it for this one.
 
@@ -67,20 +67,15 @@ class AcquireLeaseOperator(BaseOperator):
         """Take the lease, here or by deferring."""
         check_name("environment", self.environment)
         instance = context["ti"]
-        now = datetime.now(UTC)
         trigger = LeaseTrigger(
             consul_conn_id=self.consul_conn_id,
             environment=self.environment,
-            dag_id=instance.dag_id,
-            run_id=instance.run_id,
+            holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
             ttl=self.ttl.total_seconds(),
             reason=str(self.reason),
-            deadline=(now + self.timeout).isoformat(),
+            deadline=(datetime.now(UTC) + self.timeout).isoformat(),
         )
-        is_held = asyncio.run(trigger.attend(until=now + PATIENCE if self.deferrable else None))
-        if not is_held and self.deferrable:
-            self.defer(trigger=trigger, method_name="execute_complete", timeout=self.timeout + DEFERRAL_SLACK)
-        self._settle(is_held=is_held)
+        self._settle(is_held=self.run_or_defer(self.wait_here(trigger)))
 
     def execute_complete(self, context: Context, event: Any = None) -> None:  # noqa: ARG002 Airflow's call
         """Resume with what the trigger sent."""
@@ -89,7 +84,7 @@ class AcquireLeaseOperator(BaseOperator):
     def _settle(self, *, is_held: bool) -> None:
         if not is_held:
             raise AirflowFailException(
-                f"environment {self.environment} was not free within {self.timeout}; the log above names who holds it"
+                f"environment {self.environment} was not free within {self.timeout}; the log above names its holder"
             )
         self.log.info("This Dag run holds environment %s", self.environment)
 
@@ -117,9 +112,7 @@ class ReleaseLeaseOperator(BaseOperator):
         if asyncio.run(self._release(DagRun(instance.dag_id, instance.run_id))):
             self.log.info("Environment %s is free", self.environment)
         else:
-            self.log.warning(
-                "This Dag run does not hold environment %s any more; nothing was changed", self.environment
-            )
+            self.log.warning("This Dag run no longer holds environment %s; nothing was changed", self.environment)
 
     async def _release(self, holder: DagRun) -> bool:
         from airflow_provider_chefconsul.consul.lease import release

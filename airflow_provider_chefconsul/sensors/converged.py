@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, conf
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
-from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.parameter import (
     check_generation,
@@ -21,10 +20,10 @@ from airflow_provider_chefconsul.domain.parameter import (
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
+from airflow_provider_chefconsul.triggers.converged import ConvergingOperator, WaitRequest
 from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY
 from airflow_provider_chefconsul.triggers.outcome import Outcome
-from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 _NUDGE_KEY = "nudge"  # the beginning of the nudge that the sensor's last try knew of
 
 
-class ConvergedSensor(Stoppable, BaseSensorOperator):
+class ConvergedSensor(ConvergingOperator, BaseSensorOperator):
     """
     Waits until the nodes of a tier have reported that they converged on a generation.
 
@@ -96,25 +95,22 @@ class ConvergedSensor(Stoppable, BaseSensorOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait for an outcome, here or by deferring."""
         tiers = check_tiers(self.environment, self.tier)
-        trigger = self.run_here(
-            begin_wait(
-                self.consul_conn_id,
-                self.environment,
-                tiers,
-                generations=parse_generations(self.generation, tiers) if self._has_generation else None,
-                policy=self.policy,
-                members=self.members,
-                timeout=min(self.policy.timeout, timedelta(seconds=self.timeout)),
-                is_first_try=context["ti"].try_number == 1,
-                nudged_at=self._nudged_again(context),
-                holder=DagRun(context["ti"].dag_id, context["ti"].run_id),
-            )
+        request = WaitRequest(
+            tiers,
+            self.policy,
+            parse_generations(self.generation, tiers) if self._has_generation else None,
+            timeout=min(self.policy.timeout, timedelta(seconds=self.timeout)),
+            nudged_at=self._nudged_again(context),
         )
-        return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))
+        return self._settle(self.run_or_defer(self._wait(context, request)))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 Airflow's call
         """Resume with the outcome that the trigger sent."""
         return self._settle(Outcome.from_event(event))
+
+    async def _wait(self, context: Context, request: WaitRequest) -> Outcome | WaitingTrigger[Outcome]:
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            return await self.converge(context, view, request)
 
     def _nudged_again(self, context: Context) -> int | None:
         """Consul's index before a nudge that this sensor's last try did not know; None when there was none."""

@@ -31,7 +31,7 @@ class ApprovalTrigger(HITLTrigger):
         self.holder = DagRun(**holder)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where this class is, and its parameters."""
+        """The path of this class, and its parameters."""
         _, kwargs = super().serialize()
         own = {
             "consul_conn_id": self.consul_conn_id,

@@ -21,7 +21,7 @@ from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.support.airflow_home import connect, make_context
 from tests.support.factory import make_desired, make_lease
 
-STOPPED = "Airflow stopped this task; its sessions and job keys in Consul are removed"
+STOPPED = "Airflow stopped this task; it leaves neither sessions nor job keys in Consul"
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def lease_is_renewed(client: consul.Consul, key: str) -> None:
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_stopped_nudge_leaves_neither_session_nor_keys(make_cluster, monkeypatch, deferrable):
     """As a trigger that is cancelled: the session is destroyed, and the job's keys are deleted."""
-    monkeypatch.setattr("airflow_provider_chefconsul.operators.chef.PATIENCE", timedelta(minutes=2))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(minutes=2))
     cluster = make_cluster(web=1)
     connect(monkeypatch, cluster.http_port)
     client = consul.Consul(host="127.0.0.1", port=cluster.http_port)

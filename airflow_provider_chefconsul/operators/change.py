@@ -1,24 +1,93 @@
-"""What is written, checked twice: what an author wrote out at parsing, and what templates became in a run."""
+"""The parameters of a change, checked twice: what an author wrote out at parsing, what templates became in a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.domain.model.desired import Writer
-from airflow_provider_chefconsul.domain.parameter import is_literal, is_reference, is_template
+from airflow_provider_chefconsul.domain.parameter import (
+    check_members,
+    check_place,
+    is_literal,
+    is_reference,
+    is_template,
+)
 from airflow_provider_chefconsul.domain.write.change import parse_change
-from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
+from airflow_provider_chefconsul.domain.write.wave import parse_wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.operators.writing import check_sequence, sequence_of, writer_of
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
     from airflow.sdk.types import Logger
+
+    from airflow_provider_chefconsul.domain.model.desired import Scalar
+    from airflow_provider_chefconsul.domain.write.change import Change
+
+CHANGE_FIELDS = ("environment", "tier", "state", "values", "canary", "sequence", "members", "consul_conn_id")
+"""The parameters of a change that are templated."""
 
 _ANY = Writer("any", "any", "any")
 
 
+class ChangeOperator(Stoppable):
+    """Has the parameters of a change; ``SetDesiredStateOperator`` says what they mean."""
+
+    def __init__(
+        self,
+        *,
+        environment: str,
+        tier: str | Sequence[str],
+        state: str,
+        values: Mapping[str, Scalar] | None = None,
+        canary: int | str | Sequence[str] | None = None,
+        spread: str | None = None,
+        sequence: int | str | None = None,
+        members: str | Sequence[str] = "service",
+        consul_conn_id: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if spread is not None:
+            if canary is None:
+                raise InvalidInput("spread requires canary")
+            parse_wave(1, spread)  # of the two, only the canary is templated
+        check_place(environment, tier)
+        check_members(members)
+        check_written_change(state=state, values=values, canary=canary, spread=spread)
+        check_sequence(sequence)
+        self.environment = environment
+        self.tier = tier
+        self.state = state
+        self.values = values
+        self._texts = find_texts(values)
+        self.canary = canary
+        self.spread = spread
+        self.sequence = sequence
+        self.members = members
+        self.consul_conn_id = consul_conn_id
+
+    def parse_change(self, context: Context, **options: Any) -> Change:
+        """The change that the parameters mean in this run.
+
+        :param options: further parameters of :func:`parse_change`.
+        :raises InvalidInput: names the parameter that templates made into nothing of its form.
+        """
+        return parse_change(
+            state=self.state,
+            writer=writer_of(context),
+            values=keep_texts(self.values, self._texts, self.log),
+            canary=self.canary,
+            spread=self.spread,
+            sequence=sequence_of(context, self.sequence),
+            **options,
+        )
+
+
 def check_written_change(
-    *, state: Any, values: Any, canary: Any, spread: Any, allowed_from: Any, sequence: Any
+    *, state: Any = "any", values: Any = None, canary: Any = None, spread: Any = None, allowed_from: Any = None
 ) -> None:
     """Check what is written out of the parameters of a change; the rest is left to the task.
 
@@ -36,16 +105,6 @@ def check_written_change(
         spread=spread if is_literal(canary) else None,
         allowed_from=allowed_from if is_literal(allowed_from) else None,
     )
-    check_sequence(sequence)
-
-
-def check_sequence(sequence: Any) -> None:
-    """Check a sequence that is written out; a task takes none, and text that says so, for the Dag run's own.
-
-    :raises InvalidInput: it is no logical time.
-    """
-    if sequence not in (None, "", "None") and is_literal(sequence):
-        parse_sequence(sequence)
 
 
 def find_texts(values: Any) -> dict[str, str]:
