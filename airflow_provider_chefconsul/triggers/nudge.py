@@ -125,7 +125,7 @@ def read_results(event: Any) -> dict[str, NodeResult]:
 
 
 def _to_fields(results: Results) -> dict[str, dict[str, Any]]:
-    return {node: asdict(each) for node, each in results.items()}
+    return {node: {**asdict(each), "outcome": str(each.outcome)} for node, each in results.items()}
 
 
 def _from_fields(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, NodeResult]:
