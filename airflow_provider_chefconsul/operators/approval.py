@@ -1,4 +1,4 @@
-"""Asking a person before a wave, with what there is to know for the answer."""
+"""Asking a person for approval before a wave."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ POLL = timedelta(seconds=2)  # since Airflow 3.3 an answer resumes the task by i
 
 class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
     """
-    Asks in Airflow's UI whether a wave of a rollout may begin, and says what it does: the state and the values from and
-    to, how many nodes and which, how those that have it already stand, and how long an answer may take.
+    Asks in Airflow's UI whether a wave of a rollout may begin, and says what it does: how state and values change, on
+    how many nodes and which, how the nodes are doing that have the change already, and how long an answer may take.
 
     It renews the lease of its Dag run while it waits. A rejection is final, and so is no answer in time: the task fails
     without retries.
@@ -42,9 +42,9 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
     begins with:
 
     :param wave: the wave's number, from 1.
-    :param waves: how many there are.
-    :param subject: the question; made of what the wave does when not given (templated).
-    :param body: text that goes before what is said of the wave (templated).
+    :param waves: the number of waves.
+    :param subject: the question; when empty, one that says what the wave does (templated).
+    :param body: text to put before the description of the wave (templated).
     """
 
     template_fields: Sequence[str] = (*ApprovalOperator.template_fields, *CHANGE_FIELDS)
@@ -63,7 +63,7 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
         self.waves = waves
 
     def execute(self, context: Context) -> None:
-        """Say what is asked, and wait for the answer in the triggerer."""
+        """Ask, and wait for the answer in the triggerer."""
         [tier] = check_tiers(self.environment, self.tier)
         question = self.run_here(self._prepare(tier, self.parse_change(context)))
         now = datetime.now(UTC)

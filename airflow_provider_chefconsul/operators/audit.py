@@ -52,15 +52,15 @@ class DriftAuditOperator(Stoppable):
     """
     Finds nodes that do not match what they were assigned: not converged, absent, unreadable, or no members any more.
 
-    Fails when a tier has more of them than may be, has no desired state that can be read, or has no members, and when
-    nothing is there to audit: a green audit has looked at something and found it right. It changes nothing. A rollout
-    that is going on looks like drift, so give the task retries.
+    Fails when a tier has more of them than ``max_drifted``, has no readable desired state or no members, and when there
+    is nothing to audit: a green audit has looked at something and found it right. It changes nothing. A rollout in
+    progress looks like drift, so give the task retries.
 
     Returns, also when it fails, ``{environment: {tier: {"members": …, "drifted": {node: standing}, "unknown": …}}}``.
 
     :param environment: one, several, or None for all that the connection's prefix has (templated).
     :param tier: one, several, or None for all that the environments have (templated).
-    :param max_drifted: how many nodes of a tier may not match: a number, or a percentage of its members.
+    :param max_drifted: how many nodes of a tier may drift: a number, or a percentage of its members.
     :param members: who belongs to the tiers; see ``ConvergedSensor`` (templated).
     :param consul_conn_id: id of a connection of type ``consul``.
     """
@@ -86,11 +86,11 @@ class DriftAuditOperator(Stoppable):
         self.consul_conn_id = consul_conn_id
 
     def execute(self, context: Context) -> dict[str, dict[str, Any]]:
-        """Audit, and fail when there is more drift than may be.
+        """Audit, and fail when there is more drift than ``max_drifted``.
 
         :raises Drifted: names the tiers.
-        :raises AccessDenied: the token may not read all there is, or nobody can tell; what it may not see would pass as
-            audited. An older Consul does not tell of a token that may not read its own rules: name the tiers then.
+        :raises AccessDenied: the token may not read everything, so the rest would pass as audited. It is also raised
+            when an older Consul cannot say what the token may read: name the tiers then.
         """
         found = self.run_here(self._audit())
         beyond = []
@@ -131,10 +131,12 @@ class DriftAuditOperator(Stoppable):
                     for tier in tiers:
                         await check_token_sees_all(view, view.keys.tier(environment, tier))
                 if not tiers:
-                    raise Drifted(f"environment {environment} has no tiers, so there is nothing to audit")
+                    raise Drifted(f"nothing to audit: environment {environment} has no tiers")
                 found[environment] = await self._audit_environment(view, environment, tiers)
         if not found:
-            raise InvalidInput(f"there is no environment below {view.keys.root}/ to audit; look at the connection")
+            raise InvalidInput(
+                f"nothing to audit: there is no environment below {view.keys.root}/; check the connection's prefix"
+            )
         return found
 
     async def _audit_environment(

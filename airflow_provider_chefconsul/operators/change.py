@@ -1,4 +1,4 @@
-"""The parameters of a change, checked twice: what an author wrote out at parsing, what templates became in a run."""
+"""The parameters of a change, checked twice: as written when the Dag is parsed, and as rendered when the task runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ANY = Writer("any", "any", "any")
 
 
 class ChangeOperator(Stoppable):
-    """Has the parameters of a change; ``SetDesiredStateOperator`` says what they mean."""
+    """Takes the parameters of a change; they are documented by ``SetDesiredStateOperator``."""
 
     def __init__(
         self,
@@ -70,10 +70,10 @@ class ChangeOperator(Stoppable):
         self.consul_conn_id = consul_conn_id
 
     def parse_change(self, context: Context, **options: Any) -> Change:
-        """The change that the parameters mean in this run.
+        """The change that the parameters describe in this run.
 
         :param options: further parameters of :func:`parse_change`.
-        :raises InvalidInput: names the parameter that templates made into nothing of its form.
+        :raises InvalidInput: names the parameter that is refused.
         """
         return parse_change(
             state=self.state,
@@ -89,9 +89,9 @@ class ChangeOperator(Stoppable):
 def check_written_change(
     *, state: Any = "any", values: Any = None, canary: Any = None, spread: Any = None, allowed_from: Any = None
 ) -> None:
-    """Check what is written out of the parameters of a change; the rest is left to the task.
+    """Check those parameters of a change, or parts of them, that are written out; the task checks the rest.
 
-    :raises InvalidInput: names the parameter that can never be written.
+    :raises InvalidInput: names the parameter that is refused.
     """
     if isinstance(values, Mapping):
         values = {name: value if is_literal(value) else "" for name, value in values.items()}
@@ -115,11 +115,11 @@ def find_texts(values: Any) -> dict[str, str]:
 
 
 def keep_texts(values: Any, texts: Mapping[str, str], log: Logger) -> Any:
-    """Undo what native rendering makes of text, where that can be told.
+    """Undo what native rendering did to text, where that is possible.
 
-    A Dag with ``render_template_as_native_obj=True`` reads all rendered text as a Python literal, so that release
-    "2.10" becomes 2.1. Text without Jinja is put back. A template that became a number with a fraction is refused, as
-    nobody can tell what it was. Another type is what the author wanted native rendering for, or not: the log says so.
+    A Dag with ``render_template_as_native_obj=True`` reads all rendered text as a Python literal, so release "2.10"
+    becomes 2.1. Text without Jinja is put back. A template that became a number with a fraction is refused, since its
+    text is lost. A template that became another type may be what the author wants; the log names it.
 
     :param texts: as :func:`find_texts` gave them before the templates were rendered.
     :raises InvalidInput: names the value, and says how to keep its text.
@@ -136,8 +136,8 @@ def keep_texts(values: Any, texts: Mapping[str, str], log: Logger) -> Any:
         elif isinstance(value, float):
             quoted = f"'{text}'"
             raise InvalidInput(
-                f"values[{name!r}]: template {text!r} became the number {value!r}, as this Dag renders templates "
-                f'natively, which makes 2.1 of "2.10"; for text, quote the template once more, '
+                f"values[{name!r}]: template {text!r} became the number {value!r}, because this Dag renders templates "
+                f'natively, which turns "2.10" into 2.1; for text, quote the template once more, '
                 f'"{quoted}"; for a number, take it from an XCom or from dag.param()'
             )
         else:

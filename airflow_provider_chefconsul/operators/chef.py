@@ -24,25 +24,26 @@ class ConsulExecChefOperator(NudgeOperator):
     Runs chef-client on a tier's nodes by Consul's remote execution, as ``consul exec`` does.
 
     It is a nudge that saves time: nodes act on the desired state that they read, whether or not a nudge reaches them.
-    So a node that does not answer, or whose command fails, is a warning; a ``ConvergedSensor`` judges. Only members
-    that are present and have not converged are nudged, so that a retry touches only the rest.
+    So a node that does not answer, or whose command fails, is only a warning; the ``ConvergedSensor`` judges. Only
+    members that are present and have not converged are nudged, so a retry touches only the rest.
 
     Nodes need ``disable_remote_exec = false`` in their agents' configuration.
 
-    Returns by node the exit code, or ``"unacknowledged"`` or ``"silent"``. Consul's index before the nudge goes
-    into the XCom ``beginning``.
+    Returns by node the exit code, ``"unacknowledged"`` (no answer) or ``"silent"`` (it began, and has not said how it
+    ended). Consul's index before the nudge goes into the XCom ``beginning``.
 
     :param environment: the tier's environment (templated).
     :param tier: one tier, or several (templated).
     :param command: a shell command line (templated); never put a secret into it.
     :param generation: nudge only members that are assigned this generation, a number or the mapping that a
-        ``SetDesiredStateOperator`` returns; None is all members, whatever they are assigned (templated).
+        ``SetDesiredStateOperator`` returns; None is every member, whatever it is assigned (templated).
     :param max_parallel: how many nodes may run at the same time; None is all.
     :param members: who belongs to the tier; see ``ConvergedSensor`` (templated).
-    :param all_nodes: nudge members that have converged, too; without a generation, a tier without a desired state also.
-    :param prefix_per_node: for clusters whose ACLs confine each node to keys below its own name: the prefix before it,
-        such as ``rexec-node``.
-    :param timeout: when to come back with the results there are.
+    :param all_nodes: also nudge members that have converged and, when no generation is given, tiers that have no
+        desired state.
+    :param prefix_per_node: where ACLs confine each node to keys below its own name: what comes before that name, such
+        as ``rexec-node``.
+    :param timeout: how long to wait; then the task ends with the results that there are.
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
@@ -90,33 +91,33 @@ class SSHChefOperator(NudgeOperator):
     """
     Runs chef-client on a tier's nodes over SSH, at the addresses that Consul has for them.
 
-    It is a nudge as ``ConsulExecChefOperator`` is one: same choice of nodes, same result, and a node that cannot be
-    reached, or whose command fails, is a warning that stops no other node; a ``ConvergedSensor`` judges.
+    It is a nudge like ``ConsulExecChefOperator``: it chooses the same nodes and returns the same. A node that cannot be
+    reached, or whose command fails, is a warning that stops no other node; the ``ConvergedSensor`` judges.
 
     User, port, keys and known hosts are those of the SSH connection; its host is not used. Host keys are checked
     against the connection's ``known_hosts`` or ``host_key``, or ``~/.ssh/known_hosts``; only an explicit
     ``"no_host_key_check": true`` in its extra turns that off. Where the user is not root, say ``sudo chef-client``.
 
     Running it again is harmless. A triggerer that restarts connects again with the same job: nodes that ran the command
-    give its exit code without running it again, those that still run it are waited for. A guard on the node sees to
-    that, which needs ``flock`` there and remembers for a day, or until a reboot. A retry of the task is a new job, for
-    the nodes that have not converged by then; should chef-client still run on one, its own run lock makes the new one
-    wait.
+    give its exit code without running it again, and those that still run it are waited for. A guard on the node sees to
+    that; it needs ``flock`` there, and remembers a job for a day or until a reboot. A retry of the task is a new job,
+    for the nodes that have not converged by then; where chef-client still runs, its run lock makes the new one wait.
 
-    Returns by node the exit code, or ``"unacknowledged"`` (nothing was run; the log says why) or ``"silent"`` (the
-    command had not ended by the deadline, or the connection broke; it may run on). Consul's index before the nudge
-    goes into the XCom ``beginning``.
+    Returns by node the exit code, ``"unacknowledged"`` (nothing was run; the log says why) or ``"silent"`` (the command
+    had not ended by the deadline, or the connection broke; it may run on). Consul's index before the nudge goes into
+    the XCom ``beginning``.
 
     :param environment: the tier's environment (templated).
     :param tier: one tier, or several (templated).
     :param command: a shell command line (templated); never put a secret into it.
     :param generation: nudge only members that are assigned this generation, a number or the mapping that a
-        ``SetDesiredStateOperator`` returns; None is all members, whatever they are assigned (templated).
-    :param max_parallel: how many nodes may be connected at the same time; None is all. An sshd, above all a bastion's,
+        ``SetDesiredStateOperator`` returns; None is every member, whatever it is assigned (templated).
+    :param max_parallel: how many nodes may be connected at the same time; None is all. An sshd, such as a bastion's,
         refuses connections beyond its ``MaxStartups``.
     :param members: who belongs to the tier; see ``ConvergedSensor`` (templated).
-    :param all_nodes: nudge members that have converged, too; without a generation, a tier without a desired state also.
-    :param timeout: when to come back with the results there are.
+    :param all_nodes: also nudge members that have converged and, when no generation is given, tiers that have no
+        desired state.
+    :param timeout: how long to wait; then the task ends with the results that there are.
     :param ssh_conn_id: id of a connection of type ``ssh`` (templated).
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.

@@ -1,4 +1,4 @@
-"""Declaring what tiers should be, and taking them back to what they were."""
+"""Declaring what tiers should be, and rolling them back."""
 
 from __future__ import annotations
 
@@ -49,30 +49,30 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
     A tier that already desires this is left alone, so a retry never makes a second generation. Nodes whose agents watch
     the key act at once; others on their next Chef run, or when a ``ConsulExecChefOperator`` nudges them.
 
-    With ``canary``, only a part of the tier is assigned the state, and the others keep what they have. Declaring the
-    same for more nodes widens it, declaring it without a canary promotes it; nodes that have it already do nothing
-    then. Declaring what the others have takes the canary back.
+    With ``canary``, only a part of the tier is assigned the state, and the other nodes keep what they have. Declaring
+    the same for more nodes widens the canary, and declaring it without ``canary`` promotes it; nodes that have it
+    already then do nothing. Declaring what the other nodes have takes the canary back.
 
     Returns ``{tier: generation}``.
 
     :param environment: the tiers' environment (templated).
     :param tier: one tier, or several (templated).
     :param state: the state, one of those that the tier's recipes know (templated).
-    :param values: what recipes need for it: a flat mapping of names to strings, numbers, booleans or null, never a
+    :param values: what the recipes need for it: a flat mapping of names to strings, numbers, booleans or null, never a
         secret (templated).
     :param canary: how much of each tier: a number of nodes, a percentage such as ``"10%"`` of those present (rounded
         up), or a list of nodes; None is all of it (templated).
-    :param spread: ``"meta:KEY"``: take the canary's nodes from the values of that metadata, such as zones, by turns.
+    :param spread: ``"meta:KEY"``: choose the canary's nodes in turn from each value of that metadata, such as a zone.
     :param allowed_from: states that a tier may be in now; None in the list stands for a tier that has no desired state
         yet. None instead of a list allows any (templated).
     :param sequence: the logical time that the write belongs to, in seconds since the epoch or as ISO 8601; None is that
-        of the Dag run. A write that is older than what stands is stale, and changes nothing (templated).
+        of the Dag run. A write older than the tier's desired state is stale, and changes nothing (templated).
     :param on_stale: what a stale write does to the task: ``"fail"`` (without retries) or ``"skip"``.
-    :param wait: when given, also wait until the tiers have converged by this policy, in the same task.
+    :param wait: also wait, in the same task, until the tiers have converged by this policy.
     :param members: who belongs to the tiers, for ``canary`` and ``wait``; see ``ConvergedSensor`` (templated).
     :param force: make a new generation although nothing differs, so that every node runs and reports again.
-    :param allow_empty: declare a tier that has no members yet, where neither ``canary`` nor ``wait`` needs some.
-        Without it such a tier, which may be a name mistyped, is refused, and so is a member that Consul does not list.
+    :param allow_empty: also declare a tier that has no members yet, unless ``canary`` or ``wait`` needs some. Otherwise
+        such a tier is refused, since its name may be mistyped, and so is a listed member that Consul does not know.
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
@@ -123,7 +123,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
         self.deferrable = check_switch("deferrable", deferrable)
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Write, and wait when a policy says so."""
+        """Write, and wait when there is a policy to wait by."""
         tiers = check_tiers(self.environment, self.tier)
         change = self.parse_change(context, allowed_from=self.allowed_from, force=self.force)
         return self.run_or_defer(self._declare(context, tiers, change))
@@ -161,25 +161,25 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
 
 class RollBackOperator(ConvergingOperator):
     """
-    Takes tiers back to what stood before, or to a generation of their history: the one intended way back.
+    Rolls tiers back to what they were before, or to a generation of their history.
 
-    While a canary is out, going back takes only the canary back: its nodes return to the generation that the others
-    have kept, and those do nothing. Otherwise the old content becomes a new generation. Rolling back twice goes further
-    back; a retry does not.
+    While a canary is out, only the canary is rolled back: its nodes return to the generation that the others have kept,
+    and the others do nothing. Otherwise the old content becomes a new generation. Rolling back twice goes further back;
+    a retry does not.
 
     Returns ``{tier: generation}``, the generation that the nodes go back to.
 
     :param environment: the tiers' environment (templated).
-    :param tier: one tier, or several in the order in which they were changed: they are taken back in reverse order,
-        each when the one after it has converged if there is a ``wait``, else in one transaction (templated).
+    :param tier: one tier, or several in the order in which they were changed. With ``wait`` they are rolled back in
+        reverse order, each once the one after it has converged; without, in one transaction (templated).
     :param to: ``"previous"`` or a generation (templated).
-    :param only_own: take back only what this Dag run wrote, and treat anything else as stale.
-    :param generation: take back only this generation, and treat anything else as stale: a number or the mapping that a
-        ``SetDesiredStateOperator`` returns, for a single tier, or a list of such, of which the newest counts. Nothing
-        from it means that nothing was written, which is stale, too (templated).
+    :param only_own: roll back only what this Dag run wrote; anything else counts as a stale write.
+    :param generation: roll back only this generation of a single tier; anything else counts as a stale write. A number,
+        the mapping that a ``SetDesiredStateOperator`` returns, or a list of these, of which the newest counts; None
+        from an XCom means that the operator wrote nothing, which counts as stale, too (templated).
     :param sequence: as in ``SetDesiredStateOperator`` (templated).
     :param on_stale: as in ``SetDesiredStateOperator``.
-    :param wait: when given, also wait until the tiers have converged by this policy, in the same task.
+    :param wait: also wait, in the same task, until the tiers have converged by this policy.
     :param members: who belongs to the tiers, for ``wait``; see ``ConvergedSensor`` (templated).
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
@@ -233,7 +233,7 @@ class RollBackOperator(ConvergingOperator):
         self.deferrable = check_switch("deferrable", deferrable)
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Take the tiers back, and wait for each when a policy says so."""
+        """Roll the tiers back, and wait for each when there is a policy to wait by."""
         return self._go_on(context, {})
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
@@ -241,9 +241,9 @@ class RollBackOperator(ConvergingOperator):
         return self._go_on(context, Outcome.from_event(event).settle_generations(self.log))
 
     def _go_on(self, context: Context, generations: Mapping[str, int]) -> dict[str, int]:
-        """Take back the tiers that have not been yet.
+        """Roll back the tiers that have not been rolled back yet.
 
-        :param generations: by tier, what those that have been taken back went back to.
+        :param generations: by tier, what those that have been rolled back went back to.
         """
         tiers = check_tiers(self.environment, self.tier)[::-1]
         rollback = RollBack(
@@ -260,11 +260,11 @@ class RollBackOperator(ConvergingOperator):
             return None
         if len(tiers) > 1:
             raise InvalidInput(f"generation requires a single tier; got {', '.join(tiers)}")
-        # Of several, some may be of an earlier try that was taken back: the newest is what this Dag run wrote last.
+        # Some of several may be of an earlier try that was rolled back: the newest is what this Dag run wrote last.
         given = as_list(self.generation)
         written = [parse_generations(each, tiers)[tiers[0]] for each in given if each not in (None, "None")]
         if not written:
-            error = StaleWrite("nothing to roll back: the generation that was to be taken back was never written")
+            error = StaleWrite("nothing to roll back: the generation was never written")
             raise_final(self.log, error, self.on_stale)
         return max(written)
 
@@ -288,7 +288,7 @@ class RollBackOperator(ConvergingOperator):
                 )
                 if self.wait is None:
                     continue
-                # Those before are waited for again: so the event that a deferral ends with names all that are done.
+                # The tiers before it are waited for again, so that the event of a deferral names all that are done.
                 request = WaitRequest(list(generations), self.wait, generations)
                 ended = await self.converge(context, view, request)
                 if isinstance(ended, WaitingTrigger):

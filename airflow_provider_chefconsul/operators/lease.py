@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 class AcquireLeaseOperator(Stoppable):
     """
-    Waits until no other Dag run holds the environment, and holds it for this one.
+    Waits until no other Dag run holds the environment, then holds it for this one.
 
-    While the lease stands, only this Dag run's writes pass; each of its writes renews it, and so do its waits. It
-    belongs to the Dag run, so it survives retries, clears and deferral. Use it as setup, with ``ReleaseLeaseOperator``
-    as teardown. When its Dag run dies, the lease stands for ``ttl`` after the last renewal, as a waiter sees it; then
-    the waiter takes it over, and what the old Dag run still writes is refused by Consul.
+    While the lease stands, only this Dag run may write; its writes and its waits renew the lease. The lease belongs to
+    the Dag run, so it survives retries, clears and deferral. Use this operator as setup, with ``ReleaseLeaseOperator``
+    as teardown. When its Dag run dies, the lease stands until whoever waits for it has seen no renewal for ``ttl``;
+    then the waiter takes it over, and Consul refuses what the old Dag run still writes.
 
     :param environment: the environment (templated).
-    :param ttl: how long the lease stands unrenewed, from 30 seconds to a day. Tasks that neither write nor wait through
-        this provider must be shorter.
-    :param reason: why, for the log of those who wait (templated).
+    :param ttl: how long the lease stands without renewal, from 30 seconds to a day. Tasks that neither write nor wait
+        through this provider must take less.
+    :param reason: why the environment is held, for the log of those who wait (templated).
     :param timeout: how long to wait for another Dag run.
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
@@ -91,7 +91,7 @@ class AcquireLeaseOperator(Stoppable):
 
 class ReleaseLeaseOperator(BaseOperator):
     """
-    Gives the environment up, where this Dag run holds it; a lease of another one is left alone.
+    Releases the environment when this Dag run holds it; leaves another Dag run's lease alone.
 
     :param environment: the environment (templated).
     :param consul_conn_id: id of a connection of type ``consul`` (templated).

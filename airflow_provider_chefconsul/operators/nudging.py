@@ -1,4 +1,4 @@
-"""What the operators have in common that run chef-client on nodes: whom they choose, and what they say of each."""
+"""What the operators that run chef-client on nodes share: which nodes they choose, and what they report of each."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 
 class NudgeOperator(Stoppable):
-    """Runs a command on the members of tiers that have not converged; how it gets there is for a subclass to say."""
+    """Runs a command on the members of tiers that have not converged; a subclass says how it gets there."""
 
     template_fields: Sequence[str] = ("environment", "tier", "command", "generation", "members", "consul_conn_id")
     template_fields_renderers = {"command": "bash"}  # noqa: RUF012 Airflow's declaration
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#f5ecd8"
-    unanswered = ""  # what to ask oneself when a node does not answer and nothing says why
+    unanswered = ""  # what to check when a node does not answer, for the log
 
     def __init__(
         self,
@@ -116,16 +116,16 @@ class NudgeOperator(Stoppable):
             return await self.wait_here(trigger)
 
     async def _choose_of_tier(self, view: SharedView, tier: str, generation: int | None) -> tuple[set[str], int]:
-        where = f"{self.environment}/{tier}"
+        tier_path = f"{self.environment}/{tier}"
         selector = parse_members(self.members, tier)
-        await view.require_members(where, selector)
+        await view.require_members(tier_path, selector)
         record = await view.read(self.environment, tier)
-        # As a wait does: a node that is alive and has reported stays a member, though its service may be gone.
+        # As in a wait, a node that is alive and has reported stays a member, though its service may be gone.
         snapshot = await view.snapshot(self.environment, tier, selector)
         members: Members = snapshot.members
         converged: set[str] = set()
         if not self.all_nodes or generation is not None:  # else it does not matter what is desired
-            desired = record.required_desired(where)
+            desired = record.required_desired(tier_path)
             members = {
                 node: member
                 for node, member in members.items()
@@ -140,12 +140,12 @@ class NudgeOperator(Stoppable):
                     if is_gone
                     else f"generation {generation} is assigned to no member"
                 )
-                self.log.warning("%s: %s; there is nobody to nudge", where, why)
+                self.log.warning("%s: %s; there is nobody to nudge", tier_path, why)
                 return set(), record.index
         present = {node for node, member in members.items() if member.is_present}
         self.log.info(
             "%s: of %s members %s absent, %s; nudging %s",
-            where,
+            tier_path,
             len(members),
             len(members) - len(present),
             "converged or not" if self.all_nodes else f"{len(converged)} converged",

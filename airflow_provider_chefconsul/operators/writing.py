@@ -89,6 +89,6 @@ def raise_final(log: Logger, error: StaleWrite | LeaseLost, on_stale: str) -> No
     A lost lease always fails the task: nothing says that somebody else has done what the Dag run was about to do.
     """
     if on_stale == "skip" and isinstance(error, StaleWrite):
-        log.warning("Skipped, nothing was written: %s", error)  # Airflow itself only whispers why a task was skipped
+        log.warning("Skipped, nothing was written: %s", error)  # Airflow itself hides why a task was skipped
         raise AirflowSkipException(str(error)) from error
     raise AirflowFailException(str(error)) from error

@@ -1,4 +1,4 @@
-"""Waiting for a tier's nodes to report that they are where they should be."""
+"""Waiting for a tier's nodes to report that they have converged."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class ConvergedSensor(ConvergingOperator, BaseSensorOperator):
     Waits until the nodes of a tier have reported that they converged on a generation.
 
     A node has converged when its own report carries the generation and the state that it was assigned. The sensor fails
-    at once when more nodes failed than the policy allows, when a newer generation supersedes the one waited for, and
+    at once when more nodes failed than the policy allows, when a newer generation supersedes the one it waits for, and
     when the tier has no members; its log then names each node that held it up, and why. These verdicts are final:
     Airflow's ``retries`` are for a lost worker or a Consul that stays away.
 
-    Consul is watched, not polled, so ``poke_interval`` and ``mode`` have no effect. Airflow's ``timeout`` bounds the
-    policy's when it is the shorter one; ``soft_fail`` skips instead of failing.
+    Consul is watched, not polled, so ``poke_interval`` and ``mode`` have no effect. Airflow's ``timeout`` applies when
+    it is shorter than the policy's; ``soft_fail`` skips instead of failing.
 
     On a retry, and after the task was cleared, a failure that was reported before is history: the node's next run
     decides.
@@ -49,8 +49,8 @@ class ConvergedSensor(ConvergingOperator, BaseSensorOperator):
     Returns ``{tier: {"generation", "members", "counts", "nodes"}}``.
 
     :param environment: the tier's environment (templated).
-    :param tier: one tier, or several that are waited for together (templated).
-    :param policy: when the wait is over; see :class:`ConvergencePolicy`.
+    :param tier: one tier, or several, all of which must have converged (templated).
+    :param policy: when a tier counts as converged; see :class:`ConvergencePolicy`.
     :param members: who belongs to the tier: ``"service"`` (the Consul service named like the tier),
         ``"service:NAME"``, ``"meta:KEY=VALUE"`` or a list of node names (templated).
     :param generation: the generation to wait for, a number or the mapping that a ``SetDesiredStateOperator`` returns;
@@ -113,7 +113,7 @@ class ConvergedSensor(ConvergingOperator, BaseSensorOperator):
             return await self.converge(context, view, request)
 
     def _nudged_again(self, context: Context) -> int | None:
-        """Consul's index before a nudge that this sensor's last try did not know; None when there was none."""
+        """Consul's index before a nudge that ran since this sensor's last try; None when there was none."""
         store = context.get("task_state_store")  # since Airflow 3.3; unlike XComs, it outlives a try
         if self.nudged_by is None or store is None:
             return None
@@ -127,15 +127,15 @@ class ConvergedSensor(ConvergingOperator, BaseSensorOperator):
             return outcome.settle(self.log)
         except AirflowException as error:
             if self.soft_fail or self.never_fail:
-                self.log.warning("Skipped: %s", error)  # Airflow itself only whispers why a task was skipped
+                self.log.warning("Skipped: %s", error)  # Airflow itself hides why a task was skipped
                 raise AirflowSkipException(str(error)) from error
             raise
 
 
 def _pull_beginning(context: Context, nudged_by: str) -> Any:
-    """What the nudge left that belongs to this task instance; None when there is none.
+    """The XCom of the nudge that belongs to this task instance; None when there is none.
 
-    In a mapped group it is the one of the same map index; beside a mapped sensor, a nudge may also not be mapped.
+    In a mapped group it is the nudge of the same map index; the nudge of a mapped sensor may also not be mapped.
     """
     instance = context["ti"]
     for map_index in dict.fromkeys((instance.map_index, -1)):

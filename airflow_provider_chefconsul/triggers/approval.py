@@ -1,4 +1,4 @@
-"""Waiting for a person's answer in the triggerer, without losing the environment meanwhile."""
+"""Waiting in the triggerer for a person's answer, and keeping the environment meanwhile."""
 
 from __future__ import annotations
 

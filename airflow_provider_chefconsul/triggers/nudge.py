@@ -1,4 +1,4 @@
-"""What the triggers have in common that run a command on nodes: what is known, what is left, and until when."""
+"""What the triggers that run a command on nodes share: what is known, what is left, and until when."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 BEGINNING_KEY = "beginning"
-"""The XCom with Consul's index before the nudge, and its try: a failure after it is news to the wait that follows."""
+"""The XCom with Consul's index before the nudge and the nudge's try: only later failures count in the wait after it."""
 
 Results = Mapping[str, NodeResult]
 """By node, what became of the command there."""
@@ -35,7 +35,7 @@ class NudgeTrigger(WaitingTrigger[Results]):
     :param command: a shell command line.
     :param nodes: names of the nodes to run it on.
     :param job_id: names the job on the nodes, so that none runs it twice.
-    :param deadline: ISO 8601 with offset; when to come back with the results there are.
+    :param deadline: ISO 8601 with offset; when to end with the results that there are.
     :param max_parallel: how many nodes may run at the same time; None is all.
     :param results: JSON forms of the results that are known already.
     :param lease: ``environment``, ``dag_id`` and ``run_id`` in one, as an older version stored them.

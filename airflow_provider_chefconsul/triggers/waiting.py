@@ -1,4 +1,4 @@
-"""What the triggers have in common that tasks defer to: on whose behalf they wait, and until when."""
+"""What the triggers that tasks defer to share: for which Dag run they wait, and until when."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 class WaitingTrigger(BaseTrigger, Generic[T]):
     """
-    Waits on behalf of a Dag run: in a worker by :meth:`wait`, in the triggerer by ``run``.
+    Waits for a task of a Dag run: in a worker by :meth:`wait`, in the triggerer by ``run``.
 
     :param consul_conn_id: id of a connection of type ``consul``.
     :param environment: the environment that the Dag run works on.
@@ -31,7 +31,7 @@ class WaitingTrigger(BaseTrigger, Generic[T]):
     """
 
     deadline: datetime
-    """Aware; when the wait ends in any case. It is absolute: a triggerer that restarts goes on with what is left."""
+    """Aware; when the wait ends in any case. A triggerer that restarts goes on with what is left until then."""
 
     def __init__(self, *, consul_conn_id: str, environment: str, holder: Mapping[str, str] | None) -> None:
         super().__init__()
