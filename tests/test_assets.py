@@ -78,7 +78,7 @@ def test_bad_parameters_are_refused_when_the_dag_is_parsed():
     """Not by a watcher that fails in the triggerer, where nobody looks."""
     with pytest.raises(InvalidInput, match="environment 'de mo' is not a name"):
         tier_converged("de mo")
-    with pytest.raises(InvalidInput, match="members 'web' is none of"):
+    with pytest.raises(InvalidInput, match="invalid members 'web'; expected 'service'"):
         tier_converged("demo", members="web")
     with pytest.raises(InvalidInput, match="policy must be a ConvergencePolicy"):
         tier_converged("demo", policy="100%")

@@ -148,7 +148,7 @@ def test_what_is_read_when_the_dag_is_parsed_is_no_reference(build, name):
         def choose():
             return 1
 
-        with pytest.raises(InvalidInput, match=f"^{name} is read when the Dag is parsed, so it cannot come from"):
+        with pytest.raises(InvalidInput, match=f"^{name} is needed when the Dag is parsed, so it cannot come from"):
             build(**{name: choose()})
 
 
@@ -162,9 +162,9 @@ def test_steps_and_models_are_read_when_the_dag_is_parsed():
 
         chosen = choose()
         for steps in (chosen, [(chosen, "off")]):
-            with pytest.raises(InvalidInput, match="^steps is read when the Dag is parsed"):
+            with pytest.raises(InvalidInput, match="^steps is needed when the Dag is parsed"):
                 transitions("demo", steps)
-        with pytest.raises(InvalidInput, match="^state is read when the Dag is parsed"):
+        with pytest.raises(InvalidInput, match="^state is needed when the Dag is parsed"):
             transition("demo", "web", chosen, group_id="step", model=MODEL)
 
 
@@ -175,7 +175,7 @@ NEVER = [
     ({"tier": []}, "tier is an empty list"),
     ({"tier": {"web": 1}}, "tier must be a name or a list"),
     ({"members": ["web 1"]}, "node 'web 1' is not a name"),
-    ({"members": "servise:web"}, "members 'servise:web' is none of"),
+    ({"members": "servise:web"}, "invalid members 'servise:web'"),
     ({"members": []}, "members is an empty list"),
 ]
 NEVER_WRITTEN = [

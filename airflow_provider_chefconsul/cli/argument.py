@@ -16,7 +16,7 @@ from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.change import Change, parse_change
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
-from airflow_provider_chefconsul.domain.write.wave import Wave, check_waves
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
@@ -75,7 +75,7 @@ def parse_waves(args: Namespace) -> list[Wave]:
         return []
     if args.canary is not None:
         raise InvalidInput("--waves cannot be combined with --canary: a canary is a single wave")
-    return check_waves(_split(args.waves), args.spread)
+    return Wave.parse_all(_split(args.waves), args.spread)
 
 
 def parse_time(args: Namespace) -> int:

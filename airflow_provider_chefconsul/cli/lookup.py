@@ -9,6 +9,7 @@ from airflow_provider_chefconsul.cli.display.output import PROGRAM
 from airflow_provider_chefconsul.consul.overview import check_member_names, list_environments, list_tiers
 from airflow_provider_chefconsul.domain.model.membership import Members, Selector
 from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.exceptions import NoMembers, NotDeclared
 
 if TYPE_CHECKING:
@@ -28,10 +29,9 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None) -> li
     tiers = await list_tiers(view, environment)
     if not tiers:
         there_are = name_some(await list_environments(view))
-        where = f"{view.client.settings.url}, below {view.keys.root}/"
         raise NotDeclared(
             f"nothing is declared in {environment} yet: {PROGRAM} set {environment} {tier or 'TIER'} --state …; "
-            f"environments at {where}: {there_are}"
+            f"environments at {view.client.settings.url}, below {view.keys.root}/: {there_are}"
         )
     if tier is not None and tier not in tiers:
         raise NotDeclared(
@@ -56,8 +56,8 @@ async def find_empty_tier(
         return None
     tiers = name_some(await list_tiers(view, environment))
     return NoMembers(
-        f"{environment}/{empty} has no members: Consul lists no node for {selectors[empty]}; tiers that {environment} "
-        f"has: {tiers}; --without-members declares it although no node is there yet"
+        f"{environment}/{empty} has no members: Consul lists no node for {selectors[empty]}; tiers of "
+        f"{environment}: {tiers}; --without-members declares it before it has any nodes"
     )
 
 
@@ -81,6 +81,4 @@ def absent_of(nodes: Iterable[str], members: Members) -> list[str]:
 
 def name_some(names: Iterable[str]) -> str:
     """The first names of a list."""
-    listed = list(names)
-    left = f", and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    return f"{', '.join(listed[:_NAMED])}{left}" if listed else "none"
+    return list_some(names, _NAMED) or "none"

@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.consul.wait import begin_waits, find_early_failures, wait_for_tiers
 from airflow_provider_chefconsul.domain.model.membership import Selector
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.write.change import Unchanged, Write, describe_decision
+from airflow_provider_chefconsul.domain.write.decision import Unchanged, Write, describe_decision
 from airflow_provider_chefconsul.triggers.outcome import Ending, Outcome
 
 if TYPE_CHECKING:

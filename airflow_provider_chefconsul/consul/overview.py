@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import check_names
+from airflow_provider_chefconsul.consul.lease import find_lease
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import Lease
@@ -74,12 +75,11 @@ async def require_members(
 
 async def read_lease(view: SharedView, environment: str) -> Lease | Unreadable | None:
     """Who holds an environment."""
-    key = view.keys.lease(environment)
-    entry = await view.client.get(key)
     try:
-        return Lease.from_json(key, entry.value) if entry else None
+        found = await find_lease(view, environment)
     except MalformedDocument as error:
         return Unreadable.of(error)
+    return found.lease if found else None
 
 
 async def read_early_failures(view: SharedView, environment: str) -> dict[str, EarlyFailure]:

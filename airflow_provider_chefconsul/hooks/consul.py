@@ -95,12 +95,12 @@ class ConsulHook(BaseHook):
 
 
 def parse_settings(connection: Connection) -> ConsulSettings:
-    """Read an Airflow connection.
+    """Parse an Airflow connection.
 
     :raises UnusableConnection: names the connection and the field that is missing or wrong.
     """
     label = f"connection {connection.conn_id}"
-    extra = _read_extra(label, connection.extra)
+    extra = _parse_extra(label, connection.extra)
     scheme = connection.schema or "http"
     host = connection.host or ""
     if not _is_host(host):
@@ -127,14 +127,14 @@ def parse_settings(connection: Connection) -> ConsulSettings:
         token=connection.password or None,
         root=root,
         datacenter=extra.get("datacenter") or None,
-        verify=_read_verify(label, extra.get("verify")),
-        cert=_read_path(label, "cert", extra.get("cert")),
-        key=_read_path(label, "key", extra.get("key")),
-        wait=_read_wait(label, extra.get("wait")),
+        verify=_parse_verify(label, extra.get("verify")),
+        cert=_parse_path(label, "cert", extra.get("cert")),
+        key=_parse_path(label, "key", extra.get("key")),
+        wait=_parse_wait(label, extra.get("wait")),
     )
 
 
-def _read_extra(label: str, text: str | None) -> dict[str, Any]:
+def _parse_extra(label: str, text: str | None) -> dict[str, Any]:
     """Airflow takes an extra that is not JSON for an empty one, and keys would then go to another prefix."""
     try:
         extra = json.loads(text or "{}")
@@ -153,17 +153,17 @@ def _is_host(text: str) -> bool:
     return True
 
 
-def _read_verify(label: str, value: Any) -> bool | str:
+def _parse_verify(label: str, value: Any) -> bool | str:
     match value:
         case None | "" | True | "true" | "True":
             return True
         case False | "false" | "False":
             return False
         case _:
-            return _read_path(label, "verify", value) or True
+            return _parse_path(label, "verify", value) or True
 
 
-def _read_path(label: str, name: str, value: Any) -> str | None:
+def _parse_path(label: str, name: str, value: Any) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not Path(value).exists():
@@ -171,8 +171,8 @@ def _read_path(label: str, name: str, value: Any) -> str | None:
     return value
 
 
-def _read_wait(label: str, value: Any) -> timedelta:
-    """Read how long a query may block: seconds, as a number or, from a form's field, as text."""
+def _parse_wait(label: str, value: Any) -> timedelta:
+    """Parse how long a query may block: seconds, as a number or, from a form's field, as text."""
     if value is None or value == "":
         return LONGEST_WAIT
     try:

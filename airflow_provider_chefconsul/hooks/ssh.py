@@ -41,7 +41,7 @@ async def execute_over_ssh(
     :returns: by node what is known, and the nodes that the deadline cut short.
     :raises InvalidInput: the connection cannot be used, so nothing was run anywhere.
     """
-    from airflow_provider_chefconsul.nudge.ssh import execute
+    from airflow_provider_chefconsul.nudge.ssh import run_over_ssh
 
     connection = await BaseHook.aget_connection(ssh_conn_id)
     if not connection.login:
@@ -50,7 +50,7 @@ async def execute_over_ssh(
     async def connect(address: str) -> SSHClientConnection:
         return await _connect(ssh_conn_id, address)
 
-    return await execute(targets, connect, deadline=deadline, max_parallel=max_parallel, on_progress=on_progress)
+    return await run_over_ssh(targets, connect, deadline=deadline, max_parallel=max_parallel, on_progress=on_progress)
 
 
 async def _connect(ssh_conn_id: str, address: str) -> SSHClientConnection:

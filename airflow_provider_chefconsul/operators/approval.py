@@ -109,12 +109,12 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
             raise AirflowFailException(f"{wave}: nobody answered within {self.response_timeout}") from None
 
     async def _prepare(self, tier: str, change: Change) -> Question:
-        from airflow_provider_chefconsul.consul.preview import preview
+        from airflow_provider_chefconsul.consul.rollout_plan import plan_rollout
 
         selector = parse_members(self.members, tier)
         async with ConsulHook(self.consul_conn_id).open_view() as view:
-            found = await preview(view, self.environment, change, {tier: selector})
+            found = await plan_rollout(view, self.environment, change, {tier: selector})
             snapshot = await view.snapshot(self.environment, tier, selector)
         return Question(
-            f"{self.environment}/{tier}", self.wave, self.waves, found.tiers[tier].steps[0], snapshot, found.refusal
+            f"{self.environment}/{tier}", self.wave, self.waves, found.tiers[tier].waves[0], snapshot, found.refusal
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_chefconsul.domain.count import Count, check_count
+from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.domain.explanation.drift import explain_drift
 from airflow_provider_chefconsul.domain.explanation.tier import TierExplanation, explain_tier
 from airflow_provider_chefconsul.domain.model.membership import parse_members
@@ -73,7 +73,7 @@ class DriftAuditOperator(Stoppable):
         *,
         environment: str | Sequence[str] | None = None,
         tier: str | Sequence[str] | None = None,
-        max_drifted: Count = 0,
+        max_drifted: int | str = 0,
         members: str | Sequence[str] = "service",
         consul_conn_id: str = ConsulHook.default_conn_name,
         **kwargs: Any,
@@ -81,7 +81,7 @@ class DriftAuditOperator(Stoppable):
         super().__init__(**kwargs)
         self.environment = environment
         self.tier = tier
-        self.max_drifted = check_count("max_drifted", max_drifted)
+        self.max_drifted = Count.parse("max_drifted", max_drifted)
         self.members = members
         self.consul_conn_id = consul_conn_id
 

@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.domain.parameter import (
     is_template,
 )
 from airflow_provider_chefconsul.domain.write.change import parse_change
-from airflow_provider_chefconsul.domain.write.wave import parse_wave
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.writing import check_sequence, sequence_of, writer_of
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
@@ -53,7 +53,7 @@ class ChangeOperator(Stoppable):
         if spread is not None:
             if canary is None:
                 raise InvalidInput("spread requires canary")
-            parse_wave(1, spread)  # of the two, only the canary is templated
+            Wave.parse(1, spread)  # of the two, only the canary is templated
         check_place(environment, tier)
         check_members(members)
         check_written_change(state=state, values=values, canary=canary, spread=spread)

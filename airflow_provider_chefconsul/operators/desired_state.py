@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.domain.parameter import (
     parse_generations,
 )
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.domain.write.rollback import RollBack, check_target
+from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
 from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
@@ -136,6 +136,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
         self, context: Context, tiers: Sequence[str], change: Change
     ) -> dict[str, int] | WaitingTrigger[Outcome]:
         from airflow_provider_chefconsul.consul.overview import require_members
+        from airflow_provider_chefconsul.consul.write import write
 
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         needs_members = self.wait is not None or self.canary is not None
@@ -148,7 +149,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
                 way_out="" if needs_members else "allow_empty=True declares it ahead of its nodes",
             )
             generations = await settle_write(
-                view.write(self.environment, dict.fromkeys(tiers, change), selectors),
+                write(view, self.environment, dict.fromkeys(tiers, change), selectors),
                 self.log,
                 environment=self.environment,
                 on_stale=self.on_stale,
@@ -217,7 +218,7 @@ class RollBackOperator(ConvergingOperator):
         check_place(environment, tier)
         check_members(members)
         if is_literal(to):
-            check_target(to)
+            parse_target(to)
         check_sequence(sequence)
         self.environment = environment
         self.tier = tier
@@ -248,7 +249,7 @@ class RollBackOperator(ConvergingOperator):
         tiers = check_tiers(self.environment, self.tier)[::-1]
         rollback = RollBack(
             writer_of(context),
-            check_target(self.to),
+            parse_target(self.to),
             sequence_of(context, self.sequence),
             self.only_own,
             self._parse_generation(tiers),
@@ -272,15 +273,16 @@ class RollBackOperator(ConvergingOperator):
         self, context: Context, tiers: Sequence[str], rollback: RollBack, before: Mapping[str, int]
     ) -> dict[str, int] | WaitingTrigger[Outcome]:
         from airflow_provider_chefconsul.consul.overview import require_members
+        from airflow_provider_chefconsul.consul.write import roll_back
 
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         generations = dict(before)
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             if self.wait is not None:
                 await require_members(view, self.environment, selectors)
-            for step in [tiers] if self.wait is None else [[tier] for tier in tiers if tier not in before]:
+            for some in [tiers] if self.wait is None else [[tier] for tier in tiers if tier not in before]:
                 generations |= await settle_write(
-                    view.roll_back(self.environment, step, rollback),
+                    roll_back(view, self.environment, some, rollback),
                     self.log,
                     environment=self.environment,
                     on_stale=self.on_stale,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.parameter import is_literal
-from airflow_provider_chefconsul.domain.write.change import Unchanged, Write, describe_decision
+from airflow_provider_chefconsul.domain.write.decision import describe_decision
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
+
+    from airflow_provider_chefconsul.consul.plan import Plan
 
 ON_STALE = ("fail", "skip")
 _OF_THE_DAG_RUN = (None, "", "None")  # a sequence that is not given, also as a template says so
@@ -62,7 +64,7 @@ def check_on_stale(on_stale: object) -> str:
 
 
 async def settle_write(
-    writing: Awaitable[Mapping[str, Write | Unchanged]],
+    writing: Awaitable[Plan],
     log: Logger,
     *,
     environment: str,
@@ -75,12 +77,12 @@ async def settle_write(
     :returns: by tier, the generation that was asked for.
     """
     try:
-        decisions = await writing
+        plan = await writing
     except (StaleWrite, LeaseLost) as error:
         raise_final(log, error, on_stale)
-    for tier, decision in decisions.items():
+    for tier, decision in plan.decisions.items():
         log.info("%s/%s: %s", environment, tier, describe_decision(decision, done=done))
-    return {tier: decision.generation for tier, decision in decisions.items()}
+    return plan.generations
 
 
 def raise_final(log: Logger, error: StaleWrite | LeaseLost, on_stale: str) -> NoReturn:

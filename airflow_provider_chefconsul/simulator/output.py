@@ -1,4 +1,4 @@
-"""What a simulated run prints: one line per step, each of which says that this is no Chef."""
+"""What a simulated run prints: one line per step, each marked as not Chef's."""
 
 from __future__ import annotations
 

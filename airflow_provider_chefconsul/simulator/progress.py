@@ -1,4 +1,4 @@
-"""What a fleet tells of itself: one line for each thing that somebody would want to know."""
+"""What a fleet prints while it runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Progress:
         self._since: dict[str, float] = {}
 
     def tell(self, line: str) -> None:
-        """Tell a line; what comes from Consul is made printable."""
+        """Print a line; what comes from Consul is made printable."""
         self._tell(one_line(line))
 
     def introduce(self, plan: FleetPlan, url: str) -> None:
@@ -54,7 +54,7 @@ class Progress:
         self.tell(f"{self._environment}/{tier}: {text}")
 
     def note(self, run: NodeRun) -> None:
-        """Take note of a run that begins or ends."""
+        """Record that a run begins or ends."""
         hanging = self._hanging.setdefault(run.tier, set())
         if run.fault is not None and run.fault.kind is Kind.HANGS:
             if run.ending is RunEnding.RUNNING:

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, chain
 from airflow_provider_chefconsul.domain.model.desired import Scalar
 from airflow_provider_chefconsul.domain.parameter import check_known, check_switch, is_reference
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.write.wave import Wave, check_waves
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
@@ -77,10 +77,10 @@ def rollout(
         end = EmptyOperator(task_id="end", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
         before: list[Any] = []
         built: list[Any] = []
-        parsed = check_waves(waves, spread)
+        parsed = Wave.parse_all(waves, spread)
         for number, wave in enumerate(parsed, start=1):
             canary = {
-                "canary": None if wave.is_all else _as_written(wave),
+                "canary": None if wave.is_all else wave.written,
                 "spread": wave.spread and f"meta:{wave.spread}",
             }
             if approval and number > 1:
@@ -135,7 +135,3 @@ def _ask(task_id: str, approval: bool | Mapping[str, Any], asked: Mapping[str, A
     parameters = {} if isinstance(approval, bool) else dict(approval)
     parameters.pop("fail_on_reject", None)
     return ApproveWaveOperator(task_id=task_id, **{**asked, **parameters})
-
-
-def _as_written(wave: Wave) -> int | str | list[str]:
-    return list(wave.size) if isinstance(wave.size, tuple) else wave.size

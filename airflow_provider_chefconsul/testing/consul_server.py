@@ -1,4 +1,4 @@
-"""A Consul server in development mode, for the time of a test session."""
+"""A Consul server in development mode, for the duration of a test session."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class ConsulServer:
         return ConsulSettings(ADDRESS, self._port, root=root)
 
     def start(self) -> None:
-        """Start it, and return when it leads.
+        """Start it, and return when it is the leader.
 
-        :raises ConsulUnavailable: it does not; with the end of its log.
+        :raises ConsulUnavailable: it does not become the leader; the message ends with its last log lines.
         """
         try:
             if any(self._start() for _ in range(_ATTEMPTS)):
@@ -60,7 +60,7 @@ class ConsulServer:
             self._process = None
 
     def _start(self) -> bool:
-        """Whether it leads; it does not when another process took one of its ports first."""
+        """Start it; False if another process took one of its ports first."""
         self._port, server, serf = free_port(), free_port(), free_port()
         command = [self._binary, "agent", "-dev", "-bind", ADDRESS, "-client", ADDRESS, "-node", "server"]
         command += ["-disable-host-node-id", "-log-level", "warn", "-http-port", str(self._port)]
@@ -85,7 +85,7 @@ class ConsulServer:
                 raise ConsulUnavailable(self._describe(f"ended with {self._process.returncode}"))
             if time.monotonic() > deadline:
                 self.stop()
-                raise ConsulUnavailable(self._describe(f"did not lead within {_LONGEST_START:g} s"))
+                raise ConsulUnavailable(self._describe(f"did not become the leader within {_LONGEST_START:g} s"))
             time.sleep(0.05)
         return True
 
@@ -95,16 +95,16 @@ class ConsulServer:
 
 
 def find_consul() -> str:
-    """The Consul to run.
+    """The Consul binary to run.
 
-    :raises ConsulUnavailable: there is none; says how to name one.
+    :raises ConsulUnavailable: there is none; the message says how to name one.
     """
     named = os.environ.get(BINARY)
     found = shutil.which(named or "consul")
     if found is None:
-        where = f"{BINARY}={named!r} is not a program" if named else "there is no consul on the PATH"
+        problem = f"{BINARY}={named!r} is not a program" if named else "there is no consul on the PATH"
         raise ConsulUnavailable(
-            f"the fixture 'fleet' needs a real Consul, and {where}: install Consul 1.8 or later, or name it in the "
+            f"the fixture 'fleet' needs a real Consul, but {problem}: install Consul 1.8 or later, or name it in the "
             f"environment variable {BINARY}"
         )
     return found

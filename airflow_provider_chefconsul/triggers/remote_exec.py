@@ -37,9 +37,9 @@ class RemoteExecTrigger(NudgeTrigger):
     async def _execute(
         self, view: SharedView, nodes: Sequence[str], limit: datetime
     ) -> tuple[dict[str, NodeResult], set[str]]:
-        from airflow_provider_chefconsul.nudge.remote_exec import execute
+        from airflow_provider_chefconsul.nudge.remote_exec import run_over_consul
 
-        found = await execute(
+        found = await run_over_consul(
             view.client,
             self.command,
             nodes,

@@ -159,14 +159,11 @@ def _describe_history(history: Mapping[int, DesiredState], may_read: MayRead) ->
     newest = sorted(history.items(), reverse=True)[:_HISTORY]
     described = []
     for generation, desired in newest:
-        canary = desired.canary
-        is_of_canary = canary is not None and canary.assignment.generation == generation
-        assignment = canary.assignment if canary is not None and is_of_canary else desired.stable
         described.append(
             {
-                **_describe_assignment(assignment),
+                **_describe_assignment(desired.assignment_at(generation)),
                 "generation": generation,
-                "is_canary": is_of_canary,
+                "is_canary": desired.is_of_canary(generation),
                 "written_at": one_line(desired.written_at),
                 "written_by": _describe_writer(desired.written_by, may_read),
             }

@@ -51,7 +51,7 @@ def test_tier_is_removed_and_counted(airflow_chefconsul, consul_kv, kept):
     assert dict(consul_kv) == kept
     ended = airflow_chefconsul(*FORGET, "--yes")
     assert ended.code == 3
-    assert "nothing is kept of demo/web; tiers that demo has: web-2" in ended.err
+    assert "nothing is stored for demo/web; tiers of demo: web-2" in ended.err
 
 
 def test_late_report_does_not_count_for_the_tier_that_is_declared_again(

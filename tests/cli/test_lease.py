@@ -128,7 +128,7 @@ def test_lease_that_changed_meanwhile_is_not_broken(consul_connection, consul_kv
             consul_kv["demo/_lease"] = json.dumps(document | {"expires_at": "2036-01-01T00:00:00Z"})
             await break_lease(view, "demo", found, DagRun("airflow chefconsul", "ada@vm"), reason="late")
 
-    with pytest.raises(WriteRefused, match="demo: the lease of Dag shop_rollout, run manual__1 was renewed, given up"):
+    with pytest.raises(WriteRefused, match="demo: the lease of Dag shop_rollout, run manual__1 was renewed, released"):
         asyncio.run(break_late())
     assert "demo/_lease" in consul_kv
     assert not any("_lost" in key for key in consul_kv)

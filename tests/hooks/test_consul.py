@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.exceptions import AccessDenied, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook, parse_settings
 from tests.support.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN
@@ -88,7 +89,10 @@ def test_settings_of_a_connection(fields, settings):
         ({"extra": {"cert": "/nowhere/client.pem"}}, "cert must be the path of an existing file"),
         ({"extra": {"cert": [__file__, __file__]}}, "cert must be the path of an existing file"),
         ({"extra": {"key": "/nowhere/client.key"}}, "key must be the path of an existing file"),
-        ({"extra": {"wait": 0.5}}, "wait must be a number of seconds from 1 to 600, not 0.5; choose less than the time after"),
+        (
+            {"extra": {"wait": 0.5}},
+            "wait must be a number of seconds from 1 to 600, not 0.5; choose less than",
+        ),
         ({"extra": {"wait": 601}}, "wait must be a number of seconds from 1 to 600, not 601"),
         ({"extra": {"wait": "55s"}}, "wait must be a number of seconds from 1 to 600, not '55s'"),
         ({"extra": {"wait": "nan"}}, "wait must be"),
@@ -260,11 +264,11 @@ def test_open_view_is_that_of_the_connection(monkeypatch, cluster, consul_kv, co
     """Its prefix and its address; the id may be any."""
     connect(monkeypatch, cluster.http_port, connection_id="shop", prefix=consul_root)
 
-    async def write() -> None:
+    async def declare() -> None:
         async with ConsulHook("shop").open_view() as view:
-            await view.write("demo", {"web": make_change()})
+            await write(view, "demo", {"web": make_change()})
 
-    asyncio.run(write())
+    asyncio.run(declare())
     assert "demo/web/desired" in consul_kv
 
 

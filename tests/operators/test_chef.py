@@ -171,7 +171,7 @@ def test_unreadable_desired_state_is_an_error(nudge, keys):
         ({"tier": "a/b"}, "tier 'a/b' is not a name"),
         ({"members": ["web 1"]}, "node 'web 1' is not a name"),
         ({"generation": 0}, "generation must be a number above 0"),
-        ({"generation": {"app": 7}}, "says nothing of tier web"),
+        ({"generation": {"app": 7}}, "has no entry for tier web"),
     ],
 )
 def test_bad_input(nudge, wrong, words):

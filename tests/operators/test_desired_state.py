@@ -102,7 +102,7 @@ def test_allowed_from_for_a_tier_without_a_state(consul_kv):
         ({"values": "release=2"}, "values must be a mapping"),
         ({"allowed_from": "off"}, "allowed_from must be a list of states"),
         ({"allowed_from": ["off/"]}, "allowed_from 'off/' is not a name"),
-        ({"members": "servise:web"}, "members 'servise:web' is none of"),
+        ({"members": "servise:web"}, "invalid members 'servise:web'"),
         ({"members": []}, "members is an empty list"),
         ({"sequence": "yesterday"}, "sequence must be seconds since the epoch"),
         ({"on_stale": "ignore"}, 'on_stale must be "fail" or "skip", not \'ignore\''),

@@ -154,7 +154,7 @@ def test_command_that_hangs_is_silent(nudge, tmp_path, capsys):
     assert nudge(command=command, timeout=timedelta(seconds=6)) == {**dict.fromkeys(NODES, 0), "web-2": "silent"}
     (tmp_path / "end").touch()
     assert "web-2: began" in (printed := capsys.readouterr().out)
-    assert "has not said how it ended (the command had not ended when the time was over)" in printed
+    assert "has not said how it ended (the command had not ended by the deadline)" in printed
 
 
 def test_never_more_than_max_parallel(nudge, tmp_path):

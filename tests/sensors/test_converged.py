@@ -173,7 +173,7 @@ def test_generation_as_authors_write_it(sense, tier, generation):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"generation": {"app": 3}}, "says nothing of tier web"),
+        ({"generation": {"app": 3}}, "has no entry for tier web"),
         ({"generation": "seven"}, "generation must be a number"),
         ({"tier": "we/b"}, "tier 'we/b' is not a name"),
         ({"environment": ""}, "environment '' is not a name"),

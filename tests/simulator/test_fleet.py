@@ -8,10 +8,12 @@ import pytest
 
 from airflow_provider_chefconsul.domain.explanation.node import describe_reason
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument, NameTaken
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
+from airflow_provider_chefconsul.simulator.registration import NameTaken
 from tests.simulator.fleets import LONGEST, endings, look, start
 from tests.support.factory import make_assignment
 
@@ -79,7 +81,7 @@ async def test_malformed_report_is_named_and_stops_nobody_else(cluster, consul_r
         expected = {"web-1": DONE, "web-2": Standing.MALFORMED, "web-3": DONE}
         snapshot = await trial.until(lambda seen: seen == expected)
         report = snapshot.evidence["web-2"].report
-        assert isinstance(report, MalformedDocument)
+        assert isinstance(report, Unreadable)
         assert report.key == f"{consul_root}/demo/web/nodes/web-2"
 
 

@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.domain.verdict.convergence import Verdict
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.domain.write.change import Change
+from airflow_provider_chefconsul.domain.write.decision import Basis
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
@@ -54,6 +55,11 @@ def make_change(**overrides: Any) -> Change:
     """The change that leads to :func:`make_desired`'s content."""
     defaults = {"state": "converged", "values": {"release": "2.5.0"}, "writer": make_writer(), "sequence": 1763769600}
     return Change(**defaults | overrides)
+
+
+def make_basis(current: DesiredState | None = None, **overrides: Any) -> Basis:
+    """What a plan rests on, an hour after :func:`make_desired` was written."""
+    return Basis(current, **{"written_at": "2026-11-22T09:00:00Z"} | overrides)
 
 
 def make_members(*nodes: str, absent: Any = (), **overrides: Any) -> Members:

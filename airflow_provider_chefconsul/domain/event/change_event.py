@@ -34,17 +34,14 @@ class ChangeEvent:
 
     def to_payload(self) -> dict[str, Any]:
         """What consumers get; ``key`` is the same however often the event is sent."""
-        canary = self.desired.canary
-        is_canary = canary is not None and canary.assignment.generation == self.generation
-        assignment = canary.assignment if canary is not None and is_canary else self.desired.stable
         return {
             "event": "desired_state_changed",
             "key": f"{self.environment}/{self.tier}@{self.generation}",
             "environment": self.environment,
             "tier": self.tier,
-            **assignment.to_fields(),
+            **self.desired.assignment_at(self.generation).to_fields(),
             "generation": self.generation,
-            "canary": is_canary,
+            "canary": self.desired.is_of_canary(self.generation),
             "written_by": asdict(self.desired.written_by),
             "written_at": self.desired.written_at,
             "missed": self.missed,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_provider_chefconsul.domain.count import ceiling_of, floor_of
 from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.model.name import natural_order
 from airflow_provider_chefconsul.domain.text import list_some
@@ -61,7 +60,7 @@ def weigh(
     """
     excused = _find_excused(status, members)
     all_present = len(members) - len(excused)
-    failed, may_fail = status.by_standing.get(Standing.FAILED, []), floor_of(policy.max_failed, all_present)
+    failed, may_fail = status.by_standing.get(Standing.FAILED, []), policy.max_failed.at_most(all_present)
     if len(failed) > may_fail:
         return Failed(
             f"{len(failed)} of {all_present} members present failed ({list_some(failed, _NAMED)}); "
@@ -101,7 +100,7 @@ def _find_excused(status: TierStatus, members: Members) -> list[str]:
 
 def _too_few_converged(status: TierStatus, policy: ConvergencePolicy, *, is_wave: bool) -> list[str]:
     present, converged = status.present, status.count(Standing.CONVERGED)
-    needed = max(ceiling_of(policy.min_converged, present), policy.min_members)
+    needed = max(policy.min_converged.at_least(present), policy.min_members)
     if is_wave:
         needed = min(needed, max(len(status.nodes), 1))
     if converged >= needed:
@@ -127,7 +126,7 @@ def _possible_failures(
 
 def _too_many_lost(status: TierStatus, policy: ConvergencePolicy, all_present: int) -> list[str]:
     lost = status.by_standing.get(Standing.LOST, [])
-    if len(lost) <= floor_of(policy.max_lost, all_present):
+    if len(lost) <= policy.max_lost.at_most(all_present):
         return []
     named = f"{len(lost)} of {all_present} members present are lost ({list_some(lost, _NAMED)})"
     return [f"{named}: their agents are no longer alive; max_lost={policy.max_lost}"]
@@ -139,7 +138,7 @@ def _unknown(status: TierStatus) -> list[str]:
 
 
 def _too_many_absent(excused: list[str], policy: ConvergencePolicy, members: int) -> list[str]:
-    if policy.max_absent is None or len(excused) <= floor_of(policy.max_absent, members):
+    if policy.max_absent is None or len(excused) <= policy.max_absent.at_most(members):
         return []
     named = f"{len(excused)} of {members} members are absent or have left ({list_some(excused, _NAMED)})"
     return [f"{named}; max_absent={policy.max_absent}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from airflow_provider_chefconsul.domain.count import Count, floor_of
+from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
@@ -27,7 +27,7 @@ class TierDrift:
 
     def exceeds(self, max_drifted: Count) -> bool:
         """Whether more nodes have drifted than may, a percentage being of the members; or nobody can say."""
-        return self.is_unknown or len(self.drifted) > floor_of(max_drifted, self.members)
+        return self.is_unknown or len(self.drifted) > max_drifted.at_most(self.members)
 
 
 def find_drift(status: TierStatus) -> TierDrift:

@@ -23,7 +23,7 @@ def describe_superseded(desired: DesiredState, generation: int) -> str:
             f"generation {generation} is ahead of the desired state, which is at generation {desired.generation}: "
             f"the key was restored or rewritten by hand"
         )
-    newest = desired.canary.assignment if desired.canary else desired.stable
+    newest = desired.newest
     became = "is superseded by" if generation < newest.generation else "was rolled back to"
     return (
         f"generation {generation} {became} generation {newest.generation}, state {newest.state}, "

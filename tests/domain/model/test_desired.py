@@ -52,6 +52,16 @@ desired_states = st.builds(
 )
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [((7, "a"), (7, "a"), True), ((7, "a"), (7, "b"), False), ((7, "a"), (8, "a"), False), ((7, "a"), (7, None), True)],
+)
+def test_assignments_are_the_same_by_generation_and_id(one, other, is_same):
+    """A generation number can come again, an id cannot; an older document has no id."""
+    first, second = (make_assignment(number, id=identity) for number, identity in (one, other))
+    assert first.is_same_as(second) is second.is_same_as(first) is is_same
+
+
 @given(desired_states)
 def test_json_form_round_trips(desired):
     """What is written reads back as the same, to the type of each value, and gives the same text again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.domain.verdict.drift import find_drift
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from tests.support.factory import make_failure, make_report, make_snapshot, make_unreadable
@@ -18,7 +19,7 @@ def test_tier_without_drift():
     """All members have converged."""
     drift = audit(*(make_report(f"web-{number}") for number in (1, 2, 3)))
     assert (drift.members, drift.drifted, drift.is_unknown) == (3, {}, False)
-    assert not drift.exceeds(0)
+    assert not drift.exceeds(Count.parse("max_drifted", 0))
 
 
 def test_each_kind_of_drift_is_found():
@@ -40,15 +41,15 @@ def test_each_kind_of_drift_is_found():
         "web-6": "absent",
         "gone-1": None,
     }
-    assert drift.exceeds(5)
-    assert not drift.exceeds(6)
+    assert drift.exceeds(Count.parse("max_drifted", 5))
+    assert not drift.exceeds(Count.parse("max_drifted", 6))
 
 
 def test_percentage_is_of_the_members():
     """Rounded down, like every budget."""
     drift = audit(make_report("web-1"), make_report("web-2"))
-    assert drift.exceeds("33%")
-    assert not drift.exceeds("34%")
+    assert drift.exceeds(Count.parse("max_drifted", "33%"))
+    assert not drift.exceeds(Count.parse("max_drifted", "34%"))
 
 
 @pytest.mark.parametrize("overrides", [{"desired": None}, {"desired": make_unreadable()}, {"members": ()}])
@@ -56,4 +57,4 @@ def test_silence_is_never_success(overrides):
     """A tier of which nobody can say whether it matches is beyond every budget."""
     drift = audit(make_report("web-1"), **overrides)
     assert drift.is_unknown
-    assert drift.exceeds("100%")
+    assert drift.exceeds(Count.parse("max_drifted", "100%"))
