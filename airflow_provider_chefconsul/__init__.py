@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator as ApproveWaveOperator
     from airflow_provider_chefconsul.operators.audit import DriftAuditOperator as DriftAuditOperator
     from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator as ConsulExecChefOperator
+    from airflow_provider_chefconsul.operators.chef import SSHChefOperator as SSHChefOperator
+    from airflow_provider_chefconsul.operators.desired_state import RollBackOperator as RollBackOperator
     from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator as SetDesiredStateOperator
     from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator as AcquireLeaseOperator
     from airflow_provider_chefconsul.operators.lease import ReleaseLeaseOperator as ReleaseLeaseOperator
-    from airflow_provider_chefconsul.operators.rollback import RollBackOperator as RollBackOperator
-    from airflow_provider_chefconsul.operators.ssh_chef import SSHChefOperator as SSHChefOperator
     from airflow_provider_chefconsul.sensors.converged import ConvergedSensor as ConvergedSensor
     from airflow_provider_chefconsul.task_groups.state_transition import transition as transition
     from airflow_provider_chefconsul.task_groups.state_transition import transitions as transitions
@@ -39,8 +39,8 @@ _MODULES = {
     "ConvergencePolicy": "domain.verdict.policy",
     "DriftAuditOperator": "operators.audit",
     "ReleaseLeaseOperator": "operators.lease",
-    "RollBackOperator": "operators.rollback",
-    "SSHChefOperator": "operators.ssh_chef",
+    "RollBackOperator": "operators.desired_state",
+    "SSHChefOperator": "operators.chef",
     "SetDesiredStateOperator": "operators.desired_state",
     "StateModel": "domain.write.state_model",
     "desired_state_changed": "assets",

@@ -26,8 +26,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.operators.{name}"
-                    for name in ("approval", "audit", "chef", "desired_state", "lease", "rollback", "ssh_chef")
+                    f"{_PACKAGE}.operators.{name}" for name in ("approval", "audit", "chef", "desired_state", "lease")
                 ],
             }
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import check_names
@@ -12,10 +13,13 @@ from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector
 from airflow_provider_chefconsul.domain.model.name import check_name, is_name
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.text import list_some
+from airflow_provider_chefconsul.exceptions import MalformedDocument, NoMembers
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.client import Entry
+
+_TIERS_NAMED = 20
 
 
 async def list_environments(view: SharedView) -> list[str]:
@@ -37,6 +41,36 @@ async def check_member_names(view: SharedView, environment: str, tier: str, sele
         reported = (await view.read(environment, tier)).evidence
         unreported = [name for name in selector.nodes if name not in reported]
         await check_names(view.client, f"members of {environment}/{tier}", unreported)
+
+
+async def require_members(
+    view: SharedView,
+    environment: str,
+    selectors: Mapping[str, Selector],
+    *,
+    allow_empty: bool = False,
+    way_out: str = "",
+) -> None:
+    """Refuse to write what nobody could converge on, above all where a name was mistyped.
+
+    :param selectors: by tier, who belongs to it.
+    :param allow_empty: take tiers without members, and members that Consul does not list yet.
+    :param way_out: how to write all the same, for the error to say.
+    :raises NoMembers: names the tier that has none, and those that the environment has.
+    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported; or the tier's
+        service differs from its name in case only.
+    """
+    for tier, selector in selectors.items():
+        try:
+            await view.require_members(f"{environment}/{tier}", selector)
+            if not allow_empty:
+                await check_member_names(view, environment, tier, selector)
+        except NoMembers as error:
+            if allow_empty:
+                continue
+            names = list_some(await list_tiers(view, environment), _TIERS_NAMED) or "none"
+            hint = f"; {way_out}" if way_out else ""
+            raise NoMembers(f"{error}; tiers that {environment} has: {names}{hint}") from error
 
 
 async def read_lease(view: SharedView, environment: str) -> Lease | Unreadable | None:

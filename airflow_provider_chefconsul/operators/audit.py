@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-from airflow.sdk import BaseOperator
 
 from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.domain.explanation.drift import explain_drift
@@ -19,6 +16,7 @@ from airflow_provider_chefconsul.domain.verdict.drift import TierDrift, find_dri
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,19 +48,19 @@ class _AuditedTier:
         return {"members": self.drift.members, "drifted": drifted, "unknown": self.unknown}
 
 
-class DriftAuditOperator(BaseOperator):
+class DriftAuditOperator(Stoppable):
     """
     Finds nodes that do not match what they were assigned: not converged, absent, unreadable, or no members any more.
 
-    Fails when a tier has more of them than may be, has no desired state that can be read, or has no members, and when
-    nothing is there to audit: a green audit has looked at something and found it right. It changes nothing. A rollout
-    that is going on looks like drift, so give the task retries.
+    Fails when a tier has more of them than ``max_drifted``, has no readable desired state or no members, and when there
+    is nothing to audit: a green audit has looked at something and found it right. It changes nothing. A rollout in
+    progress looks like drift, so give the task retries.
 
     Returns, also when it fails, ``{environment: {tier: {"members": …, "drifted": {node: standing}, "unknown": …}}}``.
 
     :param environment: one, several, or None for all that the connection's prefix has (templated).
     :param tier: one, several, or None for all that the environments have (templated).
-    :param max_drifted: how many nodes of a tier may not match: a number, or a percentage of its members.
+    :param max_drifted: how many nodes of a tier may drift: a number, or a percentage of its members.
     :param members: who belongs to the tiers; see ``ConvergedSensor`` (templated).
     :param consul_conn_id: id of a connection of type ``consul``.
     """
@@ -88,13 +86,13 @@ class DriftAuditOperator(BaseOperator):
         self.consul_conn_id = consul_conn_id
 
     def execute(self, context: Context) -> dict[str, dict[str, Any]]:
-        """Audit, and fail when there is more drift than may be.
+        """Audit, and fail when there is more drift than ``max_drifted``.
 
         :raises Drifted: names the tiers.
-        :raises AccessDenied: the token may not read all there is, or nobody can tell; what it may not see would pass as
-            audited. An older Consul does not tell of a token that may not read its own rules: name the tiers then.
+        :raises AccessDenied: the token may not read everything, so the rest would pass as audited. It is also raised
+            when an older Consul cannot say what the token may read: name the tiers then.
         """
-        found = asyncio.run(self._audit())
+        found = self.run_here(self._audit())
         beyond = []
         for environment, tiers in found.items():
             for tier, audited in tiers.items():
@@ -133,10 +131,12 @@ class DriftAuditOperator(BaseOperator):
                     for tier in tiers:
                         await check_token_sees_all(view, view.keys.tier(environment, tier))
                 if not tiers:
-                    raise Drifted(f"environment {environment} has no tiers, so there is nothing to audit")
+                    raise Drifted(f"nothing to audit: environment {environment} has no tiers")
                 found[environment] = await self._audit_environment(view, environment, tiers)
         if not found:
-            raise InvalidInput(f"there is no environment below {view.keys.root}/ to audit; look at the connection")
+            raise InvalidInput(
+                f"nothing to audit: there is no environment below {view.keys.root}/; check the connection's prefix"
+            )
         return found
 
     async def _audit_environment(

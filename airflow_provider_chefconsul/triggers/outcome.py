@@ -15,6 +15,7 @@ from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.exceptions import ChefConsulError
+from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_event
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -57,17 +58,20 @@ class Outcome:
     def from_event(cls, event: Any) -> Outcome:
         """Read an event that came back through the database.
 
-        :raises ChefConsulError: it is not what this version's trigger sends.
+        :raises ChefConsulError: it is not the outcome of a wait.
         """
-        try:
-            return cls(Ending(event["ending"]), event["reason"], dict(event["tiers"]), tuple(event["lines"]))
-        except (TypeError, KeyError, ValueError) as error:
-            raise ChefConsulError(f"the trigger sent something else than the outcome of a wait: {event!r}") from error
+        return read_event(
+            event,
+            "the outcome of a wait",
+            lambda fields: cls(
+                Ending(fields["ending"]), fields["reason"], dict(fields["tiers"]), tuple(fields["lines"])
+            ),
+        )
 
     @classmethod
     def from_error(cls, error: ChefConsulError) -> Outcome:
         """The outcome of a wait that could not go on."""
-        return cls(Ending.ERROR, f"{type(error).__name__}: {error}")
+        return cls(Ending.ERROR, describe_error(error))
 
     @classmethod
     def from_results(
@@ -116,6 +120,10 @@ class Outcome:
                 raise AirflowSensorTimeout(self.reason)
             case Ending.ERROR:
                 raise ChefConsulError(self.reason)
+
+    def settle_generations(self, log: Logger) -> dict[str, int]:
+        """The same, returning only the generation of each tier."""
+        return {tier: summary["generation"] for tier, summary in self.settle(log).items()}
 
 
 def _explain(result: WaitResult, early_failures: Mapping[str, EarlyFailure], now: datetime) -> list[str]:

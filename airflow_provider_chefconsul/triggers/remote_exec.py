@@ -30,7 +30,7 @@ class RemoteExecTrigger(NudgeTrigger):
         self.prefix_per_node = prefix_per_node
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where this class is, and its parameters as JSON values."""
+        """The path of this class, and its parameters as JSON values."""
         path, kwargs = super().serialize()
         return path, {**kwargs, "prefix_per_node": self.prefix_per_node}
 

@@ -156,7 +156,7 @@ def test_canary_needs_others_with_a_state(consul_kv, members):
         ({"canary": 1, "spread": "zone"}, "spread must be \"meta:KEY\", not 'zone'"),
         ({"canary": 1, "spread": "meta:"}, "spread must be"),
         ({"canary": ["web-1"], "spread": "meta:zone"}, "spread has no meaning for a canary of named nodes"),
-        ({"spread": "meta:zone"}, "spread says how a canary is chosen, and there is none"),
+        ({"spread": "meta:zone"}, "spread requires canary"),
     ],
 )
 def test_bad_input_changes_nothing(tier, wrong, words):
@@ -170,7 +170,7 @@ def test_bad_input_changes_nothing(tier, wrong, words):
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_wait_is_for_the_canary_only(tier, deferrable, monkeypatch):
     """Nodes outside of it are not its business; a failure within it ends the task, blocking and deferred alike."""
-    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
     operator = SetDesiredStateOperator(
         task_id="set",
         environment="demo",

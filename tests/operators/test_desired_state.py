@@ -203,7 +203,7 @@ def test_consul_away_is_said(monkeypatch, free_port):
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_wait_ends_alike_here_and_deferred(consul_kv, members, deferrable, monkeypatch):
     """A node that fails on the new generation fails the task, blocking and deferred, with the same words."""
-    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
     members("web-1", "web-2")
     operator = make_operator(wait=ConvergencePolicy(), deferrable=deferrable)
     consul_kv["demo/web/nodes/web-1"] = make_report("web-1", generation=1).to_json()

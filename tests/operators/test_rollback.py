@@ -30,7 +30,7 @@ SECOND = {"task_id": "web.set_again"}
 @pytest.fixture(params=["blocking", "deferred"])
 def roll_back(request, monkeypatch):
     """Run the operator to its end: in the worker, or by its triggers after detours through the database."""
-    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
 
     def run(instance=None, **overrides):
         defaults = {"task_id": "roll_back", "environment": "demo", "tier": "web"}
@@ -150,7 +150,7 @@ def test_generation_leaves_anything_else_alone(roll_back, consul_kv):
     operator.generation = None  # as a template renders the XCom of a task that failed
     with pytest.raises(AirflowSkipException, match="was never written"):
         operator.execute(make_context(task_id="roll_back"))
-    with pytest.raises(InvalidInput, match="generation is of a single tier, and there are db, web"):
+    with pytest.raises(InvalidInput, match="generation requires a single tier; got db, web"):
         roll_back(tier=["web", "db"], generation=2)
     assert dict(consul_kv) == before
     assert roll_back(generation={"web": 2}) == {"web": 3}
@@ -265,7 +265,7 @@ def test_nobody_to_wait_for(roll_back, consul_kv):
 def test_event_is_validated_on_resume(event):
     """What comes out of the database is not trusted to be an outcome."""
     operator = RollBackOperator(task_id="roll_back", environment="demo", tier="web")
-    with pytest.raises(ChefConsulError, match="the trigger sent something else"):
+    with pytest.raises(ChefConsulError, match="the trigger's event is not "):
         operator.execute_complete(make_context(), event)
 
 

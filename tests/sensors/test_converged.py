@@ -25,7 +25,7 @@ CONVERGED = {"web": {"generation": 7, "members": 2, "counts": {"converged": 2}, 
 @pytest.fixture(params=["blocking", "deferred"])
 def sense(request, monkeypatch):
     """Run a sensor to its end: in the worker, or by its trigger after a detour through the database."""
-    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
 
     def run(context=None, **overrides):
         defaults = {"task_id": "wait", "environment": "demo", "tier": "web", "policy": SHORT}
@@ -277,5 +277,5 @@ def test_consul_away_during_the_wait_is_said_at_the_deadline(monkeypatch, tier, 
 def test_event_is_validated_on_resume(event):
     """What comes out of the database is not trusted to be an outcome."""
     sensor = ConvergedSensor(task_id="wait", environment="demo", tier="web")
-    with pytest.raises(ChefConsulError, match="the trigger sent something else"):
+    with pytest.raises(ChefConsulError, match="the trigger's event is not "):
         sensor.execute_complete(make_context(), event)

@@ -43,7 +43,7 @@ async def begun(store: AssetStore) -> None:
         await store.is_set.wait()
 
 
-async def test_changes_are_told_and_what_stood_before_is_not(view):
+async def test_changes_are_events_and_what_existed_before_is_not(view):
     """One event for each generation since the watcher began."""
     await declare(view, "1")
     store = AssetStore()
@@ -57,7 +57,7 @@ async def test_changes_are_told_and_what_stood_before_is_not(view):
     assert events[-1]["cursor"]["told"] == {"web": 3}
 
 
-async def test_changes_while_no_triggerer_ran_are_told(view):
+async def test_changes_while_no_triggerer_ran_are_events(view):
     """They are in the history."""
     trigger, store = DesiredStateChangedTrigger(**TIER), AssetStore()
     async with running(trigger, store):
@@ -69,7 +69,7 @@ async def test_changes_while_no_triggerer_ran_are_told(view):
     assert events.keys == ["demo/web@1", "demo/web@2", "demo/web@3"]
 
 
-async def test_gap_is_told(view, consul_kv):
+async def test_gap_is_counted(view, consul_kv):
     """What the history has lost is counted."""
     trigger, store = DesiredStateChangedTrigger(**TIER), AssetStore()
     async with running(trigger, store):
@@ -84,7 +84,7 @@ async def test_gap_is_told(view, consul_kv):
 
 
 async def test_widening_and_taking_back_tell_nothing(view, members):
-    """They make no generation; that the canary appeared was told."""
+    """They make no generation; that the canary appeared was an event."""
     members("web-1", "web-2", "web-3")
     await declare(view, "1")
     store = AssetStore()
@@ -98,7 +98,7 @@ async def test_widening_and_taking_back_tell_nothing(view, members):
     assert [(event["key"], event["canary"]) for event in events] == [("demo/web@2", True), ("demo/web@3", False)]
 
 
-async def test_convergence_is_told_once(view, consul_kv, members):
+async def test_convergence_is_one_event(view, consul_kv, members):
     """Not before all nodes are there, nor again when they report again."""
     members("web-1", "web-2")
     store = AssetStore()
@@ -114,7 +114,7 @@ async def test_convergence_is_told_once(view, consul_kv, members):
     assert events[0]["tiers"]["web"]["nodes"] == {"converged": 2}
 
 
-async def test_what_converged_before_the_watcher_began_is_not_told(view, consul_kv, members):
+async def test_what_converged_before_the_watcher_began_is_no_event(view, consul_kv, members):
     """Nobody expects a run because a Dag was deployed; after a restart, though, it is news."""
     members("web-1")
     await declare(view, "1")
@@ -130,7 +130,7 @@ async def test_what_converged_before_the_watcher_began_is_not_told(view, consul_
     assert events.keys == ["demo/web@2"]
 
 
-async def test_superseded_generation_is_not_told(view, consul_kv, members):
+async def test_superseded_generation_is_no_event(view, consul_kv, members):
     """Only what a tier really converged on."""
     members("web-1")
     store = AssetStore()
@@ -143,7 +143,7 @@ async def test_superseded_generation_is_not_told(view, consul_kv, members):
     assert events.keys == ["demo/web@2"]
 
 
-async def test_environment_is_told_when_its_last_tier_has_converged(view, consul_kv, members):
+async def test_environment_converges_with_its_last_tier(view, consul_kv, members):
     """Tiers that are declared later count too; a tier in another state holds the environment up."""
     members("web-1")
     members("db-1", tier="db")
@@ -179,7 +179,7 @@ async def test_watcher_outlives_trouble(view, consul_kv, members, monkeypatch, c
 
 
 async def test_without_a_store_each_start_is_a_first_one(view):
-    """As with Airflow 3.2: what was written meanwhile is not told, and nothing is told twice."""
+    """As with Airflow 3.2: what was written meanwhile gives no event, and nothing gives two."""
     await declare(view, "1")
     trigger = DesiredStateChangedTrigger(**TIER)
     stream = trigger.run()
@@ -226,7 +226,7 @@ async def test_watchers_of_one_environment_share_a_stream(view, consul_connectio
     monkeypatch.setattr(DesiredStateChangedTrigger, "_watch", count)
     await declare(view, "1", tier="web")
     await declare(view, "1", tier="db")
-    manager, told = shared_stream.SharedStreamManager(), {}
+    manager, keys = shared_stream.SharedStreamManager(), {}
 
     async def run(number: int, tier: str) -> None:
         trigger = DesiredStateChangedTrigger(environment="demo", tier=tier)
@@ -234,7 +234,7 @@ async def test_watchers_of_one_environment_share_a_stream(view, consul_connectio
         await store.aset(trigger.cursor_key, {})
         key = trigger.shared_stream_key()
         stream = manager.subscribe(trigger_id=number, trigger=trigger, key=key)
-        told[tier] = (await anext(trigger.filter_shared_stream(stream))).payload["key"]
+        keys[tier] = (await anext(trigger.filter_shared_stream(stream))).payload["key"]
 
     try:
         async with asyncio.timeout(PATIENCE):
@@ -242,7 +242,7 @@ async def test_watchers_of_one_environment_share_a_stream(view, consul_connectio
             await run(2, "db")
     finally:
         await manager.stop_all()
-    assert told == {"web": "demo/web@1", "db": "demo/db@1"}
+    assert keys == {"web": "demo/web@1", "db": "demo/db@1"}
     assert opened == 1
 
 

@@ -46,7 +46,8 @@ TRIGGERS = [
         job_id="7f0c",
         deadline="2026-11-22T08:30:00+00:00",
         max_parallel=10,
-        lease={"environment": "demo", "dag_id": "shop", "run_id": "manual__1"},
+        environment="demo",
+        holder={"dag_id": "shop", "run_id": "manual__1"},
         results={
             "web-1": {"outcome": "exited", "exit_code": 3, "output": "no space left", "reason": ""},
             "web-2": {"outcome": "unacknowledged", "exit_code": None, "output": "", "reason": "it is down"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from datetime import timedelta
 
 import consul
 import pytest
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, TaskDeferred
 
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
@@ -21,7 +22,7 @@ from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.support.airflow_home import connect, make_context
 from tests.support.factory import make_desired, make_lease
 
-STOPPED = "Airflow stopped this task; its sessions and job keys in Consul are removed"
+STOPPED = "Airflow stopped this task; it leaves neither sessions nor job keys in Consul"
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def lease_is_renewed(client: consul.Consul, key: str) -> None:
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_stopped_nudge_leaves_neither_session_nor_keys(make_cluster, monkeypatch, deferrable):
     """As a trigger that is cancelled: the session is destroyed, and the job's keys are deleted."""
-    monkeypatch.setattr("airflow_provider_chefconsul.operators.chef.PATIENCE", timedelta(minutes=2))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(minutes=2))
     cluster = make_cluster(web=1)
     connect(monkeypatch, cluster.http_port)
     client = consul.Consul(host="127.0.0.1", port=cluster.http_port)
@@ -90,12 +91,13 @@ def waiting(consul_kv, members):
     return consul_kv
 
 
-PLACE = {"task_id": "task", "environment": "demo", "tier": "web"}
+TIER = {"task_id": "task", "environment": "demo", "tier": "web"}
 POLICY = ConvergencePolicy(timeout=timedelta(minutes=5))
+SOON = ConvergencePolicy(timeout=timedelta(seconds=0.5))
 WAITS = {
-    "sensor": lambda: ConvergedSensor(**PLACE, policy=POLICY),
-    "set": lambda: SetDesiredStateOperator(**PLACE, state="off", wait=POLICY),
-    "roll_back": lambda: RollBackOperator(**PLACE, to=1, wait=POLICY),
+    "sensor": lambda policy, **options: ConvergedSensor(**TIER, policy=policy, **options),
+    "set": lambda policy, **options: SetDesiredStateOperator(**TIER, state="off", wait=policy, **options),
+    "roll_back": lambda policy, **options: RollBackOperator(**TIER, to=1, wait=policy, **options),
 }
 
 
@@ -103,7 +105,7 @@ WAITS = {
 @pytest.mark.parametrize("kind", WAITS)
 def test_stopped_wait_ends_at_once(waiting, plain_consul, consul_root, kind):
     """It renews no lease any more, and Airflow need not kill it."""
-    operator = WAITS[kind]()
+    operator = WAITS[kind](POLICY)
     with (
         stopped_when(operator, lambda: lease_is_renewed(plain_consul, f"{consul_root}/demo/_lease")),
         pytest.raises(AirflowException, match=STOPPED),
@@ -111,9 +113,23 @@ def test_stopped_wait_ends_at_once(waiting, plain_consul, consul_root, kind):
         operator.execute(make_context())
 
 
+@pytest.mark.usefixtures("consul_connection", "waiting")
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("kind", WAITS)
+def test_one_event_loop_for_each_task(kind, deferrable, monkeypatch):
+    """Checks, write and wait share it, and with it the connections to Consul."""
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
+    run, loops = asyncio.run, []
+    monkeypatch.setattr(asyncio, "run", lambda coroutine: loops.append(None) or run(coroutine))
+    operator = WAITS[kind](SOON if not deferrable else POLICY, deferrable=deferrable)
+    with pytest.raises(TaskDeferred if deferrable else AirflowSensorTimeout):
+        operator.execute(make_context())
+    assert len(loops) == 1
+
+
 def test_stopped_before_it_began():
     """A signal between two waits stops the next one."""
-    operator = ConvergedSensor(**PLACE)
+    operator = ConvergedSensor(**TIER)
     operator.on_kill()
 
     async def never():

@@ -9,7 +9,8 @@ from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.writer import who_writes
-from airflow_provider_chefconsul.cli.writing import require_members, tell_decisions, tell_result, wait_until_converged
+from airflow_provider_chefconsul.cli.writing import tell_decisions, tell_result, wait_until_converged
+from airflow_provider_chefconsul.consul.overview import require_members
 from airflow_provider_chefconsul.consul.write import roll_back
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
 from airflow_provider_chefconsul.exceptions import WriteRefused
