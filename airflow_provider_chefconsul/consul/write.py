@@ -91,13 +91,13 @@ async def roll_back(view: SharedView, environment: str, tiers: Iterable[str], ro
 class _Intent:
     """What somebody wants written.
 
-    :param decide: what it means for a tier, on what stands there; asked again when somebody else wrote first.
+    :param plan_tier: what it means for a tier, on what stands there; asked again when somebody else wrote first.
     :param selectors: by tier, who belongs to it, where the decision needs members.
     """
 
     writer: Writer
     tiers: Sequence[str]
-    decide: Callable[[str, Basis], Decision]
+    plan_tier: Callable[[str, Basis], Decision]
     selectors: Mapping[str, Selector] = field(default_factory=dict)
     needs_history: bool = False
 
@@ -158,7 +158,7 @@ async def _plan(view: SharedView, environment: str, intent: _Intent) -> Plan:
     plans: dict[str, TierPlan] = {}
     for tier in intent.tiers:
         basis = await _read_basis(view, environment, tier, intent)
-        decision = intent.decide(tier, basis)
+        decision = intent.plan_tier(tier, basis)
         plans[tier] = TierPlan(basis, decision)
         if isinstance(decision, Refused):
             kind = StaleWrite if decision.is_stale else WriteRefused

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _PREFIX = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")  # with an empty part, Consul changes the key
 _BACKOFF = 1.0  # seconds
 _REPORT_EVERY = 1.0  # seconds
-_LONGEST_STEP = 2.0  # seconds that one turn of the watch counts: while Consul is silent, nodes cannot answer either
+_LONGEST_TURN = 2.0  # seconds that one turn of the watch counts: while Consul is silent, nodes cannot answer either
 _REST_PER_NODE = 0.5e-3  # seconds; each listing names every node, so the more there are, the more changes share one
 _LONGEST_REST = 0.5  # seconds
 
@@ -150,7 +150,7 @@ class _Execution:
                 index = 0
                 await asyncio.sleep(_BACKOFF)
             await asyncio.sleep(min(_LONGEST_REST, self._roster.size * _REST_PER_NODE))
-            self._clock += min(monotonic() - turn, _LONGEST_STEP)
+            self._clock += min(monotonic() - turn, _LONGEST_TURN)
             turn = monotonic()
 
     async def _act(self, session: ExecSession, distrusted: set[str]) -> None:

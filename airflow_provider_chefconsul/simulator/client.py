@@ -52,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def terminate(_signum: int, _frame: FrameType | None) -> None:
         if not run.has_read:
-            output.step("got SIGTERM before reading its desired state, stops")
+            output.info("got SIGTERM before reading its desired state, stops")
             raise SystemExit(TERMINATED)
-        output.step("got SIGTERM, finishes the run first, as Chef does")
+        output.info("got SIGTERM, finishes the run first, as Chef does")
 
     signal.signal(signal.SIGTERM, terminate)
     # A shell starts background jobs with SIGINT ignored; chef-client traps it anyway.
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _run_lock(command.lock, output):
             return run.converge(if_needed=command.is_conditional)
     except KeyboardInterrupt:
-        output.step("got SIGINT before the run began, stops")
+        output.info("got SIGINT before the run began, stops")
         return INTERRUPTED
     except InvalidInput as error:
         output.error(str(error))
@@ -82,7 +82,7 @@ def _run_lock(path: Path, output: RunOutput) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            output.step(f"waits for the run lock {path}, another run is in progress")
+            output.info(f"waits for the run lock {path}, another run is in progress")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

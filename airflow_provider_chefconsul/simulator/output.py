@@ -16,7 +16,7 @@ class RunOutput:
     def __init__(self, node: str) -> None:
         self.node = node
 
-    def step(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Say what the run does."""
         _write(STDOUT, f"{PREFIX}: {self.node}: {text}")
 

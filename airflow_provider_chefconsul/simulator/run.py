@@ -80,18 +80,18 @@ class SimulatedRun:
         node_id = self.kv.read_node_id(self.node, timeout=NODE_ID_TIMEOUT)
         before = self._read_report()
         if if_needed and reporting.has_converged(before, assignment, node_id):
-            self.output.step(f"has already reported generation {assignment.generation} as succeeded: nothing to do")
+            self.output.info(f"has already reported generation {assignment.generation} as succeeded: nothing to do")
             return SUCCESS
         report = reporting.begin(report, assignment, before=before, node_id=node_id)
         try:
             return self._work(report)
         except KeyboardInterrupt:
-            self.output.step("got SIGINT, stops")
+            self.output.info("got SIGINT, stops")
             self._finish(reporting.end(report, Status.INTERRUPTED))
             return INTERRUPTED
 
     def _read_assignment(self) -> Assignment:
-        self.output.step(f"reads {self.desired_key}")
+        self.output.info(f"reads {self.desired_key}")
         text = self._patiently(
             lambda left: self.kv.get(self.desired_key, timeout=min(left, READ_TIMEOUT)), self.patience
         )
@@ -101,7 +101,7 @@ class SimulatedRun:
         desired = DesiredState.from_json(self.desired_key, text)
         assignment = desired.assignment_for(self.node)
         kind = "stable" if assignment is desired.stable else "canary"
-        self.output.step(
+        self.output.info(
             f"is assigned generation {assignment.generation} ({kind}), state {assignment.state}, "
             f"values {json.dumps(dict(assignment.values))}"
         )
@@ -121,7 +121,7 @@ class SimulatedRun:
                 if time.monotonic() + pause > deadline:
                     raise
                 if pause == FIRST_PAUSE:
-                    self.output.step(f"tries again for up to {patience:g} s: {error}")
+                    self.output.info(f"tries again for up to {patience:g} s: {error}")
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -131,16 +131,16 @@ class SimulatedRun:
             text = self.kv.get(self.report_key, timeout=REPORT_TIMEOUT)
             return None if text is None else NodeReport.from_json(self.report_key, text)
         except (ConsulError, MalformedDocument) as error:
-            self.output.step(f"runs, because its last report cannot be read: {error}")
+            self.output.info(f"runs, because its last report cannot be read: {error}")
             return None
 
     def _work(self, report: NodeReport) -> int:
         self._send(report)
         if self.work.is_hanging:
-            self.output.step("hangs until it is killed (--hang)")
+            self.output.info("hangs until it is killed (--hang)")
             while True:
                 time.sleep(0.2)  # not signal.pause(): it would miss a signal that came just before
-        self.output.step(f"works for {self.work.seconds:g} s")
+        self.output.info(f"works for {self.work.seconds:g} s")
         time.sleep(self.work.seconds)
         if self.work.is_failing:
             return self._fail(report, reporting.simulated_failure("--fail"))
@@ -169,4 +169,4 @@ class SimulatedRun:
         except ConsulError as error:
             self.output.error(f"could not report {report.status} ({generation}); the next run reports again: {error}")
         else:
-            self.output.step(f"reports {report.status} ({generation})")
+            self.output.info(f"reports {report.status} ({generation})")

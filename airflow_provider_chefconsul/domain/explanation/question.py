@@ -23,7 +23,7 @@ _NAMED = 50
 class Question:
     """What is asked.
 
-    :param where: the environment and the tier.
+    :param tier_path: the environment and the tier.
     :param number: of the wave, from 1.
     :param count: how many waves there are.
     :param planned: what the wave would do now.
@@ -31,7 +31,7 @@ class Question:
     :param refusal: why it would be refused now; None when nothing stands against it.
     """
 
-    where: str
+    tier_path: str
     number: int
     count: int
     planned: PlannedWave
@@ -45,7 +45,7 @@ class Question:
             f"{each.name or 'state'} {_text(each.before)} → {_text(each.after)}" for each in self.planned.differences
         )
         nodes = f"{len(self.planned.nodes)} of {len(self.snapshot.members)} members"
-        return f"{self.where}: begin wave {self.number} of {self.count}, {changes or 'nothing new'} on {nodes}?"
+        return f"{self.tier_path}: begin wave {self.number} of {self.count}, {changes or 'nothing new'} on {nodes}?"
 
     @property
     def lines(self) -> Sequence[str]:

@@ -116,6 +116,19 @@ def test_each_node_is_assigned_one_of_the_generations(desired, node):
 
 
 @pytest.mark.parametrize(
+    ("canary", "generation", "at", "previous", "is_of_canary"),
+    [(None, 7, 7, 6, False), (8, 8, 8, 7, True), (8, 7, 7, 6, False), (8, 3, 7, 6, False)],
+    ids=["stable", "canary", "beside a canary", "neither"],
+)
+def test_assignment_of_a_generation(canary, generation, at, previous, is_of_canary):
+    """The canary's or the stable one, the generation that was stable before it, and which of both it is."""
+    desired = make_desired(stable=make_assignment(7), canary=canary and make_canary(canary), previous=6)
+    assert desired.newest.generation == (canary or 7)
+    assert desired.assignment_at(generation).generation == at
+    assert (desired.previous_at(generation), desired.is_of_canary(generation)) == (previous, is_of_canary)
+
+
+@pytest.mark.parametrize(
     ("threshold", "nodes", "covers"), [(0, (), False), (0, ("web-1",), True), (BUCKETS, (), True), (0, ("web",), False)]
 )
 def test_canary_covers_whom_it_names_or_reaches(threshold, nodes, covers):
