@@ -61,7 +61,7 @@ def check_known(**parameters: object) -> None:
             )
 
 
-def check_place(environment: Any, tier: Any) -> None:
+def check_tier_path(environment: Any, tier: Any) -> None:
     """Check the literal parts of an environment's name and of the names of one or several tiers.
 
     :raises InvalidInput: names the text that is not a valid name.

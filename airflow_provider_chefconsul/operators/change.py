@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.parameter import (
     check_members,
-    check_place,
+    check_tier_path,
     is_literal,
     is_reference,
     is_template,
@@ -54,7 +54,7 @@ class ChangeOperator(Stoppable):
             if canary is None:
                 raise InvalidInput("spread requires canary")
             Wave.parse(1, spread)  # of the two, only the canary is templated
-        check_place(environment, tier)
+        check_tier_path(environment, tier)
         check_members(members)
         check_written_change(state=state, values=values, canary=canary, spread=spread)
         check_sequence(sequence)

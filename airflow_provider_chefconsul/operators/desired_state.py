@@ -12,8 +12,8 @@ from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.parameter import (
     as_list,
     check_members,
-    check_place,
     check_switch,
+    check_tier_path,
     is_literal,
     parse_generations,
 )
@@ -146,7 +146,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
                 self.environment,
                 selectors,
                 allow_empty=self.allow_empty and not needs_members,
-                way_out="" if needs_members else "allow_empty=True declares it ahead of its nodes",
+                way_out="" if needs_members else "allow_empty=True declares it before it has any nodes",
             )
             generations = await settle_write(
                 write(view, self.environment, dict.fromkeys(tiers, change), selectors),
@@ -215,7 +215,7 @@ class RollBackOperator(ConvergingOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_place(environment, tier)
+        check_tier_path(environment, tier)
         check_members(members)
         if is_literal(to):
             parse_target(to)

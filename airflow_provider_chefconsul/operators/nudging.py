@@ -13,8 +13,8 @@ from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.parameter import (
     check_generation,
     check_members,
-    check_place,
     check_switch,
+    check_tier_path,
     parse_generations,
 )
 from airflow_provider_chefconsul.domain.verdict.superseded import describe_superseded
@@ -62,7 +62,7 @@ class NudgeOperator(Stoppable):
             raise InvalidInput(f"max_parallel must be a number of nodes from 1, or None, not {max_parallel!r}")
         if not isinstance(timeout, timedelta) or timeout <= timedelta(0):
             raise InvalidInput(f"timeout must be a timedelta above zero, not {timeout!r}")
-        check_place(environment, tier)
+        check_tier_path(environment, tier)
         check_members(members)
         check_generation(generation)
         self.environment = environment

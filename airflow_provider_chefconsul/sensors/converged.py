@@ -13,8 +13,8 @@ from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.parameter import (
     check_generation,
     check_members,
-    check_place,
     check_switch,
+    check_tier_path,
     parse_generations,
 )
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
@@ -79,7 +79,7 @@ class ConvergedSensor(ConvergingOperator, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_place(environment, tier)
+        check_tier_path(environment, tier)
         check_members(members)
         check_generation(generation)
         self.environment = environment
