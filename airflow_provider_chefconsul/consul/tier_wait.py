@@ -110,7 +110,7 @@ class TierWait:
                     else:  # time alone may have changed the verdict: look once more, and judge by that
                         snapshot = await self._look()
                     self._trouble = None
-                    await self._judge(snapshot)
+                    await self._take_in(snapshot)
                     moment = min(limit, self.wait.next_moment(self._policy, now=self._clock.now()))
             finally:
                 for task in (coming, doubting):
@@ -149,7 +149,7 @@ class TierWait:
         except TimeoutError as error:
             raise ConsulUnavailable("Consul did not answer in time") from error
 
-    async def _judge(self, snapshot: TierSnapshot) -> None:
+    async def _take_in(self, snapshot: TierSnapshot) -> None:
         verdict = self._observe(snapshot)
         if isinstance(verdict, Failed):
             # It is final, and a server that has just been elected may have answered from an old state: look again.

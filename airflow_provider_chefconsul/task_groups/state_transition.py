@@ -113,7 +113,7 @@ def transitions(
         tiers = [tier] if isinstance(tier, str) else list(tier)
         for each in tiers:
             if model is not None:
-                _check_step(model, each, states.get(each), state)
+                _check_transition(model, each, states.get(each), state)
             states[each] = state
         name = group_name(None, tier, state)
         names.append(name)
@@ -124,11 +124,11 @@ def transitions(
     return groups
 
 
-def _check_pair(step: tuple[str | Sequence[str], str]) -> tuple[str | Sequence[str], str]:
-    match step:
+def _check_pair(pair: tuple[str | Sequence[str], str]) -> tuple[str | Sequence[str], str]:
+    match pair:
         case (str() | [*_], str()):
-            return step
-    raise InvalidInput(f"a step must be a pair of a tier (or several) and a state, not {step!r}")
+            return pair
+    raise InvalidInput(f"a step must be a pair of a tier (or several) and a state, not {pair!r}")
 
 
 def _check_model(model: StateModel, state: str, allowed_from: Sequence[str | None] | None) -> Sequence[str | None]:
@@ -139,7 +139,7 @@ def _check_model(model: StateModel, state: str, allowed_from: Sequence[str | Non
     return allowed_from
 
 
-def _check_step(model: StateModel, tier: str, before: str | None, state: str) -> None:
+def _check_transition(model: StateModel, tier: str, before: str | None, state: str) -> None:
     try:
         model.check(before, state)
     except InvalidInput as error:
