@@ -187,14 +187,8 @@ class RollBackOperator(ConvergingOperator):
     """
 
     template_fields: Sequence[str] = (
-        "environment",
-        "tier",
-        "to",
-        "generation",
-        "sequence",
-        "members",
-        "consul_conn_id",
-    )
+        "environment", "tier", "to", "generation", "sequence", "members", "consul_conn_id",
+    )  # fmt: skip
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#f5dcdc"
 
