@@ -213,12 +213,12 @@ def test_templates_are_left_to_the_task():
     """Wherever a parameter is templated."""
     text = "{{ params.anything }}"
     with DAG("templated", schedule=None):
-        place = {"environment": text, "tier": [text, "web"], "members": [text], "consul_conn_id": text}
+        target = {"environment": text, "tier": [text, "web"], "members": [text], "consul_conn_id": text}
         SetDesiredStateOperator(
             task_id="set", state=text, values={"release": text}, canary=text, spread="meta:zone", sequence=text,
-            allowed_from=[text, None], **place,
+            allowed_from=[text, None], **target,
         )  # fmt: skip
-        SetDesiredStateOperator(task_id="native", state="off", values=text, allowed_from=text, **place)
-        RollBackOperator(task_id="back", to=text, generation=text, sequence=text, **place)
-        ConsulExecChefOperator(task_id="nudge", generation=text, **place)
-        ConvergedSensor(task_id="wait", generation={"web": text}, **place)
+        SetDesiredStateOperator(task_id="native", state="off", values=text, allowed_from=text, **target)
+        RollBackOperator(task_id="back", to=text, generation=text, sequence=text, **target)
+        ConsulExecChefOperator(task_id="nudge", generation=text, **target)
+        ConvergedSensor(task_id="wait", generation={"web": text}, **target)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.cli.display.output import PROGRAM
-from airflow_provider_chefconsul.consul.overview import check_member_names, list_environments, list_tiers
+from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers, require_members
 from airflow_provider_chefconsul.domain.model.membership import Members, Selector
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.text import list_some
@@ -41,24 +41,17 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None) -> li
     return tiers if tier is None else [tier]
 
 
-async def find_empty_tier(
-    view: SharedView, environment: str, members: Mapping[str, Members], selectors: Mapping[str, Selector]
-) -> NoMembers | None:
+async def find_empty_tier(view: SharedView, environment: str, selectors: Mapping[str, Selector]) -> NoMembers | None:
     """What refuses to declare a tier that has no members, which may be a name mistyped; None when all have some.
 
-    :param members: by tier, who belongs to it today.
     :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported.
     """
-    for tier, selector in selectors.items():
-        await check_member_names(view, environment, tier, selector)
-    empty = next((tier for tier, found in members.items() if not found), None)
-    if empty is None:
-        return None
-    tiers = name_some(await list_tiers(view, environment))
-    return NoMembers(
-        f"{environment}/{empty} has no members: Consul lists no node for {selectors[empty]}; tiers of "
-        f"{environment}: {tiers}; --without-members declares it before it has any nodes"
-    )
+    way_out = "--without-members declares it before it has any nodes"
+    try:
+        await require_members(view, environment, selectors, way_out=way_out)
+    except NoMembers as error:
+        return error
+    return None
 
 
 def describe_nodes(nodes: Sequence[str], members: Members, *, will: str) -> str:

@@ -70,7 +70,7 @@ async def require_members(
                 continue
             names = list_some(await list_tiers(view, environment), _TIERS_NAMED) or "none"
             hint = f"; {way_out}" if way_out else ""
-            raise NoMembers(f"{error}; tiers that {environment} has: {names}{hint}") from error
+            raise NoMembers(f"{error}; tiers of {environment}: {names}{hint}") from error
 
 
 async def read_lease(view: SharedView, environment: str) -> Lease | Unreadable | None:

@@ -146,7 +146,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
                 self.environment,
                 selectors,
                 allow_empty=self.allow_empty and not needs_members,
-                way_out="" if needs_members else "allow_empty=True declares it ahead of its nodes",
+                way_out="" if needs_members else "allow_empty=True declares it before it has any nodes",
             )
             generations = await settle_write(
                 write(view, self.environment, dict.fromkeys(tiers, change), selectors),
@@ -187,14 +187,8 @@ class RollBackOperator(ConvergingOperator):
     """
 
     template_fields: Sequence[str] = (
-        "environment",
-        "tier",
-        "to",
-        "generation",
-        "sequence",
-        "members",
-        "consul_conn_id",
-    )
+        "environment", "tier", "to", "generation", "sequence", "members", "consul_conn_id",
+    )  # fmt: skip
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#f5dcdc"
 

@@ -124,8 +124,8 @@ def test_tier_without_members_leaves_no_key(consul_kv, members, tier):
     with pytest.raises(NoMembers) as refusal:
         make_operator(tier=tier, allow_empty=False).execute(make_context())
     assert str(refusal.value) == (
-        "demo/wbe has no members: Consul lists no node for service:wbe; tiers that demo has: web; "
-        "allow_empty=True declares it ahead of its nodes"
+        "demo/wbe has no members: Consul lists no node for service:wbe; tiers of demo: web; "
+        "allow_empty=True declares it before it has any nodes"
     )
     assert dict(consul_kv) == before
     assert make_operator(tier="wbe").execute(make_context()) == {"wbe": 1}
@@ -151,7 +151,7 @@ def test_member_that_consul_has_never_listed(consul_kv, members):
 
 def test_waiting_for_nobody_is_refused_in_any_case(consul_kv):
     """Declared ahead of its nodes, a tier has nobody who could converge."""
-    with pytest.raises(NoMembers, match="demo/web has no members.*tiers that demo has: none$"):
+    with pytest.raises(NoMembers, match="demo/web has no members.*tiers of demo: none$"):
         make_operator(wait=ConvergencePolicy()).execute(make_context())
     assert dict(consul_kv) == {}
 

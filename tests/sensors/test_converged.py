@@ -177,7 +177,7 @@ def test_generation_as_authors_write_it(sense, tier, generation):
         ({"generation": "seven"}, "generation must be a number"),
         ({"tier": "we/b"}, "tier 'we/b' is not a name"),
         ({"environment": ""}, "environment '' is not a name"),
-        ({"members": "meta:tier"}, "members 'meta:tier' is none of"),
+        ({"members": "meta:tier"}, "invalid members 'meta:tier'; expected 'service'"),
     ],
 )
 def test_bad_input(sense, tier, wrong, words):

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,9 +16,11 @@ import consul
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, TaskDeferred
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.support.airflow_home import connect, make_context
 from tests.support.factory import make_desired, make_lease
@@ -93,6 +96,7 @@ def waiting(consul_kv, members):
 
 TIER = {"task_id": "task", "environment": "demo", "tier": "web"}
 POLICY = ConvergencePolicy(timeout=timedelta(minutes=5))
+HOUR = timedelta(hours=1)
 SOON = ConvergencePolicy(timeout=timedelta(seconds=0.5))
 WAITS = {
     "sensor": lambda policy, **options: ConvergedSensor(**TIER, policy=policy, **options),
@@ -111,6 +115,16 @@ def test_stopped_wait_ends_at_once(waiting, plain_consul, consul_root, kind):
         pytest.raises(AirflowException, match=STOPPED),
     ):
         operator.execute(make_context())
+
+
+@pytest.mark.usefixtures("consul_connection")
+def test_stopped_wait_for_an_environment_takes_nothing(consul_kv):
+    """The lease stays with the Dag run that holds it."""
+    consul_kv["demo/_lease"] = held = make_lease(holder=DagRun("other_rollout", "manual__9"), ttl=HOUR).to_json()
+    operator = AcquireLeaseOperator(task_id="acquire", environment="demo")
+    with stopped_when(operator, lambda: time.sleep(0.5)), pytest.raises(AirflowException, match=STOPPED):
+        operator.execute(make_context())
+    assert consul_kv["demo/_lease"] == held
 
 
 @pytest.mark.usefixtures("consul_connection", "waiting")

@@ -28,9 +28,8 @@ async def plan_command(args: Namespace, output: Output) -> ExitCode:
     change, waves, selectors = parse_change_arguments(args, "plan"), parse_waves(args), parse_selectors(args, tiers)
     async with open_view(args) as view:
         found = await plan_rollout(view, args.environment, change, selectors, waves)
-        members = {tier: each.members for tier, each in found.tiers.items()}
         is_checked = not args.without_members
-        empty = await find_empty_tier(view, args.environment, members, selectors) if is_checked else None
+        empty = await find_empty_tier(view, args.environment, selectors) if is_checked else None
     refusal = found.refusal if empty is None else empty
     if output.is_json:
         output.document(_fields(args.environment, found, refusal))

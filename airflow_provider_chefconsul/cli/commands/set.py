@@ -25,7 +25,7 @@ async def set_command(args: Namespace, output: Output) -> ExitCode:
     async with open_view(args) as view:
         members = {tier: await read_members(view.client, selector) for tier, selector in selectors.items()}
         if not args.without_members:
-            empty = await find_empty_tier(view, args.environment, members, selectors)
+            empty = await find_empty_tier(view, args.environment, selectors)
             if empty is not None:
                 raise empty
         plan = await write(view, args.environment, dict.fromkeys(tiers, change), selectors)
