@@ -17,21 +17,18 @@ from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
 from demo.nodes import TIERS, SimulatedClient, add_node
 from tests.dags.fleet import Fleet
+from tests.support import examples  # noqa: F401 registers the profiles
 from tests.support.raw_keys import RawKeys
 
 pytest_plugins = [
     "tests.support.acl_fixtures",
     "tests.support.airflow_home",
     "tests.support.consul_fixtures",
+    "tests.support.selection",
     "tests.support.ssh_fixtures",
     "tests.support.tls_fixtures",
-    "tests.ui.browser",
 ]
 
-# How long an example takes says how busy the machine is.
-hypothesis.settings.register_profile(
-    "chefconsul", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
 hypothesis.settings.load_profile("chefconsul")
 
 ClusterFactory = Callable[..., ConsulCluster]
@@ -87,9 +84,3 @@ def fleet(consul_binary: Path, tmp_path: Path) -> Iterator[Fleet]:
                 add_node(started, tmp_path / "nodes", node, tier, SimulatedClient(seconds=0))
         started.wait_until_ready()
         yield Fleet(started, RawKeys(consul.Consul(host="127.0.0.1", port=started.http_port), DEFAULT_ROOT))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what one process must run alone: at the end, the others would wait for it."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)

@@ -66,7 +66,7 @@ def test_system_directories_are_looked_at(monkeypatch, tmp_path):
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """A machine without any of the programs, whose apt would do what is given; returns the directory of its programs."""
+    """A machine without the programs, whose apt would do what is given; returns where it looks for programs."""
 
     def make(simulated: str) -> Path:
         programs = tmp_path / "machine"

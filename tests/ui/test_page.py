@@ -15,8 +15,6 @@ from demo.scene import Scene
 from tests.support.factory import make_lease
 from tests.ui.browser import Board, look
 
-pytestmark = pytest.mark.xdist_group("airflow_standalone")  # one Airflow for all of them
-
 FULL = RunError("Errno::ENOSPC", "No space left on device", "file[/srv/web/index.html]")
 
 CONTRASTS = (Path(__file__).parent / "contrasts.js").read_text()

@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.domain.model.canary import BUCKETS
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState
 from airflow_provider_chefconsul.domain.write.change import Change, Refused, Unchanged, Write, plan_write
 from airflow_provider_chefconsul.domain.write.wave import Wave
+from tests.support.examples import examples
 from tests.support.factory import make_assignment, make_change, make_desired, make_members, make_writer
 
 AT = "2026-11-22T09:00:00Z"
@@ -59,7 +60,7 @@ tiers = st.dictionaries(st.sampled_from(NODES), st.sampled_from([True, True, Tru
         absent=[node for node, is_present in places.items() if not is_present],
     )
 )
-thorough = settings(max_examples=300)
+thorough = settings(max_examples=examples(3))
 
 
 def assignments(desired: DesiredState) -> dict[str, Assignment]:
