@@ -118,4 +118,4 @@ def test_token_is_sent_and_not_shown(node: Node, gate: Gate, tmp_path: Path) -> 
     code, output = node.run("--consul", gate.url, "--token-file", str(token_file), "--if-needed")
     assert (code, "5ec2e7" in output) == (0, False)
     assert gate.tokens == ["5ec2e7"] * 5
-    assert not any("5ec2e7" in request for request in gate.requests)
+    assert not any("5ec2e7" in request for request in gate.lines)
