@@ -155,7 +155,7 @@ async def test_every_text_can_be_read(board: Board, scheme):
 
 async def test_a_consul_that_is_away_is_told_and_comes_back(browser, airflow, make_cluster):
     """The page says so, keeps what it showed, and goes on by itself."""
-    cluster = make_cluster()
+    cluster = make_cluster(in_memory=False)
     async with look(browser, airflow, cluster.http_port, "chefconsul") as board:
         await board.scene.add_nodes("web", ["web-1"])
         await board.scene.declare("web", "converged", release="2.4.0")
