@@ -11,27 +11,31 @@ import pytest
 SERVERS = {"airflow", "airflow_database", "chef", "consul_binary", "sshd"}
 # The folders whose tests start programs without a fixture.
 FOLDERS = {"compose", "cookbooks", "demo"}
-# Of a session, but so slow to make that one process makes it for all.
-SHARED = {"api"}
+# An Airflow's database and API take a process ten seconds to make: so many do, and share the files that need them.
+DATABASES = 3
 # The folders whose tests take longest; they begin, lest one is left when all else is done.
-SLOW = {"dags", "testing", "cookbooks"}
+SLOW = {"testing", "cookbooks"}
 TESTS = Path(__file__).parents[1]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests, and sort them: groups first, then what is slow."""
+    files = sorted({item.path for item in items if "airflow_database" in _fixtures(item)})
+    databases = {file: f"airflow {number % DATABASES + 1}" for number, file in enumerate(files)}
     for item in items:
         if SERVERS & _fixtures(item).keys() or FOLDERS & _folders(item):
             item.add_marker(pytest.mark.server)
-        if group := _group(item):
+        if group := _group(item) or ("airflow_database" in _fixtures(item) and databases[item.path]):
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=_rank)
 
 
-def _rank(item: pytest.Item) -> tuple[bool, bool, bool]:
+def _rank(item: pytest.Item) -> tuple[bool, ...]:
+    """The slowest first."""
+    fixtures = _fixtures(item).keys()
     is_alone = item.get_closest_marker("xdist_group") is None
-    return "airflow" not in _fixtures(item), is_alone, not SLOW & _folders(item)
+    return "airflow" not in fixtures, "airflow_database" not in fixtures, is_alone, not SLOW & _folders(item)
 
 
 def _group(item: pytest.Item) -> str | None:
@@ -39,9 +43,7 @@ def _group(item: pytest.Item) -> str | None:
     scopes = {definitions[-1].scope for definitions in _fixtures(item).values()}
     if "package" in scopes:
         return _relative(item.path.parent)
-    if "module" in scopes:
-        return _relative(item.path)
-    return next(iter(SHARED & _fixtures(item).keys()), None)
+    return _relative(item.path) if "module" in scopes else None
 
 
 def _fixtures(item: pytest.Item) -> dict[str, Any]:
