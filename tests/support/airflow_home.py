@@ -59,6 +59,7 @@ def make_context(**overrides: Any) -> dict[str, Any]:
         "task_id": "set",
         "map_index": -1,
         "try_number": 1,
+        **overrides,
     }
     moment = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
     return {
