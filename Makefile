@@ -2,7 +2,8 @@
 
 AIRFLOW ?= 3.3.2
 PYTHON ?= python3
-WORKERS ?= logical
+# Tests wait more than they compute: for nodes, for Consul, for an Airflow to start.
+WORKERS ?= 6
 TESTS ?= tests
 
 # The newest Airflow gets everything; an older one only the tests of the package itself, in a venv of its own.
@@ -20,9 +21,12 @@ REQUIREMENTS := requirements/airflow-$(AIRFLOW).txt
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# Without their compiled forms, each of some hundred processes that tests start compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test packages lint bench clean distclean lock
+.PHONY: help demo check test packages lint bench clean distclean lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,10 +34,13 @@ help:  ## list the targets
 demo: $(INSTALLED)  ## upgrade a nine-node environment with Airflow and Consul (ONCE=1: exit at the end)
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
 
-test: $(INSTALLED) packages $(if $(PYTEST_SELECTION),,lint)  ## lint and test (AIRFLOW=3.2.2: the tests on that version)
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadgroup $(PYTEST_SELECTION) $(TESTS)
+check: $(INSTALLED) lint  ## lint, and test what needs no server, with fewer examples: under a minute
+	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not server" --hypothesis-profile=quick $(TESTS)
 
-packages: $(INSTALLED)  ## install what tests need beside Consul (Ruby, RSpec, sshd, Chromium), where it is missing
+test: $(INSTALLED) packages $(if $(PYTEST_SELECTION),,lint)  ## lint and test everything (AIRFLOW=3.2.2: the tests on that version)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_SELECTION) $(TESTS)
+
+packages: $(INSTALLED)  ## get what tests need beside Consul (Ruby, RSpec, sshd, Chromium), where it is missing
 	@$(BIN)/python -m demo.packages $(PROGRAMS)
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports

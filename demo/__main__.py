@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from airflow_provider_chefconsul.exceptions import ChefConsulError
-from demo.agent import AgentError
+from airflow_provider_chefconsul.testing.consul_agent import AgentError
 from demo.chef_client import ChefError, find_chef
 from demo.cluster import ClusterError, ConsulCluster
 from demo.consul_binary import ConsulNotFoundError, find_consul

@@ -7,8 +7,6 @@
 Every agent has a directory of its own (`<directory>/<name>/`: config.json, data, log) and ports of its own.
 """
 
-import base64
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,13 +16,18 @@ from typing import Any, Self
 
 import httpx
 
-from airflow_provider_chefconsul.testing.consul_version import closed_ports, version_of
+from airflow_provider_chefconsul.testing.consul_agent import (
+    POLL_SECONDS,
+    Config,
+    ConsulAgent,
+    agent_config,
+    agent_environment,
+    server_command,
+)
 from airflow_provider_chefconsul.testing.port import ADDRESS
-from demo.agent import Config, ConsulAgent, agent_environment
-from demo.processes import Processes
+from airflow_provider_chefconsul.testing.processes import Processes
 
 SERVER = "server"
-POLL_SECONDS = 0.05
 _PATIENCE = 180.0  # seconds; 5 on an idle machine, and an agent that ends is noticed at once
 # Makes a killed node critical in 1 to 2 s rather than 5 to 7 s. A machine that is short of CPU for that long
 # may see healthy nodes fail: for tests and demonstrations of failure, not for every cluster.
@@ -40,6 +43,7 @@ class ConsulCluster:
 
     :param binary: the Consul to run, 1.8 or later.
     :param directory: where the agents keep their files; created, and kept afterwards.
+    :param in_memory: start faster; the server saves nothing, and so cannot be restarted.
     :param fast_failure_detection: gossip so often that a killed node is noticed in about a second.
     :param extra_config: merged into every agent's configuration, for example `{"acl": {…}}`.
     :param token: sent with the requests that wait until the cluster is ready, where ACLs need one.
@@ -50,6 +54,7 @@ class ConsulCluster:
         binary: Path,
         directory: Path,
         *,
+        in_memory: bool = False,
         fast_failure_detection: bool = False,
         extra_config: Mapping[str, Any] | None = None,
         token: str | None = None,
@@ -59,33 +64,19 @@ class ConsulCluster:
         self._directory = directory.absolute()
         self._processes = Processes()
         self._is_started = False
-        self._has_led = False
         self._http = httpx.Client(headers={"X-Consul-Token": token} if token else {}, timeout=5, trust_env=False)
         self._common: Config = {
-            "bind_addr": ADDRESS,
-            "client_addr": ADDRESS,
-            "disable_remote_exec": False,
-            "disable_update_check": True,
-            # Another cluster may get the port of an agent that was killed here: gossip must not merge the two.
-            "encrypt": base64.b64encode(os.urandom(16)).decode(),
-            "leave_on_terminate": False,
-            "ports": dict(closed_ports(version_of(binary))),
-            "skip_leave_on_interrupt": True,
+            **agent_config(binary),
             **({"gossip_lan": FAST_GOSSIP} if fast_failure_detection else {}),
             **(extra_config or {}),
         }
+        command, config = server_command(binary, in_memory=in_memory)
         self.server = ConsulAgent(
             SERVER,
             None,
             self._directory / SERVER,
-            command=[str(binary), "agent", "-ui"],
-            config={
-                "server": True,
-                "bootstrap_expect": 1,
-                "performance": {"raft_multiplier": 1},
-                **self._common,
-                "node_name": SERVER,
-            },
+            command=command,
+            config={**config, **self._common, "node_name": SERVER},
             environment=agent_environment(),
             processes=self._processes,
         )
@@ -98,13 +89,13 @@ class ConsulCluster:
     def start(self, timeout_seconds: float = _PATIENCE) -> None:
         """Start the server, wait until it leads, then start the nodes added so far and wait for them.
 
-        :raises AgentError: when an agent exited; with the end of its log.
+        :raises AgentError: an agent exited, or the server is not the leader in time; with the end of its log.
         :raises ClusterError: the time is over.
         """
         self._is_started = True
         try:
             self.server.start()
-            self._wait(self._leader_problems, timeout_seconds)
+            self.server.wait_until_leading(timeout_seconds)
             for node in self.nodes.values():
                 node.start(join=self.server)
             self.wait_until_ready(timeout_seconds)
@@ -187,7 +178,7 @@ class ConsulCluster:
         """Start the server again with its data and ports, killing it first if it runs, and wait until it leads."""
         self.server.kill()
         self.server.start()
-        self._wait(self._leader_problems, _PATIENCE)
+        self.server.wait_until_leading(_PATIENCE)
 
     def wait_until_ready(self, timeout_seconds: float = _PATIENCE) -> None:
         """Wait until every agent that was not killed answers, knows the leader, and has its service passing.
@@ -207,8 +198,7 @@ class ConsulCluster:
         deadline = time.monotonic() + timeout_seconds
         while True:
             for agent in (self.server, *self.nodes.values()):
-                # Clients find the server, and its data names it, by its ports: only nodes may change theirs.
-                agent.start_again_if_ports_were_taken(keep_ports=agent is self.server and self._has_led)
+                agent.start_again_if_ports_were_taken()
             found = problems()
             if not found:
                 return
@@ -227,11 +217,7 @@ class ConsulCluster:
         return []
 
     def _leader_problems(self) -> list[str]:
-        """Say what keeps the server from leading: nothing, once it names its own address as the leader's."""
-        if self._get(self.server, "/v1/status/leader") != f"{ADDRESS}:{self.server.server_port}":
-            return [f"the server does not lead (log: {self.server.log})"]
-        self._has_led = True
-        return []
+        return [] if self.server.is_leading else [f"the server does not lead (log: {self.server.log})"]
 
     def _node_problems(self) -> list[str]:
         """Name each node that does not reach the leader or whose service does not pass."""

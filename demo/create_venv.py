@@ -8,7 +8,7 @@ import importlib.util
 import sys
 import venv
 
-from demo.debian_install import install
+from demo.debian_install import InstallError, install, update
 
 OLDEST_PYTHON = (3, 11)
 
@@ -39,10 +39,15 @@ def install_ensurepip() -> None:
     """Install Debian's package that carries `ensurepip`, or exit saying what to install."""
     package = "python{}.{}-venv".format(*sys.version_info[:2])
     print("This Python lacks ensurepip")
-    install(package)
+    problem = ""
+    try:
+        update()
+        install(package)
+    except InstallError as error:
+        problem = f" ({error})"
     if not has_ensurepip():
         sys.exit(
-            f"{sys.executable} cannot create virtual environments: its module ensurepip is missing. "
+            f"{sys.executable} cannot create virtual environments: its module ensurepip is missing{problem}. "
             f"Install it (Debian and Ubuntu: apt-get install {package}), or name another Python: "
             "make PYTHON=/path/to/python3.12 ..."
         )

@@ -16,7 +16,7 @@ from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import ChefConsulError
-from demo.agent import AgentError
+from airflow_provider_chefconsul.testing.consul_agent import AgentError
 from demo.cluster import ClusterError
 from demo.consul_binary import ConsulNotFoundError
 from demo.live_board import BoardError, LiveBoard, open_board

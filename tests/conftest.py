@@ -17,21 +17,18 @@ from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
 from demo.nodes import TIERS, SimulatedClient, add_node
 from tests.dags.fleet import Fleet
+from tests.support import examples  # noqa: F401 registers the profiles
 from tests.support.raw_keys import RawKeys
 
 pytest_plugins = [
     "tests.support.acl_fixtures",
     "tests.support.airflow_home",
     "tests.support.consul_fixtures",
+    "tests.support.selection",
     "tests.support.ssh_fixtures",
     "tests.support.tls_fixtures",
-    "tests.ui.browser",
 ]
 
-# How long an example takes says how busy the machine is.
-hypothesis.settings.register_profile(
-    "chefconsul", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
 hypothesis.settings.load_profile("chefconsul")
 
 ClusterFactory = Callable[..., ConsulCluster]
@@ -46,7 +43,7 @@ def consul_binary() -> Path:
 @pytest.fixture(scope="session")
 def cluster(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulCluster]:
     """One Consul server without nodes, for all tests of this process: leave it running, write below `consul_root`."""
-    with ConsulCluster(consul_binary, tmp_path_factory.mktemp("consul")) as running:
+    with ConsulCluster(consul_binary, tmp_path_factory.mktemp("consul"), in_memory=True) as running:
         yield running
 
 
@@ -60,14 +57,17 @@ def consul_root() -> str:
 def make_cluster(consul_binary: Path, tmp_path: Path) -> Iterator[ClusterFactory]:
     """Start a cluster of the test's own: `make_cluster(web=2, db=1)` has the nodes web-1, web-2 and db-1, ready.
 
-    Other options are those of ConsulCluster: `make_cluster(web=1, fast_failure_detection=True)`. For nodes with
-    watches, start an empty one and add them: `make_cluster().add_node(…)`. It is stopped when the test ends.
+    Other options are those of ConsulCluster: `make_cluster(web=1, fast_failure_detection=True)`, and `in_memory=False`
+    where the server is restarted. For nodes with watches, start an empty one and add them:
+    `make_cluster().add_node(…)`. It is stopped when the test ends.
     """
     with ExitStack() as stack:
 
         def make(**options: Any) -> ConsulCluster:
             sizes = {name: options.pop(name) for name, value in list(options.items()) if type(value) is int}
-            made = ConsulCluster(consul_binary, tmp_path / f"consul-{uuid.uuid4().hex[:6]}", **options)
+            made = ConsulCluster(
+                consul_binary, tmp_path / f"consul-{uuid.uuid4().hex[:6]}", **{"in_memory": True} | options
+            )
             stack.enter_context(made)
             for tier, size in sizes.items():
                 for number in range(1, size + 1):
@@ -81,15 +81,9 @@ def make_cluster(consul_binary: Path, tmp_path: Path) -> Iterator[ClusterFactory
 @pytest.fixture
 def fleet(consul_binary: Path, tmp_path: Path) -> Iterator[Fleet]:
     """The demo's eight nodes with their watches, on a cluster of their own; their runs take no time."""
-    with ConsulCluster(consul_binary, tmp_path / "consul") as started:
+    with ConsulCluster(consul_binary, tmp_path / "consul", in_memory=True) as started:
         for tier, nodes in TIERS.items():
             for node in nodes:
                 add_node(started, tmp_path / "nodes", node, tier, SimulatedClient(seconds=0))
         started.wait_until_ready()
         yield Fleet(started, RawKeys(consul.Consul(host="127.0.0.1", port=started.http_port), DEFAULT_ROOT))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what one process must run alone: at the end, the others would wait for it."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from airflow_provider_chefconsul.testing.consul_agent import agent_environment
 from airflow_provider_chefconsul.testing.port import ADDRESS, free_port
-from demo.agent import agent_environment
 from demo.cluster import ConsulCluster
 from tests.compose.project import ROOT
 

@@ -251,7 +251,7 @@ async def put(cluster, key: str, document: str) -> None:
 
 async def test_consul_restarted_in_the_middle(make_cluster):
     """The wait says that Consul is away, once, and goes on when it is back."""
-    cluster = make_cluster(web=1)
+    cluster = make_cluster(web=1, in_memory=False)
     await put(cluster, "desired", make_desired(7).to_json())
     lines = Lines()
     async with connect(cluster.http_port) as client:

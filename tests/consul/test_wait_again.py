@@ -159,7 +159,7 @@ async def test_same_index_with_another_value_is_another_document(client):
 
 async def test_consul_that_comes_back_empty(make_cluster):
     """The same key at the same index may hold another value then."""
-    cluster = make_cluster()
+    cluster = make_cluster(in_memory=False)
     url, root = cluster.server.url, "chefconsul/demo"
     forward, is_away = forward_to(cluster.http_port), threading.Event()
 

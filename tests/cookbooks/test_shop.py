@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from airflow_provider_chefconsul.domain.model.report import Status
-from demo.agent import free_port
+from airflow_provider_chefconsul.testing.consul_agent import free_port
 from tests.cookbooks.trial import Trial, TrialNode
 
 TIERS = ("db", "app", "web")

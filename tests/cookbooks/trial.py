@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from airflow_provider_chefconsul.domain.model.report import NodeReport
-from demo.agent import agent_environment
+from airflow_provider_chefconsul.testing.consul_agent import agent_environment
 from demo.chef_client import COOKBOOKS, ChefClient
 from tests.support.factory import make_assignment, make_desired
 from tests.support.raw_keys import RawKeys

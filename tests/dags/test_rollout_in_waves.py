@@ -46,7 +46,7 @@ class PickyClient(SimulatedClient):
 @pytest.fixture(params=[None])
 def web(request, consul_binary: Path, tmp_path: Path, monkeypatch) -> Iterator[Fleet]:
     """Twelve web nodes that have converged at release 2.4.0; the parameter names one that does not take another."""
-    with ConsulCluster(consul_binary, tmp_path / "consul") as cluster:
+    with ConsulCluster(consul_binary, tmp_path / "consul", in_memory=True) as cluster:
         for node in NODES:
             client = PickyClient(0, str(consul_binary)) if node == request.param else SimulatedClient(0)
             add_node(cluster, tmp_path / "nodes", node, "web", client)

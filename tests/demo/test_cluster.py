@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from airflow_provider_chefconsul.testing.consul_agent import AgentError, ConsulAgent
 from airflow_provider_chefconsul.testing.port import ADDRESS
-from demo.agent import AgentError, ConsulAgent
 from demo.cluster import ClusterError, ConsulCluster
 from tests.conftest import ClusterFactory
-from tests.demo.test_processes import is_alive, wait_for
+from tests.testing.test_processes import is_alive, wait_for
 
 
 def get(cluster: ConsulCluster, path: str) -> Any:
@@ -96,7 +96,7 @@ def test_watch_command_runs_in_the_environment_of_its_node(make_cluster: Cluster
 
 def test_server_comes_back_with_its_data_and_its_nodes(make_cluster: ClusterFactory) -> None:
     """After a restart the server answers on the same port, has every key, and the nodes pass again."""
-    cluster = make_cluster(web=1)
+    cluster = make_cluster(web=1, in_memory=False)
     put(cluster, "kept", "x")
     port = cluster.http_port
     cluster.kill_server()
@@ -174,21 +174,3 @@ def test_configuration_of_agents_is_for_this_user_only(make_cluster: ClusterFact
     cluster.restart_node("web-1")
     cluster.wait_until_ready()
     assert [path.stat().st_mode & 0o777 for path in files] == [0o600, 0o600]
-
-
-@pytest.mark.parametrize(("version", "is_told"), [("1.8.7", False), ("1.22.7", True)])
-def test_agents_keep_grpc_with_tls_closed_where_they_know_it(version: str, is_told: bool, tmp_path: Path) -> None:
-    """Two servers of a newer Consul would fight for 8503; an older one refuses the name of that port."""
-    program = tmp_path / "consul"
-    program.write_text(f"#!/bin/sh\necho 'Consul v{version}'\n")
-    program.chmod(0o755)
-    cluster = ConsulCluster(program, tmp_path / "cluster")
-    try:
-        cluster.add_node("web-1", tier="web")
-        cluster.server.start()
-        config = json.loads((tmp_path / "cluster" / "server" / "config.json").read_text())
-    finally:
-        cluster.stop()
-    assert ("grpc_tls" in config["ports"]) == is_told
-    assert config["ports"]["serf_wan"] == -1
-    assert config["ports"]["http"] == cluster.http_port

@@ -5,64 +5,32 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from airflow_provider_chefconsul.testing.port import ADDRESS, free_port
 from demo.patient import NoAnswerError, PatientClient
+from tests.support.peer import Answer, Peer, Request
 
 # What the server does with a request: answers with a status, closes the connection, or keeps the client waiting.
 CLOSE, HANG = "close", "hang"
 Deed = int | str
 
 
-class BusyServer:
-    """Does one deed for each request, the last one for all that follow."""
-
-    def __init__(self, *deeds: Deed) -> None:
-        self.requests: list[str] = []
-        self._deeds = list(deeds)
-        self.release = threading.Event()
-
-    def serve(self, handler: BaseHTTPRequestHandler) -> None:
-        """Read the request, and do the next deed."""
-        handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-        self.requests.append(f"{handler.command} {handler.path}")
-        deed = self._deeds.pop(0) if len(self._deeds) > 1 else self._deeds[0]
-        handler.close_connection = True
-        if deed == HANG:
-            self.release.wait(30)
-        elif deed != CLOSE:
-            handler.send_response(int(deed))
-            handler.send_header("Content-Length", "2")
-            handler.end_headers()
-            handler.wfile.write(b"{}")
-
-
 @contextmanager
-def serving(server: BusyServer) -> Iterator[str]:
-    """Its address."""
+def serving(*deeds: Deed) -> Iterator[Peer]:
+    """A server that does one deed for each request, the last one for all that follow."""
+    left, may_end = list(deeds), threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
-        def _serve(self) -> None:
-            server.serve(self)
+    def answer(_: Request) -> Answer | None:
+        deed = left.pop(0) if len(left) > 1 else left[0]
+        if deed == HANG:
+            may_end.wait(30)
+        return None if deed in {HANG, CLOSE} else Answer(int(deed), "{}")
 
-        do_GET = do_POST = do_PATCH = _serve  # noqa: N815 the names are http.server's
-
-        def log_message(self, *_: object) -> None:
-            """Be quiet."""
-
-    httpd = ThreadingHTTPServer((ADDRESS, 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    try:
-        yield f"http://{ADDRESS}:{httpd.server_port}"
-    finally:
-        server.release.set()
-        httpd.shutdown()
-        thread.join()
-        httpd.server_close()
+    with Peer(answer) as server:
+        yield server
+        may_end.set()
 
 
 @pytest.fixture
@@ -84,9 +52,8 @@ def client() -> Iterator[Callable[..., tuple[PatientClient, list[str]]]]:
 @pytest.mark.parametrize("deed", [CLOSE, HANG, 500, 503])
 def test_what_can_be_repeated_is_asked_again_and_said(method: str, deed: Deed, client) -> None:
     """Whatever the kind of silence; the answer is that which comes at last."""
-    server = BusyServer(deed, deed, 200)
-    with serving(server) as url:
-        asking, said = client(url, timeout=0.2 if deed == HANG else 10)
+    with serving(deed, deed, 200) as server:
+        asking, said = client(server.url, timeout=0.2 if deed == HANG else 10)
         assert asking.request(method, "/dags").status_code == 200
     assert len(said) >= 2
     assert all("asking again" in line.lower() and f"{method} /dags" in line for line in said)
@@ -96,12 +63,11 @@ def test_what_can_be_repeated_is_asked_again_and_said(method: str, deed: Deed, c
 @pytest.mark.parametrize("deed", [CLOSE, HANG])
 def test_post_without_a_name_is_made_once(deed: Deed, client) -> None:
     """Nobody knows whether it acted."""
-    server = BusyServer(deed, 200)
-    with serving(server) as url:
-        asking, said = client(url, timeout=0.2 if deed == HANG else 10)
+    with serving(deed, 200) as server:
+        asking, said = client(server.url, timeout=0.2 if deed == HANG else 10)
         with pytest.raises(NoAnswerError, match="POST /clear: no answer in 0 s"):
             asking.request("POST", "/clear", {})
-    assert (server.requests, said) == (["POST /clear"], [])
+    assert ([request.line for request in server.requests], said) == (["POST /clear"], [])
 
 
 def test_post_that_did_not_get_there_is_made_again(client) -> None:
@@ -114,17 +80,16 @@ def test_post_that_did_not_get_there_is_made_again(client) -> None:
 
 def test_what_was_made_before_its_answer_was_lost_counts_as_made(client) -> None:
     """A run or a connection has a name of its own, and the second attempt finds it."""
-    server = BusyServer(CLOSE, 409)
-    with serving(server) as url:
-        asking, _ = client(url)
+    with serving(CLOSE, 409) as server:
+        asking, _ = client(server.url)
         assert asking.make("/dagRuns", {"dag_run_id": "demo__1"}) is None
     assert len(server.requests) == 2
 
 
 def test_conflict_with_somebody_else_is_an_answer(client) -> None:
     """At the first attempt, the name was taken before."""
-    with serving(BusyServer(409)) as url:
-        response = client(url)[0].make("/dagRuns", {"dag_run_id": "demo__1"})
+    with serving(409) as server:
+        response = client(server.url)[0].make("/dagRuns", {"dag_run_id": "demo__1"})
         assert response is not None
         assert response.status_code == 409
 
@@ -132,15 +97,14 @@ def test_conflict_with_somebody_else_is_an_answer(client) -> None:
 @pytest.mark.parametrize("deed", [CLOSE, 500])
 def test_patience_has_an_end(deed: Deed, client) -> None:
     """An error that says what was asked, and what came of it."""
-    with serving(BusyServer(deed)) as url:
-        asking, _ = client(url, patience=0.05)
+    with serving(deed) as server:
+        asking, _ = client(server.url, patience=0.05)
         with pytest.raises(NoAnswerError, match=r"GET /dags: no answer in 0 s: (RemoteProtocolError|status 500)"):
             asking.request("GET", "/dags")
 
 
 def test_refusal_is_an_answer(client) -> None:
     """What Airflow says no to, it says no to at once."""
-    server = BusyServer(404)
-    with serving(server) as url:
-        assert client(url)[0].request("GET", "/dags/none").status_code == 404
+    with serving(404) as server:
+        assert client(server.url)[0].request("GET", "/dags/none").status_code == 404
     assert len(server.requests) == 1

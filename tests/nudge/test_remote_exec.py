@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, InvalidInput, RequestTooLarge
 from airflow_provider_chefconsul.nudge.remote_exec import run_over_consul
 from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
-from demo.agent import free_port
+from airflow_provider_chefconsul.testing.consul_agent import free_port
 from demo.cluster import ConsulCluster
 
 NODES = ["web-1", "web-2", "web-3"]
@@ -318,7 +318,7 @@ def test_server_outage(make_cluster: Callable[..., ConsulCluster], log: Log) -> 
             return await running
 
     nodes = ["web-1", "web-2"]
-    cluster = make_cluster(web=2)
+    cluster = make_cluster(web=2, in_memory=False)
 
     assert asyncio.run(run_through_outage()) == exited(9, nodes=nodes)
     assert log.read() == "ran\n" * 2

@@ -28,7 +28,7 @@ def agents(consul_binary, tmp_path_factory):
     """A cluster of its own with two web nodes, whose agents accept remote execution."""
     from demo.cluster import ConsulCluster
 
-    with ConsulCluster(consul_binary, tmp_path_factory.mktemp("agents")) as cluster:
+    with ConsulCluster(consul_binary, tmp_path_factory.mktemp("agents"), in_memory=True) as cluster:
         for node in ("web-1", "web-2"):
             cluster.add_node(node, tier="web")
         cluster.wait_until_ready()

@@ -95,7 +95,7 @@ def test_desired_is_read_once(node: Node, gate: Gate) -> None:
     """A run reads its desired state once and writes its report twice; beside its agent it asks for nothing else."""
     node.desire(7)
     assert node.run("--consul", gate.url)[0] == 0
-    assert gate.requests == [
+    assert gate.lines == [
         f"GET /v1/kv/{node.desired_key}?raw",
         "GET /v1/agent/self",
         f"GET /v1/kv/{node.report_key}?raw",

@@ -39,7 +39,7 @@ def test_bad_arguments(node: Node, gate: Gate, arguments: list[str], words: str)
     code, output = node.run("--consul", gate.url, *arguments)
     assert (code, words in output.splitlines()[-1]) == (43, True)
     assert output.splitlines()[-1].startswith(ANNOUNCEMENT)
-    assert gate.requests == []
+    assert gate.lines == []
 
 
 @pytest.mark.parametrize(

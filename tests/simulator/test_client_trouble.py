@@ -74,7 +74,7 @@ def test_agent_that_does_not_say_who_it_is(node: Node, gate: Gate) -> None:
     """A run does not wait for it for long."""
     released = threading.Event()
     node.desire(7)
-    gate.on_request = lambda: gate.requests[-1] == "GET /v1/agent/self" and released.wait()
+    gate.on_request = lambda: gate.lines[-1] == "GET /v1/agent/self" and released.wait()
     try:
         code, _ = node.run("--consul", gate.url)
     finally:

@@ -188,7 +188,7 @@ async def test_error_of_a_running_fleet_reaches_whoever_runs_it(cluster, consul_
 
 async def test_fleet_outlives_an_absence_of_consul(make_cluster, consul_root):
     """It goes on where it was, on the server's data."""
-    cluster = make_cluster()
+    cluster = make_cluster(in_memory=False)
     async with start(cluster, consul_root) as trial:
         await trial.judge(await trial.write())
         await asyncio.to_thread(cluster.kill_server)

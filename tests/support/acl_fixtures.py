@@ -52,5 +52,6 @@ def acl_consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) ->
     # "master" was renamed to "initial_management" in Consul 1.11, which still knows the old name.
     acl = {"enabled": True, "default_policy": "deny", "tokens": {"master": MANAGEMENT_TOKEN}}
     directory = tmp_path_factory.mktemp("consul-acl")
-    with ConsulCluster(consul_binary, directory, extra_config={"acl": acl}, token=MANAGEMENT_TOKEN) as cluster:
+    options: dict[str, Any] = {"extra_config": {"acl": acl}, "token": MANAGEMENT_TOKEN, "in_memory": True}
+    with ConsulCluster(consul_binary, directory, **options) as cluster:
         yield AclConsul(cluster.http_port)

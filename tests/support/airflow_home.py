@@ -42,7 +42,7 @@ def consul_connection(monkeypatch: pytest.MonkeyPatch, cluster: Any, consul_root
 
 def connect(monkeypatch: pytest.MonkeyPatch, port: int, *, connection_id: str = "consul_default", **extra: Any) -> str:
     """Make an Airflow connection for this test."""
-    own = {name: extra.pop(name) for name in ("schema", "password") if name in extra}
+    own: dict[str, Any] = {name: extra.pop(name) for name in ("schema", "password") if name in extra}
     fields = {"conn_type": "consul", "host": "127.0.0.1", "port": port, "extra": extra, **own}
     monkeypatch.setenv(f"AIRFLOW_CONN_{connection_id.upper()}", json.dumps(fields))
     return connection_id
@@ -53,10 +53,17 @@ def make_context(**overrides: Any) -> dict[str, Any]:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     from airflow.sdk.types import DagRunProtocol
 
-    instance = {"dag_id": "shop_rollout", "run_id": "manual__1", "task_id": "set", "map_index": -1, "try_number": 1}
+    instance: dict[str, Any] = {
+        "dag_id": "shop_rollout",
+        "run_id": "manual__1",
+        "task_id": "set",
+        "map_index": -1,
+        "try_number": 1,
+        **overrides,
+    }
     moment = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
     return {
-        "ti": Mock(spec=RuntimeTaskInstance, **instance | overrides),
+        "ti": Mock(spec=RuntimeTaskInstance, **instance),
         "dag_run": Mock(spec=DagRunProtocol, logical_date=moment, run_after=moment),
     }
 
@@ -132,7 +139,8 @@ def clear_and_run(dag: Any, is_cleared: Callable[[str], bool]) -> dict[str, str]
     states = {}
     for each in sorted(cleared, key=lambda each: (order[each.task_id], each.map_index)):
         result = _run_task(ti=each, task=dag.task_dict[each.task_id], run_triggerer=True)
-        states[f"{each.task_id}[{each.map_index}]"] = result.ti.state.value if result else "failed"
+        state = result and result.ti.state
+        states[f"{each.task_id}[{each.map_index}]"] = state.value if state else "failed"
     return states
 
 

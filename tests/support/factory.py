@@ -28,12 +28,13 @@ def make_writer(**overrides: Any) -> Writer:
 
 def make_assignment(generation: int = 7, **overrides: Any) -> Assignment:
     """What nodes should reach."""
-    return Assignment(**{"generation": generation, "state": "converged", "values": {"release": "2.5.0"}} | overrides)
+    defaults: dict[str, Any] = {"generation": generation, "state": "converged", "values": {"release": "2.5.0"}}
+    return Assignment(**defaults | overrides)
 
 
 def make_desired(generation: int = 7, **overrides: Any) -> DesiredState:
     """A tier's desired state without a canary."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "generation": generation,
         "stable": make_assignment(generation),
         "written_by": make_writer(),
@@ -46,14 +47,18 @@ def make_desired(generation: int = 7, **overrides: Any) -> DesiredState:
 def make_canary(generation: int = 8, **overrides: Any) -> Canary:
     """A canary of the next release that covers web-1."""
     assignment = make_assignment(generation, values={"release": "2.6.0"})
-    return Canary(
-        **{"assignment": assignment, "salt": str(generation), "threshold": 0, "nodes": ("web-1",)} | overrides
-    )
+    defaults: dict[str, Any] = {"assignment": assignment, "salt": str(generation), "threshold": 0, "nodes": ("web-1",)}
+    return Canary(**defaults | overrides)
 
 
 def make_change(**overrides: Any) -> Change:
     """The change that leads to :func:`make_desired`'s content."""
-    defaults = {"state": "converged", "values": {"release": "2.5.0"}, "writer": make_writer(), "sequence": 1763769600}
+    defaults: dict[str, Any] = {
+        "state": "converged",
+        "values": {"release": "2.5.0"},
+        "writer": make_writer(),
+        "sequence": 1763769600,
+    }
     return Change(**defaults | overrides)
 
 
@@ -72,7 +77,7 @@ def make_members(*nodes: str, absent: Any = (), **overrides: Any) -> Members:
 
 def make_lease(**overrides: Any) -> Lease:
     """The lease of :func:`make_writer`'s Dag run."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "holder": DagRun.of(make_writer()),
         "ttl": timedelta(minutes=5),
         "acquired_at": "2026-11-22T08:00:00Z",
@@ -84,7 +89,7 @@ def make_lease(**overrides: Any) -> Lease:
 
 def make_report(node: str = "web-1", **overrides: Any) -> NodeReport:
     """The report of a node that converged on :func:`make_desired`."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "node": node,
         "tier": "web",
         "generation": 7,
@@ -111,7 +116,8 @@ def make_policy(**overrides: Any) -> ConvergencePolicy:
 
 def make_wait(generation: int = 7, **overrides: Any) -> Wait:
     """A wait that began now and has ten minutes."""
-    return Wait(**{"generation": generation, "deadline": NOW + timedelta(minutes=10)} | overrides)
+    defaults: dict[str, Any] = {"generation": generation, "deadline": NOW + timedelta(minutes=10)}
+    return Wait(**defaults | overrides)
 
 
 def seen(wait: Wait, *snapshots: TierSnapshot, now: datetime = NOW) -> Wait:
@@ -142,4 +148,5 @@ def make_snapshot(
         node = report.node if isinstance(report, NodeReport) else report[0]
         evidence[node] = Evidence(report if isinstance(report, NodeReport) else report[1], index)
     everyone = make_members(*members, absent=absent)
-    return TierSnapshot(**{"desired": make_desired(), "members": everyone, "evidence": evidence} | overrides)
+    defaults: dict[str, Any] = {"desired": make_desired(), "members": everyone, "evidence": evidence}
+    return TierSnapshot(**defaults | overrides)

@@ -24,6 +24,16 @@ class Request:
     body: bytes
 
     @property
+    def line(self) -> str:
+        """The method and the target."""
+        return f"{self.method} {self.target}"
+
+    @property
+    def token(self) -> str | None:
+        """Consul's token."""
+        return next((value for name, value in self.headers.items() if name.lower() == "x-consul-token"), None)
+
+    @property
     def path(self) -> str:
         """The path without the query."""
         return urlsplit(self.target).path
@@ -50,8 +60,21 @@ class Peer:
     :param tls: speak TLS with this context.
     """
 
+    port = 0
+
     def __init__(self, answer: Callable[[Request], Answer | None], *, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
+        self._answer = answer
+        self._tls = tls
+        self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def open(self) -> None:
+        """Listen; on the same port as before, where it has listened."""
         peer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -59,7 +82,7 @@ class Peer:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 request = Request(self.command, self.path, dict(self.headers), body)
                 peer.requests.append(request)
-                found = answer(request)
+                found = peer._answer(request)
                 if found is None:
                     return
                 content = found.body.encode() if isinstance(found.body, str) else found.body
@@ -70,7 +93,7 @@ class Peer:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
+            do_PUT = do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
                 """Stay silent."""
@@ -79,20 +102,29 @@ class Peer:
             def handle_error(self, *_: Any) -> None:
                 """A client may go away, or fail the handshake."""
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.port: int = self._server.server_address[1]
-        if tls is not None:  # without a handshake here: it would hold up the thread that accepts connections
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_port
+        if self._tls is not None:  # without a handshake here: it would hold up the thread that accepts connections
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def close(self) -> None:
+        """Refuse connections."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+            self._server = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.open()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.close()
 
 
 def forward_to(port: int) -> Callable[[Request], Answer]:

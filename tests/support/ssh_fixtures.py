@@ -17,8 +17,8 @@ import consul
 import pytest
 
 from airflow_provider_chefconsul.testing.port import free_port
+from airflow_provider_chefconsul.testing.processes import Processes
 from demo import packages
-from demo.processes import Processes
 
 HOSTS = {f"web-{number}": f"127.0.0.{number + 1}" for number in range(1, 5)}
 REFUSING = "127.0.0.7"  # lets the user in, and starts no command

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_chefconsul.testing.consul_server import ConsulServer
 from airflow_provider_chefconsul.testing.consul_version import closed_ports, parse_version, version_of
 
 
@@ -43,25 +42,3 @@ def test_program_that_is_no_consul_has_no_version(tmp_path: Path) -> None:
     other.write_text("#!/bin/sh\necho hello\n")
     other.chmod(0o755)
     assert version_of(other) is None
-
-
-@pytest.mark.parametrize(("version", "is_told"), [("1.8.7", False), ("1.22.7", True)])
-def test_fixture_tells_its_server(
-    version: str, is_told: bool, consul_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A real Consul behind a script that calls itself another version, and hides the flag from the old program."""
-    seen = tmp_path / "arguments"
-    program = tmp_path / "consul"
-    program.write_text(f"""\
-#!/bin/sh
-if [ "$1" = version ]; then echo "Consul v{version}"; exit; fi
-echo "$@" >{seen}
-exec {consul_binary} $(echo "$@" | sed 's/-grpc-tls-port -1//')
-""")
-    program.chmod(0o755)
-    monkeypatch.setenv("CONSUL_BINARY", str(program))
-    server = ConsulServer(tmp_path)
-    server.start()
-    server.stop()
-    assert ("-grpc-tls-port -1" in seen.read_text()) == is_told
-    assert "-serf-wan-port -1" in seen.read_text()

@@ -1,34 +1,21 @@
-"""A real Airflow below a path, and Chromium to look at it."""
+"""The board of a test's environment, in Chromium."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from playwright.async_api import Browser, Page
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
-from demo.live_board import open_browser
 from demo.scene import Scene
 from demo.standalone import AirflowStandalone
 
-DAG = """
-from airflow.sdk import DAG
-from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
-
-with DAG("board_rollout", schedule=None, params={"release": "3.0.0"}):
-    SetDesiredStateOperator(
-        task_id="set", environment="shop", tier="web", state="converged",
-        values={"release": "{{ params.release }}"}, consul_conn_id="consul_default",
-        allow_empty=True,
-    )
-"""
 SECONDS = 60_000  # milliseconds that nothing here should need, on however slow a machine
 
 
@@ -67,25 +54,6 @@ class Board:
             await self.page.context.add_cookies([{"name": "_token", "value": token, "url": self.address}])
 
 
-@pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStandalone]:
-    """One Airflow for all browser tests, below a path as behind a proxy, with a user for each role."""
-    home = tmp_path_factory.mktemp("standalone")
-    dags = home / "dags"
-    dags.mkdir()
-    (dags / "board_rollout.py").write_text(DAG)
-    with AirflowStandalone(home / "airflow", dags, users={"vera": "viewer", "otto": "op"}, path="/airflow") as started:
-        started.wait_until_ready("board_rollout")
-        yield started
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium; a missing one is a failure."""
-    async with open_browser() as started:
-        yield started
-
-
 @asynccontextmanager
 async def look(
     browser: Browser, airflow: AirflowStandalone, port: int, root: str, environment: str = "demo", **options: Any
@@ -106,16 +74,3 @@ async def look(
         await board.become(airflow.token_of("otto"))
         yield board
     await context.close()
-
-
-@pytest.fixture
-async def board(
-    browser: Browser, airflow: AirflowStandalone, cluster: Any, consul_root: str, consul_kv: Any, members: Any
-) -> AsyncIterator[Board]:
-    """demo/web with eight nodes that have converged on release 2.4.0."""
-    nodes = [f"web-{number}" for number in range(1, 9)]
-    members(*nodes)
-    async with look(browser, airflow, cluster.http_port, consul_root) as board:
-        await board.scene.declare("web", "converged", release="2.4.0")
-        await board.scene.report("web", *nodes)
-        yield board

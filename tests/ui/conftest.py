@@ -1,20 +1,36 @@
-"""What the tests of the board share: a played environment, a hub, and Airflow's API with the board mounted."""
+"""What the tests of the board share: a played environment, a hub, Airflow's API, and a real Airflow with Chromium."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from playwright.async_api import Browser
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.ui.feed import Hub
+from demo.live_board import open_browser
 from demo.scene import Scene
+from demo.standalone import AirflowStandalone
+from tests.ui.browser import Board, look
 from tests.ui.viewers import until_idle
+
+DAG = """
+from airflow.sdk import DAG
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+
+with DAG("board_rollout", schedule=None, params={"release": "3.0.0"}):
+    SetDesiredStateOperator(
+        task_id="set", environment="shop", tier="web", state="converged",
+        values={"release": "{{ params.release }}"}, consul_conn_id="consul_default",
+        allow_empty=True,
+    )
+"""
 
 
 @pytest.fixture
@@ -62,3 +78,35 @@ async def visit(api: Any) -> AsyncIterator[Callable[..., Any]]:
             return await client.request(method, f"/chefconsul/{path}", headers=headers)
 
         yield visit
+
+
+@pytest.fixture(scope="package")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStandalone]:
+    """One Airflow for all that look at the board, below a path as behind a proxy, with a user for each role."""
+    home = tmp_path_factory.mktemp("standalone")
+    dags = home / "dags"
+    dags.mkdir()
+    (dags / "board_rollout.py").write_text(DAG)
+    with AirflowStandalone(home / "airflow", dags, users={"vera": "viewer", "otto": "op"}, path="/airflow") as started:
+        started.wait_until_ready("board_rollout")
+        yield started
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium; a missing one is a failure."""
+    async with open_browser() as started:
+        yield started
+
+
+@pytest.fixture
+async def board(
+    browser: Browser, airflow: AirflowStandalone, cluster: Any, consul_root: str, consul_kv: Any, members: Any
+) -> AsyncIterator[Board]:
+    """demo/web with eight nodes that have converged on release 2.4.0."""
+    nodes = [f"web-{number}" for number in range(1, 9)]
+    members(*nodes)
+    async with look(browser, airflow, cluster.http_port, consul_root) as board:
+        await board.scene.declare("web", "converged", release="2.4.0")
+        await board.scene.report("web", *nodes)
+        yield board

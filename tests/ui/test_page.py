@@ -15,8 +15,6 @@ from demo.scene import Scene
 from tests.support.factory import make_lease
 from tests.ui.browser import Board, look
 
-pytestmark = pytest.mark.xdist_group("airflow_standalone")  # one Airflow for all of them
-
 FULL = RunError("Errno::ENOSPC", "No space left on device", "file[/srv/web/index.html]")
 
 CONTRASTS = (Path(__file__).parent / "contrasts.js").read_text()
@@ -157,7 +155,7 @@ async def test_every_text_can_be_read(board: Board, scheme):
 
 async def test_a_consul_that_is_away_is_told_and_comes_back(browser, airflow, make_cluster):
     """The page says so, keeps what it showed, and goes on by itself."""
-    cluster = make_cluster()
+    cluster = make_cluster(in_memory=False)
     async with look(browser, airflow, cluster.http_port, "chefconsul") as board:
         await board.scene.add_nodes("web", ["web-1"])
         await board.scene.declare("web", "converged", release="2.4.0")

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from airflow_provider_chefconsul.domain.model.report import RunError
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from tests.ui.browser import Board
-
-pytestmark = pytest.mark.xdist_group("airflow_standalone")  # the one of test_page.py
 
 CURVE = """
 () => {

@@ -7,8 +7,6 @@ import pytest
 from airflow_provider_chefconsul.domain.model.report import MESSAGE_LIMIT, RunError
 from tests.ui.browser import Board
 
-pytestmark = pytest.mark.xdist_group("airflow_standalone")  # the one of test_page.py
-
 
 async def test_a_hostile_report_does_nothing(board: Board):
     """Markup, control characters and 2,000 characters are text, and stay in their place."""

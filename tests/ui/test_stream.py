@@ -124,7 +124,7 @@ async def test_many_viewers_cost_one_watch(scene, hub, monkeypatch, cluster, con
 
 async def test_an_outage_is_told_and_mended(make_cluster, hub, monkeypatch):
     """Consul is killed and comes back: viewers are told both, and what was reported after."""
-    cluster = make_cluster()
+    cluster = make_cluster(in_memory=False)
     connect(monkeypatch, cluster.http_port)
     async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port)) as client:
         scene = Scene(SharedView(client), "demo")

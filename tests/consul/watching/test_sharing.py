@@ -17,6 +17,7 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
+from airflow_provider_chefconsul.consul.watching import catalog_watch, environment_watch
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged
@@ -221,8 +222,10 @@ def blocking(requests: list[Request]) -> list[tuple[str, str]]:
     return [(request.path, request.query["wait"][0]) for request in requests if "index" in request.query]
 
 
-async def test_short_wait_leaves_no_query_behind(cluster, consul_root, tiers):
+async def test_short_wait_leaves_no_query_behind(cluster, consul_root, tiers, monkeypatch):
     """An abandoned blocking query counts among an address's connections until its wait ends: none is begun at first."""
+    for watch in (catalog_watch, environment_watch):
+        monkeypatch.setattr(watch, "_SETTLE", PATIENCE)
     tiers("tier0")
     with Peer(forward_to(cluster.http_port)) as peer:
         async with connect(peer.port, consul_root) as client:
@@ -316,13 +319,13 @@ async def test_queries_that_are_cut_are_no_outage(cluster, consul_root, tiers):
             "demo",
             {"tier0": wait},
             {"tier0": ServiceMembers("tier0")},
-            make_policy(min_healthy_time=timedelta(seconds=6)),
+            make_policy(min_healthy_time=timedelta(seconds=4)),
             on_progress=lines.add,
         )
     assert isinstance(result["tier0"].verdict, Converged)
     assert relay.cuts > 0
     assert lines == [
-        "demo/tier0 generation 7: 1 of 1 members converged; this must hold for 0:00:06",
+        "demo/tier0 generation 7: 1 of 1 members converged; this must hold for 0:00:04",
         "demo/tier0 generation 7: 1 of 1 members converged",
     ]
 

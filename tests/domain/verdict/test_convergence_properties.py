@@ -23,6 +23,7 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import MalformedDocument, UnknownSchema
+from tests.support.examples import examples
 from tests.support.factory import make_assignment, make_desired, make_report, make_wait, seen, verdict_of
 
 NODES = [f"web-{number}" for number in range(6)]
@@ -181,7 +182,7 @@ def situations(draw: st.DrawFn) -> Situation:
     return Situation(earlier, present, wait, draw(policies))
 
 
-thorough = settings(max_examples=300)
+thorough = settings(max_examples=examples(3))
 
 
 # Properties -----------------------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ import pytest
 
 from tests.domain.verdict.truth.history import History, run_many, shrink
 from tests.domain.verdict.truth.mutations import MUTATIONS
+from tests.support.examples import examples
 
-HISTORIES = int(os.environ.get("TRUTH_HISTORIES", "2000"))
+HISTORIES = int(os.environ.get("TRUTH_HISTORIES", examples(20)))
 PARTS = 4
 
 

@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary,
 from airflow_provider_chefconsul.domain.write.change import Change, plan_write
 from airflow_provider_chefconsul.domain.write.decision import Decision, Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.wave import NamedNodes, Wave
+from tests.support.examples import examples
 from tests.support.factory import make_assignment, make_basis, make_change, make_desired, make_members, make_writer
 
 NODES = [f"web-{number}" for number in range(6)]
@@ -61,7 +62,7 @@ tiers = st.dictionaries(st.sampled_from(NODES), st.sampled_from([True, True, Tru
         absent=[node for node, is_present in places.items() if not is_present],
     )
 )
-thorough = settings(max_examples=300)
+thorough = settings(max_examples=examples(3))
 
 
 def plan(current: DesiredState | None, change: Change, **basis: object) -> Decision:

@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.domain.write.change import plan_write
 from airflow_provider_chefconsul.domain.write.decision import Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.domain.write.wave import Wave
+from tests.support.examples import examples
 from tests.support.factory import (
     make_assignment,
     make_basis,
@@ -295,7 +296,7 @@ class Tier:
 kinds = st.sampled_from(["whole", "whole", "waves", "forced", "tried"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(3))
 @given(st.lists(st.tuples(st.integers(1, 4), kinds), min_size=1, max_size=8), st.booleans())
 def test_rollbacks_go_back_through_all_that_stood(steps, is_out):
     """One after the other, each different content that the whole tier had, newest first; then there is no more.

@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.domain.model.canary import threshold
 from airflow_provider_chefconsul.domain.model.desired import Canary
 from airflow_provider_chefconsul.domain.model.membership import Member, Presence
 from airflow_provider_chefconsul.domain.write.wave import NamedNodes, NoWave, Wave, plan_canary
+from tests.support.examples import examples
 from tests.support.factory import make_assignment, make_members
 
 NODES = [f"web-{number}" for number in range(12)]
@@ -23,7 +24,7 @@ counts = st.integers(1, 14) | st.integers(1, 100).map("{}%".format)
 waves = st.builds(Wave.parse, counts, st.none() | st.just("meta:zone")) | st.builds(
     Wave.parse, st.lists(st.sampled_from(NODES), min_size=1, max_size=6, unique=True)
 )
-thorough = settings(max_examples=300)
+thorough = settings(max_examples=examples(3))
 
 
 def covered(canary: Canary | None, nodes: object = NODES) -> set[str]:

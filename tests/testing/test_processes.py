@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from demo.processes import Process, Processes
+from airflow_provider_chefconsul.testing.processes import Process, Processes
 
 # A child that starts a child of its own and ignores SIGTERM, as a shell that waits for a command does.
 STUBBORN = ["/bin/sh", "-c", "trap '' TERM; sleep 60 & echo $! > grandchild; wait; wait"]
@@ -75,7 +75,7 @@ def test_child_that_ended_by_itself_takes_its_group_along(tmp_path: Path) -> Non
 def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     """SIGKILL leaves the parent no time to clean up: the watchdog does it."""
     program = (
-        "import sys, time, pathlib, tests.demo.test_processes as t\n"
+        "import sys, time, pathlib, tests.testing.test_processes as t\n"
         "child, grandchild = t.start_stubborn(t.Processes(), pathlib.Path(sys.argv[1]))\n"
         "print(child.pid, grandchild, flush=True)\n"
         "time.sleep(60)\n"

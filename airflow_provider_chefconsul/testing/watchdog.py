@@ -1,4 +1,4 @@
-"""Kill process groups when the process that started them is gone: a program, started by `demo.processes`.
+"""Kill process groups when the process that started them is gone: a program, started by `processes.py`.
 
 It reads `+PGID` and `-PGID` lines from its standard input. When that ends, its parent has closed it or died, in
 whatever way: every group still on the list is killed. A pipe says so at once on Linux and macOS alike; the kernel's

@@ -31,7 +31,7 @@ class Processes:
     ) -> "Process":
         """Start a command in a group of its own, without a terminal, its output appended to the file `log`."""
         with log.open("ab") as output:
-            popen = subprocess.Popen(
+            popen = subprocess.Popen(  # noqa: S603 - the caller's command
                 command,
                 cwd=directory,
                 env=dict(environment),
@@ -72,7 +72,7 @@ class Processes:
 
     def _tell_watchdog(self, line: str) -> None:
         if self._watchdog is None:
-            self._watchdog = subprocess.Popen(
+            self._watchdog = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-I", "-S", str(WATCHDOG)], stdin=subprocess.PIPE, text=True, start_new_session=True
             )
         assert self._watchdog.stdin is not None

@@ -1,13 +1,21 @@
 """One Consul agent on loopback: its ports, its configuration and its process."""
 
+from __future__ import annotations
+
+import base64
+import http.client
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_chefconsul.testing.consul_version import closed_ports, version_of
 from airflow_provider_chefconsul.testing.port import ADDRESS, free_port
-from demo.processes import Process, Processes
+from airflow_provider_chefconsul.testing.processes import Process, Processes
+
+POLL_SECONDS = 0.05
 
 LOG_TAIL_LINES = 15
 START_ATTEMPTS = 5
@@ -16,7 +24,7 @@ Config = dict[str, Any]
 
 
 class AgentError(RuntimeError):
-    """An agent exited; the message carries the end of its log."""
+    """An agent exited, or does not lead; the message carries the end of its log."""
 
 
 class ConsulAgent:
@@ -47,6 +55,7 @@ class ConsulAgent:
         self._process: Process | None = None
         self._log_start = 0
         self._attempts = 0
+        self._has_led = False
         self._choose_ports()
 
     @property
@@ -69,7 +78,7 @@ class ConsulAgent:
         """Say whether the agent was started and not killed: it should be running, and is not if it failed."""
         return self._process is not None
 
-    def start(self, join: "ConsulAgent | None" = None) -> None:
+    def start(self, join: ConsulAgent | None = None) -> None:
         """Start the agent and let it join another one.
 
         Whether it got its ports turns out later; see `start_again_if_ports_were_taken`.
@@ -79,21 +88,37 @@ class ConsulAgent:
         self._attempts = 1
         self._start()
 
-    def start_again_if_ports_were_taken(self, *, keep_ports: bool) -> None:
+    @property
+    def is_leading(self) -> bool:
+        """Whether it names its own address as the leader's."""
+        return bool(_ask(self.http_port, "/v1/status/leader") == f"{ADDRESS}:{self.server_port}")
+
+    def wait_until_leading(self, timeout_seconds: float) -> None:
+        """Wait until this server leads.
+
+        :raises AgentError: it exited, or does not lead in time.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while not self.is_leading:
+            self.start_again_if_ports_were_taken()
+            if time.monotonic() > deadline:
+                raise AgentError(self._describe(f"does not lead after {timeout_seconds:g} s, is the machine busy?"))
+            time.sleep(POLL_SECONDS)
+        self._has_led = True
+
+    def start_again_if_ports_were_taken(self) -> None:
         """Do nothing while the agent runs; when it exited because another process took a port first, start it again.
+
+        One that has led keeps its ports: clients find it, and its data names it, by them.
 
         :raises AgentError: when it exited for another reason, or too often.
         """
         if self._process is None or self.is_running:
             return
-        written = self._log_of_this_start()
-        if "address already in use" not in written or self._attempts >= START_ATTEMPTS:
-            tail = "\n".join(written.splitlines()[-LOG_TAIL_LINES:])
-            raise AgentError(
-                f"Consul agent {self.name} exited with {self._process.exit_code}; {self.log} ends:\n{tail}"
-            )
+        if "address already in use" not in self._log_of_this_start() or self._attempts >= START_ATTEMPTS:
+            raise AgentError(self._describe(f"exited with {self._process.exit_code}"))
         self._attempts += 1
-        if not keep_ports:
+        if not self._has_led:
             self._choose_ports()
         self._start()
 
@@ -134,6 +159,50 @@ class ConsulAgent:
         with self.log.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode(errors="replace")
+
+    def _describe(self, what: str) -> str:
+        tail = "\n".join(self._log_of_this_start().splitlines()[-LOG_TAIL_LINES:])
+        return f"Consul agent {self.name} {what}; {self.log} ends:\n{tail}"
+
+
+def agent_config(binary: str | Path) -> Config:
+    """The configuration that all agents of a cluster on loopback share, without what tells them apart."""
+    return {
+        "bind_addr": ADDRESS,
+        "client_addr": ADDRESS,
+        "disable_remote_exec": False,
+        "disable_update_check": True,
+        # Another cluster may get the port of an agent that was killed here: gossip must not merge the two.
+        "encrypt": base64.b64encode(os.urandom(16)).decode(),
+        "leave_on_terminate": False,
+        "ports": dict(closed_ports(version_of(binary))),
+        "skip_leave_on_interrupt": True,
+    }
+
+
+def server_command(binary: str | Path, *, in_memory: bool) -> tuple[list[str], Config]:
+    """The command that runs the only server of a cluster, and its part of the configuration.
+
+    :param in_memory: lead within a fraction of a second and save nothing, so that a restart begins anew.
+    """
+    if not in_memory:
+        raft = {"server": True, "bootstrap_expect": 1, "performance": {"raft_multiplier": 1}}
+        return [str(binary), "agent", "-ui"], raft
+    # Of what -dev brings along: gossip as elsewhere, or a busy machine would see nodes fail that did not.
+    gossip = {"gossip_interval": "200ms", "probe_interval": "1s", "probe_timeout": "500ms", "suspicion_mult": 4}
+    return [str(binary), "agent", "-dev"], {"gossip_lan": gossip, "connect": {"enabled": False}, "log_level": "info"}
+
+
+def _ask(port: int, path: str) -> Any:
+    """What an agent answers to a GET; None where it does not."""
+    connection = http.client.HTTPConnection(ADDRESS, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
 
 
 def write_private(path: Path, text: str) -> None:
