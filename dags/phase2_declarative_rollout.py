@@ -41,7 +41,7 @@ with DAG(
 
     chain(
         step("web", "off"),
-        step("app", "off", max_absent=0),  # the next step must not run beside a running application
+        step("app", "off", max_absent=0),  # the next step must not run while the application is running
         step("db", "converged"),
         step("app", "waiting"),
         step("app", "converged"),
