@@ -1,19 +1,19 @@
 """
-Bring an environment to the release that is due, by a calendar of releases.
+Bring an environment to the release that is due, according to a calendar of releases.
 
-`releases.json` beside this file says from which day, at midnight UTC, which release is due. Each of these days has a
-Dag run. An environment that lagged behind is brought through its upgrades, one at a time and in order, by a backfill:
+`releases.json`, next to this file, lists each release with the day on which it falls due, at midnight UTC. Each of
+these days has a Dag run. A backfill takes a lagging environment through its upgrades, one at a time and in order:
 
     airflow backfill create --dag-id backfill_environment_upgrades
         --from-date 2026-10-01 --to-date 2026-11-01 --max-active-runs 1
 
-Running it again with `--reprocess-behavior completed` changes nothing, and neither does an upgrade that comes too late:
-with `--run-backwards` the newest release comes first, and each older one is skipped, naming what it lost to.
+Running it again with `--reprocess-behavior completed` changes nothing. Neither does an upgrade that comes too late:
+with `--run-backwards` the newest release comes first, and each older one is skipped; its log names the newer write.
 
-Tiers are upgraded while the others serve, so each release must get along with the one before it, its database too.
-Where it does not, turn the application off first, with `max_absent=0`, as `phase2_declarative_rollout` does.
+Each tier is upgraded while the others serve, so each release must be compatible with the one before it, including its
+database. If it is not, turn the application off first, with `max_absent=0`, as `phase2_declarative_rollout` does.
 
-A run that has no logical date, such as a manual one, brings the newest release that is due by then.
+A run without a logical date, such as a manual one, brings the environment to the newest release due at that time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 import pendulum
 from airflow.sdk import DAG, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
-from airflow.timetables.events import EventsTimetable  # that of airflow.sdk cannot be serialized in 3.3
+from airflow.timetables.events import EventsTimetable  # airflow.sdk's own cannot be serialized in 3.3
 
 from airflow_provider_chefconsul import AcquireLeaseOperator, ConvergencePolicy, ReleaseLeaseOperator, transition
 
@@ -50,7 +50,7 @@ with DAG(
 
     @task
     def choose_release(dag_run: Any = None) -> str:
-        """The newest release that is due at the Dag run's logical time, which its writes belong to."""
+        """The newest release that is due at the Dag run's logical time, to which its writes belong."""
         moment = dag_run.logical_date or getattr(dag_run, "partition_date", None) or dag_run.run_after
         due = [release for day, release in CALENDAR.items() if day <= moment]
         if not due:

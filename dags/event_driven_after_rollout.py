@@ -1,9 +1,9 @@
 """
-A data Dag that starts when environment demo has converged: after a rollout, however long that took.
+A data Dag that starts when environment demo has converged: after a rollout, however long the rollout took.
 
 It names no rollout Dag. The asset changes when all tiers of the environment have converged on state ``converged`` at
-the same time, whoever declared that, and once for each new generation: the steps between (``off``, ``waiting``) start
-nothing. What has converged long before this Dag is unpaused starts nothing either. While it is paused, nobody watches.
+the same time, whoever declared that state, and once for each new generation. Intermediate states (``off``, ``waiting``)
+trigger nothing, nor do tiers that converged before this Dag was unpaused. While it is paused, nothing watches.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ with DAG(
 
     @task
     def recompute_prices(triggering_asset_events: Any = None) -> dict[str, str]:
-        """Say which release each tier has; your own work goes here.
+        """Log which release each tier has; your own work goes here.
 
-        Several rollouts in quick succession may start a single run, whose event is that of an older one, so it works
-        with the releases that it reads now.
+        Several rollouts in quick succession may start a single run, whose event may come from an older rollout. So this
+        task uses the releases that it reads now.
         """
         for events in (triggering_asset_events or {}).values():
             for event in events:

@@ -1,9 +1,9 @@
 """
 Every night, look for nodes that no longer match what they were assigned, in all environments.
 
-The task fails if there is one, and its log names each with what to do: a run that failed, an agent that is not alive,
-an old generation, a report that cannot be read, a node that reports although it is no longer a member. It retries for
-half an hour, so that a rollout in progress wakes nobody. It changes nothing.
+The task fails if it finds any, and its log names each node and what to do: a run failed, the agent is not alive, the
+generation is old, the report cannot be read, or the node still reports although it is no longer a member. The task
+retries for half an hour, so a rollout in progress wakes nobody. It changes nothing.
 """
 
 from __future__ import annotations

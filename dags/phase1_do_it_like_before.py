@@ -1,18 +1,18 @@
 """
 Phase 1 of the maturity model: stop services, copy files, start services, over SSH, as it was done before.
 
-The tiers go down from the front and come up from the back. It works on a good day. What it cannot answer is why there
-is a phase 2:
+The tiers go down from the front and come up from the back. This works on a good day. The cases that it cannot handle
+are the reason for phase 2:
 
-* **A node that was down** did not get the message to stop. It is left out, since Consul says that it is absent. When it
-  comes back in the middle of the upgrade, it starts its old release, and nothing here will ever tell it otherwise.
-* **A node that is added** when no upgrade runs never gets these commands. One that is added in the middle gets only
-  those that are left: it is told to start what was never copied.
-* **Configuration management leaks out** into this file: it stops a service that Chef is told to keep running, so the
-  next Chef run undoes it, and what a node should look like is said in two places.
+* **A node that was down** did not get the message to stop. It is left out, since Consul says that it is absent. If it
+  comes back during the upgrade, it starts its old release, and nothing here ever corrects that.
+* **A node that is added** while no upgrade is running never gets these commands. A node that is added during an upgrade
+  gets only the remaining ones: it has to start files that were never copied to it.
+* **Configuration management leaks** into this file: the Dag stops a service that Chef is supposed to keep running, so
+  the next Chef run undoes that, and two places define what a node should look like.
 
-Exit codes are all that it has to go by: a step that fails on one node fails the Dag run, with the environment half
-upgraded. Clear the failed step's tasks to try it again, on every node.
+The Dag can only rely on exit codes: a step that fails on one node fails the Dag run, with the environment half
+upgraded. Clear the failed step's tasks to run it again on every node.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_chefconsul import SSHChefOperator
 
-PATH = r"^[\w./-]+$"  # it goes into a shell's command line
+PATH = r"^[\w./-]+$"  # it becomes part of a shell command
 
 with DAG(
     dag_id="phase1_do_it_like_before",

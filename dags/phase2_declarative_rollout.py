@@ -3,12 +3,12 @@ Phase 2 of the maturity model: upgrade an environment by declaring states.
 
 The database must not be migrated under a running application, so the tiers go down from the front and come up from the
 back. Each step is a state transition: the Dag declares the state, nodes converge on it, and the Dag waits for their
-reports. A node that is down meanwhile, or is added, reads the same states and catches up by itself.
+reports. A node that is down or added meanwhile reads the same states and catches up by itself.
 
 Absent does not mean stopped: a node that Consul has lost sight of may still serve. The application uses the database,
-so its step down does not take an absent node for stopped (`max_absent=0`): it waits for the node until its timeout, and
-the database is not touched. Bring the node back, or remove it for good, and clear the step. Web nodes do not use the
-database: one that is absent is excused.
+so the step that turns it off does not assume that an absent node has stopped (`max_absent=0`): it waits for the node
+until its timeout, and the database is not touched. Bring the node back, or remove it for good, and clear the step. Web
+nodes do not use the database, so an absent one is excused.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ with DAG(
 ) as dag:
 
     def step(tier: str, state: str, *, max_absent: int | None = None) -> TaskGroup:
-        """One transition of one tier; the wait moves to the triggerer when it takes longer than a moment."""
+        """One transition of one tier; a longer wait moves to the triggerer."""
         policy = ConvergencePolicy(max_absent=max_absent, timeout=timedelta(minutes=10))
         return transition("demo", tier, state, RELEASE, policy=policy, deferrable=True)
 
     chain(
         step("web", "off"),
-        step("app", "off", max_absent=0),  # what comes next must not happen beside a running application
+        step("app", "off", max_absent=0),  # the next step must not run while the application is running
         step("db", "converged"),
         step("app", "waiting"),
         step("app", "converged"),

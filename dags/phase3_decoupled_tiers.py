@@ -1,13 +1,13 @@
 """
-Phase 3 of the maturity model: decoupled tiers, each upgraded by itself, a little at a time until all is upgraded.
+Phase 3 of the maturity model: decoupled tiers, each upgraded independently, a little at a time until all are upgraded.
 
 It should not matter that the web tier is on a particular version and the database has not caught up yet: the web tier
-tolerates that. So no tier is turned off so that another one can do its thing, and no tier waits for another. Each goes
-through in waves, and the next wave begins when the nodes of the one before have converged and their health checks have
-passed for a while. A tier whose wave fails goes back to what it had; the others go on. Whether an application can be
-upgraded so is up to its own design.
+tolerates that. So no tier is turned off for the sake of another, and no tier waits for another. Each tier is upgraded
+in waves; the next wave begins when the nodes of the one before it have converged and their health checks have passed
+for a while. A tier whose wave fails is rolled back; the others continue. Whether an application can be upgraded this
+way depends on its design.
 
-A tier needs a desired state to begin with, which the nodes outside of a wave keep: declare one, or run phase 2 first.
+A tier needs an initial desired state, which the nodes outside a wave keep: declare one, or run phase 2 first.
 """
 
 from __future__ import annotations

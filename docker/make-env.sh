@@ -1,10 +1,10 @@
 #!/bin/sh
-# Writes the secrets that docker-compose.yml asks for, new ones, into .env beside it, or into the file given.
-# What exists is kept: the database and the agents remember the old ones.
+# Writes new secrets for docker-compose.yml into .env next to it, or into the given file.
+# An existing file is kept: the database and the agents remember the old secrets.
 set -eu
 file=${1:-"$(dirname "$0")/../.env"}
 if [ -e "$file" ]; then
-    echo "$file exists, and is kept" >&2
+    echo "$file already exists; left unchanged" >&2
     exit 1
 fi
 
@@ -13,15 +13,15 @@ random_for_url() { random | tr '+/' '-_'; }
 
 umask 077
 cat >"$file" <<ENV
-# The password of Airflow's user in its database. It is part of a URL.
+# The password of Airflow's database user. It becomes part of a URL.
 POSTGRES_PASSWORD=$(random_for_url)
-# Encrypts what Airflow keeps in the database.
+# Encrypts secrets that Airflow stores in the database.
 AIRFLOW_FERNET_KEY=$(random_for_url)
-# Signs what Airflow's components say to the API server,
+# Signs the requests of Airflow's components to the API server,
 AIRFLOW_JWT_SECRET=$(random)
-# and its requests for the logs of tasks.
+# and its own requests for task logs.
 AIRFLOW_SECRET_KEY=$(random)
-# Encrypts the gossip of the Consul agents. An agent keeps the first one it was started with.
+# Encrypts gossip between the Consul agents. An agent keeps the first key that it was started with.
 CONSUL_GOSSIP_KEY=$(random)
 ENV
 echo "wrote $file"

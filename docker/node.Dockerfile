@@ -1,6 +1,6 @@
 # A node: a Consul agent, and a client that converges the example application.
-# Cinc Client is the community's build of Chef Infra Client from the same source. Chef's own packages may only be used
-# by those who accept a licence, which an image cannot do for you.
+# Cinc Client is the community build of Chef Infra Client from the same source. Using Chef's own packages requires
+# accepting a licence, which an image cannot do for you.
 FROM hashicorp/consul:1.22.7 AS consul
 FROM cincproject/cinc:18.9.4 AS cinc
 FROM debian:bookworm-20260202-slim
@@ -19,5 +19,5 @@ ENV CHEF_CLIENT=/opt/cinc/bin/cinc-client \
     SHOP_PORT=8080 \
     SHOP_STORE=/var/lib/shop-store
 
-# As root, like Chef on a host. The arguments go to the Consul agent.
+# Runs as root, like Chef on a host. The arguments go to the Consul agent.
 ENTRYPOINT ["start-node"]

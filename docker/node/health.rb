@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# Ends with 0 when the Consul servers count this node as alive and its last run of Chef succeeded; otherwise says why not.
-# An agent that the others have lost goes on answering its own host, so the servers are asked, through the agent.
+# Exits with 0 if the Consul servers consider this node alive and its last Chef run succeeded; otherwise prints why not.
+# An agent that the others have lost still answers its own host, so this asks the servers, through the agent.
 
 require 'json'
 require 'net/http'
@@ -14,19 +14,19 @@ def presence_problem(name)
   serf = JSON.parse(answer.body).find { |check| check['CheckID'] == 'serfHealth' }
   return "Consul's servers do not know #{name}" if serf.nil?
 
-  "Consul's servers hold #{name} for lost: #{serf['Output']}" unless serf['Status'] == 'passing'
+  "Consul's servers have lost #{name}: #{serf['Output']}" unless serf['Status'] == 'passing'
 rescue SystemCallError, IOError, Timeout::Error, Net::ProtocolError, JSON::ParserError => e
   "Consul's agent does not answer: #{e.message}"
 end
 
-# The script converge writes the exit code. There is none while the first run is in progress.
+# The script converge writes the exit code. The file does not exist while the first run is in progress.
 def outcome_problem(home)
   code = File.read("#{home}/last_outcome").strip
-  "the last run of Chef ended with #{code}; see #{home}/chef.log and this container's log" unless code == '0'
+  "the last Chef run exited with #{code}; see #{home}/chef.log and this container's log" unless code == '0'
 rescue Errno::ENOENT
   nil
 end
 
 problems = [presence_problem(ENV.fetch('NODE_NAME')), outcome_problem(ENV.fetch('NODE_HOME'))].compact
-puts(problems.empty? ? 'alive, and Chef succeeded' : problems)
+puts(problems.empty? ? 'alive, and the last Chef run succeeded' : problems)
 exit(problems.empty?)

@@ -40,7 +40,7 @@ def test_what_exists_is_kept(tmp_path: Path):
     file = tmp_path / "env"
     file.write_text("POSTGRES_PASSWORD=old\n")
     done = make(file)
-    assert (done.returncode, done.stderr) == (1, f"{file} exists, and is kept\n")
+    assert (done.returncode, done.stderr) == (1, f"{file} already exists; left unchanged\n")
     assert file.read_text() == "POSTGRES_PASSWORD=old\n"
 
 

@@ -88,7 +88,7 @@ def test_node_follows_its_tier(world: World, tmp_path: Path):
             until(partial(world.has_succeeded, generation), container.log)
         services = httpx.get(f"{world.cluster.server.url}/v1/catalog/service/web", trust_env=False).json()
         assert [(each["Node"], each["NodeMeta"]["tier"]) for each in services] == [("web-1", "web")]
-        until(lambda: container.health() == (True, "alive, and Chef succeeded\n"), container.log)
+        until(lambda: container.health() == (True, "alive, and the last Chef run succeeded\n"), container.log)
     home = tmp_path / "web-1"
     arguments = (home / "arguments").read_text().splitlines()[0].split()
     assert [word for word in arguments if word.startswith("/") and not Path(word).exists()] == []
@@ -96,7 +96,7 @@ def test_node_follows_its_tier(world: World, tmp_path: Path):
 
 
 def test_health_tells_what_is_lost_and_what_failed(world: World, tmp_path: Path):
-    """A node that the servers do not know, or hold for lost, is not healthy; neither is one whose last run failed."""
+    """A node that the servers do not know or have lost is not healthy; neither is one whose last run failed."""
     client = tmp_path / "client"
     client.write_text(f"#!/bin/sh\n[ ! -e {tmp_path}/broken ]\n")
     client.chmod(0o755)
@@ -113,7 +113,7 @@ def test_health_tells_what_is_lost_and_what_failed(world: World, tmp_path: Path)
         world.declare(1, "2.4.0")
         until(lambda: not container.health()[0], container.log)
         log = tmp_path / "web-1" / "chef.log"
-        assert container.health()[1] == f"the last run of Chef ended with 1; see {log} and this container's log\n"
+        assert container.health()[1] == f"the last Chef run exited with 1; see {log} and this container's log\n"
         (tmp_path / "broken").unlink()
         world.declare(2, "2.5.0")
         until(lambda: container.health()[0], container.log)
@@ -126,7 +126,7 @@ def test_health_tells_what_is_lost_and_what_failed(world: World, tmp_path: Path)
         assert lost.health()[0]
         agent.kill()
         until(lambda: not lost.health()[0], container.log)
-        assert lost.health()[1].startswith("Consul's servers hold web-9 for lost: ")
+        assert lost.health()[1].startswith("Consul's servers have lost web-9: ")
 
 
 def test_node_converges_with_chef_and_again_after_a_restart(world: World, tmp_path: Path):
