@@ -25,7 +25,7 @@ class DesiredStateLink(BaseOperatorLink):
     name = "Desired state in Consul"
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 Airflow's signature
-        """The URL; empty when Consul does not tell the name of its datacenter."""
+        """The URL; empty when Consul cannot be read."""
         try:
             return asyncio.run(_address(operator.consul_conn_id, operator.environment, operator.tier))
         except ChefConsulError as error:

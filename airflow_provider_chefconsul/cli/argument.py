@@ -35,7 +35,7 @@ def parse_tiers(args: Namespace) -> list[str]:
 
 
 def parse_selectors(args: Namespace, tiers: Iterable[str]) -> dict[str, Selector]:
-    """By tier, who belongs to it.
+    """By tier, its members.
 
     :raises InvalidInput: ``--members`` is malformed.
     """
@@ -46,7 +46,7 @@ def parse_selectors(args: Namespace, tiers: Iterable[str]) -> dict[str, Selector
 
 
 def parse_change_arguments(args: Namespace, command: str) -> Change:
-    """The change that ``plan`` and ``set`` are about.
+    """The change that ``plan`` plans and ``set`` makes.
 
     :raises InvalidInput: names the option.
     """
@@ -67,7 +67,7 @@ def parse_change_arguments(args: Namespace, command: str) -> Change:
 
 
 def parse_waves(args: Namespace) -> list[Wave]:
-    """The waves that ``plan`` is about; none without ``--waves``.
+    """The waves of ``--waves``; none without it.
 
     :raises InvalidInput: they do not widen, or another option forbids them.
     """
@@ -87,7 +87,7 @@ def parse_time(args: Namespace) -> int:
 
 
 def parse_policy(args: Namespace) -> ConvergencePolicy | None:
-    """The policy of ``--wait``; None without.
+    """The policy of ``--wait``; None without it.
 
     :raises InvalidInput: names the option.
     """

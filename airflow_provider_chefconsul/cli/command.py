@@ -57,14 +57,14 @@ def _run(function: Command, args: Namespace) -> int:
 
 
 def _log_to_standard_error() -> None:
-    """Keep Airflow's log out of what scripts read; Airflow 3.3 does so itself."""
+    """Send Airflow's log to standard error, away from scripts; Airflow 3.3 does so itself."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
             handler.setStream(sys.stderr)
 
 
 async def _await(command: Awaitable[ExitCode]) -> ExitCode:
-    """Await a command, which SIGTERM cancels, so that it cleans up the terminal and takes simulated nodes away."""
+    """Await a command, which SIGTERM cancels, so that it restores the terminal and removes simulated nodes."""
     running = asyncio.current_task()
     assert running is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
@@ -75,11 +75,10 @@ async def _await(command: Awaitable[ExitCode]) -> ExitCode:
 async def open_view(args: Namespace, *, patience: timedelta | None = None) -> AsyncGenerator[SharedView]:
     """The shared data view of the connection that ``--conn-id`` names.
 
-    :param patience: how long reads and writes are retried while Consul is unavailable; None is
-        :data:`PATIENCE`.
+    :param patience: how long reads and writes are retried while Consul is unavailable; default: :data:`PATIENCE`.
     :raises UnusableConnection: Airflow has no such connection, or its fields are refused.
     """
-    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"  # as Airflow's own commands do: look into the database, too
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"  # as Airflow's commands do: find connections in the database, too
     try:
         async with ConsulHook(args.conn_id).open_view(patience=patience or PATIENCE) as view:
             yield view

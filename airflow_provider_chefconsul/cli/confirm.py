@@ -1,4 +1,4 @@
-"""Asking before what cannot be taken back."""
+"""Asking for confirmation before what cannot be undone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airflow_provider_chefconsul.exceptions import InvalidInput, WriteRefused
 
 
 def confirm(args: Namespace, question: str, *, what: str, refused: str) -> None:
-    """Ask on the terminal, unless ``--yes`` has answered.
+    """Ask on the terminal, unless ``--yes`` was given.
 
-    :param what: what needs confirmation, for the error when there is nobody to ask.
-    :param refused: what the error says when the answer is no.
-    :raises InvalidInput: there is nobody to ask.
+    :param what: what needs confirmation, for the error without a terminal.
+    :param refused: the error when the answer is no.
+    :raises InvalidInput: there is no terminal.
     :raises WriteRefused: the answer is no.
     """
     if args.yes:

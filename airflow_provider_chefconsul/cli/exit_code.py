@@ -1,4 +1,4 @@
-"""What the exit codes of ``airflow chefconsul`` say to scripts."""
+"""The exit codes of ``airflow chefconsul``."""
 
 from __future__ import annotations
 

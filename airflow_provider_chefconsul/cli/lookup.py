@@ -1,4 +1,4 @@
-"""Finding what a command is about, and saying what there is instead where it is not there."""
+"""Finding the tiers that a command names, with errors that say which exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMED = 20
 async def find_tiers(view: SharedView, environment: str, tier: str | None) -> list[str]:
     """The tiers of an environment, or the one that is named.
 
-    :raises NotDeclared: the environment or the tier has no key; says how to declare it, and which there are.
+    :raises NotDeclared: the environment or the tier has no key; says how to declare it, and which exist.
     """
     check_name("environment", environment)
     if tier is not None:
@@ -42,9 +42,9 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None) -> li
 
 
 async def find_empty_tier(view: SharedView, environment: str, selectors: Mapping[str, Selector]) -> NoMembers | None:
-    """What refuses to declare a tier that has no members, which may be a name mistyped; None when all have some.
+    """The error for a tier without members, which may be a mistyped name; None when all have members.
 
-    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported.
+    :raises InvalidInput: Consul does not list a named member, and it has never reported.
     """
     way_out = "--without-members declares it before it has any nodes"
     try:
@@ -55,23 +55,23 @@ async def find_empty_tier(view: SharedView, environment: str, selectors: Mapping
 
 
 def describe_nodes(nodes: Sequence[str], members: Members, *, will: str) -> str:
-    """Whom of a tier a write assigns something else.
+    """How many members a write assigns something else, and which.
 
-    :param nodes: those whom it does.
+    :param nodes: these members.
     :param will: "would be" or "are".
     """
     if not nodes:
         return f"none of {len(members)} members {will} assigned something else, so nodes do nothing"
     absent = absent_of(nodes, members)
-    of_these = f", {len(absent)} of these absent: no wait asks for them" if absent else ""
+    of_these = f", {len(absent)} of these absent, which no wait requires" if absent else ""
     return f"{len(nodes)} of {len(members)} members {will} assigned something else{of_these}: {name_some(nodes)}"
 
 
 def absent_of(nodes: Iterable[str], members: Members) -> list[str]:
-    """Those of some nodes whose agents are not alive."""
+    """The nodes whose agents are not alive."""
     return [node for node in nodes if node in members and not members[node].is_present]
 
 
 def name_some(names: Iterable[str]) -> str:
-    """The first names of a list."""
+    """The first of the names."""
     return list_some(names, _NAMED) or "none"

@@ -1,4 +1,4 @@
-"""Who writes by the command line."""
+"""The writer that the command line records."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from airflow_provider_chefconsul.domain.model.desired import COMMAND_LINE, Write
 
 
 def who_writes(command: str) -> Writer:
-    """The person who called a command, where and when, as the writer that desired states and leases name.
-
-    Each call is a writer of its own, as each run of a Dag is.
-    """
+    """The writer of a command: who called it, where and when. Each call is a writer of its own, like a Dag run."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name; OSError since Python 3.13

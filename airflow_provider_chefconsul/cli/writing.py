@@ -1,4 +1,4 @@
-"""What the commands that write share: they print what was written, and wait until the tiers have converged."""
+"""Shared by the commands that write: printing what was written, and waiting until the tiers have converged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tell_decisions(
 ) -> None:
     """Print for each tier what was written.
 
-    :param done: what a write was, where it was more than a change, such as "rolled back".
+    :param done: what to call the write, if not just a change: "rolled back".
     """
     for tier, decision in decisions.items():
         output.line(f"{environment}/{tier}: {describe_decision(decision, done=done)}")
@@ -56,11 +56,7 @@ async def wait_until_converged(
 
 
 def tell_result(output: Output, args: Namespace, generations: Mapping[str, int], code: ExitCode) -> ExitCode:
-    """Print the JSON of a command that wrote.
-
-    :param code: what the command ends with.
-    :returns: ``code``.
-    """
+    """Print the JSON of a command that wrote, and return its exit code."""
     if output.is_json:
         fields: dict[str, Any] = {"environment": args.environment, "generations": dict(generations)}
         output.document(fields | ({"converged": code is ExitCode.OK} if args.wait else {}))

@@ -1,4 +1,4 @@
-"""Who belongs to a tier, as Consul's catalog and health checks tell."""
+"""Reading who belongs to a tier from Consul's catalog and health checks."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.client import ConsulClient
 
 EXTERNAL_HEALTH = "externalNodeHealth"
-"""The check of a node without an agent that somebody else watches over: Consul ESM, or the simulated fleet.
+"""The check of a node without an agent, set by Consul ESM or the simulated fleet.
 
-``serfHealth`` is not theirs to give: once a minute Consul deregisters a node that has it but no agent.
+They cannot use ``serfHealth``: every minute Consul deregisters nodes that have it but no agent.
 """
 
 _AGENT_CHECKS = {"serfHealth", EXTERNAL_HEALTH}
 _NODE_MAINTENANCE = "_node_maintenance"
 _SERVICE_MAINTENANCE = "_service_maintenance:"
-_NAMED_AT_ONCE = 32  # nodes that are asked for by name, so that the request stays short
-_MISSING = 5  # names that an error tells
-_NAMED = 256  # nodes; for more, the whole catalog is read
+_NAMED_AT_ONCE = 32  # nodes per request by name, to keep it short
+_MISSING = 5  # names in an error
+_NAMED = 256  # nodes read by name; for more, the whole catalog is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ Nodes = Mapping[str, Node]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The checks of a datacenter that do not pass.
+    """The failing checks of a datacenter.
 
     :param not_alive: nodes whose agent is not alive.
-    :param maintenance: by node, that it is in maintenance, and why.
-    :param services: by service, in small letters, and node: what is wrong.
+    :param maintenance: by node, why it is in maintenance.
+    :param services: by lower-case service name and node, its failing checks.
     """
 
     not_alive: frozenset[str] = frozenset()
@@ -64,11 +64,11 @@ class Health:
     services: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def presence(self, node: str) -> Presence:
-        """The presence of a node that the catalog lists."""
+        """The presence of a node in the catalog."""
         return Presence.FAILED if node in self.not_alive else Presence.ALIVE
 
     def unhealthy(self, node: str, selector: Selector) -> tuple[str, ...]:
-        """What is wrong with a node: its maintenance and, where the tier is a service, that service's checks."""
+        """A node's problems: its maintenance and, if the tier is a service, that service's failing checks."""
         said = (self.maintenance[node],) if node in self.maintenance else ()
         if isinstance(selector, ServiceMembers):
             return said + self.services.get(selector.service.casefold(), {}).get(node, ())
@@ -76,13 +76,13 @@ class Health:
 
 
 async def read_members(client: ConsulClient, selector: Selector, known: Collection[str] = ()) -> Members:
-    """The members that a selector means today, and those known from before, as the catalog has them.
+    """Read the members that a selector selects now, and those known from before.
 
-    Every read is consistent: a server that has just been elected may answer others from an old state.
+    Every read is consistent, since a newly elected server may be behind.
 
-    :param known: nodes that stay members whatever becomes of them: alive although their service is gone, or gone.
-    :raises AccessDenied: the token sees no nodes or services at all, which Consul does not call an error.
-    :raises InvalidInput: Consul knows the service under a name that differs in case.
+    :param known: nodes that stay members even when their service, or the node itself, is gone.
+    :raises AccessDenied: the token sees no nodes or services at all; Consul reports no error then.
+    :raises InvalidInput: Consul has the service under a name that differs in case.
     """
     nodes = await read_nodes(client, selector)
     checking = asyncio.create_task(read_health(client))
@@ -93,7 +93,7 @@ async def read_members(client: ConsulClient, selector: Selector, known: Collecti
 
 
 def members_of(nodes: Nodes, health: Health, selector: Selector) -> dict[str, Member]:
-    """Members by what was read: all of the selector's nodes; names that Consul does not list are unknown."""
+    """The selector's members; listed names that Consul does not have are unknown."""
     names: Iterable[str] = selector.nodes if isinstance(selector, ListedMembers) else sorted(nodes)
     return {
         name: _member(name, nodes[name], health, selector) if name in nodes else Member(name, Presence.UNKNOWN)
@@ -104,9 +104,9 @@ def members_of(nodes: Nodes, health: Health, selector: Selector) -> dict[str, Me
 def strays_of(
     named: Mapping[str, Node | None], health: Health, selector: Selector, known: Collection[str]
 ) -> dict[str, Member]:
-    """Members that the selector no longer means.
+    """Members that the selector no longer selects.
 
-    :param named: by name, what the catalog has of it; a node that it has not is a member only when ``known``.
+    :param named: by name, the node in the catalog; None for a missing one, which is a member only if ``known``.
     """
     return {
         name: _member(name, node, health, selector) if node else Member(name, Presence.GONE)
@@ -120,7 +120,7 @@ def _member(name: str, node: Node, health: Health, selector: Selector) -> Member
 
 
 async def read_nodes(client: ConsulClient, selector: Selector) -> Nodes:
-    """The nodes that a selector means, of those that the catalog lists."""
+    """The nodes in the catalog that a selector selects."""
     match selector:
         case ServiceMembers(service):
             _, found = await client.read(f"/v1/catalog/service/{service}")
@@ -140,7 +140,7 @@ async def read_nodes(client: ConsulClient, selector: Selector) -> Nodes:
 
 
 async def read_named(client: ConsulClient, names: Collection[str]) -> dict[str, Node | None]:
-    """By name, the node in the catalog; None for one that it does not list."""
+    """By name, the node in the catalog; None for a missing one."""
     if len(names) > _NAMED or not all(is_name(name) for name in names):
         _, entries = await client.read("/v1/catalog/nodes")
     else:
@@ -153,7 +153,7 @@ async def read_named(client: ConsulClient, names: Collection[str]) -> dict[str, 
 
 
 async def read_health(client: ConsulClient) -> Health:
-    """The checks that do not pass, in two small lists, which leave out what the token may not read."""
+    """The failing checks, from two small lists that leave out what the token may not read."""
     not_alive, maintenance = set(), {}
     services: dict[str, dict[str, tuple[str, ...]]] = {}
     for status in ("critical", "warning"):
@@ -171,18 +171,18 @@ async def read_health(client: ConsulClient) -> Health:
 
 
 async def read_addresses(client: ConsulClient) -> dict[str, str]:
-    """By node, the address under which it is registered."""
+    """By node, its registered address."""
     _, found = await client.read("/v1/catalog/nodes")
     return {entry["Node"]: entry["Address"] for entry in found}
 
 
 async def check_can_list(client: ConsulClient, kind: str) -> None:
-    """Find out whether the token may list nodes or services at all.
+    """Check that the token may list nodes or services at all.
 
-    Every Consul lists at least its own server and the service "consul": seeing none means being allowed none.
+    Every Consul has at least its own server and the service "consul", so an empty list means a missing permission.
 
     :param kind: ``node`` or ``service``.
-    :raises AccessDenied: it may not.
+    :raises AccessDenied: the list is empty.
     """
     path = f"/v1/catalog/{kind}s"
     _, found = await client.read(path)
@@ -194,10 +194,10 @@ async def check_can_list(client: ConsulClient, kind: str) -> None:
 
 
 async def check_names(client: ConsulClient, what: str, names: Collection[str]) -> None:
-    """Find out whether Consul lists nodes of these names.
+    """Check that Consul lists nodes with these names.
 
-    :param what: what they are the names of, for the error.
-    :raises InvalidInput: it lists no such node; says which come near.
+    :param what: what the names are, for the error.
+    :raises InvalidInput: names the missing nodes and the most similar ones.
     """
     missing = [name for name, node in (await read_named(client, names)).items() if node is None]
     if not missing:
@@ -211,10 +211,10 @@ async def check_names(client: ConsulClient, what: str, names: Collection[str]) -
 
 def _describe_missing(name: str, listed: Collection[str]) -> str:
     by_small = {node.casefold(): node for node in listed}
-    # A short name and a fully qualified one are far apart by their letters.
+    # A short name and a fully qualified one differ in too many letters to match.
     kin = [small for small in by_small if small.split(".")[0] == name.casefold().split(".")[0]]
     near = kin or get_close_matches(name.casefold(), by_small, n=1)
-    hint = f"did you mean {by_small[near[0]]!r}?" if near else "nor one of a similar name"
+    hint = f"did you mean {by_small[near[0]]!r}?" if near else "or any with a similar name"
     return f"Consul lists no node {name!r}, {hint}"
 
 
@@ -229,12 +229,12 @@ def _describe(check: Mapping[str, Any]) -> str:
 
 
 def _check_case(service: str, found: Collection[Mapping[str, Any]]) -> None:
-    """Consul looks services up without regard to case; keys, and with them tiers, are told apart by it.
+    """Refuse a service name that differs in case, which Consul ignores in services but not in keys, and so in tiers.
 
-    :raises InvalidInput: no instance has the name as it was given.
+    :raises InvalidInput: the service has another name.
     """
     names = {entry.get("ServiceName", service) for entry in found}
     if names and service not in names:
         raise InvalidInput(
-            f"Consul has no service {service!r}, but {min(names)!r}; name the tier, or members='service:…', like it"
+            f"Consul has no service {service!r}, only {min(names)!r}; give the tier, or members='service:…', that name"
         )

@@ -1,4 +1,4 @@
-"""What a transaction begins with so that it fails when the environment's lease has changed hands."""
+"""Operations that make a transaction fail when the environment's lease has changed hands."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 async def fence_writes(view: SharedView, environment: str, dag_run: DagRun, *, tier_path: str) -> list[Operation]:
-    """The operations that fail when a Dag run may no longer write, and renew the lease that it holds.
+    """Operations that fail once a Dag run may no longer write, and that renew its lease.
 
-    While a lease stands, only the Dag run that holds it may write; while none stands, the operations check that none
-    has appeared, and that this Dag run has not lost one.
+    While there is a lease, only its holder may write. Otherwise they check that there is still none, and that this Dag
+    run has not lost one.
 
-    :param tier_path: what is to be written, for errors.
+    :param tier_path: what to write, for errors.
     :raises EnvironmentLeased: another Dag run holds the environment.
     :raises LeaseLost: the lease of this Dag run was taken over.
     """
@@ -35,21 +35,21 @@ async def fence_writes(view: SharedView, environment: str, dag_run: DagRun, *, t
         why = f" ({taker.reason})" if taker.reason else ""
         raise LeaseLost(
             f"{tier_path}: {taker.holder} took the lease of environment {environment} from this Dag run "
-            f"at {taker.acquired_at}{why}; to go on, clear its AcquireLeaseOperator and what follows"
+            f"at {taker.acquired_at}{why}; to continue, clear its AcquireLeaseOperator with Downstream"
         )
     if found is not None:
         raise EnvironmentLeased(
             f"{tier_path}: environment {environment} is {found.lease.describe()}; "
-            f"an AcquireLeaseOperator waits for it, and takes over when nobody renews it"
+            f"use an AcquireLeaseOperator, which waits for the lease and takes it over when it expires"
         )
     return [Operation.check_absent(view.keys.lease(environment)), Operation.check_absent(mark)]
 
 
 async def fence_free(view: SharedView, environment: str, *, tier_path: str) -> Operation:
-    """The operation that fails when anybody holds the environment.
+    """The operation that fails when a Dag run holds the environment.
 
-    :param tier_path: what is to be removed, for errors.
-    :raises EnvironmentLeased: a Dag run does.
+    :param tier_path: what to remove, for errors.
+    :raises EnvironmentLeased: a Dag run holds it.
     """
     found = await find_lease(view, environment)
     if found is not None:

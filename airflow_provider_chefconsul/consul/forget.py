@@ -1,4 +1,4 @@
-"""Removing a tier with all its keys, in transactions that fail when somebody else writes."""
+"""Removing a tier and all its keys, in transactions that fail when another writer interferes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from airflow_provider_chefconsul.exceptions import ConsulUnavailable, Transactio
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
-_AT_ONCE = LONGEST_TRANSACTION - 2  # keys, beside the lease's check and what is desired
-_ROUNDS = 5  # in which what nodes write meanwhile is removed, too
+_AT_ONCE = LONGEST_TRANSACTION - 2  # keys, besides the lease check and the desired state
+_ROUNDS = 5  # each also removes what nodes wrote during the one before
 _PAUSE = 0.2  # seconds
 
 
@@ -27,9 +27,9 @@ _PAUSE = 0.2  # seconds
 class FoundTier:
     """A tier's keys as they were found.
 
-    :param keys: in the order in which they are to go: what is desired first, so that nodes stop; the newest generation
-        last, so that no number is given twice by a write that comes in between.
-    :param modify_index: of the desired state; 0 when there is none.
+    :param keys: in the order of removal: the desired state first, so that nodes stop; the newest generation last, so
+        that a write in between cannot reuse its number.
+    :param modify_index: of the desired state; 0 without one.
     """
 
     environment: str
@@ -39,7 +39,7 @@ class FoundTier:
 
 
 async def find_tier(view: SharedView, environment: str, tier: str) -> FoundTier:
-    """What there is of a tier; no keys when there is nothing.
+    """List a tier's keys; an unknown tier has none.
 
     :raises AccessDenied: the token may not read all of it.
     """
@@ -51,11 +51,11 @@ async def find_tier(view: SharedView, environment: str, tier: str) -> FoundTier:
 async def forget(view: SharedView, found: FoundTier, *, patience: timedelta) -> Counter[str]:
     """Remove a tier: its desired state, reports, locks, marks of tasks done, and history.
 
-    :param patience: how long it is tried again while Consul is unavailable.
-    :returns: by kind, how many keys are gone.
+    :param patience: how long to retry while Consul is unavailable.
+    :returns: by kind, how many keys were removed.
     :raises EnvironmentLeased: a Dag run holds the environment.
     :raises WriteRefused: the tier was declared in the meantime.
-    :raises ConsulUnavailable: Consul stayed away; a part may be removed, and the next call removes the rest.
+    :raises ConsulUnavailable: it stayed unavailable; part may be removed, and the next call removes the rest.
     """
     give_up = monotonic() + patience.total_seconds()
     seen: dict[str, None] = dict.fromkeys(found.keys)
@@ -74,13 +74,13 @@ async def _list(view: SharedView, environment: str, tier: str) -> list[str]:
     """The tier's keys in the order of :class:`FoundTier`."""
     found: list[str] = []
     for prefix in (view.keys.tier(environment, tier), view.keys.histories(environment, tier)):
-        await view.client.get(prefix)  # a list leaves out what the token may not read; a single key says so
+        await view.client.get(prefix)  # a list hides what the token may not read; a single key raises
         found += sorted((await view.client.names(prefix))[1])
     return sorted(found, key=lambda key: KINDS.index(view.keys.kind(environment, tier, key)))
 
 
 async def _delete(view: SharedView, found: FoundTier, keys: Sequence[str], give_up: float) -> None:
-    """Delete some keys in one transaction, as long as nobody holds the environment and nobody declares the tier."""
+    """Delete keys in one transaction, unless the environment is held or the tier was declared again."""
     desired = view.keys.desired(found.environment, found.tier)
     deletions = [Operation.delete(key) for key in keys if key != desired]
     while True:
@@ -89,7 +89,7 @@ async def _delete(view: SharedView, found: FoundTier, keys: Sequence[str], give_
         except TransactionConflict:
             if monotonic() > give_up:
                 raise
-        except ConsulUnavailable:  # the answer may be lost: what is gone already can be deleted once more
+        except ConsulUnavailable:  # the answer may be lost; deleting twice does no harm
             if monotonic() > give_up:
                 raise
         else:

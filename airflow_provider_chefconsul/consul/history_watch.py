@@ -13,14 +13,14 @@ from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 
-_REST = 0.1  # seconds; an empty prefix is woken by every write of the datacenter
+_REST = 0.1  # seconds; every write in the datacenter wakes a query on an empty prefix
 _READ_AT_ONCE = 16  # documents
 
 
 async def watch_histories(view: SharedView, environment: str) -> AsyncGenerator[Histories]:
-    """The histories as they are now, and again after each change; unreadable documents are left out.
+    """Yield the histories now and after each change, without unreadable documents.
 
-    :raises ConsulUnavailable: Consul stayed away for longer than the client's patience.
+    :raises ConsulUnavailable: it stayed unavailable for longer than the client's patience.
     :raises AccessDenied: the token may not read them; never taken for an environment without tiers.
     """
     prefix = view.keys.all_histories(environment)
@@ -41,7 +41,7 @@ async def watch_histories(view: SharedView, environment: str) -> AsyncGenerator[
 
 
 async def list_declared_tiers(view: SharedView, environment: str, index: int = 0) -> tuple[int, list[str]]:
-    """The tiers that were ever declared, and Consul's index; with ``index``, as soon as that may have changed."""
+    """Consul's index and the tiers ever declared; with ``index``, block until they may have changed."""
     prefix = view.keys.all_histories(environment)
     index, present = await _list(view, prefix, index)
     return index, sorted({name.removeprefix(prefix).partition("/")[0] for name in present})
@@ -49,7 +49,7 @@ async def list_declared_tiers(view: SharedView, environment: str, index: int = 0
 
 async def _list(view: SharedView, prefix: str, index: int) -> tuple[int, set[str]]:
     index, names = await view.client.names(prefix, index=index)
-    if not names:  # a list leaves out what the token may not read; a single key says so
+    if not names:  # a list hides what the token may not read; a single key raises
         await view.client.get(prefix)
     return index, {name for name in names if _is_entry(name.removeprefix(prefix))}
 

@@ -1,4 +1,4 @@
-"""The keys of the shared data view; no other module knows one. Standard library only."""
+"""The keys of the shared data view; no other module builds any. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 
 DEFAULT_ROOT = "chefconsul"
 KINDS = ("desired", "nodes", "locks", "done", "other", "history")
-"""What a tier's keys hold, as :meth:`Keys.kind` tells."""
+"""The kinds of a tier's keys, see :meth:`Keys.kind`."""
 _ROOT = re.compile(rf"{NAME_FORM}(/{NAME_FORM})*")
 
 
@@ -22,19 +22,15 @@ class Keys:
     root: str = DEFAULT_ROOT
 
     def __post_init__(self) -> None:
-        """Refuse a root that would not survive in a URL.
-
-        :raises InvalidInput: names the root.
-        """
         if not isinstance(self.root, str) or not _ROOT.fullmatch(self.root):
             raise InvalidInput(f"prefix {self.root!r} is not one or more names with '/' between")
 
     def environment(self, environment: str) -> str:
-        """What every key of an environment begins with; ends with a slash."""
+        """The prefix of an environment's keys; ends with a slash."""
         return f"{self.root}/{check_name('environment', environment)}/"
 
     def tier(self, environment: str, tier: str) -> str:
-        """What every key of a tier begins with, history apart; ends with a slash."""
+        """The prefix of a tier's keys, except its history; ends with a slash."""
         return f"{self.environment(environment)}{check_name('tier', tier)}/"
 
     def desired(self, environment: str, tier: str) -> str:
@@ -42,16 +38,16 @@ class Keys:
         return f"{self.tier(environment, tier)}desired"
 
     def lease(self, environment: str) -> str:
-        """Who holds the environment."""
+        """The environment's lease."""
         return f"{self.environment(environment)}_lease"
 
     def lost_lease(self, environment: str, dag_id: str, run_id: str) -> str:
-        """There when that Dag run's lease was taken over; ids of Dag runs may hold what a key does not take."""
+        """Exists while that Dag run has lost its lease; hashed, since ids of Dag runs may not fit a key."""
         name = sha256(f"{dag_id}\0{run_id}".encode()).hexdigest()[:32]
         return f"{self.environment(environment)}_lost/{name}"
 
     def reports(self, environment: str, tier: str) -> str:
-        """What the tier's reports begin with; ends with a slash, the rest is the node's name."""
+        """The prefix of the tier's reports; ends with a slash, the node's name follows."""
         return f"{self.tier(environment, tier)}nodes/"
 
     def report(self, environment: str, tier: str, node: str) -> str:
@@ -59,19 +55,19 @@ class Keys:
         return f"{self.reports(environment, tier)}{check_name('node', node)}"
 
     def early_failures(self, environment: str) -> str:
-        """What reports of runs that read no tier begin with; ends with a slash, the rest is the node's name."""
+        """The prefix of reports of runs that read no tier; ends with a slash, the node's name follows."""
         return f"{self.environment(environment)}_nodes/"
 
     def all_histories(self, environment: str) -> str:
-        """What the histories of an environment's tiers begin with; ends with a slash, tier and generation follow."""
+        """The prefix of all histories of an environment; ends with a slash, tier and generation follow."""
         return f"{self.environment(environment)}_history/"
 
     def histories(self, environment: str, tier: str) -> str:
-        """What the tier's history begins with; ends with a slash, the rest is the generation in 12 digits."""
+        """The prefix of the tier's history; ends with a slash, the generation follows in 12 digits."""
         return f"{self.all_histories(environment)}{check_name('tier', tier)}/"
 
     def history(self, environment: str, tier: str, generation: int) -> str:
-        """The desired state as it was written at a generation."""
+        """The desired state as first written at a generation."""
         return f"{self.histories(environment, tier)}{generation:012d}"
 
     def kind(self, environment: str, tier: str, key: str) -> str:

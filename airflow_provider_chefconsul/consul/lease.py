@@ -29,27 +29,27 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 log = logging.getLogger(__name__)
-_PAUSE = 0.2  # seconds, after somebody else was faster
+_PAUSE = 0.2  # seconds, after another writer was faster
 _BACKOFF = 1.0  # seconds, when Consul is unavailable
-_PATIENCE = 60.0  # seconds, for giving a lease up
-_AWAY = "Consul is away"
-_LOOK = 10.0  # seconds that a look at somebody else's lease may block, far below the shortest ttl
-_SLACK = 5.0  # seconds; a look that took longer than it may, and these, was not answered by a Consul that was there
+_PATIENCE = 60.0  # seconds to retry a release
+_AWAY = "Consul is unavailable"
+_LOOK = 10.0  # seconds that a query for another's lease may block; far below the shortest ttl
+_SLACK = 5.0  # seconds; a query that overran by more than this found Consul unavailable meanwhile
 _RENEWALS = 3  # within a ttl
 
 
 @dataclass(frozen=True, slots=True)
 class FoundLease:
-    """A lease that stands, and the ModifyIndex at which it was seen."""
+    """A lease in Consul, and its ModifyIndex."""
 
     lease: Lease
     modify_index: int
 
 
 async def find_lease(view: SharedView, environment: str) -> FoundLease | None:
-    """The lease that stands on an environment.
+    """The lease of an environment; None without one.
 
-    :raises MalformedDocument: the key holds something else than a lease.
+    :raises MalformedDocument: the key holds something other than a lease.
     """
     return _read(await view.client.get(view.keys.lease(environment)))
 
@@ -68,17 +68,17 @@ async def acquire(
     until: datetime,
     on_progress: Callable[[str], None] = log.info,
 ) -> bool:
-    """Hold the environment as soon as nobody else does.
+    """Acquire the environment's lease as soon as it is free or has expired; renew one that the holder has already.
 
-    A lease that its holder has not renewed for its ttl, as watched from here, is taken over; what the old holder writes
-    after that is refused by Consul, since its transaction names a lease that is no longer there. While Consul is away
-    no holder can renew, so the ttl counts anew when it is back.
+    A lease expires when, as watched from here, it was not renewed for its ttl. Consul refuses the old holder's later
+    writes, since their transactions name the old lease. While Consul is unavailable no holder can renew, so the ttl
+    starts over when it is back.
 
-    :param until: aware; when to give up.
-    :param on_progress: called with a line whenever who holds the environment has changed, or Consul is away.
-    :returns: whether the holder has it now; an own lease is renewed.
-    :raises MalformedDocument: the key holds something else than a lease; it is not replaced.
-    :raises ConsulUnavailable: Consul has not been seen yet, or was still away when it was time to give up.
+    :param until: when to give up; timezone-aware.
+    :param on_progress: called with a line of text when the holder changes or Consul becomes unavailable.
+    :returns: whether the holder has the lease now.
+    :raises MalformedDocument: the key holds something other than a lease, which is not replaced.
+    :raises ConsulUnavailable: Consul was unavailable at the start, or still at ``until``.
     """
     request = LeaseRequest(holder, ttl, reason)
     observation: LeaseObservation | None = None
@@ -120,7 +120,7 @@ async def acquire(
                     if await _put(view, environment, act, found):
                         return True
                 except ConsulUnavailable:
-                    observation = None  # it was away, or the answer is lost: look again
+                    observation = None  # the lease may have been written nevertheless: look again
                 await asyncio.sleep(_PAUSE)
                 index = 0
         left = (until - datetime.now(UTC)).total_seconds()
@@ -130,10 +130,10 @@ async def acquire(
 
 
 async def _put(view: SharedView, environment: str, act: Take | Renew | TakeOver, found: FoundLease | None) -> bool:
-    """Put a lease in the place of the one that was seen; False when that has changed.
+    """Replace the lease that was found; False when it has changed since.
 
-    A holder whose lease is taken over is marked: its writes are refused even after the lease was given up again, until
-    it acquires one itself.
+    A takeover marks the old holder, so that its writes are refused even after the lease was released, until it acquires
+    one itself.
     """
     document, holder = act.lease.to_json(), act.lease.holder
     operations = [
@@ -151,16 +151,16 @@ async def _put(view: SharedView, environment: str, act: Take | Renew | TakeOver,
 
 
 async def release(view: SharedView, environment: str, holder: DagRun) -> bool:
-    """Give the environment up; False when the holder does not have it, and nothing was done.
+    """Release the lease; False when the holder does not have it, and nothing was done.
 
-    :raises ConsulUnavailable: Consul refused for a minute to delete the key.
+    :raises ConsulUnavailable: it stayed unavailable for a minute.
     """
     give_up = monotonic() + _PATIENCE
     has_tried = False
     while True:
         found = await find_lease(view, environment)
         if found is None or found.lease.holder != holder:
-            # A delete whose answer was lost has done it, unless somebody took the lease over, which leaves a mark.
+            # A delete whose answer was lost has worked, unless the lease was taken over, which leaves a mark.
             lost = view.keys.lost_lease(environment, holder.dag_id, holder.run_id)
             return has_tried and await view.client.get(lost) is None
         try:
@@ -174,11 +174,11 @@ async def release(view: SharedView, environment: str, holder: DagRun) -> bool:
 
 
 async def break_lease(view: SharedView, environment: str, found: FoundLease, breaker: DagRun, *, reason: str) -> None:
-    """Free an environment from its holder, whose writes stay refused until it acquires the lease again.
+    """Break a lease; its holder's writes are refused until it acquires the lease again.
 
-    :param breaker: who does it; errors of the holder name them.
-    :raises WriteRefused: the lease is not as it was found: it was renewed, so its holder lives, or has changed hands.
-    :raises ConsulUnavailable: Consul is away, and nothing says that the lease was broken.
+    :param breaker: who breaks it; the holder's errors name them.
+    :raises WriteRefused: the lease was renewed, so its holder is alive, or it has changed hands.
+    :raises ConsulUnavailable: it is unavailable, and the lease is not known to be broken.
     """
     holder = found.lease.holder
     mark = Lease.begin(breaker, found.lease.ttl, reason, now=datetime.now(UTC)).to_json()
@@ -194,7 +194,7 @@ async def break_lease(view: SharedView, environment: str, found: FoundLease, bre
         raise WriteRefused(
             f"{environment}: the lease of {holder} was renewed, released or taken over in the meantime; check it again"
         ) from error
-    except ConsulUnavailable:  # the answer may be lost: the mark says what became of it
+    except ConsulUnavailable:  # the answer may be lost; the mark tells whether the lease was broken
         entry = await view.client.get(lost)
         if entry is None or entry.value != mark.encode():
             raise
@@ -202,7 +202,7 @@ async def break_lease(view: SharedView, environment: str, found: FoundLease, bre
 
 @asynccontextmanager
 async def keeping(view: SharedView, environment: str, holder: DagRun | None) -> AsyncGenerator[None]:
-    """Renew the holder's lease for as long as the block runs; does nothing where the holder has none."""
+    """Renew the holder's lease while the block runs; do nothing without a holder or a lease."""
     if holder is None:
         yield
         return
@@ -220,7 +220,7 @@ async def _keep(view: SharedView, environment: str, holder: DagRun) -> None:
         try:
             found = await find_lease(view, environment)
             if found is None or found.lease.holder != holder:
-                return  # was it taken over, the next write of this Dag run is refused and says by whom
+                return  # if it was taken over, this Dag run's next write is refused and names the new holder
             renewed = found.lease.renew(now=datetime.now(UTC)).to_json()
             if await view.client.put(view.keys.lease(environment), renewed, modify_index=found.modify_index):
                 await asyncio.sleep(found.lease.ttl.total_seconds() / _RENEWALS)

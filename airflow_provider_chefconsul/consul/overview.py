@@ -1,4 +1,4 @@
-"""What there is in the shared data view: environments, their tiers, and who holds each."""
+"""Listing the shared data view: environments, their tiers, leases and early failures."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _TIERS_NAMED = 20
 
 
 async def list_environments(view: SharedView) -> list[str]:
-    """The environments that have any key."""
+    """The environments that have at least one key."""
     return await _list_below(view, f"{view.keys.root}/")
 
 
 async def list_tiers(view: SharedView, environment: str) -> list[str]:
-    """The tiers of an environment that have any key of their own."""
+    """The tiers of an environment that have at least one key of their own."""
     return await _list_below(view, view.keys.environment(environment))
 
 
 async def check_member_names(view: SharedView, environment: str, tier: str, selector: Selector) -> None:
-    """Find out whether members that an author named exist; other selectors name none.
+    """Check that members that an author listed by name exist; other selectors name none.
 
-    :raises InvalidInput: a name is one that Consul does not list, and that has never reported in the tier.
+    :raises InvalidInput: Consul does not list a name, and it has never reported in the tier.
     """
     if isinstance(selector, ListedMembers):
         reported = (await view.read(environment, tier)).evidence
@@ -51,14 +51,14 @@ async def require_members(
     allow_empty: bool = False,
     way_out: str = "",
 ) -> None:
-    """Refuse to write what nobody could converge on, above all where a name was mistyped.
+    """Refuse to write a tier that has no members, which is often a mistyped name.
 
-    :param selectors: by tier, who belongs to it.
-    :param allow_empty: take tiers without members, and members that Consul does not list yet.
-    :param way_out: how to write all the same, for the error to say.
-    :raises NoMembers: names the tier that has none, and those that the environment has.
-    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported; or the tier's
-        service differs from its name in case only.
+    :param selectors: by tier, its members.
+    :param allow_empty: accept tiers without members, and members that Consul does not list yet.
+    :param way_out: how to write anyway, for the error.
+    :raises NoMembers: names the empty tier and the environment's tiers.
+    :raises InvalidInput: Consul does not list a member, and it has never reported; or the tier's service differs from
+        its name only in case.
     """
     for tier, selector in selectors.items():
         try:
@@ -74,7 +74,7 @@ async def require_members(
 
 
 async def read_lease(view: SharedView, environment: str) -> Lease | Unreadable | None:
-    """Who holds an environment."""
+    """An environment's lease, or why it cannot be read."""
     try:
         found = await find_lease(view, environment)
     except MalformedDocument as error:
@@ -83,7 +83,7 @@ async def read_lease(view: SharedView, environment: str) -> Lease | Unreadable |
 
 
 async def read_early_failures(view: SharedView, environment: str) -> dict[str, EarlyFailure]:
-    """By node, the last run that died before it read any tier; documents that cannot be read are left out."""
+    """By node, its last run that failed before it read a tier; unreadable documents are left out."""
     prefix = view.keys.early_failures(environment)
     _, entries = await view.client.tree(prefix)
     found = {entry.key.removeprefix(prefix): _read_early_failure(entry) for entry in entries}
@@ -91,7 +91,7 @@ async def read_early_failures(view: SharedView, environment: str) -> dict[str, E
 
 
 async def read_early_failure(view: SharedView, environment: str, node: str) -> EarlyFailure | None:
-    """A node's last run that died before it read any tier; None where there is none that can be read."""
+    """A node's last run that failed before it read a tier; None without a readable one."""
     entry = await view.client.get(f"{view.keys.early_failures(environment)}{check_name('node', node)}")
     return _read_early_failure(entry) if entry else None
 

@@ -1,4 +1,4 @@
-"""What a write of desired states would do, before anything is written, and the transaction that does it."""
+"""The plan of a write: a decision for each tier, and the transaction that carries them out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, R
 from airflow_provider_chefconsul.exceptions import RequestTooLarge, WriteRefused
 
 HISTORY_KEPT = 50  # generations of each tier
-_PRUNED_AT_ONCE = 8  # of each tier; a longer history shrinks by and by
+_PRUNED_AT_ONCE = 8  # per tier and write; a longer history shrinks gradually
 
 
 @dataclass(frozen=True, slots=True)
 class TierPlan:
-    """What is to be done about a tier, and what that rests on."""
+    """The decision about a tier, and its basis."""
 
     basis: Basis
     decision: Decision
@@ -27,8 +27,8 @@ class Plan:
     """What a write would do now, or did.
 
     :param tiers: by tier.
-    :param refusal: why nothing would be written; None when nothing stands against it.
-    :param operations: the transaction that does it; empty when nothing is to be written.
+    :param refusal: why the write is refused; None when it is not.
+    :param operations: the transaction; empty when there is nothing to write.
     """
 
     tiers: Mapping[str, TierPlan]
@@ -37,9 +37,9 @@ class Plan:
 
     @property
     def decisions(self) -> dict[str, Write | Unchanged]:
-        """By tier, what is to be done.
+        """By tier, the decision.
 
-        :raises WriteRefused: nothing is.
+        :raises WriteRefused: the write is refused.
         """
         if self.refusal is not None:
             raise self.refusal
@@ -47,9 +47,9 @@ class Plan:
 
     @property
     def generations(self) -> dict[str, int]:
-        """By tier, the generation that was asked for.
+        """By tier, the generation of the requested assignment.
 
-        :raises WriteRefused: nothing is to be done.
+        :raises WriteRefused: the write is refused.
         """
         return {tier: decision.generation for tier, decision in self.decisions.items()}
 
@@ -57,10 +57,10 @@ class Plan:
 def make_transaction(
     keys: Keys, environment: str, fences: Sequence[Operation], plans: Mapping[str, TierPlan]
 ) -> Sequence[Operation]:
-    """The operations that do what is planned; none when nothing is to be written.
+    """The operations that carry out the plans; none when there is nothing to write.
 
-    :param fences: what it begins with.
-    :raises RequestTooLarge: more than Consul takes.
+    :param fences: the operations to begin with.
+    :raises RequestTooLarge: they are more than one transaction may have.
     """
     writing: list[Operation] = []
     pruning: list[Operation] = []
@@ -90,7 +90,7 @@ def _make_writes(keys: Keys, environment: str, tier: str, decision: Write, basis
 
 def _make_prunes(keys: Keys, environment: str, tier: str, decision: Write, basis: Basis) -> list[Operation]:
     too_many = max(0, len(basis.generations) + decision.is_new - HISTORY_KEPT)
-    # Many canaries that were rolled back must not push out what a rollback of the next one goes to.
+    # Many rolled-back canaries must not push out the generation that the next rollback goes back to.
     needed = {decision.desired.stable.generation, decision.desired.previous}
     old = [generation for generation in basis.generations if generation not in needed]
     return [

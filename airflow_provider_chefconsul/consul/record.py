@@ -1,4 +1,4 @@
-"""What the shared data view holds of a tier, parsed once however often it is read."""
+"""Reading a tier's documents, each parsed only after it has changed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
     from airflow_provider_chefconsul.consul.keys import Keys
 
-_AT_ONCE = 1000  # entries; then the event loop may turn to the triggerer's other triggers
+_AT_ONCE = 1000  # entries parsed before other triggers on the event loop get a turn
 
 
 @dataclass(frozen=True, slots=True)
 class TierRecord:
-    """What the view holds of a tier: its desired state, each node's report, and Consul's index of the read.
+    """A tier's desired state, its nodes' reports, and Consul's index of the read.
 
-    :param sources: by key, the entry that was parsed. A ModifyIndex alone does not tell whether one is the same: after
-        Consul has lost its data, it comes again with another value.
+    :param sources: by key, the parsed entry. Comparing only its ModifyIndex would not do: after Consul has lost its
+        data, the same index can return with another value.
     """
 
     desired: DesiredState | Unreadable | None
@@ -35,7 +35,7 @@ class TierRecord:
     sources: Mapping[str, Entry] = field(default_factory=dict, compare=False, repr=False)
 
     def ids_of(self, generations: Collection[int]) -> dict[int, str]:
-        """By generation, the ids of the assignments that have these now; none where there is none that can be read."""
+        """By generation, the id of its current assignment; empty without a readable desired state."""
         assignments = self.desired.assignments if isinstance(self.desired, DesiredState) else ()
         return {each.generation: each.id for each in assignments if each.id and each.generation in generations}
 
@@ -65,15 +65,15 @@ async def read_tier(
     index: int = 0,
     last: TierRecord | None = None,
 ) -> TierRecord:
-    """A tier, of which these entries were read; what is the same as in the last record is taken from there.
+    """Parse a tier's entries; unchanged ones are taken from the last record.
 
-    :param last: what was read of it before.
-    :returns: the last record itself, when nothing has changed.
-    :raises AccessDenied: the token may not read it; never taken for an empty tier.
+    :param last: the record of the previous read.
+    :returns: the last record itself when nothing has changed.
+    :raises AccessDenied: the token may not read the tier, which must not pass for an empty one.
     """
     desired_key, reports = keys.desired(environment, tier), keys.reports(environment, tier)
     if not any(entry.key == desired_key for entry in entries):
-        # A list leaves out what the token may not read; a single key says so.
+        # A list hides what the token may not read; a single key raises.
         entry = await client.get(desired_key)
         entries = [*entries, entry] if entry else entries
     known: Mapping[str, Entry] = last.sources if last else {}
@@ -100,7 +100,7 @@ async def read_tier(
 
 
 def read_desired(entry: Entry) -> DesiredState | Unreadable:
-    """A desired state, or what is wrong with it."""
+    """Parse a desired state, or say why it cannot be read."""
     try:
         return DesiredState.from_json(entry.key, entry.value)
     except MalformedDocument as error:

@@ -1,4 +1,4 @@
-"""What a change would do to tiers, wave by wave, on what stands in Consul now; nothing is written."""
+"""Planning what a change would do to tiers now, wave by wave; nothing is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TierRollout:
-    """What a change would do to a tier, one wave after the other, or the whole tier at once."""
+    """What a change would do to a tier: its waves in order, or one for the whole tier."""
 
     members: Members
     waves: Sequence[PlannedWave]
@@ -31,7 +31,7 @@ class RolloutPlan:
     """What a change would do to tiers.
 
     :param tiers: by tier.
-    :param refusal: why the first write would be refused as a whole; None when nothing stands against it.
+    :param refusal: why the first write would be refused as a whole; None when it would not.
     """
 
     tiers: Mapping[str, TierRollout]
@@ -41,10 +41,10 @@ class RolloutPlan:
 async def plan_rollout(
     view: SharedView, environment: str, change: Change, selectors: Mapping[str, Selector], waves: Sequence[Wave] = ()
 ) -> RolloutPlan:
-    """What a change would do.
+    """Plan a change without writing it.
 
-    :param selectors: by tier, who belongs to it.
-    :param waves: what each wave would do; the change has no canary then.
+    :param selectors: by tier, its members.
+    :param waves: the rollout's waves; the change then has no canary.
     """
     first = change_for(change, waves[0], is_first=True) if waves else change
     planned = await plan(view, environment, dict.fromkeys(selectors, first), selectors)

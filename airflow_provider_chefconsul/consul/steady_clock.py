@@ -1,4 +1,4 @@
-"""Telling the time by a clock that nobody sets. Standard library only."""
+"""A clock that ignores changes of the machine's time. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from time import monotonic
 
 
 class SteadyClock:
-    """The time of day as it was when this was made, going on by the monotonic clock.
+    """The time of day at creation, advanced by the monotonic clock, so that durations are right.
 
-    What must hold for some time holds for that long, although the machine's clock is set meanwhile.
-
-    :param wall: gives the time of day, aware.
-    :param steady: gives seconds that only ever grow.
+    :param wall: returns the time of day, timezone-aware.
+    :param steady: returns seconds that never decrease.
     """
 
     def __init__(
@@ -23,5 +21,5 @@ class SteadyClock:
         self._begun_at, self._begun = wall(), steady()
 
     def now(self) -> datetime:
-        """The time, aware."""
+        """The time, timezone-aware."""
         return self._begun_at + timedelta(seconds=self._steady() - self._begun)

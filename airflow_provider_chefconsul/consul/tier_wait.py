@@ -20,15 +20,15 @@ from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 
 _BACKOFF = 1.0  # seconds between two watches when Consul is unavailable
-_FIRST_LOOK = timedelta(seconds=3)  # however late the wait is resumed: its triggerer may have been down meanwhile
-_SHORTEST_PAUSE = 0.5  # seconds between two looks for the sake of time; whatever the wait says is next
+_FIRST_LOOK = timedelta(seconds=3)  # granted even past the deadline: the triggerer may have been down
+_SHORTEST_PAUSE = 0.5  # seconds, at least, between two looks that only time made due
 LONGEST_LOOK = 15.0  # seconds
 _AGAIN = timedelta(seconds=5)  # between two looks while they differ from what the watch shows
 
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """A wait's last verdict, and the wait as it stands, to be gone on with."""
+    """A wait's last verdict, and the wait itself, to resume it."""
 
     verdict: Verdict
     wait: Wait
@@ -37,7 +37,7 @@ class WaitResult:
 class TierWait:
     """A wait for one tier.
 
-    :param on_progress: called with a line of text whenever where the tier stands has changed.
+    :param on_progress: called with a line of text when the tier's status has changed.
     :param on_result: called after each verdict, and when the last one no longer holds.
     """
 
@@ -56,7 +56,7 @@ class TierWait:
         self.selector = selector
         self.wait = wait
         self.result: WaitResult | None = None
-        """The last verdict; None before the first one, and when nobody could look at the tier since."""
+        """The last verdict; None before the first one, and while the tier cannot be read."""
         self._view = view
         self._environment, self._tier = environment, tier
         self._policy = policy
@@ -70,7 +70,7 @@ class TierWait:
         self._clock = SteadyClock()
 
     async def run(self, until: datetime | None) -> None:
-        """Have a verdict after each change of the tier, until cancelled or time is up."""
+        """Judge the tier after each change, until cancelled or time is up."""
         limit, first_look = self.wait.deadline, max(self.wait.deadline, self._clock.now() + _FIRST_LOOK)
         if until is not None:
             limit, first_look = min(limit, until), min(first_look, until)
@@ -85,7 +85,7 @@ class TierWait:
                 return
 
     async def _watch(self, limit: datetime, moment: datetime) -> None:
-        """Judge what the watch shows until the limit.
+        """Judge each snapshot of the watch until the limit.
 
         :param moment: when to look again even when nothing changes.
         """
@@ -107,7 +107,7 @@ class TierWait:
                         continue
                     elif moment >= limit:
                         return
-                    else:  # time alone may have changed the verdict: look once more, and judge by that
+                    else:  # time alone may have changed the verdict: look again
                         snapshot = await self._look()
                     self._trouble = None
                     await self._take_in(snapshot)
@@ -118,14 +118,14 @@ class TierWait:
                 await asyncio.gather(coming, doubting, return_exceptions=True)
 
     def confirm(self, snapshot: TierSnapshot, seen_with: WaitResult | None) -> bool:
-        """Judge once more, by a snapshot that was read for it; False when something else was seen meanwhile."""
+        """Judge a fresh snapshot; False when the verdict has changed meanwhile."""
         if self.result is not seen_with:
             return False
         self._record(self._observe(snapshot), snapshot)
         return True
 
     def break_off(self, error: ConsulUnavailable) -> None:
-        """Take notice that nobody looks at the tier: what it was is no verdict, and does not hold."""
+        """Note that the tier cannot be read, so its last verdict no longer counts."""
         if self._trouble is None:
             tier_path = f"{self._environment}/{self._tier}"
             self._on_progress(f"{tier_path}: {error}; trying again until {self.wait.deadline.isoformat()}")
@@ -135,7 +135,7 @@ class TierWait:
         self._on_result()
 
     def unconfirmed(self, why: str) -> WaitResult:
-        """What to say when time is up, and nobody could look whether the last verdict still holds."""
+        """The result when time is up and the last verdict could not be confirmed."""
         status = self.result.verdict.status if self.result else TierStatus(None)
         is_late = self._clock.now() >= self.wait.deadline
         verdict = Failed(f"deadline passed: {why}", status, is_timeout=True) if is_late else Waiting(status)
@@ -152,7 +152,7 @@ class TierWait:
     async def _take_in(self, snapshot: TierSnapshot) -> None:
         verdict = self._observe(snapshot)
         if isinstance(verdict, Failed):
-            # It is final, and a server that has just been elected may have answered from an old state: look again.
+            # A failure is final, and a newly elected server may be behind: look again.
             snapshot = await self._look()
             verdict = self._observe(snapshot)
         self._record(verdict, snapshot)
@@ -161,7 +161,7 @@ class TierWait:
         self._last = snapshot
         self.result = WaitResult(verdict, self.wait)
         if snapshot is not self._watched and snapshot != self._watched and isinstance(verdict, Waiting):
-            self._has_doubt.set()  # the watch may not show what was seen here for a moment, so nothing would end it
+            self._has_doubt.set()  # the watch may have missed this snapshot, and would then not correct it
         if self._trouble is None:
             line = (
                 f"{self._environment}/{self._tier} generation {self.wait.generation}: {describe_counts(verdict.status)}"
@@ -178,7 +178,7 @@ class TierWait:
         return verdict
 
     def _judge_at(self, limit: datetime) -> Verdict:
-        """What to say when time is up."""
+        """The verdict when time is up."""
         status = TierStatus(None)
         if self._last is not None:
             _, verdict = self.wait.observe(self._last, self._policy, now=limit)
@@ -191,7 +191,7 @@ class TierWait:
 
 
 def _pause(moment: datetime, limit: datetime, *, now: datetime) -> float:
-    """Seconds until a moment; never so few that whoever pauses spins, but no longer than until the limit."""
+    """Seconds until a moment: enough not to spin, but no longer than until the limit."""
     if moment >= limit:
         return max(0.0, (moment - now).total_seconds())
     return max(0.0, min((limit - now).total_seconds(), max(_SHORTEST_PAUSE, (moment - now).total_seconds())))

@@ -1,4 +1,4 @@
-"""Watching several tiers at once, or all that an environment has."""
+"""Watching several tiers, or all tiers of an environment."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _REST = 0.1  # seconds between two lists of the tiers
 
 @dataclass(frozen=True, slots=True)
 class TiersSeen:
-    """Tiers as they were seen, and a way to look again before something is made of it.
+    """The watched tiers as last seen, and a way to read them again before acting on them.
 
-    :param snapshots: all the tiers that are watched; a tier whose desired state was deleted is not among all tiers.
+    :param snapshots: by tier; a watch of all tiers leaves out those whose desired state was deleted.
     """
 
     snapshots: Mapping[str, TierSnapshot]
@@ -29,9 +29,9 @@ class TiersSeen:
     _members: str | Sequence[str]
 
     async def look_again(self, known: Mapping[str, Collection[str]]) -> Mapping[str, TierSnapshot]:
-        """The same tiers as they are now, read after all of them were seen.
+        """Read the same tiers again.
 
-        :param known: by tier, nodes that stay members whatever has become of them.
+        :param known: by tier, nodes that stay members even when they are gone.
         """
         selectors = {tier: parse_members(self._members, tier) for tier in self.snapshots}
         return await self._view.snapshots(self._environment, selectors, known=known)
@@ -40,14 +40,14 @@ class TiersSeen:
 async def watch_tiers(
     view: SharedView, environment: str, tiers: Sequence[str] | None, members: str | Sequence[str]
 ) -> AsyncGenerator[TiersSeen]:
-    """The tiers, as soon as all were seen, and again after each change.
+    """Yield the tiers once all have been seen, and again after each change.
 
     Close the generator (``contextlib.aclosing``) to end its queries.
 
-    :param tiers: None is all that have a desired state, those declared later too.
-    :param members: as Dag authors write it.
-    :raises ConsulUnavailable: Consul stayed away for longer than the client's patience.
-    :raises AccessDenied: the token may read a part of the environment only, and all tiers were asked for.
+    :param tiers: None means all that have a desired state, including those declared later.
+    :param members: the ``members`` parameter of operators.
+    :raises ConsulUnavailable: it stayed unavailable for longer than the client's patience.
+    :raises AccessDenied: all tiers were asked for, but the token may read only part of the environment.
     """
     snapshots: dict[str, TierSnapshot] = {}
     has_changed = asyncio.Event()
@@ -62,7 +62,7 @@ async def watch_tiers(
     async def discover() -> None:
         nonlocal is_listed
         index = 0
-        # A list leaves out what the token may not read, and the rest would pass for all tiers.
+        # A list hides what the token may not read, and the rest would pass for all tiers.
         await check_token_sees_all(view, view.keys.environment(environment))
         while True:
             index, declared = await list_declared_tiers(view, environment, index)

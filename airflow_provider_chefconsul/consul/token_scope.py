@@ -1,4 +1,4 @@
-"""Whether the ACL token sees all there is: what Consul hides from it would pass for what is not there."""
+"""Checking that the ACL token sees everything: what Consul hides would pass for missing."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _KEYS = {"key", "key_prefix"}
 
 
 async def check_token_sees_all(view: SharedView, prefix: str, *, must_be_known: bool = False) -> None:
-    """Find out whether the token sees every key below a prefix, every node and every service.
+    """Check that the token sees every key below a prefix, every node and every service.
 
-    From 1.11 on Consul says of each list whether something was left out, and from 1.13 on what version it is. Before
-    that only the token's own rules tell, which it reads with ``acl = "read"``.
+    Since 1.11 Consul says whether a list leaves something out, and since 1.13 it tells its version. Before that only
+    the token's own rules tell, and reading them requires ``acl = "read"``.
 
     :param prefix: ends with a slash.
-    :param must_be_known: whether not knowing is refused, too.
-    :raises AccessDenied: it does not see all, or nobody can tell.
+    :param must_be_known: also refuse when this cannot be determined.
+    :raises AccessDenied: the token does not see everything.
     """
     client = view.client
-    await client.get(prefix)  # a list leaves out what the token may not read; a single key says so
+    await client.get(prefix)  # a list hides what the token may not read; a single key raises
     if (await client.names(prefix))[1]:
-        await client.read(f"/v1/kv/{prefix}", {"keys": ""})  # refused when Consul says that it left something out
+        await client.read(f"/v1/kv/{prefix}", {"keys": ""})  # raises when Consul says that it left something out
     try:
         await _require_catalog(client)
         if await _says_what_it_hides(client):
@@ -54,34 +54,33 @@ async def check_token_sees_all(view: SharedView, prefix: str, *, must_be_known: 
 
 
 def find_denials(rules: str, prefix: str) -> list[str]:
-    """What a policy's rules may hide below a key prefix, of nodes or of services; rules not understood hide all.
+    """The rules of a policy that may hide nodes, services or keys below a prefix; rules not understood may hide any.
 
-    Where rules of one token contradict each other, Consul lets the denial win; so without a denial all is seen that a
-    rule for the whole lets be seen.
+    Where a token's rules conflict, the denial wins. Without a denial, a rule for everything therefore shows everything.
     """
     found = []
     understood = 0
     for kind, segment, whole in _DENIAL.findall(rules):
-        understood += whole != "policy"  # of a rule that says more than that
+        understood += whole != "policy"  # the policy of a rule that says more is not understood
         if kind in _HIDING or whole in {"node", "service", "key"} or (kind in _KEYS and segment.startswith(prefix)):
             found.append(f'{kind or whole} "{segment}"')
-    return found if understood == rules.count("deny") else [*found, "what is not understood here"]
+    return found if understood == rules.count("deny") else [*found, "rules that are not understood"]
 
 
 async def _require_catalog(client: ConsulClient) -> None:
     try:
         may_list = all(await client.authorize([("node", "read", ""), ("service", "read", "")]))
-    except RequestRejected:  # a Consul that has no such endpoint
+    except RequestRejected:  # an older Consul without this endpoint
         return
     if not may_list:
         raise AccessDenied(
-            f"{client.settings.url}: the ACL token may read some nodes or services only, so members may be missing; "
+            f"{client.settings.url}: the ACL token may read only some nodes or services, so members may be missing; "
             f'give its policy node_prefix "" read and service_prefix "" read'
         )
 
 
 async def _says_what_it_hides(client: ConsulClient) -> bool:
-    if client.settings.token is None:  # of what it leaves out for want of a token Consul says nothing
+    if client.settings.token is None:  # without a token, Consul does not say what it leaves out
         return False
     try:
         await client.read("/v1/agent/version")

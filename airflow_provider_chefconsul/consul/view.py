@@ -1,4 +1,4 @@
-"""The shared data view: a tier is read and watched by it; write.py writes."""
+"""The shared data view: reading and watching tiers. Writing is in ``write.py``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SharedView:
     """The shared data view of one Consul.
 
     :param client: an open client; its settings name the root prefix.
-    :param patience: how long a write to it is tried again while Consul is unavailable.
+    :param patience: how long a write is retried while Consul is unavailable.
     """
 
     def __init__(self, client: ConsulClient, *, patience: timedelta = timedelta(seconds=60)) -> None:
@@ -50,9 +50,9 @@ class SharedView:
         self.patience = patience
 
     async def read(self, environment: str, tier: str) -> TierRecord:
-        """What the view holds of a tier now.
+        """Read a tier's documents.
 
-        :raises AccessDenied: the token may not read it; never taken for an empty tier.
+        :raises AccessDenied: the token may not read the tier, which must not pass for an empty one.
         """
         index, entries = await self.client.tree(self.keys.tier(environment, tier))
         return await read_tier(self.client, self.keys, environment, tier, entries, index=index)
@@ -60,9 +60,9 @@ class SharedView:
     async def snapshot(
         self, environment: str, tier: str, selector: Selector, *, known: Collection[str] = ()
     ) -> TierSnapshot:
-        """A tier with its members as it is now, read consistently.
+        """Read a tier with its members, consistently.
 
-        :param known: nodes that stay members whatever has become of them.
+        :param known: nodes that stay members even when they are gone.
         """
         return (await self.snapshots(environment, {tier: selector}, known={tier: known}))[tier]
 
@@ -73,10 +73,10 @@ class SharedView:
         *,
         known: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> dict[str, TierSnapshot]:
-        """Tiers with their members as they are now, read consistently; documents of up to 64 tiers at the same instant.
+        """Read tiers with their members, consistently; the documents of up to 64 tiers at the same instant.
 
         :param selectors: by tier.
-        :param known: by tier, nodes that stay members whatever has become of them.
+        :param known: by tier, nodes that stay members even when they are gone.
         """
         prefixes = {tier: self.keys.tier(environment, tier) for tier in selectors}
         reading = asyncio.create_task(self.client.trees(list(prefixes.values())))
@@ -98,10 +98,10 @@ class SharedView:
         return found
 
     async def require_members(self, tier_path: str, selector: Selector) -> Members:
-        """The members that a selector means today.
+        """The members that a selector selects now.
 
         :param tier_path: what to call the tier in an error.
-        :raises NoMembers: there are none.
+        :raises NoMembers: it selects none.
         """
         members = await read_members(self.client, selector)
         if not members:
@@ -111,14 +111,14 @@ class SharedView:
     async def watch(
         self, environment: str, tier: str, selector: Selector, *, known: Collection[str] | None = None
     ) -> AsyncGenerator[TierSnapshot]:
-        """The tier as it is now, and again after each change.
+        """Yield the tier as it is now, and again after each change.
 
-        It takes a few connections for all watches of the event loop that have the same settings, and of the same
-        environment. Close the generator (``contextlib.aclosing``) to end it.
+        All watches of an environment with the same settings share a few connections in an event loop. Close the
+        generator (``contextlib.aclosing``) to end it.
 
-        :param known: nodes that stay members whatever has become of them, as then do those that this watch lists;
-            None lets members go.
-        :raises ConsulUnavailable: Consul stayed away for longer than the client's patience.
+        :param known: nodes that stay members even when they are gone, as do those that this watch lists; None forgets
+            members that are gone.
+        :raises ConsulUnavailable: it stayed unavailable for longer than the client's patience.
         """
         viewer = asyncio.Event()
         last: TierSnapshot | None = None
@@ -148,7 +148,7 @@ class SharedView:
                         await viewer.wait()
 
     async def history(self, environment: str, tier: str) -> dict[int, DesiredState]:
-        """By generation, oldest first, the desired states as they were first written; unreadable ones are left out."""
+        """By generation, oldest first, the desired states as first written; unreadable ones are left out."""
         _, entries = await self.client.tree(self.keys.histories(environment, tier))
         found = {}
         for entry in entries:
@@ -159,16 +159,16 @@ class SharedView:
         return dict(sorted(found.items()))
 
     async def _check_can_read_reports(self, environment: str, tier: str, record: TierRecord, members: Members) -> None:
-        """A list leaves out what the token may not read: before nobody has reported, ask for one report by name."""
+        """Check that an empty list means no reports: it hides what the token may not read, but a single key raises."""
         named = next((name for name in members if is_name(name)), None)  # others cannot have reported
         if not record.evidence and named is not None:
             await self.client.get(self.keys.report(environment, tier, named))
 
 
 def guests_of(tier: str, selector: Selector, record: TierRecord, nodes: Nodes) -> set[str]:
-    """The nodes beside the selector's that are members by what they reported, as long as the catalog has them.
+    """Nodes that the selector does not select, but that have reported on their current assignment.
 
-    A node whose service is gone from the catalog still has what it reported for the assignment that stands now.
+    So a node whose service is gone from the catalog stays a member while the catalog lists the node.
     """
     desired = record.desired
     if not isinstance(selector, ServiceMembers) or selector.service != tier or not isinstance(desired, DesiredState):
@@ -184,9 +184,9 @@ def guests_of(tier: str, selector: Selector, record: TierRecord, nodes: Nodes) -
 def _patience_left(
     subscriptions: Iterable[Subscription[TierRecord] | MembersSubscription], patience: timedelta
 ) -> float | None:
-    """Seconds that whoever watches still puts up with Consul's absence; None while there is none.
+    """Seconds until the watch gives up on an unavailable Consul; None while it is available.
 
-    :raises ConsulUnavailable: it is over.
+    :raises ConsulUnavailable: none are left.
     """
     left: float | None = None
     for subscription in subscriptions:

@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
 
 log = logging.getLogger(__name__)
-_BACKOFF = 1.0  # seconds before all tiers are read again, when they could not be
+_BACKOFF = 1.0  # seconds before another try to read all tiers
 
 
 async def begin_waits(
@@ -33,16 +33,16 @@ async def begin_waits(
     is_first_try: bool = True,
     nudged_at: int | None = None,
 ) -> dict[str, Wait]:
-    """Describe waits for tiers that begin now, by tier.
+    """Begin a wait for each tier.
 
-    :param generations: by tier; None is all that each tier is assigned now, two while a canary is out.
+    :param generations: by tier; None means all that a tier is assigned now, two while a canary is out.
     :param timeout: how long this try may take.
-    :param selectors: by tier, who belongs to it; names among them that nobody has ever had are refused.
-    :param is_first_try: whether failures that were reported before now count; on a later try they are history.
-    :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
-    :raises NoDesiredState: a tier has none, and no generation was given.
-    :raises MalformedDocument: it cannot be read.
-    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported.
+    :param selectors: by tier, its members; unknown names are refused.
+    :param is_first_try: whether earlier failures count; on a later try they are history.
+    :param nudged_at: the index of this try's nudge; only failures up to it are history then.
+    :raises NoDesiredState: a tier has no desired state, and no generation was given.
+    :raises MalformedDocument: a desired state cannot be read.
+    :raises InvalidInput: Consul does not list a named member, and it has never reported.
     """
     deadline = datetime.now(UTC) + timeout
     waits = {}
@@ -72,13 +72,13 @@ async def wait_for_tiers(
     until: datetime | None = None,
     on_progress: Callable[[str], None] = log.info,
 ) -> dict[str, WaitResult]:
-    """Wait for several tiers at once: until all have converged, one has failed, or ``until`` has come.
+    """Wait until all tiers have converged, one has failed, or ``until`` is reached.
 
-    A tier that has converged is watched on until the others have, so that none is superseded unseen.
+    Converged tiers are watched until the others have converged, too, so that none is superseded unnoticed.
 
     :param waits: by tier.
-    :param until: aware; when to come back with what has been seen, even without a verdict. None waits for one.
-    :param on_progress: called with a line of text whenever where the tiers stand has changed.
+    :param until: when to return even without a verdict, timezone-aware; None waits for one.
+    :param on_progress: called with a line of text when a tier's status has changed.
     :returns: by tier; when one tier failed, the others' verdicts may be missing.
     """
     has_news = asyncio.Event()
@@ -133,13 +133,13 @@ def _have_converged(parts: Mapping[str, TierWait]) -> bool:
 
 
 async def _confirm(view: SharedView, environment: str, parts: Mapping[str, TierWait]) -> ConsulUnavailable | None:
-    """Judge all tiers once more, by what is read of all at one moment; the error when they cannot be read.
+    """Judge all tiers again, read at one moment; the error when they cannot be read.
 
-    They were not all seen at one moment: one may have been superseded while another was out of sight, and a node may
-    have died of what it reported as a success.
+    They converged at different moments: one may have been superseded since, and a node may have died after it
+    reported a success.
     """
     is_confirmed = False
-    while _have_converged(parts) and not is_confirmed:  # again, where something was seen meanwhile
+    while _have_converged(parts) and not is_confirmed:  # again if a verdict has changed meanwhile
         before = {tier: part.result for tier, part in parts.items()}
         selectors = {tier: part.selector for tier, part in parts.items()}
         known = {tier: part.wait.seen_members for tier, part in parts.items()}
@@ -158,8 +158,8 @@ async def _confirm(view: SharedView, environment: str, parts: Mapping[str, TierW
 async def find_early_failures(
     view: SharedView, environment: str, results: Mapping[str, WaitResult]
 ) -> Mapping[str, EarlyFailure]:
-    """By node, runs that read no tier, for the words of a wait that failed; none where Consul cannot be asked."""
+    """By node, runs that read no tier, to explain a failed wait; empty when Consul cannot be read."""
     if any(isinstance(result.verdict, Failed) for result in results.values()):
-        with suppress(ConsulError):  # the verdict stands without it
+        with suppress(ConsulError):  # the verdict does not depend on them
             return await read_early_failures(view, environment)
     return {}

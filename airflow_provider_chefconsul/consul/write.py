@@ -1,9 +1,8 @@
-"""Writing desired states: read what a plan rests on, decide, and do it in one transaction that checks all of that.
+"""Writing desired states: read the basis of a plan, decide, and write in one transaction that checks the basis.
 
-Every write names the ModifyIndex that it replaces; when somebody else wrote first, it is planned again on what stands
-then. While a lease stands on the environment, only the Dag run that holds it may write, which renews the lease in the
-same transaction; while none stands, the transaction checks that none has appeared. When an answer is lost, what stands
-tells whether the write was made, so it is not made twice.
+Every write names the ModifyIndex that it replaces; when another writer was faster, it is planned again. While there is
+a lease, only its holder may write, and renews it in the same transaction; otherwise the transaction checks that there
+is still none. When an answer is lost, the stored documents tell whether the write was made, so it is not made twice.
 """
 
 from __future__ import annotations
@@ -48,19 +47,19 @@ _ID_BYTES = 8  # of an assignment's id
 async def write(
     view: SharedView, environment: str, changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None = None
 ) -> Plan:
-    """Write the desired states of one or several tiers in one transaction, all or none.
+    """Write the desired states of one or more tiers in one transaction.
 
-    It is tried again while Consul is unavailable, for at most the view's patience.
+    Retries while Consul is unavailable, for at most the view's patience.
 
     :param changes: by tier.
-    :param selectors: by tier, who belongs to it, for changes with a canary; the service named like it by default.
-    :returns: what was done; somebody may have written since.
-    :raises StaleWrite: something later stands; nothing was written.
+    :param selectors: by tier, its members, for changes with a canary; default: the service named like the tier.
+    :returns: what was done; others may have written since.
+    :raises StaleWrite: a write of a later logical time was made; nothing was written.
     :raises EnvironmentLeased: another Dag run holds the environment; nothing was written.
     :raises LeaseLost: the lease of this Dag run was taken over; nothing was written.
-    :raises WriteRefused: a change is not allowed from where its tier is; nothing was written.
-    :raises MalformedDocument: what stands cannot be read, so it is not replaced; nothing was written.
-    :raises RequestTooLarge: more tiers or values than one transaction takes; nothing was written.
+    :raises WriteRefused: a change is not allowed from its tier's current state; nothing was written.
+    :raises MalformedDocument: a desired state cannot be read, so it is not replaced; nothing was written.
+    :raises RequestTooLarge: more tiers or values than fit in one transaction; nothing was written.
     """
     return await _commit(view, environment, _intend_changes(changes, selectors))
 
@@ -70,14 +69,14 @@ async def plan(
 ) -> Plan:
     """What :func:`write` would do now; nothing is written.
 
-    :raises MalformedDocument: what stands cannot be read.
-    :raises RequestTooLarge: more tiers than one transaction takes.
+    :raises MalformedDocument: a desired state cannot be read.
+    :raises RequestTooLarge: more tiers than fit in one transaction.
     """
     return await _plan(view, environment, _intend_changes(changes, selectors))
 
 
 async def roll_back(view: SharedView, environment: str, tiers: Iterable[str], rollback: RollBack) -> Plan:
-    """Roll one or several tiers back in one transaction; otherwise like :func:`write`.
+    """Roll one or more tiers back in one transaction; otherwise like :func:`write`.
 
     :returns: what was done, with the generations that nodes go back to.
     """
@@ -89,10 +88,10 @@ async def roll_back(view: SharedView, environment: str, tiers: Iterable[str], ro
 
 @dataclass(frozen=True, slots=True)
 class _Intent:
-    """What somebody wants written.
+    """A requested write.
 
-    :param plan_tier: what it means for a tier, on what stands there; asked again when somebody else wrote first.
-    :param selectors: by tier, who belongs to it, where the decision needs members.
+    :param plan_tier: decides for a tier on its basis; called again when another writer was faster.
+    :param selectors: by tier, its members, where the decision needs them.
     """
 
     writer: Writer
@@ -113,7 +112,7 @@ def _intend_changes(changes: Mapping[str, Change], selectors: Mapping[str, Selec
 
 
 async def _commit(view: SharedView, environment: str, intent: _Intent) -> Plan:
-    """Plan and write, until Consul has taken the transaction."""
+    """Plan and write until Consul accepts the transaction."""
     give_up = monotonic() + view.patience.total_seconds()
     unanswered: Plan | None = None
     while True:
@@ -133,7 +132,7 @@ async def _commit(view: SharedView, environment: str, intent: _Intent) -> Plan:
         except TransactionConflict:
             unanswered = None
             if monotonic() > give_up:
-                # A process that was stopped for long must learn what came in between: a lease taken over stays lost.
+                # A process that was suspended must learn whether its lease was taken over meanwhile.
                 refusal = (await _plan(view, environment, intent)).refusal
                 if refusal is not None:
                     raise refusal from None
@@ -150,7 +149,7 @@ async def _plan(view: SharedView, environment: str, intent: _Intent) -> Plan:
     fences: list[Operation] = []
     refusals: list[WriteRefused] = []
     try:
-        # Before the tiers: should the lease change hands after this look, the transaction's check of it fails.
+        # Before the tiers: if the lease changes hands after this, the transaction fails.
         path, dag_run = _tier_path(environment, intent), DagRun.of(intent.writer)
         fences = await fence_writes(view, environment, dag_run, tier_path=path)
     except (EnvironmentLeased, LeaseLost) as error:
@@ -193,7 +192,7 @@ async def _read_basis(view: SharedView, environment: str, tier: str, intent: _In
 async def _has_written(view: SharedView, environment: str, planned: Plan) -> bool:
     """Whether a transaction whose answer was lost took effect.
 
-    The history says so of a new generation, even when others wrote since; of another write only what stands does.
+    The history shows a new generation, even if others wrote since; any other write shows only in the desired state.
     """
     for tier, decision in planned.decisions.items():
         if isinstance(decision, Write):

@@ -1,4 +1,4 @@
-"""Who may see what: Airflow's own permissions, asked for each request."""
+"""Access to the board: Airflow's own permissions, checked for each request."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ ACCESS = [
     Depends(requires_access_connection(method="GET")),  # of the path's connection_id
     Depends(requires_access_dag(method="GET")),  # of the query's dag_id; without one, of Dags altogether
 ]
-"""What every route that shows data depends on."""
+"""The dependencies of every route that shows data."""
 
 
 class Viewer:
-    """Which Dags the user of a request may read; asked once for each Dag."""
+    """Which Dags the user of a request may read; looked up once for each Dag."""
 
     def __init__(self, user: BaseUser) -> None:
         self._user = user
         self._known: dict[str, bool] = {}
 
     async def learn(self, dag_ids: Iterable[str]) -> None:
-        """Ask about Dags, so that :meth:`may_read` knows them."""
+        """Look up Dags for :meth:`may_read`."""
         if unknown := set(dag_ids) - set(self._known):
             self._known |= await asyncio.to_thread(self._ask, unknown)  # it reads the database
 
     def may_read(self, dag_id: str) -> bool:
-        """Whether the user may read a Dag; no for one that was not asked about."""
+        """Whether the user may read a Dag; False for one that was not looked up."""
         return self._known.get(dag_id, False)
 
     def _ask(self, dag_ids: set[str]) -> dict[str, bool]:
@@ -56,12 +56,12 @@ class Viewer:
 
 
 def find_viewer(user: GetUserDep) -> Viewer:
-    """The request's viewer."""
+    """The viewer of a request."""
     return Viewer(user)
 
 
 async def find_connection(connection_id: Annotated[str, Path()]) -> str:
-    """The id of a connection that is there and of type ``consul``; the page opens no other."""
+    """The id of an existing connection of type ``consul``; any other is answered with 404."""
     is_consul = False
     if _CONNECTION_ID.fullmatch(connection_id):
         try:

@@ -1,4 +1,4 @@
-"""The rollout board's routes, mounted into Airflow's API server; all of them read only."""
+"""The rollout board's read-only routes, mounted into Airflow's API server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from airflow_provider_chefconsul.ui.source import (
 from airflow_provider_chefconsul.ui.stream import LONGEST_STREAM, stream
 
 _STATIC = FilePath(__file__).parent / "static"
-_MOST_TIERS = 16  # that one page keeps open: two connections to Consul each
+_MOST_TIERS = 16  # per page; each keeps two connections to Consul open
 _HEADERS = {
     b"content-security-policy": b"default-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'; "
     b"frame-ancestors 'self'",
@@ -41,13 +41,13 @@ _HEADERS = {
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events, whose generator is closed whenever the viewer goes."""
+    """Server-sent events, whose generator is closed when the viewer leaves."""
 
     media_type = "text/event-stream"
-    patience = LONGEST_STREAM + 10.0  # seconds; one who stays connected and takes nothing must not hold a watch open
+    patience = LONGEST_STREAM + 10.0  # seconds; a client that stops reading must not hold a watch open
 
     async def stream_response(self, send: Send) -> None:
-        """Send all there is."""
+        """Send the events until the stream ends."""
         try:
             async with asyncio.timeout(self.patience):
                 await super().stream_response(send)
@@ -58,14 +58,12 @@ class EventStream(StreamingResponse):
 
 
 class Guard:
-    """Headers that keep a browser from doing more with the page than it needs."""
+    """Adds headers that allow a browser no more than the page needs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, with the headers."""
-
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's protocol
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 kept = [each for each in message["headers"] if each[0].lower() not in _HEADERS]
@@ -80,7 +78,7 @@ router = APIRouter(prefix="/api/connections/{connection_id}", dependencies=ACCES
 
 @router.get("/environments")
 async def environments(connection_id: ConnectionDep, dag_id: str = "", run_id: str = "") -> Response:
-    """The environments with their tiers; with a Dag run, those that it holds or wrote."""
+    """The environments with their tiers, and those that the given Dag run holds or wrote."""
     of_run = await find_environments(connection_id, DagRun(dag_id, run_id)) if dag_id and run_id else []
     found = await read_environments(connection_id)
     return JSONResponse(
@@ -103,7 +101,7 @@ async def events(
     check_name("environment", environment)
     tiers = list(dict.fromkeys(check_name("tier", each) for each in tier))
     if len(tiers) > _MOST_TIERS:
-        raise InvalidInput(f"{len(tiers)} tiers are more than the {_MOST_TIERS} that are shown at once")
+        raise InvalidInput(f"cannot show {len(tiers)} tiers at once; choose at most {_MOST_TIERS}")
     await _require(connection_id, environment, tiers)
     return EventStream(stream(request.app.state.hub, viewer, connection_id, environment, tiers))
 
@@ -124,10 +122,9 @@ async def node(request: Request, connection_id: ConnectionDep, environment: str,
 
 
 async def _require(connection_id: str, environment: str, tiers: list[str]) -> None:
-    """
-    Answer with 404 where Consul says that there is no such environment or tier; one that is away says so in the stream.
+    """Answer with 404 if the environment or a tier does not exist, so that watches are bounded by the tiers there are.
 
-    Each tier that is watched costs two connections to Consul: nobody opens more of them than there are tiers.
+    The stream itself reports an unavailable Consul.
     """
     with suppress(ConsulUnavailable):
         found = await read_tiers(connection_id, environment)

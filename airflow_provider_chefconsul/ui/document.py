@@ -27,7 +27,7 @@ _HISTORY = 20  # generations of the timeline
 _VALUES = 20  # of an assignment
 _VALUE_LENGTH = 120  # characters
 _EXPLAINED = 4  # nodes that hold a tier up, explained beside its heat map
-# Whom to look at first.
+# The nodes to look at first.
 _WORST_FIRST = (
     Standing.FAILED,
     Standing.MALFORMED,
@@ -38,10 +38,10 @@ _WORST_FIRST = (
 
 
 def describe_tier(state: TierState, may_read: MayRead, *, now: datetime) -> dict[str, Any]:
-    """All of a tier but its cells."""
+    """A tier without its cells."""
     status, desired = state.status, state.status.desired
     obstacles: tuple[str, ...] = ()
-    if not isinstance(desired, DesiredState) or not status.nodes:  # else the cells say what holds it up
+    if not isinstance(desired, DesiredState) or not status.nodes:  # otherwise the cells show what holds it up
         shown = replace(status, desired=desired.without_value()) if isinstance(desired, Unreadable) else status
         obstacles = explain_tier(state.environment, state.tier, shown, now=now).obstacles
     return {
@@ -61,7 +61,7 @@ def describe_tier(state: TierState, may_read: MayRead, *, now: datetime) -> dict
 
 
 def explain(state: TierState, names: Iterable[str], *, now: datetime) -> list[dict[str, Any]]:
-    """Where some members stand, each in a line; those that are members no more are left out."""
+    """The standing of each node, in one line; former members are left out."""
     nodes = [state.status.nodes[name] for name in names if name in state.status.nodes]
     return [
         {"node": node.member.node, "standing": node.standing, "text": explain_node(node, now=now).text}
@@ -70,16 +70,16 @@ def explain(state: TierState, names: Iterable[str], *, now: datetime) -> list[di
 
 
 def describe_cells(cells: Mapping[str, list[object]]) -> list[list[object]]:
-    """The cells, each with its node's name before it."""
+    """The cells, each preceded by its node's name."""
     return [[node, *cell] for node, cell in cells.items()]
 
 
 def describe_lease(lease: Lease | Unreadable | None, may_read: MayRead) -> dict[str, Any] | None:
-    """Who holds the environment; the names of a Dag run only for those who may read its Dag."""
+    """The lease; it names the Dag run only to viewers who may read its Dag."""
     match lease:
         case None:
             return None
-        case Unreadable():  # whose Dag run it is that it may name, nobody can tell
+        case Unreadable():  # it may name a Dag that the viewer may not read
             problem = f"the environment's lease cannot be read, so nobody may write: {lease.without_value()}"
             return {"problem": one_line(problem)}
         case Lease():
@@ -96,9 +96,9 @@ def describe_lease(lease: Lease | Unreadable | None, may_read: MayRead) -> dict[
 def describe_node(
     state: TierState, name: str, *, now: datetime, early_failure: EarlyFailure | None = None
 ) -> dict[str, Any] | None:
-    """A member's explanation, what it is assigned, and its last report; None when it is no member.
+    """A member's explanation, assignment and last report; None if it is not a member.
 
-    :param early_failure: its last run that ended before it had read a tier.
+    :param early_failure: its last run that failed before it read a tier.
     """
     node, desired = state.status.nodes.get(name), state.status.desired
     if node is None:
@@ -122,7 +122,7 @@ def describe_node(
 
 
 def dag_ids_of(state: TierState | None, lease: Lease | Unreadable | None) -> set[str]:
-    """The Dags whose names a viewer would be shown."""
+    """The Dags whose names the viewer would see."""
     desired = [*state.history.values(), state.status.desired] if state else []
     found = {each.written_by.dag_id for each in desired if isinstance(each, DesiredState)}
     return found | ({lease.holder.dag_id} if isinstance(lease, Lease) else set())
@@ -195,12 +195,12 @@ def _describe_report(node: NodeStatus) -> dict[str, Any] | None:
 
 
 def _worst(status: TierStatus) -> list[str]:
-    """The nodes to look at first; a rollout that goes its way has none."""
+    """The nodes to look at first; a healthy rollout has none."""
     return [name for standing in _WORST_FIRST for name in status.by_standing.get(standing, ())][:_EXPLAINED]
 
 
 def _declared_at(state: TierState) -> str | None:
-    """When the newest generation that is assigned now was first written: where the curve begins."""
+    """When the newest assigned generation was first written, where the curve begins."""
     desired = state.status.desired
     if not isinstance(desired, DesiredState):
         return None

@@ -1,4 +1,4 @@
-"""One source however many viewers: it runs while somebody looks, and recovers by itself."""
+"""One source for any number of viewers; it runs while there are viewers, and recovers by itself."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _BACKOFF = 1.0  # seconds between two tries while the source fails
 
 
 class Feed(Generic[T]):
-    """What a source said last, for its viewers.
+    """The latest state of a source, for its viewers.
 
-    :param source: opens the source anew each time that it failed.
+    :param source: opens the source, again after each failure.
     """
 
     def __init__(self, source: Source[T]) -> None:
@@ -30,12 +30,12 @@ class Feed(Generic[T]):
         self._task.add_done_callback(lambda _: self._wake())
 
     def check(self) -> None:
-        """Raise what ended the feed, if anything did that it cannot recover from."""
+        """Raise the error that ended the feed, if any."""
         if self._task.done():
             self._task.result()
 
     def stop(self) -> asyncio.Task[None]:
-        """End the source; it does so in the returned task."""
+        """End the source; the returned task completes once it has ended."""
         self._task.cancel()
         return self._task
 
@@ -57,7 +57,7 @@ class Feed(Generic[T]):
 
 
 class Hub:
-    """The feeds that somebody looks at, by what they are of."""
+    """The feeds that have viewers, by key."""
 
     def __init__(self) -> None:
         self._feeds: dict[Hashable, Feed[Any]] = {}
@@ -65,19 +65,19 @@ class Hub:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody looks, and every source has ended."""
+        """Whether there are no viewers and every source has ended."""
         return not self._feeds and not self._ending
 
     def latest(self, key: Hashable) -> Any | None:
-        """What the feed of that key said last; None when nobody looks at it."""
+        """The latest state of a feed; None without viewers, or while its source fails."""
         feed = self._feeds.get(key)
         return feed.latest if feed and not feed.trouble else None
 
     @contextmanager
     def follow(self, key: Hashable, source: Source[T], viewer: asyncio.Event) -> Iterator[Feed[T]]:
-        """The feed of that key, which others may follow too; the last one to leave ends it.
+        """Follow the feed under a key, which viewers share; the last one to leave ends it.
 
-        Leaving awaits nothing, so that a request which is being cancelled can.
+        Leaving awaits nothing, so it also works in a request that is being cancelled.
 
         :param viewer: set whenever the feed has something new.
         """

@@ -22,21 +22,21 @@ from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.ui.tier_state import TierState, next_state
 
-PATIENCE = timedelta(seconds=1)  # then viewers are told that Consul is away
-_SHORTEST_PAUSE = 0.1  # seconds between two states of a tier; more would be faster than anybody sees
+PATIENCE = timedelta(seconds=1)  # then viewers see that Consul is unavailable
+_SHORTEST_PAUSE = 0.1  # seconds between two states of a tier; nobody could see more
 _LIST_TIERS_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentState:
-    """Who holds an environment, and which tiers it has."""
+    """An environment's lease and tiers."""
 
     lease: Lease | Unreadable | None
     tiers: tuple[str, ...]
 
 
 async def watch_tier(connection_id: str, environment: str, tier: str) -> AsyncGenerator[TierState]:
-    """A tier's state now and after each change: one watch, and a look at the history after each write."""
+    """Yield a tier's state now and after each change; the history is read only after a write."""
     async with (
         ConsulHook(connection_id).open_view(patience=PATIENCE) as view,
         aclosing(view.watch(environment, tier, ServiceMembers(tier))) as snapshots,
@@ -53,7 +53,7 @@ async def watch_tier(connection_id: str, environment: str, tier: str) -> AsyncGe
 
 
 async def watch_environment(connection_id: str, environment: str) -> AsyncGenerator[EnvironmentState]:
-    """An environment's lease and tiers, now and after each change."""
+    """Yield an environment's lease and tiers now and after each change."""
     async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
         state: EnvironmentState | None = None
         index = 0
@@ -72,7 +72,7 @@ async def read_tier(connection_id: str, environment: str, tier: str) -> TierStat
 
 
 async def find_early_failure(connection_id: str, environment: str, node: str) -> EarlyFailure | None:
-    """A node's last run that died before it read any tier."""
+    """A node's last run that failed before it read a tier."""
     async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
         return await read_early_failure(view, environment, node)
 
@@ -84,13 +84,13 @@ async def read_environments(connection_id: str) -> dict[str, list[str]]:
 
 
 async def read_tiers(connection_id: str, environment: str) -> list[str]:
-    """The tiers of an environment; none of one that is not there."""
+    """The tiers of an environment; empty for an unknown one."""
     async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
         return await list_tiers(view, environment)
 
 
 async def find_environments(connection_id: str, run: DagRun) -> list[str]:
-    """The environments that a Dag run holds, or wrote a generation of which the history still knows."""
+    """The environments that a Dag run holds, or whose history has a generation that it wrote."""
     async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
         return [each for each in await list_environments(view) if await _is_of_run(view, each, run)]
 

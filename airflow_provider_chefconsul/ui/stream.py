@@ -1,4 +1,4 @@
-"""What one viewer is sent: an environment and its tiers as server-sent events, whole at first and then what changed."""
+"""One viewer's server-sent events: an environment and its tiers, first in full, then what changed."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from airflow_provider_chefconsul.ui.feed import Feed, Hub
 from airflow_provider_chefconsul.ui.source import EnvironmentState, watch_environment, watch_tier
 from airflow_provider_chefconsul.ui.tier_state import TierState, changed_cells
 
-# The page connects again then. So an API server that stops is not held up by those who look at it, and who has lost a
-# permission sees nothing new from then on.
+# Then the page reconnects, so that viewers do not hold up an API server that stops, and see nothing new after they have
+# lost a permission.
 LONGEST_STREAM = 50.0  # seconds
 _KEEP_ALIVE = 10.0  # seconds
-_AGES_EVERY = 4.0  # seconds; "11 seconds ago" is no longer true then
+_AGES_EVERY = 4.0  # seconds, after which "11 seconds ago" is outdated
 _RETRY = 200  # milliseconds
 
 
 class Reader(Protocol):
-    """Whose names of Dag runs may be shown."""
+    """Knows which Dags' names may be shown."""
 
     async def learn(self, dag_ids: set[str]) -> None:
-        """Find out about Dags."""
+        """Look up Dags for :meth:`may_read`."""
 
     def may_read(self, dag_id: str) -> bool:
         """Whether a Dag's names may be shown."""
@@ -44,7 +44,7 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class _Sent:
-    """What a viewer has of a tier."""
+    """What a viewer was sent of a tier."""
 
     state: TierState | None = None
     explained: list[dict[str, Any]] = field(default_factory=list)
@@ -114,7 +114,7 @@ class _EventWriter:
             if trouble is not self._trouble:
                 yield _event("unavailable", {"message": one_line(str(trouble))})
         elif not self._is_available and all(feed.latest is not None for feed in everything):
-            self._is_available = True  # also at first: the page may show the trouble that ended its last stream
+            self._is_available = True  # also at first: the page may still show what ended its last stream
             yield _event("available", {})
         self._trouble = trouble
         if whole.latest is not None and whole.latest != self._environment_state:
@@ -146,7 +146,7 @@ class _EventWriter:
 
     @staticmethod
     def _explain_again(sent: _Sent, state: TierState) -> str | None:
-        """The lines that say how long ago something was, when they say something else by now."""
+        """The explanations again, if their ages have changed."""
         explained = explain(state, [each["node"] for each in sent.explained], now=datetime.now(UTC))
         if explained == sent.explained:
             return None

@@ -1,4 +1,4 @@
-"""What viewers share of a tier: where it stands, its history, and when its nodes converged."""
+"""A tier's state, which viewers share: its status, its history, and when its nodes converged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TierState:
     """A tier as the board shows it.
 
     :param history: by generation, oldest first.
-    :param converged_at: when each converged node did.
+    :param converged_at: when each converged node did, oldest first.
     """
 
     environment: str
@@ -35,7 +35,7 @@ def next_state(
     history: Mapping[int, DesiredState],
     before: TierState | None = None,
 ) -> TierState:
-    """The tier's state by a new snapshot."""
+    """The tier's state after a new snapshot."""
     status = tier_status(snapshot, before=before.status if before else None)
     return TierState(environment, tier, status, history, converged_moments(status))
 
@@ -47,20 +47,16 @@ def is_canary(node: NodeStatus, status: TierStatus) -> bool:
 
 
 def cell_of(node: NodeStatus, status: TierStatus) -> list[object]:
-    """What the heat map shows of a node: a list, since there may be thousands.
-
-    Its standing, whether it is a canary's (0 or 1), and its report's generation, state and status; None where there is
-    none that can be read.
-    """
+    """A node's cell in the heat map: standing, 1 in the canary or else 0, reported generation, state and status."""
     report = node.report
     reported = (report.generation, report.state, str(report.status)) if report else (None, None, None)
     return [node.standing, int(is_canary(node, status)), *reported]
 
 
 def changed_cells(before: TierStatus | None, after: TierStatus) -> tuple[dict[str, list[object]], list[str]]:
-    """The cells that are new or other than before, by node, and the nodes that are gone.
+    """The new or changed cells, by node, and the nodes that are gone.
 
-    :param before: None is a page that shows no cell yet.
+    :param before: None for a page that shows no cells yet.
     """
     known = before.nodes if before else {}
     changed = {}

@@ -60,7 +60,7 @@ def test_another_failure_is_a_change():
 def test_node_that_left():
     """It would be missing unseen else."""
     lines = changes(look(), look(members=("web-1", "web-2")))
-    assert lines == [HEADLINE.format(0).replace("of 3", "of 2"), "demo/web web-3: is no member any more"]
+    assert lines == [HEADLINE.format(0).replace("of 3", "of 2"), "demo/web web-3: is no longer a member"]
 
 
 def test_many_at_once_are_counted():

@@ -42,7 +42,7 @@ def test_show(airflow_chefconsul, consul_kv):
     acquire()
     ended = airflow_chefconsul("lease", "show", "demo")
     assert ended.out.startswith("demo: held by Dag shop_rollout, run manual__1 since ")
-    assert ": release 2.5.0; stands until " in ended.out
+    assert ": release 2.5.0; it expires at " in ended.out
     lease = airflow_chefconsul("lease", "show", "demo", "-o", "json").json["lease"]
     assert (lease["dag_id"], lease["run_id"], lease["reason"]) == ("shop_rollout", "manual__1", "release 2.5.0")
     consul_kv["demo/_lease"] = "{"
@@ -70,7 +70,7 @@ def test_broken_lease_keeps_its_holder_out(airflow_chefconsul, consul_kv):
 def test_nothing_to_break(airflow_chefconsul, consul_kv):
     """Breaking what nobody holds is done already."""
     ended = airflow_chefconsul(*BREAK, "--yes")
-    assert (ended.code, ended.out) == (0, "demo: nobody holds it, there is nothing to break\n")
+    assert (ended.code, ended.out) == (0, "demo: nobody holds it, so there is nothing to break\n")
     assert not consul_kv
     assert airflow_chefconsul(*BREAK, "--yes", "-o", "json").json == {"environment": "demo", "broken": None}
 

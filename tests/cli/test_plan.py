@@ -47,13 +47,13 @@ def test_whole_tier(airflow_chefconsul):
 
 
 def test_absent_nodes_are_counted_among_those_whom_a_wave_takes(airflow_chefconsul, declare, members):
-    """Not among all members; no wait asks for them."""
+    """Not among all members; no wait requires them."""
     members("web-1", "web-2")
     members("web-3", "web-4", check="critical")
     declare()
     ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
     assert (
-        "  4 of 4 members would be assigned something else, 2 of these absent: no wait asks for them: web-1"
+        "  4 of 4 members would be assigned something else, 2 of these absent, which no wait requires: web-1"
         in ended.out
     )
     canary = (*NEXT, "--canary", "web-1,web-2,web-3")
@@ -71,7 +71,7 @@ def test_what_stands_is_unchanged(airflow_chefconsul):
     """Nothing would be written, and nobody would act; unless it is forced."""
     same = ("--state", "converged", "--value", "release=2.5.0", "--value-json", "replicas=3", "--sequence", "5")
     ended = airflow_chefconsul("plan", "demo", "web", *same)
-    assert (ended.code, ended.out) == (0, "demo/web: nothing to write, generation 1 stands\n")
+    assert (ended.code, ended.out) == (0, "demo/web: nothing to write, still generation 1\n")
     document = airflow_chefconsul("plan", "demo", "web", *same[:-2], "--force", "-o", "json").json
     (step,) = document["tiers"][0]["steps"]
     assert (step["decision"], step["generation"], step["differences"], step["nodes"]) == ("write", 2, [], NODES)
@@ -84,7 +84,7 @@ def test_later_time_of_what_stands(airflow_chefconsul):
     ended = airflow_chefconsul("plan", "demo", "web", *same, "--sequence", "2099-01-01T00:00:00Z")
     assert ended.code == 0
     assert ended.out == (
-        "demo/web: would write: only the later logical time; generation 1 stands, and nodes do nothing\n"
+        "demo/web: would write: only the later logical time; generation 1 stays, and nodes do nothing\n"
     )
 
 

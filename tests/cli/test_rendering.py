@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.cli.display.rendering import Screenful
 
 @pytest.mark.parametrize(
     ("lines", "last"),
-    [(3, "line 3"), (8, "line 8"), (9, "… 2 lines more: make the window"), (90, "… 83 lines more: make")],
+    [(3, "line 3"), (8, "line 8"), (9, "… 2 more lines: enlarge the window"), (90, "… 83 more lines: enlarge")],
 )
 def test_what_does_not_fit_is_said(lines, last):
     """A node that is cut off must not be taken for one that is not there."""

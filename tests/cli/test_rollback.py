@@ -76,7 +76,7 @@ def test_refusal_after_the_first_tier_tells_what_was_written(airflow_chefconsul,
     ended = airflow_chefconsul("rollback", "demo", "app", "web", "--wait", "-o", "json")
     assert ended.code == 3
     assert ended.json == {"environment": "demo", "generations": {"web": 3}, "converged": False}
-    assert "generation 1 has no earlier content to go back to; rolled back before: web" in ended.err
+    assert "generation 1 has no earlier content to go back to; already rolled back: web" in ended.err
     assert (release(consul_kv), release(consul_kv, "app")) == ((3, "2.4.0"), (1, "2.5.0"))
 
 

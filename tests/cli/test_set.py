@@ -72,7 +72,7 @@ def test_words_of_what_was_written(airflow_chefconsul, declare, members):
         "  none of 2 members are assigned something else, so nodes do nothing",
     ]
     assert told("--sequence", "2099-01-01T00:00:00Z") == [
-        "demo/web: wrote only the later logical time; generation 2 stands, and nodes do nothing"
+        "demo/web: wrote only the later logical time; generation 2 stays, and nodes do nothing"
     ]
 
 

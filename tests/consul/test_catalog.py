@@ -311,7 +311,7 @@ async def test_members_have_the_ids_of_their_machines(client, members, plain_con
 async def test_service_whose_name_differs_in_case(client, members):
     """Consul finds it all the same; but keys differ, so a typo would make a second tier of the same nodes."""
     members("web-1", tier="Web")
-    with pytest.raises(InvalidInput, match="Consul has no service 'web', but 'Web'"):
+    with pytest.raises(InvalidInput, match="Consul has no service 'web', only 'Web'"):
         await read_members(client, WEB)
     async with subscribed(client, WEB) as look:
         with pytest.raises(InvalidInput, match="'Web'"):
@@ -325,7 +325,7 @@ async def test_service_whose_name_differs_in_case(client, members):
         ("WEB-1", "Consul lists no node 'WEB-1', did you mean 'web-1'?"),
         ("wep-1", "Consul lists no node 'wep-1', did you mean 'web-1'?"),
         ("db-1", "Consul lists no node 'db-1', did you mean 'db-1.example.com'?"),
-        ("cache", "Consul lists no node 'cache', nor one of a similar name"),
+        ("cache", "Consul lists no node 'cache', or any with a similar name"),
     ],
 )
 async def test_names_that_consul_does_not_list(client, members, name, words):

@@ -55,7 +55,7 @@ async def test_newer_consul_says_what_it_hides(acl_consul, consul_root, create_t
                 view = SharedView(client)
                 subscribed = check_token_sees_all(view, view.keys.environment("demo"), must_be_known=must_be_known)
                 if hides:
-                    with pytest.raises(AccessDenied, match="the ACL token may read only a part of this list"):
+                    with pytest.raises(AccessDenied, match="the ACL token may read only part of this list"):
                         await subscribed
                 else:
                     await subscribed
@@ -104,8 +104,8 @@ async def test_watch_of_all_tiers_by_a_token_that_misses_one(acl_consul, consul_
         ('key_prefix "b/" { policy = "deny" }', []),
         ('node "web-7" { policy="deny" }', ['node "web-7"']),
         ('agent_prefix "" { policy = "deny" } operator = "deny"', []),
-        ('{"node": {"web-7": {"policy": "deny"}}}', ["what is not understood here"]),
-        ('node "web-7" { intentions = "read" policy = "deny" }', ["what is not understood here"]),
+        ('{"node": {"web-7": {"policy": "deny"}}}', ["rules that are not understood"]),
+        ('node "web-7" { intentions = "read" policy = "deny" }', ["rules that are not understood"]),
     ],
 )
 def test_denials_in_rules(rules, found):

@@ -115,10 +115,10 @@ def test_question_says_what_is_asked(run_dag, nodes):
     assert lines[:4] == [
         "Look at the dashboard first.",
         "From generation 1, state converged, release=2.5.0 to generation 2, state converged, release=2.6.0.",
-        f"New on 2 of 3 members: {', '.join(sorted([SECOND, THIRD]))}.",
-        "The waves before it: 1 of 1 members converged.",
+        f"It changes 2 of 3 members: {', '.join(sorted([SECOND, THIRD]))}.",
+        "Earlier waves: 1 of 1 members converged.",
     ]
-    assert lines[4].startswith("Without an answer until 20")
+    assert lines[4].startswith("If nobody answers by 20")
     assert lines[4].endswith("(within 1:00:00), the rollout fails.")
 
 

@@ -51,7 +51,10 @@ def test_stale_run_fails(run_dag, consul_kv, standing, capsys, make_group):
     assert dict(consul_kv) == standing
     printed = capsys.readouterr().out
     assert "demo/web: the write is stale: it belongs to sequence 2026-10-01T00:00:00Z" in printed
-    assert "generation 7 of sequence 2026-11-01T00:00:00Z stands, written by Dag shop_rollout, run manual__1" in printed
+    assert (
+        "generation 7 of sequence 2026-11-01T00:00:00Z was already written by Dag shop_rollout, run manual__1"
+        in printed
+    )
 
 
 @pytest.mark.parametrize("make_group", [one_step, in_waves])

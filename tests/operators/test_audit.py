@@ -107,7 +107,7 @@ def test_token_that_sees_all_audits_all(audit_with):
         ('acl = "read" key "ROOT/demo/db/desired" { policy = "deny" }', 'rules deny key "test-.*/demo/db/desired"'),
         ('acl = "read" node "db-1" { policy = "deny" }', 'rules deny node "db-1"'),
         ('acl = "read" service "db" { policy = "deny" }', 'rules deny service "db"'),
-        ('acl = "read" key "ROOT/demo/db/desired" { # no\n policy = "deny" }', "deny what is not understood here"),
+        ('acl = "read" key "ROOT/demo/db/desired" { # no\n policy = "deny" }', "deny rules that are not understood"),
         ('key_prefix "ROOT/demo/db/" { policy = "deny" }', "the token may not read its own rules; give its policy acl"),
         ("", "the token may not read its own rules; give its policy acl = .read., or name environment and tier"),
     ],

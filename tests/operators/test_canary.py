@@ -155,7 +155,7 @@ def test_canary_needs_others_with_a_state(consul_kv, members):
         ({"canary": ["web 1"]}, "node 'web 1' is not a name"),
         ({"canary": 1, "spread": "zone"}, "spread must be \"meta:KEY\", not 'zone'"),
         ({"canary": 1, "spread": "meta:"}, "spread must be"),
-        ({"canary": ["web-1"], "spread": "meta:zone"}, "spread has no meaning for a canary of named nodes"),
+        ({"canary": ["web-1"], "spread": "meta:zone"}, "spread cannot be combined with a canary of named nodes"),
         ({"spread": "meta:zone"}, "spread requires canary"),
     ],
 )

@@ -135,7 +135,7 @@ def test_tier_without_members_leaves_no_key(consul_kv, members, tier):
 def test_service_that_differs_in_case_only(consul_kv, members, allow_empty):
     """Consul would find it, and nodes would read another key: it is refused, and no key is left."""
     members("web-1", tier="Web")
-    with pytest.raises(InvalidInput, match="Consul has no service 'web', but 'Web'"):
+    with pytest.raises(InvalidInput, match="Consul has no service 'web', only 'Web'"):
         make_operator(allow_empty=allow_empty).execute(make_context())
     assert dict(consul_kv) == {}
 

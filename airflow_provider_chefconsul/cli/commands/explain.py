@@ -24,7 +24,7 @@ _EXPLAINED = 50  # nodes
 
 @command
 async def explain_command(args: Namespace, output: Output) -> ExitCode:
-    """Explain the tier and each node that holds it up, or the one that is named."""
+    """Explain the tier and each node that holds it up, or the named node."""
     async with open_view(args) as view:
         await find_tiers(view, args.environment, args.tier)
         snapshot = await view.snapshot(args.environment, args.tier, parse_selectors(args, [args.tier])[args.tier])

@@ -1,4 +1,4 @@
-"""``airflow chefconsul forget``: removes a tier with all that is kept of it."""
+"""``airflow chefconsul forget``: removes a tier and all its keys."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WORDS = {
 
 @command
 async def forget_command(args: Namespace, output: Output) -> ExitCode:
-    """Remove the tier once somebody has said yes, and say what is gone."""
+    """Remove the tier after confirmation, and print what was removed."""
     tier_path = f"{check_name('environment', args.environment)}/{check_name('tier', args.tier)}"
     selector = parse_selectors(args, [args.tier])[args.tier]
     async with open_view(args) as view:

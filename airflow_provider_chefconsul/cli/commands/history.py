@@ -1,4 +1,4 @@
-"""``airflow chefconsul history``: what a tier was assigned, by whom."""
+"""``airflow chefconsul history``: what a tier was assigned, and by whom."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_chefconsul.domain.text import one_line
 
 @command
 async def history_command(args: Namespace, output: Output) -> ExitCode:
-    """List the generations that the history has kept, newest first."""
+    """List the generations in the history, newest first."""
     async with open_view(args) as view:
         await find_tiers(view, args.environment, args.tier)
         history = await view.history(args.environment, args.tier)
@@ -47,7 +47,6 @@ def _fields(number: int, entry: DesiredState, is_assigned: bool) -> dict[str, An
 
 
 def _table(entries: list[dict[str, Any]], *, is_wide: bool) -> Table:
-    """The generations; on a narrow terminal without who wrote them."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("generation", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True, max_width=None if is_wide else 12)

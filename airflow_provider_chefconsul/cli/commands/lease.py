@@ -1,4 +1,4 @@
-"""``airflow chefconsul lease show|break``: who holds an environment, and taking it from a holder who is gone."""
+"""``airflow chefconsul lease show|break``: shows or breaks the lease of an environment."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ async def show_command(args: Namespace, output: Output) -> ExitCode:
     elif found is None:
         output.line(f"{args.environment}: nobody holds it, so anybody may write")
     else:
-        until = f"stands until {found.lease.expires_at} unless renewed"
+        until = f"it expires at {found.lease.expires_at} unless renewed"
         output.line(f"{args.environment}: {found.lease.describe()}; {until}")
     return ExitCode.OK
 
 
 @command
 async def break_command(args: Namespace, output: Output) -> ExitCode:
-    """Take the environment from its holder, once somebody has said yes."""
+    """Break the environment's lease after confirmation."""
     check_name("environment", args.environment)
     async with open_view(args) as view:
         found = await find_lease(view, args.environment)
         if found is None:
-            output.line(f"{args.environment}: nobody holds it, there is nothing to break")
+            output.line(f"{args.environment}: nobody holds it, so there is nothing to break")
         else:
             held = f"{args.environment} is {one_line(found.lease.describe())}."
             confirm(args, f"{held}\nBreak the lease?", what="breaking a lease", refused="the lease was not broken")
             await break_lease(view, args.environment, found, DagRun.of(who_writes("lease break")), reason=args.reason)
             output.line(f"{args.environment}: broken, it was {found.lease.describe()}")
-            output.line("its writes stay refused until it acquires the lease again", indent=2)
+            output.line("the holder's writes are refused until it acquires the lease again", indent=2)
     if output.is_json:
         output.document({"environment": args.environment, "broken": None if found is None else _fields(found.lease)})
     return ExitCode.OK

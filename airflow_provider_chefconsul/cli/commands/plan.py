@@ -100,5 +100,5 @@ def _wave_fields(planned: PlannedWave, members: Members) -> dict[str, Any]:
 
 
 def _listed(value: Scalar | Missing) -> list[Scalar]:
-    """A value as JSON says it, in a list that is empty where there is none."""
+    """A value in a list, which is empty for a missing one."""
     return [] if value is MISSING else [value]

@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.exceptions import WriteRefused
 
 @command
 async def rollback_command(args: Namespace, output: Output) -> ExitCode:
-    """Roll the tiers back: in one transaction, or with ``--wait`` each when the one after it has converged."""
+    """Roll the tiers back: in one transaction, or with ``--wait`` each once the one after it has converged."""
     tiers = parse_tiers(args)[::-1]
     rollback = RollBack(who_writes("rollback"), parse_target(args.to), parse_time(args))
     policy, selectors = parse_policy(args), parse_selectors(args, tiers)
@@ -33,7 +33,7 @@ async def rollback_command(args: Namespace, output: Output) -> ExitCode:
             except WriteRefused as refusal:
                 if not generations:
                     raise
-                output.error(f"{refusal}; rolled back before: {', '.join(generations)}")
+                output.error(f"{refusal}; already rolled back: {', '.join(generations)}")
                 code = ExitCode.NOT_CONVERGED  # "refused" would say that nothing was written
                 break
             tell_decisions(output, args.environment, plan.decisions, done="rolled back")

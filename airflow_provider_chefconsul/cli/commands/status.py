@@ -19,12 +19,12 @@ from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import NotDeclared
 
-_PATIENCE_OF_WATCH = timedelta(seconds=2)  # then it says that Consul is away, and goes on
+_PATIENCE_OF_WATCH = timedelta(seconds=2)  # then it reports that Consul is unavailable, and continues
 
 
 @command
 async def status_command(args: Namespace, output: Output) -> ExitCode:
-    """Show the tiers once, or go on with ``--watch``."""
+    """Show the tiers once, or continuously with ``--watch``."""
     async with open_view(args, patience=_PATIENCE_OF_WATCH if args.watch else None) as view:
         try:
             tiers = await find_tiers(view, args.environment, args.tier)

@@ -1,4 +1,4 @@
-"""What has changed between two looks at a tier, in lines."""
+"""What has changed between two looks at a tier, one line each."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _NAMED = 20  # nodes that one change names
 
 
 def changes_between(before: ShownTier | None, after: ShownTier, *, lists_all: bool = False) -> list[str]:
-    """The tier's headline where it differs, and a line for each node that stands otherwise.
+    """The tier's headline if it has changed, and a line for each node whose status has.
 
-    :param before: None at the first look, when only nodes that hold the tier up are named.
+    :param before: None for the first look, which names only nodes that hold the tier up.
     :param lists_all: name every node, however many changed at once.
     """
     lines = [] if before and before.explanation.headline == after.explanation.headline else [after.explanation.headline]
@@ -23,12 +23,12 @@ def changes_between(before: ShownTier | None, after: ShownTier, *, lists_all: bo
         for name, node in after.status.nodes.items()
         if _gist(known.get(name)) != _gist(node) and (before or not node.has_converged)
     ]
-    changed += [f"{tier_path} {name}: is no member any more" for name in known if name not in after.status.nodes]
+    changed += [f"{tier_path} {name}: is no longer a member" for name in known if name not in after.status.nodes]
     if len(changed) > _NAMED and not lists_all:
         changed = [*changed[:_NAMED], f"{tier_path} … and {len(changed) - _NAMED} more nodes; --all names them"]
     return lines + changed
 
 
 def _gist(node: NodeStatus | None) -> object:
-    """What makes a change: not the time that has passed."""
+    """What counts as a change; ages do not."""
     return node and (node.standing, describe_reason(node), node.assigned and node.assigned.generation)

@@ -28,7 +28,7 @@ def tier_fields(shown: ShownTier) -> dict[str, Any]:
 
 
 def desired_fields(desired: DesiredState) -> dict[str, Any]:
-    """A desired state without how it chooses a canary's nodes."""
+    """A desired state, without the fields that choose a canary's nodes."""
     return {
         "generation": desired.generation,
         "stable": desired.stable.to_fields(),

@@ -41,7 +41,7 @@ _LOOK_FOR_FIRST = 1.0  # seconds between two looks while there is no tier
 class StatusFollower:
     """Follows tiers, one watch for each, and shows every change until it is cancelled.
 
-    :param missing: what is waited for, where nothing is declared yet; shown until something is.
+    :param missing: the message while nothing is declared yet.
     """
 
     view: SharedView
@@ -60,8 +60,8 @@ class StatusFollower:
         return console.is_terminal and not console.is_dumb_terminal and not self.output.is_json
 
     async def run(self, tiers: Iterable[str]) -> NoReturn:
-        """Follow the tiers, and when none was named also those that are declared meanwhile."""
-        # In a thread of its own Live draws again by itself: ages grow although nothing changes.
+        """Follow the tiers and, if none was named, those declared later."""
+        # Live redraws in its own thread, so that ages grow even if nothing changes.
         live = Live(get_renderable=self._render, console=self.output.console, screen=True, refresh_per_second=2)
         if self.missing and not self.is_live:
             self.output.line(f"{_clock(datetime.now(UTC))} {self.missing}; waiting for it")
@@ -91,12 +91,12 @@ class StatusFollower:
             await asyncio.gather(*following.values(), return_exceptions=True)
 
     async def _look_around(self, tiers: list[str]) -> list[str]:
-        """Look who holds the environment, and which tiers there are."""
+        """Read the lease, and list the tiers."""
         try:
             self.lease = await read_lease(self.view, self.args.environment)
             found = tiers if self.args.tier else await list_tiers(self.view, self.args.environment)
         except ConsulUnavailable as error:
-            if not tiers:  # else the watches say so
+            if not tiers:  # otherwise the watches report it
                 self._tell_trouble("", error)
             return tiers
         self.troubles.pop("", None)
@@ -115,9 +115,9 @@ class StatusFollower:
                 await asyncio.sleep(_BACKOFF)
 
     def _tell_trouble(self, tier: str, error: ConsulUnavailable) -> None:
-        """Remember that Consul is away; without a screen, also say so once.
+        """Remember that Consul is unavailable; without a screen, also print it once.
 
-        :param tier: empty while there is none.
+        :param tier: empty while there are no tiers.
         """
         if tier not in self.troubles and not self.is_live:
             tier_path = f"{self.args.environment}/{tier}" if tier else self.args.environment
@@ -125,7 +125,7 @@ class StatusFollower:
         self.troubles[tier] = str(error)
 
     def _see(self, tier: str, snapshot: TierSnapshot) -> None:
-        """Remember where the tier stands; without a screen, also print what has changed."""
+        """Remember the tier's status; without a screen, also print what has changed."""
         now = datetime.now(UTC)
         status = self.statuses[tier] = tier_status(snapshot, before=self.statuses.get(tier))
         if self.is_live:
@@ -144,7 +144,7 @@ class StatusFollower:
         return self.screen(datetime.now(UTC))
 
     def screen(self, now: datetime) -> RenderableType:
-        """What a terminal shows at a moment: all of it is worded anew, so that every age grows."""
+        """What a terminal shows at a moment; worded anew each time, so that ages grow."""
         environment, console = self.args.environment, self.output.console
         statuses, troubles = self.statuses.copy(), self.troubles.copy()  # another thread adds to them
         trouble = next(iter(troubles.values()), "")
@@ -162,7 +162,7 @@ class StatusFollower:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Keep this package's log off the screen: that Consul is away is shown there."""
+    """Keep this package's warnings off the screen, which shows that Consul is unavailable."""
     logger = logging.getLogger("airflow_provider_chefconsul")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -15,7 +15,7 @@ from rich.text import Text
 from airflow_provider_chefconsul.domain.text import one_line
 
 PROGRAM = "airflow chefconsul"
-_WIDTH_OF_FILES = 160  # columns, where no terminal says how many it has
+_WIDTH_OF_FILES = 160  # columns, without a terminal
 
 
 class Output:
@@ -23,12 +23,12 @@ class Output:
 
     Whatever comes from Consul is made printable here, so that no report can move the cursor or pass for markup.
 
-    :param is_json: whether standard output is for JSON alone; lines go to standard error then.
+    :param is_json: whether standard output is only for JSON; lines then go to standard error.
     """
 
     def __init__(self, *, is_json: bool = False) -> None:
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):  # a terminal that has no "…" must not end the command
+            if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot print "…" must not end the command
                 stream.reconfigure(errors="backslashreplace")
         self.is_json = is_json
         width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _WIDTH_OF_FILES
@@ -51,16 +51,16 @@ class Output:
         _write(sys.stdout, json.dumps(fields, indent=None if is_one_line else 2))
 
     def error(self, text: str, *, explanation: str = "") -> None:
-        """Print an error on standard error, and below it lines of ours that explain it."""
+        """Print an error on standard error, with an explanation below it."""
         _write(sys.stderr, f"{PROGRAM}: error: {one_line(text)}" + (f"\n{explanation}" if explanation else ""))
 
     def silence(self) -> None:
-        """Print nothing more: whoever read the output is gone, also when Python flushes it at the end."""
+        """Discard all further output, including Python's last flush: the reader is gone."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Console(Console):
-    """A console that leaves a closed pipe to the command."""
+    """A console that raises an error on a closed pipe."""
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError

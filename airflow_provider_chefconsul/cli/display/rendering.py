@@ -16,7 +16,7 @@ from airflow_provider_chefconsul.cli.display.table import nodes_table
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus
 
-_LISTED = 50  # nodes of a tier; of a larger one only those that hold it up, and of these no more
+_LISTED = 50  # nodes of a tier; of a larger one only those that hold it up, and at most this many
 
 
 def render(
@@ -28,11 +28,11 @@ def render(
     height: int | None = None,
     above: str = "",
 ) -> RenderableType:
-    """What is desired of each tier and what holds it up, and the table of nodes.
+    """Each tier's desired state and what holds it up, and the table of nodes.
 
-    :param lists_all: every node, also of a large tier.
-    :param height: lines of a screen, below which nothing can be seen; None for output that scrolls.
-    :param above: a line to begin with.
+    :param lists_all: list every node of a large tier, too.
+    :param height: of the screen in lines; None for output that scrolls.
+    :param above: the first line.
     """
     lines: list[RenderableType] = [Text(one_line(above), "bold")] if above else []
     listed: dict[str, list[NodeStatus]] = {}
@@ -51,19 +51,18 @@ def render(
 
 @dataclass(frozen=True, slots=True)
 class Screenful:
-    """What fits on a screen of the content, and in the last line how much does not."""
+    """The content that fits on a screen; the last line says how much does not."""
 
     content: RenderableType
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Rich's protocol."""
         lines = console.render_lines(self.content, options.update(height=None), pad=False)
         height = options.max_height
         for line in lines if len(lines) <= height else lines[: height - 1]:
             yield from line
             yield Segment.line()
         if len(lines) > height:
-            yield Text(f"… {len(lines) - height + 1} lines more: make the window higher, or name a tier", "bold")
+            yield Text(f"… {len(lines) - height + 1} more lines: enlarge the window, or name a tier", "bold")
 
 
 def _describe(shown: ShownTier) -> Iterator[RenderableType]:

@@ -1,4 +1,4 @@
-"""A tier as commands show it: where it stands, and what is said of that."""
+"""A tier as commands show it: its status, and the explanation of it."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class ShownTier:
         lease: Lease | Unreadable | None = None,
         early_failures: Mapping[str, EarlyFailure] = NO_EARLY_FAILURES,
     ) -> ShownTier:
-        """Word where a tier stands.
+        """Explain a tier's status.
 
-        :param lease: what stands under the environment's lease key.
-        :param early_failures: by node, runs that ended before they had read a tier.
+        :param lease: the environment's, if any.
+        :param early_failures: by node, runs that failed before they read a tier.
         """
         explanation = explain_tier(environment, tier, status, now=now, lease=lease)
         nodes = explain_nodes(status, now=now, early_failures=early_failures)

@@ -13,9 +13,9 @@ from airflow_provider_chefconsul.domain.explanation.node import describe_reason
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing
 
-WIDE = 100  # columns of a terminal, from which on all is shown
+WIDE = 100  # columns from which a terminal shows everything
 _LONGEST_NAME = {True: 40, False: 16}
-_LONGEST_WHY = {True: 200, False: 60}  # characters; explain has all of it
+_LONGEST_WHY = {True: 200, False: 60}  # characters; ``explain`` prints all
 _STYLES = {
     Standing.CONVERGED: "green",
     Standing.RUNNING: "yellow",
@@ -31,8 +31,8 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 def nodes_table(tiers: Mapping[str, Sequence[NodeStatus]], *, now: datetime, width: int, title: str = "") -> Table:
     """The nodes of each tier.
 
-    On a narrow terminal there is no tier, no agent and no report: the standing and its reason say what there is to say
-    of these. Of what is assigned the generation is left.
+    A narrow terminal has no columns for tier, agent and report, which the standing and its reason cover, and only the
+    generation of the assignment.
 
     :param width: columns of the terminal.
     """
@@ -43,7 +43,7 @@ def nodes_table(tiers: Mapping[str, Sequence[NodeStatus]], *, now: datetime, wid
         table.add_column(
             heading,
             justify="right" if heading in {"age", "gen"} else "left",
-            no_wrap=heading != "why",  # alone it gives way when the terminal is too narrow
+            no_wrap=heading != "why",  # only this column shrinks on a narrow terminal
             overflow="fold" if heading == "why" else "ellipsis",
             max_width=_LONGEST_NAME[is_wide] if heading in {"node", "tier"} else None,
         )

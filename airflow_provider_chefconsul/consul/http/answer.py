@@ -1,7 +1,7 @@
-"""Whether an answer has the form of Consul's. Standard library only.
+"""Checks that an answer has the shape that Consul gives it. Standard library only.
 
-A proxy or another service behind the address may answer with JSON of its own; taken for Consul's, it would be an error
-of Python's deep inside, or pass for a write that was made.
+A proxy or another service at the address may answer with JSON of its own. Unchecked, it would raise a Python error deep
+inside, or pass for a write that succeeded.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ Check = Callable[[Any], bool]
 
 
 def check_answer(method: str, path: str, answer: Any) -> None:
-    """Refuse what Consul does not answer to such a request.
+    """Refuse an answer whose shape is not Consul's for this request.
 
-    :param path: paths that nobody takes apart here are not looked at.
-    :param answer: what py-consul or we made of the body: it alone, or the last of a tuple after the index.
+    :param path: only paths in the tables below are checked.
+    :param answer: the parsed body, or a tuple of Consul's index and the body.
     :raises ValueError: says what was expected.
     """
     if isinstance(answer, tuple):
         index, answer = answer[0], answer[-1]
         if parse_number(index) is None:
-            raise ValueError(f"its index is {index!r:.80}, which is no number")
+            raise ValueError(f"its index is not a number: {index!r:.80}")
     for begin, expected, check in _READS if method == "GET" else _WRITES:
         if path.startswith(begin):
             if not check(answer):
@@ -49,7 +49,7 @@ def _is_entry(item: object) -> bool:
 
 
 def _is_kv(answer: object) -> bool:
-    """One entry, none, or a list of entries or of keys."""
+    """None, one entry, or a list of entries or keys."""
     if answer is None or _is_entry(answer):
         return True
     return isinstance(answer, list) and all(_is_text(item) or _is_entry(item) for item in answer)

@@ -34,8 +34,8 @@ class ConsulClient(consul.base.Consul):
 
     Use it as an async context manager inside one event loop.
 
-    :param retry_for: how long a read is repeated while Consul is unavailable. Writes are never repeated here: their
-        outcome is unknown when the answer is lost, so whoever planned them must look first.
+    :param retry_for: how long a read is retried while Consul is unavailable. Writes are never retried here: when the
+        answer is lost, the caller must first check whether the write took effect.
     """
 
     def __init__(self, settings: ConsulSettings, *, retry_for: timedelta = timedelta(seconds=60)) -> None:
@@ -57,41 +57,34 @@ class ConsulClient(consul.base.Consul):
         return _entry(found) if found else None
 
     async def look(self, key: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, Entry | None]:
-        """One key and Consul's index; with ``index``, as soon as something changes, or after ``wait``.
-
-        Without ``index`` the read is consistent.
-        """
+        """Consul's index and one key; with ``index``, block until a change or for ``wait``, else read consistently."""
         consistency = "default" if index else "consistent"
         found_index, found = await self.kv.get(key, consistency=consistency, **_blocking(index, wait))
         return next_index(index, found_index), _entry(found) if found else None
 
     async def put(self, key: str, value: str, *, modify_index: int) -> bool:
-        """Write a key that still has that ModifyIndex, 0 for one that is not there; whether Consul took it."""
+        """Write a key if its ModifyIndex is still this one (0: if it does not exist); whether Consul did."""
         return bool(await self.kv.put(key, value, cas=modify_index))
 
     async def delete(self, key: str, *, modify_index: int) -> bool:
-        """Delete a key that still has that ModifyIndex; whether Consul did."""
+        """Delete a key if its ModifyIndex is still this one; whether Consul did."""
         return bool(await self.kv.delete(key, cas=modify_index))
 
     async def tree(self, prefix: str) -> tuple[int, list[Entry]]:
-        """Every entry below a prefix, and Consul's index.
-
-        The read is consistent: a server that has just been elected answers others from an old state.
-        """
+        """Consul's index and every entry below a prefix, read consistently: a newly elected server may be behind."""
         index, found = await self.kv.get(prefix, recurse=True, consistency="consistent")
         return next_index(0, index), [_entry(item) for item in found or ()]
 
     async def names(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[str]]:
-        """The keys below a prefix without their values, and Consul's index; with ``index``, as soon as one changes."""
+        """Consul's index and the keys below a prefix; with ``index``, block until one changes or for ``wait``."""
         consistency = "default" if index else "consistent"
         found_index, found = await self.kv.get(prefix, keys=True, consistency=consistency, **_blocking(index, wait))
         return next_index(index, found_index), found or []
 
     async def trees(self, prefixes: Sequence[str]) -> dict[str, list[Entry]]:
-        """By prefix, every entry below it, read consistently and in few requests; what the token may not read is left
-        out.
+        """By prefix, every entry below it that the token may read; read consistently and in few requests.
 
-        :param prefixes: none of which begins with another.
+        :param prefixes: none may begin with another.
         """
         if len(prefixes) == 1:
             _, entries = await self.tree(prefixes[0])
@@ -109,7 +102,7 @@ class ConsulClient(consul.base.Consul):
         return found
 
     async def fold(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> int:
-        """Consul's index for a prefix; with ``index``, as soon as anything below it changes. The answer is small."""
+        """Consul's index for a prefix, in a small answer; with ``index``, block until a key below it changes."""
         consistency = "default" if index else "consistent"
         found_index, _ = await self.kv.get(
             prefix, keys=True, separator="/", consistency=consistency, **_blocking(index, wait)
@@ -117,15 +110,15 @@ class ConsulClient(consul.base.Consul):
         return next_index(index, found_index)
 
     async def children(self, prefix: str) -> list[str]:
-        """What is directly below a prefix; what has keys of its own below it ends with a slash."""
+        """The keys and folders directly below a prefix; a folder ends with a slash."""
         _, found = await self.kv.get(prefix, keys=True, separator="/", consistency="consistent")
         return found or []
 
     async def transact(self, operations: Sequence[Operation]) -> None:
-        """Apply operations all or none.
+        """Apply all operations or none.
 
         :raises TransactionConflict: a check failed.
-        :raises RequestTooLarge: more than Consul takes in one transaction.
+        :raises RequestTooLarge: they exceed Consul's limits for one transaction.
         """
         await self._transact(operations, self._datacenter)
 
@@ -143,20 +136,20 @@ class ConsulClient(consul.base.Consul):
         wait: timedelta = LONGEST_WAIT,
         may_be_partial: bool = False,
     ) -> tuple[int, Any]:
-        """A GET that py-consul has no endpoint for, or whose index or filter it drops: index and decoded body.
+        """Send a GET that py-consul lacks, or whose index or filter it drops; return Consul's index and the body.
 
-        :param may_be_partial: a list that leaves out what the token may not read is fine.
+        :param may_be_partial: accept a list that leaves out what the token may not read.
         """
         query = {**(params or {}), **(_blocking(index, wait) or {"consistent": "1"}), **self._datacenter}
         found_index, is_filtered, body = await self._transport.get(_decode, path, query)
         if is_filtered and not may_be_partial:
-            raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only a part of this list")
+            raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only part of this list")
         return next_index(index, found_index), body
 
     async def leader(self) -> str:
         """The address of the servers' leader.
 
-        :raises NoLeader: there is none.
+        :raises NoLeader: they have none.
         """
         _, leader = await self.read("/v1/status/leader")
         if not leader:
@@ -164,9 +157,9 @@ class ConsulClient(consul.base.Consul):
         return str(leader)
 
     async def check_token(self) -> None:
-        """Ask Consul whether it knows the connection's token.
+        """Check that Consul knows the connection's token; passes without a token or with ACLs disabled.
 
-        :raises AccessDenied: it does not; a cluster without ACLs, or no token, is fine.
+        :raises AccessDenied: Consul does not know it.
         """
         if self.settings.token is None:
             return
@@ -177,9 +170,9 @@ class ConsulClient(consul.base.Consul):
                 raise
 
     async def authorize(self, rights: Sequence[tuple[str, str, str]]) -> list[bool]:
-        """Whether the token has each of some rights: kind of resource, access and name; an empty name is all of them.
+        """Whether the token has each right, a tuple of resource kind, access and name; an empty name means all names.
 
-        :raises AccessDenied: the token is unknown, or Consul knows no ACLs.
+        :raises AccessDenied: the token is unknown, or ACLs are disabled.
         """
         asked = [{"Resource": kind, "Access": access, "Segment": name} for kind, access, name in rights]
         path = "/v1/internal/acl/authorize"
@@ -187,18 +180,17 @@ class ConsulClient(consul.base.Consul):
         return [right["Allow"] for right in answer]
 
     async def local_datacenter(self) -> str:
-        """The name of the datacenter that this connection works in."""
+        """The name of the datacenter that this connection uses."""
         if self.dc:
             return str(self.dc)
         _, names = await self.read("/v1/catalog/datacenters")
         return str(names[0])
 
     async def close(self) -> None:
-        """Close all connections, unless other clients of the same settings use them too."""
+        """Close the connections, unless other clients with the same settings use them."""
         await self._transport.close()
 
     def _entries_of(self, answer: Mapping[str, Any]) -> list[Entry]:
-        """The entries that a transaction has read."""
         try:
             items = [result["KV"] for result in answer["Results"] or ()]
             return [
@@ -209,7 +201,7 @@ class ConsulClient(consul.base.Consul):
 
     @property
     def longest_wait(self) -> timedelta:
-        """How long a query may block now: what the settings say, or less, where somebody on the way cuts queries."""
+        """How long a query may block now: as in the settings, or less once a proxy has cut one."""
         return self._transport.longest_wait
 
     @property
@@ -230,7 +222,7 @@ def _entry(item: Mapping[str, Any]) -> Entry:
 
 
 def _decode(response: consul.base.Response) -> tuple[str, bool, Any]:
-    if response.code == HTTPStatus.NOT_FOUND:  # Consul answers so for single things only, such as a key
+    if response.code == HTTPStatus.NOT_FOUND:  # Consul sends it only for a single object, such as a key
         raise ValueError(f"{response.code} {response.body}")
     is_filtered = response.headers.get("X-Consul-Results-Filtered-By-ACLs") == "true"
     return response.headers.get("X-Consul-Index", "0"), is_filtered, json.loads(response.body)

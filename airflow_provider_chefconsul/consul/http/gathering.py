@@ -1,4 +1,4 @@
-"""Several requests at once, none of which outlives the failure of another."""
+"""Running several requests at once, so that none outlives the failure of another."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 async def gather_all(*tasks: asyncio.Task[Any]) -> None:
-    """Wait for all; when one fails, the others are cancelled and have ended before its error is raised.
+    """Wait for all; when one fails, cancel the others and let them end before raising its error.
 
-    ``asyncio.gather`` leaves them running: they would use a client that is closed meanwhile, and leak its sockets.
+    ``asyncio.gather`` would leave them running on a closed client, whose sockets they would leak.
     """
     try:
         await asyncio.gather(*tasks)

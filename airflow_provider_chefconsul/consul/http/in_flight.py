@@ -1,4 +1,4 @@
-"""Blocking queries that several wait for: who asks what is being asked already waits for the same answer."""
+"""Sharing blocking queries: callers who ask the same question wait for the same answer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ T = TypeVar("T")
 
 
 class InFlight(Generic[T]):
-    """The questions that have no answer yet, and how many wait for each."""
+    """The unanswered questions, and how many callers wait for each."""
 
     def __init__(self) -> None:
         self._asked: dict[Hashable, tuple[asyncio.Task[T], list[None]]] = {}
 
     async def ask(self, question: Hashable, ask: Callable[[], Coroutine[Any, Any, T]], *, patience: float) -> T | None:
-        """The answer; None when it took longer than one's own patience, in seconds.
-
-        The last one to lose patience, or to be cancelled, ends the question.
-        """
+        """The answer; None after ``patience`` seconds. The last caller to leave cancels the question."""
         if question not in self._asked:
             task = asyncio.create_task(ask())
             self._asked[question] = (task, [])

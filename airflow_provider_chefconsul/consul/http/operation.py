@@ -1,4 +1,4 @@
-"""What a transaction of Consul is made of. Standard library only."""
+"""The operations of a Consul transaction. Standard library only."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ class Operation:
 
     @classmethod
     def check_and_set(cls, key: str, value: str | bytes, index: int) -> Operation:
-        """Write a key that still has that ModifyIndex; 0 stands for one that is not there."""
+        """Write a key if its ModifyIndex is still ``index``; 0 means that it must not exist."""
         return cls("KV", {"Verb": "cas", "Key": key, "Value": _encode(value), "Index": index})
 
     @classmethod
     def delete(cls, key: str) -> Operation:
-        """Delete a key, should it be there."""
+        """Delete a key if it exists."""
         return cls("KV", {"Verb": "delete", "Key": key})
 
     @classmethod
     def check_and_delete(cls, key: str, index: int) -> Operation:
-        """Delete a key that still has that ModifyIndex."""
+        """Delete a key if its ModifyIndex is still ``index``."""
         return cls("KV", {"Verb": "delete-cas", "Key": key, "Index": index})
 
     @classmethod
     def check_absent(cls, key: str) -> Operation:
-        """Fail when the key is there."""
+        """Fail if the key exists."""
         return cls("KV", {"Verb": "check-not-exists", "Key": key})
 
     @classmethod
@@ -51,7 +51,7 @@ class Operation:
     def set_node(cls, node: str, address: str, meta: Mapping[str, str], node_id: str | None = None) -> Operation:
         """Register a node.
 
-        :param node_id: Consul's id of its machine.
+        :param node_id: Consul's id of the machine.
         """
         entry = {"Node": node, "Address": address, "Meta": dict(meta)}
         return cls("Node", {"Verb": "set", "Node": entry if node_id is None else {**entry, "ID": node_id}})
@@ -77,7 +77,7 @@ class Operation:
         )
 
     def to_fields(self) -> dict[str, Any]:
-        """The operation as Consul takes it."""
+        """The operation in Consul's JSON form."""
         return {self.kind: dict(self.fields)}
 
 

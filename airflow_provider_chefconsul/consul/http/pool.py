@@ -1,4 +1,4 @@
-"""The connections to one Consul: all clients of an event loop that have the same settings share them."""
+"""The connections to one Consul, shared by all clients of an event loop that have the same settings."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
-# Consul resets an address's 201st connection. What asks for more than this at once takes its turn.
+# Consul resets an address's 201st connection, so requests beyond this number take turns.
 _CONNECTIONS = 8
-# Watches take a handful; remote executions take one each, which blocks for half a second only.
+# Watches use a handful; each remote execution uses one, for half a second at a time.
 _BLOCKING = 64
-# A proxy that cut a query after some time cuts the next one no later; this is the share of that time that is left.
+# After a proxy has cut a query, the next ones block for this share of the time that it took.
 _BELOW_CUT = 0.8
-_ABOVE = 1.1  # so that what was no proxy, but a server that stopped, is forgotten
+_ABOVE = 1.1  # waits grow again, since a stopped server may have been mistaken for a proxy
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, read to its end."""
+    """A response, read in full."""
 
     status_code: int
     headers: httpx.Headers
@@ -35,10 +35,9 @@ class Answer:
 
 
 class Pool:
-    """Connections to one Consul: a few for requests that are answered at once, and one for each blocking query.
+    """Connections to one Consul: a few for requests that do not block, and one for each blocking query.
 
-    Blocking queries are few by design, see :mod:`airflow_provider_chefconsul.consul.watching.watch`; should there be
-    more, they take turns, too.
+    Blocking queries are few by design, see ``consul/watching/watch.py``; beyond a limit they take turns, too.
     """
 
     def __init__(self, settings: ConsulSettings) -> None:
@@ -50,14 +49,14 @@ class Pool:
         self.turns = asyncio.Semaphore(_CONNECTIONS)
         self.blocking_turns = asyncio.Semaphore(_BLOCKING)
         self.longest_wait = settings.wait
-        """How long a query may block; less than the settings say once somebody on the way has cut one earlier."""
+        """How long a query may block; shorter than in the settings once a proxy has cut one."""
 
     def learn(self, cut_after: timedelta) -> None:
-        """Take notice that a query was cut after so long, which its wait did not ask for."""
+        """Note that a query was cut after this time, before its wait was over."""
         self.longest_wait = min(self.longest_wait, max(SHORTEST_WAIT, cut_after * _BELOW_CUT))
 
     def lasted(self, blocked: timedelta) -> None:
-        """Take notice that a query blocked for so long and was answered: a bit longer may go well, too."""
+        """Note that a query was answered after blocking for this time, so that the next may block slightly longer."""
         if blocked >= self.longest_wait:
             self.longest_wait = min(self._settings.wait, self.longest_wait * _ABOVE)
 
@@ -68,20 +67,20 @@ class Pool:
 
 
 class PoolUse:
-    """One client's use of a pool, from here to :meth:`close`.
+    """One client's use of a pool, until :meth:`close`.
 
     :raises InvalidInput: the TLS files of the settings cannot be used.
     """
 
     def __init__(self, settings: ConsulSettings) -> None:
-        # A long-lived process takes up a certificate that was renewed once its last client has closed.
+        # With the files' times in the key, a long-lived process picks up a renewed certificate.
         self._key = (settings, tuple(_changed_at(path) for path in (settings.verify, settings.cert, settings.key)))
         self._is_shared = _is_in_a_loop()
         self.pool = _pools.acquire(self._key, lambda: Pool(settings)) if self._is_shared else Pool(settings)
         self._is_open = True
 
     async def close(self) -> None:
-        """Give the pool back; the last one closes it."""
+        """Return the pool; its last user closes it."""
         if self._is_open:
             self._is_open = False
             if not self._is_shared or _pools.release(self._key, self.pool):

@@ -1,4 +1,4 @@
-"""Where a Consul is and how to speak to it. Standard library only."""
+"""How to connect to a Consul. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 
 @dataclass(frozen=True, slots=True)
 class ConsulSettings:
-    """Where Consul is and how to speak to it.
+    """How to connect to a Consul.
 
     :param verify: whether to verify the server's certificate, or the path of a CA bundle.
     :param cert: path of the client certificate; ``key`` is the path of its key.
-    :param root: what every key of the shared data view begins with.
-    :param wait: how long a query may block: less than what stands between us and Consul lets a request be idle.
+    :param root: the prefix of every key of the shared data view.
+    :param wait: how long a query may block; must be below the idle timeout of any proxy in between.
     """
 
     host: str

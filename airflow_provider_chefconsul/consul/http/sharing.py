@@ -1,4 +1,4 @@
-"""Things of which one serves everybody in an event loop who asks for the same: made by the first, ended by the last."""
+"""Sharing one object among its users in an event loop: the first makes it, the last closes it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class _Entry(Generic[T]):
 
 
 class Shared(Generic[T]):
-    """What is shared, by key, in each event loop; a thing is never used in two loops."""
+    """The shared objects of each event loop, by key; none is used in two loops."""
 
     def __init__(self) -> None:
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Entry[Any]]] = WeakKeyDictionary()
 
     def acquire(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The running loop's thing of that key, made when there is none yet; :meth:`release` it once."""
+        """The running loop's object under a key, made on first use; :meth:`release` it once."""
         entries = self._loops.setdefault(asyncio.get_running_loop(), {})
         entry = entries.get(key)
         if entry is None:
@@ -34,9 +34,9 @@ class Shared(Generic[T]):
         return value
 
     def release(self, key: Hashable, value: T) -> bool:
-        """Give the thing back; whether nobody uses it any more, so that whoever asks must close it.
+        """Return the object; whether the caller was its last user, and must close it.
 
-        :param value: what :meth:`acquire` gave.
+        :param value: what :meth:`acquire` returned.
         """
         for entries in self._loops.values():
             entry = entries.get(key)

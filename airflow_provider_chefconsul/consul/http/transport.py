@@ -24,15 +24,15 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 _SILENT_TRIES = 4  # within about a second
 _READ_TIMEOUT = 15.0  # seconds; in-flight requests were seen to hang 7 s through an election
-_TIME_TO_READ = 60.0  # seconds for all of an answer, beside the wait of a blocking query
-_LARGEST_ANSWER = 128 << 20  # bytes; ten thousand nodes with the longest reports are less
+_TIME_TO_READ = 60.0  # seconds to read an answer, on top of a blocking query's wait
+_LARGEST_ANSWER = 128 << 20  # bytes; ten thousand nodes with the longest reports need less
 _GRACE = 1.0  # seconds that an answer may be late
-_SHORTEST_CUT = 1.0  # seconds that a query must have blocked before its end is taken for a proxy's
+_SHORTEST_CUT = 1.0  # seconds; a query that ends early but after this time was cut by a proxy
 _CUTS = {httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT}
 
 
 class HttpxTransport(consul.base.HTTPClient):
-    """What py-consul's endpoints send their requests through."""
+    """Sends the requests of py-consul's endpoints."""
 
     def __init__(self, settings: ConsulSettings, retry_for: timedelta) -> None:
         super().__init__(settings.host, settings.port, settings.scheme)
@@ -44,10 +44,10 @@ class HttpxTransport(consul.base.HTTPClient):
     async def get(
         self, callback: Callable[..., T], path: str, params: Any = None, headers: Any = None, raw: bool = False
     ) -> T:
-        """GET, repeated while Consul is unavailable.
+        """GET, retried while Consul is unavailable.
 
-        A blocking query that was cut on its way is asked again at once, and then does not block: where Consul was
-        restarted meanwhile, its index may be the old one by chance.
+        A blocking query that a proxy cut is repeated at once without blocking: if Consul was restarted meanwhile, its
+        index may happen to be the old one.
         """
         while True:
             retrying = AsyncRetrying(
@@ -91,7 +91,7 @@ class HttpxTransport(consul.base.HTTPClient):
         return self._use.pool.longest_wait
 
     def _say_once(self, retrying: RetryCallState) -> None:
-        """Say in the log that Consul is away, when it has been for some tries."""
+        """Log once that Consul is unavailable, after a few tries."""
         if retrying.attempt_number == _SILENT_TRIES and retrying.outcome is not None:
             seconds = self._retry_for.total_seconds()
             log.warning("%s; trying again for up to %g s", retrying.outcome.exception(), seconds)
@@ -123,17 +123,17 @@ class HttpxTransport(consul.base.HTTPClient):
         return answer
 
     async def _block_shared(self, path: str, params: dict[str, str], headers: Any) -> Answer:
-        """Send a blocking query, unless somebody else waits for the answer to the same."""
+        """Send a blocking query, or wait for the answer if the same query is in flight."""
         question = (path, tuple(sorted((name, value) for name, value in params.items() if name != "wait")))
         patience = float(params["wait"].removesuffix("s")) * 17 / 16 + _GRACE
         answer = await self._use.pool.in_flight.ask(
             question, lambda: self._block_in_turn(path, params, headers), patience=patience
         )
-        # Whoever asked first may wait for longer.
+        # The first caller may wait for longer than this one.
         return answer or await self._ask("GET", path, _without_blocking(params), headers)
 
     async def _ask(self, method: str, path: str, params: Any, headers: Any, data: Any = None) -> Answer:
-        """Send a request that is answered at once, when it is its turn."""
+        """Send a request that does not block, in its turn."""
         pool = self._use.pool
         async with pool.turns:
             return await self._request(pool.short, method, path, params, headers, data=data)
@@ -145,7 +145,7 @@ class HttpxTransport(consul.base.HTTPClient):
     async def _block(self, path: str, params: dict[str, str], headers: Any) -> Answer:
         """Send a blocking query, on a connection of its own.
 
-        :raises QueryCut: it ended before Consul was to answer, by a proxy that lets no request be idle for so long.
+        :raises QueryCut: a proxy ended it before Consul was due to answer.
         """
         pool = self._use.pool
         wait = min(float(params["wait"].removesuffix("s")), pool.longest_wait.total_seconds())
@@ -164,7 +164,7 @@ class HttpxTransport(consul.base.HTTPClient):
         if _SHORTEST_CUT <= blocked < wait:
             pool.learn(timedelta(seconds=blocked))
             cause = error or f"{self.base_uri}{path}: {response.status_code if response else ''}"
-            raise QueryCut(f"{cause}: cut after {blocked:.1f} s of {wait:g} s that it was to block")
+            raise QueryCut(f"{cause}: cut after {blocked:.1f} s; it was to block for {wait:g} s")
         if response is None:
             assert error is not None
             raise error
@@ -181,7 +181,7 @@ class HttpxTransport(consul.base.HTTPClient):
         data: Any = None,
         wait: float = 0.0,
     ) -> Answer:
-        """Send a request, and read the answer: whole, bounded in size and in time.
+        """Send a request and read the whole answer, bounded in size and time.
 
         :param wait: seconds that Consul was asked to block; it adds up to a sixteenth.
         """
@@ -195,12 +195,12 @@ class HttpxTransport(consul.base.HTTPClient):
                 content = await _read(response, url)
         except TimeoutError as error:
             raise ConsulUnavailable(f"{url}: the answer took longer than {patience + _TIME_TO_READ:g} s") from error
-        except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake passes httpx as it is
+        except (httpx.HTTPError, OSError) as error:  # httpx does not wrap a TLS alert after the handshake
             raise transport_error(error, self.base_uri, size=len(data or "")) from error
         return Answer(response.status_code, response.headers, content)
 
     async def _find_datacenter(self, body: str) -> RequestRejected | None:
-        """The error of a datacenter that Consul has never heard of; None for one that is only out of reach."""
+        """The error for a datacenter that Consul does not know; None for one that is only unreachable."""
         if self._datacenter is None or "No path to datacenter" not in body:
             return None
         response = await self._ask("GET", "/v1/catalog/datacenters", None, None)
@@ -216,15 +216,15 @@ def _is_unavailable(error: BaseException) -> bool:
 
 
 async def _read(response: httpx.Response, url: str) -> bytes:
-    """The whole body.
+    """Read the whole body.
 
-    :raises RequestRejected: it is larger than anything that is kept here.
+    :raises RequestRejected: it is larger than anything that this package stores.
     """
     chunks, size = [], 0
     async for chunk in response.aiter_bytes():
         size += len(chunk)
         if size > _LARGEST_ANSWER:
             limit = f"{_LARGEST_ANSWER >> 20} MiB"
-            raise RequestRejected(f"{url}: the answer is larger than {limit}; check what answers or is kept there")
+            raise RequestRejected(f"{url}: the answer is larger than {limit}; check what answers or is stored there")
         chunks.append(chunk)
     return b"".join(chunks)

@@ -1,4 +1,4 @@
-"""What can go wrong between us and Consul, as errors that a user can act on."""
+"""Turns failed requests to Consul into errors that a user can act on."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from airflow_provider_chefconsul.exceptions import (
 
 _NO_LEADER = ("No cluster leader", "No known Consul servers", "leadership lost", "raft is not leader")
 _LARGEST_BODY = 512 << 10  # bytes
-_LIMITS = "Consul takes 512 KiB for a value and for a transaction, by default"
+_LIMITS = "by default Consul accepts at most 512 KiB for a value or a transaction"
 _RESETS = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _TOO_MANY = (
-    "; if Consul itself is well, this address has too many connections to it: limits.http_max_conns_per_client in its "
-    "configuration, 200 by default"
+    "; if Consul is healthy, this address has too many connections to it: see limits.http_max_conns_per_client in its "
+    "configuration (default 200)"
 )
 
 
 class QueryCut(ConsulUnavailable):
-    """A blocking query was ended before Consul was to answer, by what stands in between: no outage."""
+    """A proxy ended a blocking query before Consul was due to answer; not an outage."""
 
 
 def status_error(status: int, body: str, url: str) -> ConsulError:
     """The error for an HTTP status that is not success; 404 is an answer, not an error."""
     words = f"{url}: {status} {' '.join(body.split())[:500]}"
     match status:
-        case 409 if "Permission denied" not in body:  # a transaction says so with the status of a conflict
+        case 409 if "Permission denied" not in body:  # a transaction reports it as a conflict
             return TransactionConflict(words)
         case 401 | 403 | 409:
             return AccessDenied(f"{words}: Consul refuses the ACL token for this; check the connection's password")
         case 413:
             return RequestTooLarge(f"{words}: {_LIMITS}")
-        case _ if "exceeds configured limit" in body:  # an event's, with the status of a server in trouble
+        case _ if "exceeds configured limit" in body:  # of an event; reported as a server error
             return RequestTooLarge(words)
         case 429:
             return ConsulUnavailable(f"{words}: Consul limits the rate of requests")
@@ -56,9 +56,9 @@ def status_error(status: int, body: str, url: str) -> ConsulError:
 
 
 def unknown_datacenter(base_uri: str, datacenter: str, answer: bytes) -> RequestRejected | None:
-    """The error of a datacenter that is not among those that Consul knows; None when it is.
+    """The error for a datacenter that Consul does not know; None if it knows it.
 
-    :param answer: of ``/v1/catalog/datacenters``, which also lists those that are out of reach.
+    :param answer: of ``/v1/catalog/datacenters``, which also lists unreachable ones.
     """
     try:
         known = [str(name) for name in json.loads(answer)]
@@ -76,12 +76,12 @@ def unknown_datacenter(base_uri: str, datacenter: str, answer: bytes) -> Request
 def transport_error(error: httpx.HTTPError | OSError, base_uri: str, *, size: int = 0) -> ConsulError:
     """The error for a connection that failed.
 
-    :param size: bytes that were sent. Consul cuts off a body that it finds too large, often before its answer is read.
+    :param size: bytes sent. Consul cuts off a body that is too large, often before its answer is read.
     """
     words = str(error) or type(error).__name__
     if size > _LARGEST_BODY and isinstance(error, _RESETS):
         return RequestTooLarge(
-            f"{base_uri}: the connection was cut while {size} bytes were sent ({words}): {_LIMITS}; send less"
+            f"{base_uri}: the connection was cut while sending {size} bytes ({words}): {_LIMITS}; send less"
         )
     if _is_tls_failure(error):
         return TLSFailed(f"{base_uri}: {words}; check the connection's schema, verify, cert and key")

@@ -1,4 +1,4 @@
-"""Watching who belongs to tiers: a few blocking queries, however many tiers, and whoever looks in an event loop."""
+"""Watching the members of tiers with a few blocking queries, which all viewers in an event loop share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavai
 
 T = TypeVar("T")
 _SETTLE = 0.5  # seconds
-_REST = 0.1  # seconds; any check of the datacenter may wake
+_REST = 0.1  # seconds; any check in the datacenter may wake a query
 # Each of these is woken by its own table of the catalog, answers with little or nothing, and is never served by the
 # streaming backend of later Consuls, whose indexes and filters follow other rules.
 _QUERIES: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -38,9 +38,9 @@ _QUERIES: Mapping[str, tuple[str, Mapping[str, str]]] = {
 
 
 class CatalogWatch(SharedWatch):
-    """The selectors that somebody looks at, the checks that do not pass, and nodes that no selector means any more.
+    """The watched selectors, the failing checks, and nodes that no selector selects any more.
 
-    :param client: its own; it is closed with the watch.
+    :param client: owned by the watch, which closes it.
     """
 
     def __init__(self, client: ConsulClient) -> None:
@@ -49,15 +49,15 @@ class CatalogWatch(SharedWatch):
         self.health: Topic[Health] = Topic(self)
         self.named: Topic[Mapping[str, Node | None]] = Topic(self)
         self.names: Counter[str] = Counter()
-        """The nodes that somebody wants to see whether or not a selector means them; how many want to."""
+        """Nodes to look up by name, whether or not a selector selects them, and how many viewers want each."""
         self._members: dict[Selector, tuple[Nodes, Health, Members]] = {}
 
     def topics(self) -> Iterable[Topic[Any]]:
-        """All that is watched."""
+        """All watched topics."""
         return (self.health, self.named, *self.selectors.values())
 
     def members(self, selector: Selector, nodes: Nodes, health: Health) -> Members:
-        """The selector's members; the same object for all who see the same."""
+        """The selector's members; the same object for all viewers that see the same."""
         kept = self._members.get(selector)
         if kept is None or kept[0] is not nodes or kept[1] is not health:
             members = members_of(nodes, health, selector)
@@ -67,12 +67,12 @@ class CatalogWatch(SharedWatch):
         return kept[2]
 
     def forget(self, selector: Selector) -> None:
-        """SharedWatch a selector no longer."""
+        """Stop watching a selector."""
         self.selectors.pop(selector, None)
         self._members.pop(selector, None)
 
     async def read(self, news: Collection[str]) -> int:
-        """Read what there is news of, and what is due."""
+        """Read the topics that there is news of, and those that are due."""
         reads: list[asyncio.Task[None]] = []
 
         def plan(topic: Topic[T], causes: set[str], read: Callable[[], Awaitable[T]]) -> None:
@@ -80,7 +80,7 @@ class CatalogWatch(SharedWatch):
                 reads.append(asyncio.create_task(_read(topic, read)))
 
         plan(self.health, {"critical", "warning"}, lambda: read_health(self.client))
-        # Whoever asks for a name before the read begins is told of it, too.
+        # Names that are asked for before the read begins are included.
         plan(self.named, {"nodes"}, lambda: read_named(self.client, frozenset(self.names)))
         for selector, topic in self.selectors.items():
             causes = {"services", "nodes"} if isinstance(selector, ServiceMembers) else {"nodes"}

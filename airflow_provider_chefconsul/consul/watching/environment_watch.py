@@ -1,4 +1,4 @@
-"""Watching tiers of an environment: a few blocking queries, however many tiers, and whoever looks in an event loop."""
+"""Watching the tiers of an environment with a few blocking queries, which all viewers in an event loop share."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from airflow_provider_chefconsul.consul.watching.topic import Subscription, Topi
 from airflow_provider_chefconsul.consul.watching.watch import SharedWatch
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 
-_APART = 4  # tiers of an environment that each have a query of their own; one query for all is woken by each of them
+_APART = 4  # tiers with a query each; more tiers share one query, which any of them wakes
 _SETTLE = 0.1  # seconds
-_REST = 0.02  # seconds; an empty prefix is woken by every write of the datacenter
+_REST = 0.02  # seconds; every write in the datacenter wakes a query on an empty prefix
 
 
 @asynccontextmanager
 async def subscribed_to_tier(
     settings: ConsulSettings, environment: str, tier: str, viewer: asyncio.Event
 ) -> AsyncGenerator[Subscription[TierRecord]]:
-    """Look at a tier, together with all in the event loop who look at its environment with the same settings.
+    """Subscribe to a tier; all viewers of its environment in the event loop with the same settings share the queries.
 
-    :param viewer: set whenever there is something to see, or Consul is away.
+    :param viewer: set whenever there is something new, or Consul becomes unavailable.
     """
     key = (settings, environment)
     shared = _environments.acquire(key, lambda: EnvironmentWatch(settings, environment))
@@ -41,7 +41,7 @@ async def subscribed_to_tier(
 
 
 class EnvironmentWatch:
-    """The tiers of an environment that somebody looks at: each has a query of its own, or one query serves all."""
+    """The watched tiers of an environment: a few have a query each, more share one."""
 
     def __init__(self, settings: ConsulSettings, environment: str) -> None:
         self._settings = settings
@@ -52,7 +52,7 @@ class EnvironmentWatch:
         self._ending: set[asyncio.Task[None]] = set()
 
     def topic(self, tier: str) -> Topic[TierRecord]:
-        """What is to be seen of a tier."""
+        """A tier's topic."""
         watch = self._watch_of(tier)
         if not watch.is_running:
             watch.begin()
@@ -61,7 +61,7 @@ class EnvironmentWatch:
         return watch.tiers[tier]
 
     async def leave(self, tier: str) -> None:
-        """SharedWatch a tier no longer, unless somebody else looks at it."""
+        """Stop watching a tier, unless it has other viewers."""
         watch = self._whole or self._apart.get(tier)
         if watch is None or tier not in watch.tiers or watch.tiers[tier].viewers:
             return
@@ -99,9 +99,9 @@ class EnvironmentWatch:
 
 
 class PrefixWatch(SharedWatch):
-    """Tiers that are read whenever something below a prefix has changed.
+    """Tiers that are read whenever a key below a prefix has changed.
 
-    :param client: its own; it is closed with the watch.
+    :param client: owned by the watch, which closes it.
     """
 
     def __init__(self, client: ConsulClient, keys: Keys, environment: str, prefix: str) -> None:
@@ -112,11 +112,11 @@ class PrefixWatch(SharedWatch):
         self._prefix = prefix
 
     def topics(self) -> Iterable[Topic[Any]]:
-        """All that is watched."""
+        """All watched topics."""
         return tuple(self.tiers.values())
 
     async def read(self, news: Collection[str]) -> int:
-        """Read all tiers, or without news those that are due."""
+        """Read all tiers; without news, only those that are due."""
         topics = {tier: topic for tier, topic in self.tiers.items() if news or topic.is_due}
         if topics:
             numbers = {tier: topic.begin() for tier, topic in topics.items()}

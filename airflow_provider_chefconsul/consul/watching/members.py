@@ -1,4 +1,4 @@
-"""One viewer's look at the members of a tier, at a watch that all in the event loop share."""
+"""One viewer's subscription to the members of a tier; viewers in an event loop share a watch."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from airflow_provider_chefconsul.domain.model.membership import Members, Presenc
 
 
 class MembersSubscription:
-    """One viewer's look at the members that a selector means.
+    """One viewer's subscription to the members that a selector selects.
 
-    :param known: who was a member before; these, and whoever is seen as a member, stay members, as the catalog has
-        them. None forgets who is none any more.
+    :param known: earlier members, which stay members, as do all seen later; None forgets members that are gone.
     """
 
     def __init__(
@@ -51,16 +50,16 @@ class MembersSubscription:
 
     @property
     def since(self) -> float:
-        """When the viewer came, by the monotonic clock."""
+        """When the viewer subscribed, by the monotonic clock."""
         return self._nodes.since
 
     @property
     def trouble(self) -> Trouble | None:
-        """Why there is nothing new to see, if that is so."""
+        """Why Consul is unavailable; None while it is available."""
         return self._watch.trouble
 
     def nodes(self) -> Nodes | None:
-        """The nodes that the selector means today; None while there is nothing to show.
+        """The nodes that the selector selects now; None until they have been read.
 
         :raises ChefConsulError: they cannot be listed.
         """
@@ -72,9 +71,9 @@ class MembersSubscription:
         return nodes
 
     def members(self, guests: Collection[str]) -> Members | None:
-        """The members; None while there is nothing to show.
+        """The members; None until they have been read.
 
-        :param guests: further nodes that are members as long as the catalog has them.
+        :param guests: further nodes that are members while the catalog lists them.
         :raises ChefConsulError: they cannot be listed.
         """
         nodes, health = self.nodes(), self._health.latest
@@ -98,7 +97,6 @@ class MembersSubscription:
         return {**members, **gone, **strays_of(found, health, self._selector, self._seen)}
 
     def _name(self, names: set[str]) -> None:
-        """Have nodes looked up by their names."""
         new = names - self._names
         self._names |= new
         self._watch.names.update(new)
@@ -114,11 +112,10 @@ class MembersSubscription:
 async def subscribed_to_members(
     settings: ConsulSettings, selector: Selector, known: Collection[str] | None, viewer: asyncio.Event
 ) -> AsyncGenerator[MembersSubscription]:
-    """Look at the members of a tier, together with all in the event loop who have the same settings.
+    """Subscribe to a tier's members; all viewers in the event loop with the same settings share a watch.
 
-    :param known: who was a member before; these, and whoever is seen as a member, stay members. None forgets who is
-        none any more.
-    :param viewer: set whenever there is something to see, or Consul is away.
+    :param known: as in :class:`MembersSubscription`.
+    :param viewer: set whenever there is something new, or Consul becomes unavailable.
     """
     watch = _catalogs.acquire(settings, lambda: CatalogWatch(ConsulClient(settings, retry_for=timedelta(0))))
     try:

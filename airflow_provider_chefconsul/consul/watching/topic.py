@@ -1,4 +1,4 @@
-"""Things that a watch reads, and how those who look at them see what was read."""
+"""Topics, which a watch reads, and subscriptions, through which viewers see them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class TopicReader(Protocol):
-    """Who reads topics."""
+    """Reads topics."""
 
     trouble: Trouble | None
     failure: Exception | None
@@ -26,12 +26,12 @@ class TopicReader(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Topic(Generic[T]):
-    """One thing that is watched, and who looks at it.
+    """Something that is watched, and its viewers.
 
-    :param watch: who reads it now.
-    :param begun: how many reads of it have begun.
-    :param done: which of them was the last to be done.
-    :param needed: which of them somebody waits for.
+    :param watch: what reads it now.
+    :param begun: the number of the last read that began.
+    :param done: the number of the last read that ended.
+    :param needed: the number of the last read that a viewer waits for.
     """
 
     watch: TopicReader
@@ -44,21 +44,21 @@ class Topic(Generic[T]):
 
     @property
     def is_due(self) -> bool:
-        """Whether somebody waits for a read that has not begun."""
+        """Whether a viewer waits for a read that has not begun."""
         return self.needed > self.begun
 
     def wake(self) -> None:
-        """Tell all who look."""
+        """Wake all viewers."""
         for viewer in self.viewers:
             viewer.set()
 
     def begin(self) -> int:
-        """Begin a read; its number."""
+        """Begin a read and return its number."""
         self.begun += 1
         return self.begun
 
     def finish(self, number: int, found: T | ChefConsulError) -> None:
-        """End a read with what was found, or with what is wrong with this thing alone."""
+        """End a read with its result, or with an error of this topic only."""
         before = (self.latest, self.failure)
         self.latest, self.failure = (None, found) if isinstance(found, ChefConsulError) else (found, None)
         self.done = number
@@ -68,7 +68,7 @@ class Topic(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Consul is away: why, and since when by the monotonic clock."""
+    """Why Consul is unavailable, and since when by the monotonic clock."""
 
     error: ConsulUnavailable
     since: float
@@ -76,9 +76,9 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Subscription(Generic[T]):
-    """One viewer's look at a topic: nothing until a read that began after the viewer came is done.
+    """One viewer's subscription to a topic, which shows only reads that began after it.
 
-    :param since: when the viewer came, by the monotonic clock.
+    :param since: when it began, by the monotonic clock.
     """
 
     topic: Topic[T]
@@ -87,14 +87,14 @@ class Subscription(Generic[T]):
 
     @property
     def trouble(self) -> Trouble | None:
-        """Why there is nothing new to see, if that is so."""
+        """Why Consul is unavailable; None while it is available."""
         return self.topic.watch.trouble
 
     @property
     def latest(self) -> T | None:
-        """What was read last; None while there is nothing to show.
+        """The result of the last read; None before the first, and while Consul is unavailable.
 
-        :raises ChefConsulError: what is wrong with it.
+        :raises ChefConsulError: the read failed.
         """
         if self.topic.watch.failure is not None:
             raise self.topic.watch.failure
@@ -107,7 +107,7 @@ class Subscription(Generic[T]):
 
 @contextmanager
 def subscribed(topic: Topic[T], viewer: asyncio.Event) -> Iterator[Subscription[T]]:
-    """Look at a topic; the viewer is set whenever there is something to see, or Consul is away."""
+    """Subscribe to a topic; the viewer is set whenever there is something new, or Consul becomes unavailable."""
     needed = topic.needed = topic.begun + 1
     topic.viewers.add(viewer)
     topic.watch.ask()

@@ -1,8 +1,7 @@
-"""Reading things from Consul again whenever they may have changed, for everybody in the process who looks at them.
+"""Rereading data from Consul whenever it may have changed, for all viewers in the process.
 
-A few blocking queries say that something may have changed; their answers are small, and what is wanted is read after
-each by plain, consistent reads. So it takes the same few connections whatever is read and for however many, and a query
-that is abandoned costs Consul little.
+A few blocking queries with small answers say that something may have changed; plain, consistent reads then fetch the
+data. So a watch needs the same few connections for any number of viewers, and an abandoned query costs Consul little.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Query = Callable[[int, timedelta], Awaitable[int]]
-"""Index 0 gives the present index at once; another one, the index as soon as it has moved, or after the time given."""
+"""Returns Consul's index: at once for index 0, else as soon as it differs, or after the time given."""
 
 # Reading 10,000 reports takes a quarter of a second of a core. Resting in proportion before the next read bounds that
 # share while reports pour in, and leaves a small tier's reads immediate.
 _REST_PER_ENTRY = 25e-6  # seconds
 _LONGEST_REST = 2.0  # seconds
 _SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.1, 3.0  # seconds between two tries while Consul is unavailable
-_EARLY = 0.9  # of its wait: a query that ends before without news was cut on its way
+_EARLY = 0.9  # share of its wait; a query that ends sooner without news was cut by a proxy
 
 
 class SharedWatch(ABC):
-    """Topics that are read together, and again after any of some blocking queries has news of them.
+    """Topics that are read together, and again whenever one of its blocking queries has news.
 
-    It runs from :meth:`begin` to :meth:`end`, and tries again by itself while Consul is away.
+    Runs from :meth:`begin` to :meth:`end`, and retries while Consul is unavailable.
 
     :param queries: by name.
-    :param settle: seconds before the first query blocks: who looks for a moment only leaves none behind.
-    :param rest: seconds after a read before the next one, at least.
+    :param settle: seconds before the first query blocks, so that short-lived viewers leave none behind.
+    :param rest: seconds between two reads, at least.
     """
 
     def __init__(self, client: ConsulClient, queries: Mapping[str, Query], *, settle: float, rest: float) -> None:
@@ -56,35 +55,35 @@ class SharedWatch(ABC):
 
     @abstractmethod
     def topics(self) -> Iterable[Topic[object]]:
-        """All that is watched."""
+        """All watched topics."""
 
     @abstractmethod
     async def read(self, news: Collection[str]) -> int:
-        """Read what those queries have news of, and every topic that is due; how many entries there are in all.
+        """Read all topics that these queries have news of or that are due; return the number of entries in all topics.
 
-        :raises ConsulUnavailable: not all could be read.
+        :raises ConsulUnavailable: a topic could not be read.
         """
 
     @property
     def is_running(self) -> bool:
-        """Whether it has begun, and nothing has ended it."""
+        """Whether it has begun and not ended."""
         return self._task is not None and not self._task.done()
 
     def begin(self) -> None:
-        """Begin to watch, again after a failure."""
+        """Begin to watch; also starts again after a failure."""
         self.failure = None
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._note_end)
 
     async def end(self) -> None:
-        """End all queries, and give the client's connections back."""
+        """End all queries and close the client."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self.client.close()
 
     def ask(self) -> None:
-        """Have what is due read now."""
+        """Make the watch read what is due."""
         self._asked.set()
 
     async def _run(self) -> None:
@@ -102,13 +101,13 @@ class SharedWatch(ABC):
                 backoff = min(_LONGEST_BACKOFF, 2 * backoff)
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
-        """Whatever has ended the watch, those who look must not wait for ever."""
+        """Wake the viewers when an error ended the watch, so that none waits forever."""
         if task is self._task and not task.cancelled() and isinstance(error := task.exception(), Exception):
             self.failure = error
             self._wake_all()
 
     async def _follow(self) -> None:
-        """Read everything, and again after news, until Consul is away."""
+        """Read everything, and again after news, until Consul is unavailable."""
         asks = {name: asyncio.create_task(_index(query)) for name, query in self._queries.items()}
         await gather_all(*asks.values())  # before the first read, so that no change after it is missed
         blocking = _Blocking(self.client, self._queries, {name: ask.result() for name, ask in asks.items()})
@@ -121,7 +120,7 @@ class SharedWatch(ABC):
                 if self.trouble is not None:
                     self.trouble = None
                     self._wake_all()
-                if news:  # who comes late does not keep the others from what is new
+                if news:  # a late viewer must not delay news for the others
                     rest = min(_LONGEST_REST, self._rest + entries * _REST_PER_ENTRY)
                     rest_until = max(rest_until, monotonic() + rest)
                 news = await self._await_news(blocking, rest_until)
@@ -129,7 +128,7 @@ class SharedWatch(ABC):
             await blocking.end()
 
     async def _await_news(self, blocking: _Blocking, rest_until: float) -> Collection[str]:
-        """Rest, then block until there is news, or until something is asked for."""
+        """Rest, then block until there is news or a read is asked for."""
         asking = asyncio.create_task(self._asked.wait())
         try:
             while True:
@@ -151,17 +150,17 @@ class SharedWatch(ABC):
 
 
 class _Blocking:
-    """The queries of a watch that block now."""
+    """The blocking queries of a watch."""
 
     def __init__(self, client: ConsulClient, queries: Mapping[str, Query], indexes: dict[str, int]) -> None:
-        self.tasks: dict[asyncio.Task[int], tuple[str, float, float]] = {}  # with its name, when it began, its wait
+        self.tasks: dict[asyncio.Task[int], tuple[str, float, float]] = {}  # name, start and wait
         self._client = client
         self._queries = queries
         self._indexes = indexes
         self._waits = dict.fromkeys(queries, SHORTEST_WAIT)
 
     def begin(self) -> None:
-        """Have each query block, for longer each time."""
+        """Start every query that is not blocking, with a longer wait each time."""
         at_work = {name for name, _, _ in self.tasks.values()}
         for name in self._queries.keys() - at_work:
             wait = min(self._waits[name], self._client.longest_wait)
@@ -170,7 +169,7 @@ class _Blocking:
             self.tasks[task] = (name, monotonic(), wait.total_seconds())
 
     def collect(self) -> set[str]:
-        """The names of queries that are over and have news, or were cut on their way and may have missed some."""
+        """The names of finished queries that have news, or that a proxy cut and that may have missed some."""
         news = set()
         for task in [task for task in self.tasks if task.done()]:
             name, began, wait = self.tasks.pop(task)
@@ -181,7 +180,7 @@ class _Blocking:
         return news
 
     async def end(self) -> None:
-        """End all."""
+        """Cancel all queries."""
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

@@ -33,7 +33,7 @@ class ChangeEvent:
         return {self.tier: self.generation}
 
     def to_payload(self) -> dict[str, Any]:
-        """What consumers get; ``key`` is the same however often the event is sent."""
+        """What consumers receive; ``key`` stays the same when the event is sent again."""
         return {
             "event": "desired_state_changed",
             "key": f"{self.environment}/{self.tier}@{self.generation}",
@@ -49,9 +49,9 @@ class ChangeEvent:
 
 
 def newest_generations(histories: Histories, tiers: Sequence[str] | None) -> Cursor:
-    """Where the histories stand: the cursor of a watcher that begins now.
+    """The newest generation of each tier: the cursor of a watcher that starts now.
 
-    :param tiers: None is all.
+    :param tiers: None means all.
     """
     return {tier: max(history) for tier, history in _select(histories, tiers).items() if history}
 
@@ -61,7 +61,7 @@ def find_changes(
 ) -> list[ChangeEvent]:
     """An event for each generation beyond the cursor, oldest first within a tier.
 
-    :param tiers: None is all.
+    :param tiers: None means all.
     """
     events = []
     for tier, history in sorted(_select(histories, tiers).items()):

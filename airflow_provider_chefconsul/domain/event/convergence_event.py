@@ -1,4 +1,4 @@
-"""Convergence events: when several tiers have all converged at one moment, with no canary out."""
+"""Convergence events: all watched tiers have converged at the same time, with no canary out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)  # a watcher has no deadline: what is 
 
 @dataclass(frozen=True, slots=True)
 class ConvergenceEvent:
-    """All tiers have converged at one moment: on which assignments, and where their members stand."""
+    """All tiers have converged: on these assignments, with these statuses."""
 
     environment: str
     assignments: Mapping[str, Assignment]
@@ -32,7 +32,7 @@ class ConvergenceEvent:
         return {tier: assignment.generation for tier, assignment in self.assignments.items()}
 
     def to_payload(self) -> dict[str, Any]:
-        """What consumers get; ``key`` is the same however often the event is sent."""
+        """What consumers receive; ``key`` stays the same when the event is sent again."""
         generations = ",".join(f"{tier}@{generation}" for tier, generation in sorted(self.cursor.items()))
         return {
             "event": "tier_converged",
@@ -50,13 +50,13 @@ class ConvergenceEvent:
 
 @dataclass(frozen=True, slots=True)
 class ConvergenceWatch:
-    """What a watcher waits for, and what it has seen; transitions return a new one.
+    """A watcher's goal and what it has seen so far; transitions return a new one.
 
-    A tier has converged when all its nodes are assigned one generation and the policy is met. A wave, a node that has
-    failed and a late tier give no event: the watch goes on until they have converged, or something newer has.
+    A tier has converged when all its nodes are assigned one generation and the policy is met. A wave, a failed node and
+    a late tier give no event: the watch continues until they, or newer generations, have converged.
 
-    :param state: only tiers that were assigned this state count as converged; None is any.
-    :param waits: by tier, the wait for the generation that was last seen.
+    :param state: only tiers that are assigned this state count as converged; None means any state.
+    :param waits: by tier, the wait for the generation seen last.
     """
 
     environment: str
@@ -65,20 +65,20 @@ class ConvergenceWatch:
     waits: Mapping[str, Wait] = field(default_factory=dict)
 
     def interrupt(self) -> ConvergenceWatch:
-        """This watch after an outage: nobody has seen whether the policy was met without a break."""
+        """This watch after an outage, during which the policy may have been broken unseen."""
         return replace(self, waits={tier: replace(wait, holding_since=None) for tier, wait in self.waits.items()})
 
     def stand(self, snapshots: Mapping[str, TierSnapshot], *, now: datetime) -> Cursor:
-        """The cursor of a watch that begins now: what has converged already is known, for however short a time."""
+        """The cursor of a watch that starts now: it includes tiers that have converged only just."""
         _, event = replace(self, policy=replace(self.policy, min_healthy_time=timedelta(0))).observe(snapshots, now=now)
         return event.cursor if event else {}
 
     def observe(
         self, snapshots: Mapping[str, TierSnapshot], *, now: datetime
     ) -> tuple[ConvergenceWatch, ConvergenceEvent | None]:
-        """This watch, having seen the tiers, and an event when all have converged at this moment.
+        """This watch after seeing the tiers, and an event if all have converged now.
 
-        :param snapshots: all the tiers of the watch.
+        :param snapshots: all watched tiers.
         """
         waits: dict[str, Wait] = {}
         assignments: dict[str, Assignment] = {}

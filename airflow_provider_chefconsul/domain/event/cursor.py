@@ -9,7 +9,7 @@ Cursor = Mapping[str, int]
 
 
 def read_cursor(stored: object) -> Cursor | None:
-    """What was stored of a cursor; None when nothing was, or something else."""
+    """Read a stored cursor; None when nothing, or something else, was stored."""
     if isinstance(stored, Mapping) and all(type(generation) is int for generation in stored.values()):
         return dict(stored)
     return None

@@ -1,4 +1,4 @@
-"""What a person is asked before a wave, in words: what it does, to whom, and how the waves before it stand. Pure."""
+"""The question before a wave, in words: what it does, to which nodes, and how earlier waves stand. Pure."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NAMED = 50
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked.
+    """A question about a wave.
 
     :param tier_path: the environment and the tier.
     :param number: of the wave, from 1.
     :param count: how many waves there are.
     :param planned: what the wave would do now.
     :param snapshot: the tier as it is now.
-    :param refusal: why it would be refused now; None when nothing stands against it.
+    :param refusal: why it would be refused now; None when it would not.
     """
 
     tier_path: str
@@ -49,7 +49,7 @@ class Question:
 
     @property
     def lines(self) -> Sequence[str]:
-        """What there is to know, a paragraph each."""
+        """The details, one paragraph each."""
         return [self._describe_change(), self._describe_nodes(), self._describe_before()]
 
     def describe_ending(
@@ -57,14 +57,14 @@ class Question:
     ) -> str:
         """What happens without an answer.
 
-        :param expires: aware; None is never.
-        :param patience: how long that is from now.
-        :param defaults: what is taken for the answer then; None fails.
+        :param expires: when the question expires, timezone-aware; None means never.
+        :param patience: the time until then.
+        :param defaults: the answer taken then; None fails the rollout.
         """
         if expires is None:
-            return "It waits for an answer without a limit (`response_timeout`)."
+            return "It waits for an answer indefinitely (no `response_timeout`)."
         ending = f"the answer is {', '.join(defaults)}" if defaults else "the rollout fails"
-        return f"Without an answer until {expires.isoformat(timespec='seconds')} (within {patience}), {ending}."
+        return f"If nobody answers by {expires.isoformat(timespec='seconds')} (within {patience}), {ending}."
 
     def _describe_change(self) -> str:
         if self.refusal is not None:
@@ -79,22 +79,22 @@ class Question:
     def _describe_nodes(self) -> str:
         nodes, members = self.planned.nodes, self.snapshot.members
         if not nodes:
-            return f"None of {len(members)} members gets anything new by it."
+            return f"It changes none of {len(members)} members."
         absent = [node for node in nodes if node in members and not members[node].is_present]
-        away = f" Not alive of these: {list_some(absent, _NAMED)}." if absent else ""
-        return f"New on {len(nodes)} of {len(members)} members: {list_some(nodes, _NAMED)}.{away}"
+        away = f" Of these, not alive: {list_some(absent, _NAMED)}." if absent else ""
+        return f"It changes {len(nodes)} of {len(members)} members: {list_some(nodes, _NAMED)}.{away}"
 
     def _describe_before(self) -> str:
         desired = self.snapshot.desired
         if not isinstance(desired, DesiredState) or desired.canary is None:
-            return "No wave before it is out."
+            return "No earlier wave is out."
         assignment = desired.canary.assignment
         covered = {
             name: node
             for name, node in tier_status(self.snapshot).nodes.items()
             if node.assigned is not None and node.assigned.generation == assignment.generation
         }
-        return f"The waves before it: {describe_counts(TierStatus(desired, covered))}."
+        return f"Earlier waves: {describe_counts(TierStatus(desired, covered))}."
 
 
 def _text(value: Scalar | Missing) -> str:

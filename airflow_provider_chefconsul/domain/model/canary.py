@@ -11,19 +11,19 @@ BUCKETS = 2**32
 
 
 def bucket(salt: str, node: str) -> int:
-    """The node's place under a salt, 0 to 2^32 - 1; the same number in the cookbook's Ruby."""
+    """A node's bucket under a salt, from 0 to 2^32 - 1; the same as in the cookbook's Ruby."""
     return int(sha256(f"{salt}:{node}".encode()).hexdigest()[:8], 16)
 
 
 def rank(salt: str, nodes: Iterable[str]) -> list[str]:
-    """Nodes in the order in which a widening canary takes them; a tie is broken by name."""
+    """Nodes in the order in which a widening canary covers them; ties are broken by name."""
     return sorted(set(nodes), key=lambda node: (bucket(salt, node), node))
 
 
 def threshold(salt: str, nodes: Iterable[str], count: int) -> int:
-    """The threshold that covers the first ``count`` of today's nodes: just above the bucket of the last of them.
+    """The threshold that covers the first ``count`` nodes of the ranking: just above the last one's bucket.
 
-    Buckets lie in 0 to 2^32, so a tie that would cover more than ``count`` nodes is as likely as a hash collision.
+    It covers more only if two buckets are equal, which is as unlikely as a collision of 32-bit hashes.
 
     :raises InvalidInput: ``count`` is not between 1 and the number of nodes.
     """

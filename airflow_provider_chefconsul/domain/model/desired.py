@@ -15,15 +15,15 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 
 Scalar = str | int | float | bool | None
 COMMAND_LINE = "airflow chefconsul"
-"""Stands for the Dag's id where a person wrote by the command line; no Dag can have it, since it holds a space."""
+"""The Dag id in writes from the command line; no Dag can have it, since it contains a space."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """What one node should reach: a state with its values, at a generation.
 
-    :param id: random, made with the generation, so that no report of another assignment is taken for one of this; None
-        in documents of older writers.
+    :param id: random, made with the generation, so that a report on another assignment never passes for one on this;
+        None in documents of older writers.
     """
 
     generation: int
@@ -32,7 +32,7 @@ class Assignment:
     id: str | None = None
 
     def has_content(self, state: str, values: Mapping[str, Scalar]) -> bool:
-        """Whether this assignment says just that, whatever its generation; 1, 1.0 and true are three values."""
+        """Whether this assignment has this state and these values; 1, 1.0 and true are different values."""
         return (
             self.state == state
             and self.values.keys() == values.keys()
@@ -40,18 +40,18 @@ class Assignment:
         )
 
     def is_same_as(self, other: Assignment) -> bool:
-        """Whether both are one assignment, by generation and id."""
+        """Whether both are the same assignment, by generation and id."""
         return self.is_identified_by(other.generation, other.id)
 
     def is_identified_by(self, generation: int | None, assignment_id: str | None) -> bool:
-        """Whether these name this assignment; documents of older writers and clients have no id.
+        """Whether these identify this assignment; older writers and clients give no id.
 
-        A generation can be given twice, after a tier was deleted or an old snapshot of Consul restored; an id cannot.
+        A generation can be reused, after a tier was deleted or a snapshot of Consul restored; an id cannot.
         """
         return self.generation == generation and (self.id is None or assignment_id is None or self.id == assignment_id)
 
     def describe(self) -> str:
-        """What logs and commands say of it: "generation 7, state converged, release=2.5.0"."""
+        """For logs and commands: "generation 7, state converged, release=2.5.0"."""
         texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in self.values.items()}
         values = "".join(f", {name}={text}" for name, text in texts.items())
         return f"generation {self.generation}, state {self.state}{values}"
@@ -84,7 +84,7 @@ class Canary:
     nodes: tuple[str, ...] = ()
 
     def describe_nodes(self) -> str:
-        """Whom it covers: "nodes web-1, web-2" or "the nodes below threshold 42949673 (1 % of all names)"."""
+        """The nodes it covers: "nodes web-1, web-2" or "the nodes below threshold 42949673 (1 % of all names)"."""
         if self.threshold == BUCKETS:
             return "all nodes"
         named = f"nodes {', '.join(self.nodes)}" if self.nodes else ""
@@ -112,14 +112,13 @@ class Writer:
     map_index: int = -1
 
     def __str__(self) -> str:
-        """The form that logs and errors use."""
         if self.dag_id == COMMAND_LINE:
             return f"{self.dag_id} {self.task_id}, {self.run_id}"
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
         return f"Dag {self.dag_id}, run {self.run_id}, task {self.task_id}{mapped}"
 
     def is_same_run(self, other: Writer) -> bool:
-        """Whether both belong to one Dag run."""
+        """Whether both belong to the same Dag run."""
         return (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
 
 
@@ -128,8 +127,8 @@ class DesiredState:
     """The document under a tier's ``desired`` key.
 
     :param generation: the newest generation of the tier; grows by one with each new assignment.
-    :param sequence: the logical time the write belongs to, in seconds since the epoch; null when it has none.
-    :param written_at: ISO 8601, UTC, by the writer's clock; for people, no decision rests on it.
+    :param sequence: the logical time the write belongs to, in seconds since the epoch; None without one.
+    :param written_at: ISO 8601, UTC, by the writer's clock; for people only.
     :param previous: the generation that was stable before this one; what a rollback goes back to.
     """
 
@@ -157,11 +156,11 @@ class DesiredState:
         return self.canary is not None and self.canary.assignment.generation == generation
 
     def assignment_at(self, generation: int) -> Assignment:
-        """The assignment of a generation, the one under which the history has this document: canary's or stable."""
+        """The assignment that this document declared at a generation: the canary's or the stable one."""
         return self.newest if self.is_of_canary(generation) else self.stable
 
     def previous_at(self, generation: int) -> int | None:
-        """The stable generation before that one; before a canary's, it is the one beside it."""
+        """The stable generation before that one; for a canary's, the stable one beside it."""
         return self.stable.generation if self.is_of_canary(generation) else self.previous
 
     @property
@@ -171,7 +170,7 @@ class DesiredState:
 
     @property
     def generations(self) -> frozenset[int]:
-        """The generations that some node is assigned at present."""
+        """The generations that nodes are assigned now."""
         return frozenset(assignment.generation for assignment in self.assignments)
 
     def to_json(self) -> str:
@@ -221,7 +220,7 @@ class DesiredState:
 
 
 def is_same(one: object, other: object) -> bool:
-    """Whether two values are the same to recipes, which see types: 1, 1.0 and true are three values."""
+    """Whether two values are the same to recipes, which see types: 1, 1.0 and true are different values."""
     return type(one) is type(other) and one == other
 
 
@@ -233,7 +232,7 @@ def is_scalar(value: object) -> bool:
 
 
 def check_values(values: object) -> dict[str, Scalar]:
-    """Return ``values`` when they are a flat mapping of names to JSON scalars.
+    """Return ``values`` if they are a flat mapping of names to JSON scalars.
 
     :raises InvalidInput: names the value that is not.
     """
@@ -241,19 +240,19 @@ def check_values(values: object) -> dict[str, Scalar]:
         raise InvalidInput(f"values must be a mapping of names to scalars, not {type(values).__name__}")
     for name, value in values.items():
         if not isinstance(name, str) or not name:
-            raise InvalidInput(f"values: {name!r} is not a name for a value; use a string that is not empty")
+            raise InvalidInput(f"values: {name!r} is not a name for a value; use a non-empty string")
         if isinstance(value, int) and not fits_64_bits(value):
-            raise InvalidInput(f"values[{name!r}] is an integer of more than 64 bits, which not every language reads")
+            raise InvalidInput(f"values[{name!r}] is an integer of more than 64 bits; not every language can read it")
         if not is_scalar(value):
             raise InvalidInput(
                 f"values[{name!r}] must be a string, number, boolean or null, not {type(value).__name__}: "
                 f"values are flat; put structure into the cookbook"
             )
     try:
-        # As recipes will read them: a subclass such as an enum's becomes the plain type that JSON gives back.
+        # As recipes will read them: a subclass such as an enum becomes JSON's plain type.
         plain: dict[str, Scalar] = json.loads(json.dumps(dict(values), ensure_ascii=False).encode())
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"values hold text that is no Unicode: {error}") from error
+        raise InvalidInput(f"values contain text that is not valid Unicode: {error}") from error
     return plain
 
 

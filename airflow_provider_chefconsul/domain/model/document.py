@@ -13,15 +13,15 @@ from airflow_provider_chefconsul.exceptions import MalformedDocument, UnknownSch
 
 SCHEMA = 1
 DEEPEST = 64
-"""Objects and lists inside one another, the document's own among them; both languages refuse what is deeper."""
+"""The deepest nesting of objects and lists, counting the document itself; both languages refuse more."""
 
 _LONG_NUMBER = re.compile("[0-9]{19}")  # shorter ones are within 64 bits
-# A string without an end is one, too: else each of its quotes would be looked at as the beginning of another.
+# Matches an unterminated string, too; else each quote in it would be tried as the start of another.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
 
 
 def fits_64_bits(number: int) -> bool:
-    """Whether an integer does; other languages round longer ones, or refuse them."""
+    """Whether an integer fits 64 bits; other languages round or refuse longer ones."""
     return -(2**63) <= number < 2**63
 
 
@@ -48,7 +48,7 @@ def _check_integers(value: object) -> None:
             raise ValueError("an integer of more than 64 bits")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # made once: json.loads would make one for each document
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # json.loads would make one for each document
 
 
 def shown(value: object) -> str:
@@ -58,7 +58,7 @@ def shown(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A JSON object under a key, with typed access to its fields; fields nobody asks for are ignored."""
+    """A JSON object under a key, with typed access to its fields; unknown fields are ignored."""
 
     key: str
     fields: Mapping[str, Any]
@@ -81,14 +81,14 @@ class Document:
         return value
 
     def name(self, name: str) -> str:
-        """A string field that has the form of a name."""
+        """A string field that is a valid name."""
         value = self.text(name)
         if not is_name(value):
             raise self._wrong(name, "a name (letters, digits, '.', '_', '-')", value)
         return value
 
     def child(self, name: str) -> Document:
-        """A field that is an object itself."""
+        """An object field."""
         value = self._required(name)
         if not isinstance(value, dict):
             raise self._wrong(name, "an object", value)
@@ -102,7 +102,7 @@ class Document:
         return value
 
     def has(self, name: str) -> bool:
-        """Whether the field is there and not null."""
+        """Whether the field exists and is not null."""
         return self.fields.get(name) is not None
 
     def malformed(self, problem: str) -> MalformedDocument:
@@ -131,7 +131,7 @@ def read_document(key: str, text: str | bytes | None) -> Document:
         fields = _DECODER.decode(decoded)
         if _LONG_NUMBER.search(decoded):
             _check_integers(fields)
-        if "\\u" in decoded:  # such an escape can bring in half of a surrogate pair, which is no text to others
+        if "\\u" in decoded:  # an escape can be half of a surrogate pair, which other languages refuse
             json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise MalformedDocument(key, f"not JSON ({error})") from error

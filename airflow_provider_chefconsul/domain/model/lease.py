@@ -28,7 +28,6 @@ class DagRun:
         return cls(writer.dag_id, writer.run_id)
 
     def __str__(self) -> str:
-        """The form that logs and errors use."""
         if self.dag_id == COMMAND_LINE:
             return f"{self.dag_id}, {self.run_id}"
         return f"Dag {self.dag_id}, run {self.run_id}"
@@ -38,8 +37,8 @@ class DagRun:
 class Lease:
     """The document under an environment's ``_lease`` key.
 
-    :param ttl: how long it stands when nobody renews it.
-    :param acquired_at: ISO 8601, UTC, by the holder's clock, as ``expires_at``: for people, no decision rests on them.
+    :param ttl: how long it is valid unless renewed.
+    :param acquired_at: ISO 8601, UTC, by the holder's clock, like ``expires_at``; both are for people only.
     """
 
     holder: DagRun
@@ -79,12 +78,12 @@ class Lease:
     def from_json(cls, key: str, text: str | bytes | None) -> Lease:
         """Read the document under ``key``.
 
-        :raises MalformedDocument: not the document that belongs there; says how to get rid of it.
+        :raises MalformedDocument: not a lease; says how to remove it.
         :raises UnknownSchema: a document of another schema.
         """
         try:
             return cls._read(key, text)
-        except MalformedDocument as error:  # nobody may write meanwhile, and nothing replaces it by itself
+        except MalformedDocument as error:  # nobody may write until somebody deletes it
             raise error.advise("delete this key when no rollout is going on") from error
 
     @classmethod
@@ -102,10 +101,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class LeaseObservation:
-    """That a lease was seen at a ModifyIndex, and since when without a change.
+    """The ModifyIndex of a lease, and since when it has not changed.
 
-    Clocks of holders and waiters differ, so an age is measured by one clock only: the waiter's own, from when it first
-    saw the ModifyIndex that the lease still has.
+    Clocks of holders and waiters differ, so a lease's age is measured by the waiter's alone, from when it first saw
+    this ModifyIndex.
 
     :param since: seconds on the waiter's monotonic clock.
     """
@@ -114,23 +113,23 @@ class LeaseObservation:
     since: float
 
     def observe(self, modify_index: int, *, now: float, is_interrupted: bool = False) -> LeaseObservation:
-        """This observation, having looked again.
+        """This observation after another look.
 
-        :param is_interrupted: whether Consul was away since the last look: its holder could not renew it either, so the
-            time that has passed says nothing about the holder.
+        :param is_interrupted: whether Consul was unavailable since the last look; then the holder could not renew, so
+            the age starts over.
         """
         is_unchanged = modify_index == self.modify_index and not is_interrupted
         return self if is_unchanged else LeaseObservation(modify_index, now)
 
     def remaining(self, lease: Lease, *, now: float) -> float:
-        """Seconds until the lease has gone unrenewed for its ttl; not above 0 when it has expired."""
+        """Seconds until the lease expires; 0 or less when it has."""
         return self.since + lease.ttl.total_seconds() - now
 
 
 def check_ttl(ttl: object) -> timedelta:
-    """Return ``ttl`` when a lease may have it.
+    """Return ``ttl`` if it is within bounds.
 
-    :raises InvalidInput: says the bounds.
+    :raises InvalidInput: names the bounds.
     """
     if isinstance(ttl, timedelta) and SHORTEST_TTL <= ttl <= LONGEST_TTL:
         return ttl

@@ -73,7 +73,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def twin(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is another spelling of the same machine's; None if there is none.
+    """The known name that is another spelling of the same machine's, or None.
 
     Names that differ only in case, or a short host name and its fully qualified one. Fully qualified names in different
     domains are different machines, and so are web-1 and web-2.

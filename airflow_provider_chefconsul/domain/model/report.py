@@ -144,7 +144,7 @@ def previous_status(before: NodeReport | None, assignment: Assignment) -> Status
 
     A failure does not vanish behind runs that never finished; only a finished run replaces it.
 
-    :param before: the node's report that stands when the new run begins.
+    :param before: the node's report when the new run begins.
     """
     if before is None or not before.is_about(assignment):
         return None

@@ -1,4 +1,4 @@
-"""A tier as it was at one moment: what Consul holds of it, and who belongs to it."""
+"""A tier at one moment: its documents in Consul, and its members."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class TierSnapshot:
-    """A tier as it was at one moment.
+    """A tier at one moment.
 
     :param desired: None when the tier has none.
-    :param evidence: by node name; nodes that are no members may be among them.
+    :param evidence: by node name; may include nodes that are not members.
     """
 
     desired: DesiredState | Unreadable | None

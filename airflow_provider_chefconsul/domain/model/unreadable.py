@@ -1,4 +1,4 @@
-"""What stands under a key in the place of the document that belongs there."""
+"""What a key holds instead of the document that belongs there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Unreadable:
     """A document that cannot be read, and why. A value, not an error: it says nothing of the other documents.
 
     :param problem: what is wrong with it.
-    :param value: the start of what stands there instead; it may hold names that not everybody may read.
+    :param value: the start of what the key holds; it may contain names that not everybody may read.
     :param advice: what to do about it.
     :param kind: the error that it is, where it has to be raised.
     """
@@ -33,7 +33,7 @@ class Unreadable:
         return self.kind(self.key, self.problem, value=self.value, advice=self.advice)
 
     def without_value(self) -> Unreadable:
-        """The same for those who may not read what stands under the key."""
+        """The same, for those who may not read the key's value."""
         return replace(self, value="")
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a policy makes of where a tier stands: it has converged, it still can, or it has failed."""
+"""Weighing a tier's status against a policy: it has converged, it still can, or it has failed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Converged:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The policy is not met yet, and can still be."""
+    """The policy is not met yet, but still can be."""
 
     status: TierStatus
 
@@ -50,11 +50,11 @@ def weigh(
     is_late: bool = False,
     is_stalled: bool = False,
 ) -> Verdict:
-    """Weigh where a tier stands.
+    """Weigh a tier's status against a policy.
 
-    :param status: the members that are waited for.
-    :param members: all of the tier's, over which budgets are spent.
-    :param is_wave: whether those are the nodes of a canary, so that numbers meant for the whole tier cannot be had.
+    :param status: of the members that are waited for.
+    :param members: all members of the tier, to which the budgets apply.
+    :param is_wave: whether the wait is for a canary's nodes, which may be fewer than the policy requires of a tier.
     :param is_late: whether the deadline has passed.
     :param is_stalled: whether no further node converged for longer than the policy's ``progress_deadline``.
     """
@@ -87,7 +87,7 @@ def weigh(
 
 
 def _find_excused(status: TierStatus, members: Members) -> list[str]:
-    """The members that are absent or have left; of those that are not judged, all whose agents are not alive."""
+    """The members that are absent or have left, including members that are not judged and not alive."""
     return sorted(
         (
             name
@@ -111,7 +111,7 @@ def _too_few_converged(status: TierStatus, policy: ConvergencePolicy, *, is_wave
 def _possible_failures(
     status: TierStatus, policy: ConvergencePolicy, all_present: int, failed: int, may_fail: int
 ) -> list[str]:
-    """Failures before this try, and reports that cannot be read, each of which may say that its node failed."""
+    """Failures before this try, and unreadable reports, each of which may be of a failure."""
     earlier = status.by_standing.get(Standing.FAILED_EARLIER, [])
     unread = sorted((name for name, node in status.nodes.items() if node.unreadable), key=natural_order)
     if not (earlier or unread) or failed + len(earlier) + len(unread) <= may_fail:

@@ -26,7 +26,7 @@ class TierDrift:
     is_unknown: bool = False
 
     def exceeds(self, max_drifted: Count) -> bool:
-        """Whether more nodes have drifted than may, a percentage being of the members; or nobody can say."""
+        """Whether more nodes have drifted than allowed (a percentage is of the members), or it is unknown."""
         return self.is_unknown or len(self.drifted) > max_drifted.at_most(self.members)
 
 

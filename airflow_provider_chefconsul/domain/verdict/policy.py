@@ -1,4 +1,4 @@
-"""When a wait is over: what its author demands, in numbers of nodes and in time."""
+"""When a wait is over, in numbers of nodes and in time."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 _DURATIONS = ("min_healthy_time", "progress_deadline", "timeout")
-_LONGEST = timedelta(days=3650)  # the calendar ends: what is further off is no moment
+_LONGEST = timedelta(days=3650)  # Python's calendar ends: later moments cannot be represented
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class ConvergencePolicy:
     """When a wait is over. Counts are numbers of nodes or "N%".
 
-    Members present are those that are neither absent nor have left. To tolerate a node that failed or was lost, allow
-    it and ask for less in ``min_converged``.
+    Members present are those that are neither absent nor have left. To tolerate a failed or lost node, raise its budget
+    and lower ``min_converged``.
 
-    A wait for a canary looks at the nodes that the canary covers. Its ``min_converged`` is of those, and no more of
-    them are asked for than there are. Its budgets are of the whole tier, so that all waves together spend them.
+    A wait for a canary judges the nodes that the canary covers. ``min_converged`` applies to these, and never requires
+    more than there are. The budgets apply to the whole tier, so that all waves share them.
 
     :param min_converged: how many of the members present must have converged; a percentage is rounded up.
-    :param max_failed: how many of the tier's members present may have failed before the wait fails at once; a
-        percentage is rounded down. Failures that are history on a later try do not fail it, but no more than this may
-        stand when the wait converges.
+    :param max_failed: how many of the tier's members present may fail before the wait fails at once; a percentage is
+        rounded down. On a later try, earlier failures do not fail the wait, but must not exceed this when it converges.
     :param max_lost: how many of the tier's members present may be lost when the wait converges: nodes that were seen
-        alive or reported on the generation, and whose agents are not alive now. A percentage is rounded down.
-    :param max_absent: how many of all the tier's members may be absent or have left when the wait converges; None is
-        any number.
-    :param min_members: how many members must really have converged, so that a tier of absent nodes never passes.
-    :param min_healthy_time: how long all of this must hold, without a break, and with all checks of the tier's service
-        passing on the converged nodes; zero asks for no checks.
-    :param progress_deadline: how long no further node may converge before the wait fails; None is the timeout.
+        alive or reported on the generation, and whose agents are no longer alive. A percentage is rounded down.
+    :param max_absent: how many of all the tier's members may be absent or have left when the wait converges; None
+        allows any number.
+    :param min_members: how many members must actually have converged, so that a tier of absent nodes never passes.
+    :param min_healthy_time: how long all of this must hold without a break, with the checks of the tier's service
+        passing on the converged nodes; zero ignores checks.
+    :param progress_deadline: how long the wait may go without another node converging; None means the timeout.
     :param timeout: how long one try may take.
     """
 
@@ -59,7 +58,7 @@ class ConvergencePolicy:
         progress_deadline: timedelta | None = None,
         timeout: timedelta = timedelta(minutes=30),
     ) -> None:
-        """Refuse what can never be meant.
+        """Check the parameters.
 
         :raises InvalidInput: names the parameter.
         """
@@ -88,7 +87,7 @@ class ConvergencePolicy:
 
     @classmethod
     def from_fields(cls, given: Mapping[str, Any]) -> ConvergencePolicy:
-        """What :meth:`to_fields` gave."""
+        """Read what :meth:`to_fields` returned."""
         durations = {name: timedelta(seconds=given[name]) for name in _DURATIONS if given[name] is not None}
         return cls(**{**given, **durations})
 
@@ -104,7 +103,7 @@ def _to_scalar(value: Count | timedelta | int | None) -> int | float | str | Non
 
 
 def check_policy(name: str, policy: object) -> ConvergencePolicy:
-    """Return ``policy`` when it is one.
+    """Return ``policy`` if it is a policy.
 
     :raises InvalidInput: names the parameter.
     """

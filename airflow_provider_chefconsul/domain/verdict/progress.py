@@ -13,10 +13,10 @@ _FEWEST = 2  # the first and the last point
 
 
 def converged_moments(status: TierStatus) -> tuple[datetime, ...]:
-    """When each member finished the run that converged it on what it is assigned now, oldest first.
+    """When each member finished the run that converged it on its current assignment, oldest first.
 
-    By the nodes' own clocks, for people. A node that ran again since counts from its latest run, since it keeps one
-    report; one whose report has no readable time is left out.
+    By the nodes' own clocks, for people only. A node that ran again counts from its latest run, since it has one
+    report; reports without a readable time are left out.
     """
     found = [
         read_moment(node.report.finished_at)

@@ -79,7 +79,7 @@ class NodeStatus:
 
     @property
     def since(self) -> datetime | None:
-        """Since when it stands so, aware, by the clock of whoever wrote that down; None where nobody did."""
+        """Since when it has this standing, timezone-aware, by its writer's clock; None if unknown."""
         if self.standing in _WITHOUT_TIME:
             return None
         if self.standing is Standing.OLD_GENERATION:

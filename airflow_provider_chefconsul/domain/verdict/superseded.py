@@ -1,4 +1,4 @@
-"""What became of a generation that somebody waits for, and by whose doing."""
+"""What replaced a generation that is waited for, and who wrote that."""
 
 from __future__ import annotations
 

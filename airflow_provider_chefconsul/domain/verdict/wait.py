@@ -1,4 +1,4 @@
-"""A wait for a tier: what it is for, what was seen since it began, and the verdict on each look at the tier."""
+"""A wait for a tier: its goal, what it has seen, and its verdict on each snapshot."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What is being waited for, and what was seen since the wait began; transitions return a new one.
+    """A wait's goal, and what it has seen since it began; transitions return a new one.
 
     :param generation: the newest generation that is waited for.
-    :param deadline: aware; when the wait fails for want of a verdict.
+    :param deadline: when the wait fails without another verdict; timezone-aware.
     :param failures_after: failures in reports with a ModifyIndex up to this are history; 0 lets all count.
-    :param others: further generations that are waited for, when that is all that is assigned while a canary is out.
-    :param ids: by generation, the id of the assignment that was first seen to have it: what is waited for. A generation
-        can be given twice, an id cannot.
+    :param others: further generations that are waited for, if the goal is all that is assigned while a canary is out.
+    :param ids: by generation, the id of the assignment that first had it. A generation can be reused, an id cannot.
     :param seen_members: members seen since the wait began.
     :param seen_alive: those of them whose agents were seen alive.
-    :param seen_converged: nodes seen converged since then.
-    :param still_converged: those of them of which nothing was seen since that takes it away. A later run leaves them
-        converged while it goes on, so that nodes which run Chef on an interval cannot keep a tier from ever converging.
-    :param progressed_at: aware; when the last of those was first seen so, or the wait began to look.
-    :param holding_since: aware; since when the policy has been met without a break; None when it is not.
+    :param seen_converged: nodes seen converged since the wait began.
+    :param still_converged: those of them that have not lost it since. A run in progress does not end it, so that nodes
+        that run Chef on an interval cannot keep a tier from ever converging.
+    :param progressed_at: when a node was last seen converged for the first time, or the wait began; timezone-aware.
+    :param holding_since: since when the policy has been met without a break, timezone-aware; None while it is not.
     """
 
     generation: int
@@ -73,7 +72,7 @@ class Wait:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Wait:
-        """What :meth:`to_fields` gave; an older version's had fewer fields."""
+        """Read what :meth:`to_fields` returned; older versions had fewer fields."""
         return cls(
             generation=fields["generation"],
             deadline=datetime.fromisoformat(fields["deadline"]),
@@ -89,7 +88,7 @@ class Wait:
         )
 
     def observe(self, snapshot: TierSnapshot, policy: ConvergencePolicy, *, now: datetime) -> tuple[Wait, Verdict]:
-        """This wait, having seen the tier, and its verdict: the one place where a wait is judged."""
+        """This wait after seeing the tier, and its verdict; all waits are judged here."""
         wait = self._remember(snapshot, now=now)
         return wait._hold(wait._judge(snapshot, policy, now=now), policy, now=now)
 
@@ -144,7 +143,7 @@ class Wait:
     def _status(
         self, snapshot: TierSnapshot, desired: DesiredState, members: Members, *, must_be_healthy: bool
     ) -> TierStatus:
-        """Where those members stand that are assigned a generation which is waited for."""
+        """The status of the members that are assigned a generation of this wait."""
         nodes = {}
         for name, member in in_order(members):
             node = judge(
@@ -166,7 +165,7 @@ class Wait:
         return now >= self.progressed_at + policy.progress_deadline
 
     def find_replaced(self, desired: DesiredState) -> Assignment | None:
-        """An assignment that has a generation which is waited for, and is another than the one that had it first."""
+        """A current assignment that reuses a generation of this wait under another id; None without one."""
         for assignment in desired.assignments:
             first = self.ids.get(assignment.generation)
             if first is not None and assignment.id is not None and assignment.id != first:
@@ -174,7 +173,7 @@ class Wait:
         return None
 
     def _has_converged(self, node: str, snapshot: TierSnapshot, desired: DesiredState) -> bool:
-        """Whether a node has converged, as far as its report alone says, or nothing in it takes away that it had."""
+        """Whether a node has converged by its report, or had converged before its run in progress."""
         report = snapshot.evidence[node].report
         assignment = desired.assignment_for(node)
         if not isinstance(report, NodeReport) or assignment.generation not in self.generations:
@@ -191,7 +190,7 @@ class Wait:
         return is_running and had_converged
 
     def _hold(self, verdict: Verdict, policy: ConvergencePolicy, *, now: datetime) -> tuple[Wait, Verdict]:
-        """This wait with what a verdict means for it, and the verdict once it has held for long enough."""
+        """Apply ``min_healthy_time``: a converged verdict counts only once it has held for that long."""
         if not isinstance(verdict, Converged):
             return replace(self, holding_since=None), verdict
         since = self.holding_since or now
@@ -205,7 +204,7 @@ class Wait:
         return held, Waiting(verdict.status)
 
     def next_moment(self, policy: ConvergencePolicy, *, now: datetime) -> datetime:
-        """When the verdict may change although nothing that is observed does: after ``now``, or the deadline."""
+        """When time alone may next change the verdict; the deadline at the latest."""
         moments = []
         if self.holding_since is not None:
             moments.append(self.holding_since + policy.min_healthy_time)

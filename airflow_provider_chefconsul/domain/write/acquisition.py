@@ -23,21 +23,21 @@ class LeaseRequest:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Nobody holds the environment: put this lease."""
+    """Nobody holds the environment: write this lease."""
 
     lease: Lease
 
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """The Dag run holds it already: put this lease in the place of the one that stands."""
+    """The Dag run holds it already: replace its lease with this one."""
 
     lease: Lease
 
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """Its holder has not renewed it for its ttl: put this lease, and mark who has lost the other."""
+    """The holder's lease has expired: replace it with this one, and mark the old holder."""
 
     lease: Lease
     expired: Lease
@@ -45,7 +45,7 @@ class TakeOver:
 
 @dataclass(frozen=True, slots=True)
 class WaitFor:
-    """Another Dag run holds it, for so many seconds unless it renews the lease."""
+    """Another Dag run holds it; its lease expires in ``remaining`` seconds unless renewed."""
 
     lease: Lease
     remaining: float
@@ -54,17 +54,17 @@ class WaitFor:
 def plan_acquisition(
     current: Lease | None, request: LeaseRequest, *, remaining: float, now: datetime
 ) -> Take | Renew | TakeOver | WaitFor:
-    """Who may have the lease, and how.
+    """Decide how a Dag run gets the lease, or that it must wait.
 
-    :param current: the lease that stands.
-    :param remaining: seconds until that has gone unrenewed for its ttl, as watched from here.
+    :param current: the current lease, if any.
+    :param remaining: seconds until it expires, as watched from here.
     """
     match current:
         case None:
             return Take(request.begin(now=now))
         case Lease(holder=request.holder, ttl=request.ttl):
             return Renew(current.renew(now=now))
-        case Lease(holder=request.holder):  # with another ttl, it begins anew
+        case Lease(holder=request.holder):  # another ttl: a new lease
             return Renew(request.begin(now=now))
         case Lease() if remaining <= 0:
             return TakeOver(request.begin(now=now), current)

@@ -1,4 +1,4 @@
-"""A change of a tier: what somebody wants, and what writing it means for what stands. Pure."""
+"""A requested change of a tier, and what writing it does to the current desired state. Pure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What somebody wants of a tier.
+    """A requested change of a tier.
 
-    :param canary: the part of the tier that shall have it; None is all of it.
+    :param canary: the part of the tier to assign it to; None means all.
     :param allowed_from: states that the tier may be in now; None in the list stands for a tier that has no desired
         state yet. None instead of a list allows any.
-    :param sequence: the logical time that the write belongs to, in seconds since the epoch; older than what stands, it
-        is stale. None is never stale.
-    :param force: make a new generation although nothing differs, so that every node runs and reports again.
+    :param sequence: the write's logical time, in seconds since the epoch; the write is stale if the current one's is
+        later. None is never stale.
+    :param force: make a new generation even if nothing differs, so that every node runs and reports again.
     """
 
     state: str
@@ -52,7 +52,7 @@ def parse_change(
     sequence: int | None = None,
     force: bool = False,
 ) -> Change:
-    """Read a change as authors write it; see ``SetDesiredStateOperator`` for the parameters.
+    """Parse a change as authors write it; see ``SetDesiredStateOperator`` for the parameters.
 
     :raises InvalidInput: names the parameter.
     """
@@ -68,32 +68,32 @@ def parse_change(
 
 
 class Content(Enum):
-    """What the state and values of a change are the same as, in the desired state that stands."""
+    """Which part of the current desired state has a change's state and values already."""
 
     UNDECLARED = auto()  # the tier has no desired state
-    STABLE = auto()  # the stable assignment's, and no canary is out
-    CANARY = auto()  # the canary's
-    BESIDE_CANARY = auto()  # the stable assignment's, and a canary of something else is out
-    NEW = auto()  # nothing that stands
+    STABLE = auto()  # the stable assignment, with no canary out
+    CANARY = auto()  # the canary
+    BESIDE_CANARY = auto()  # the stable assignment, with a canary of something else out
+    NEW = auto()  # none
 
 
 class Act(Enum):
     """What a write does."""
 
-    LEAVE = auto()  # what is wanted stands already
+    LEAVE = auto()  # the tier has it already
     ASSIGN = auto()  # a new generation for the whole tier
-    BEGIN_CANARY = auto()  # a new generation for a part of it
-    WIDEN = auto()  # the canary that is out covers more nodes, or those it covers already
+    BEGIN_CANARY = auto()  # a new generation for part of the tier
+    WIDEN = auto()  # the canary covers more nodes, or the same
     PROMOTE = auto()  # the canary's assignment becomes the stable one
     ROLL_BACK = auto()  # the canary's nodes return to the stable assignment
-    REFUSE = auto()  # a canary needs something that the other nodes keep
+    REFUSE = auto()  # a canary needs a desired state that the other nodes keep
 
 
 def choose_act(content: Content, *, is_wave: bool, is_forced: bool) -> Act:
     """The rules of writing.
 
-    :param is_wave: whether the change is wanted of a part of the tier.
-    :param is_forced: whether nodes are to run again although nothing differs.
+    :param is_wave: whether the change is for part of the tier.
+    :param is_forced: whether nodes must run again even if nothing differs.
     """
     match content, is_wave, is_forced:
         case Content.UNDECLARED, True, _:
@@ -104,7 +104,7 @@ def choose_act(content: Content, *, is_wave: bool, is_forced: bool) -> Act:
             return Act.LEAVE
         case Content.CANARY, False, False:
             return Act.PROMOTE
-        case Content.CANARY, True, _:  # forced, too: else each wave of a forced rollout would begin anew
+        case Content.CANARY, True, _:  # even if forced: else each wave of a forced rollout would start over
             return Act.WIDEN
         case Content.BESIDE_CANARY, _, False:
             return Act.ROLL_BACK
@@ -117,10 +117,10 @@ def choose_act(content: Content, *, is_wave: bool, is_forced: bool) -> Act:
 def plan_write(basis: Basis, change: Change) -> Decision:
     """Decide what a change means for a tier.
 
-    What stands already is ``Unchanged``, wherever the tier may come from, so that a retry never makes a second
-    generation. This holds for a forced change too: what its own task instance wrote is not written again. Only a later
-    logical time is recorded, so that what lies between can no longer go back behind it. Promoting a canary and
-    rolling it back keep the generations, so that nodes which are there already do nothing.
+    Content that the tier already has is ``Unchanged``, whatever ``allowed_from`` says, so that a retry never makes a
+    second generation; nor does a forced change that its own task instance wrote. A later logical time is recorded
+    nevertheless, so that writes from in between become stale. Promoting or rolling back a canary keeps the generations,
+    so that nodes already there do nothing.
     """
     current = basis.current
     planned = _plan(basis, change)
@@ -144,7 +144,7 @@ def plan_write(basis: Basis, change: Change) -> Decision:
 
 
 def _plan(basis: Basis, change: Change) -> Decision:
-    """Who is assigned what, were the change allowed; the caller fills in who wrote it."""
+    """The decision if the change is allowed; the caller fills in the writer."""
     current, generation = basis.current, basis.next_generation
     new = Assignment(generation, change.state, dict(change.values), basis.new_id)
     act = choose_act(
@@ -182,7 +182,7 @@ def _plan_canary(
 
 
 def find_content(current: DesiredState | None, change: Change) -> Content:
-    """What a change is the same as, in what stands; of a canary and a stable assignment that are alike, the canary."""
+    """Which part of the current desired state has the change's content; the canary, if both have it."""
     if current is None:
         return Content.UNDECLARED
     if current.canary is not None and current.canary.assignment.has_content(change.state, change.values):
@@ -193,13 +193,13 @@ def find_content(current: DesiredState | None, change: Change) -> Content:
 
 
 def _is_forced(current: DesiredState | None, change: Change) -> bool:
-    """Whether a change forces more than its own task instance did on an earlier try."""
+    """Whether a change is forced, and not already written by an earlier try of its task instance."""
     has_forced = current is not None and current.canary is None and current.written_by == change.writer
     return change.force and not has_forced
 
 
 def _leave(current: DesiredState, generation: int, change: Change) -> Write | Unchanged:
-    """What stands is what is wanted; it belongs to the later of both times from now on."""
+    """Keep the content, and record the later of both logical times."""
     if change.sequence is None or (current.sequence is not None and change.sequence <= current.sequence):
         return Unchanged(generation)
     return Write(replace(current, sequence=change.sequence), generation, is_new=False, assigns=False)

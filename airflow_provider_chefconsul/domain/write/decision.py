@@ -1,4 +1,4 @@
-"""Deciding a write: what it rests on, and what may come of it. Pure: nothing is read or written here."""
+"""Deciding a write: its basis and its possible outcomes. Pure: nothing is read or written here."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from airflow_provider_chefconsul.domain.write.sequence import describe_sequence
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a plan for a tier rests on.
+    """The facts that a decision about a tier depends on.
 
-    :param current: the desired state that stands; None when the tier has none.
+    :param current: the current desired state; None without one.
     :param written_at: the time to record, ISO 8601.
-    :param new_id: the id of the assignment, should the write make one.
-    :param modify_index: Consul's, of the desired state; 0 when there is none.
-    :param generations: those in the tier's history, in order, also of entries that cannot be read.
-    :param history: by generation, the desired state as it was first written; needed for a rollback only.
-    :param members: the tier's members today; needed for a canary only.
-    :param by_name: whether a canary must name its nodes, since nodes that are no members may read the desired state.
+    :param new_id: the id for a new assignment.
+    :param modify_index: of the desired state; 0 without one.
+    :param generations: those in the tier's history, in order, including unreadable entries.
+    :param history: by generation, the desired state as first written; needed only for a rollback.
+    :param members: the tier's members today; needed only for a canary.
+    :param by_name: whether a canary must name its nodes, since other nodes may read the desired state, too.
     """
 
     current: DesiredState | None
@@ -38,20 +38,19 @@ class Basis:
     def next_generation(self) -> int:
         """The generation of a new assignment.
 
-        It is above the history's, too: for a desired state that was deleted or set back, nodes' old reports would else
-        count for the new generation.
+        It is above the history's, too: after a desired state was deleted or restored, old reports would otherwise count
+        for the new generation.
         """
         return max([self.current.generation if self.current else 0, *self.generations, *self.history]) + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Write this desired state in place of the one that was read.
+    """Replace the current desired state with this one.
 
-    :param generation: the generation of the assignment that was asked for.
-    :param is_new: whether that generation begins with this write; a canary that widens, is promoted or is rolled back
-        keeps its nodes' generations.
-    :param assigns: whether any node's assignment could change by it; else only a later logical time is recorded.
+    :param generation: of the requested assignment.
+    :param is_new: whether this write makes that generation; widening, promoting or rolling back a canary does not.
+    :param assigns: whether it may change a node's assignment; if not, it only records a later logical time.
     """
 
     desired: DesiredState
@@ -62,14 +61,14 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The tier already desires this; nothing is to be written."""
+    """The tier already has this; there is nothing to write."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The change is not allowed from here; ``is_stale`` when that is because something later stands."""
+    """The change is not allowed; ``is_stale`` when the current desired state has a later logical time."""
 
     reason: str
     is_stale: bool = False
@@ -79,12 +78,12 @@ Decision = Write | Unchanged | Refused
 
 
 def find_stale(current: DesiredState, sequence: int | None) -> Refused | None:
-    """What refuses a write that belongs to an earlier logical time than what stands; None when nothing does."""
+    """The refusal of a write whose logical time is earlier than the current one's; None if it is not."""
     if sequence is None or current.sequence is None or sequence >= current.sequence:
         return None
     return Refused(
         f"the write is stale: it belongs to sequence {describe_sequence(sequence)}, and generation "
-        f"{current.generation} of sequence {describe_sequence(current.sequence)} stands, written by "
+        f"{current.generation} of sequence {describe_sequence(current.sequence)} was already written by "
         f"{current.written_by} at {current.written_at}",
         is_stale=True,
     )
@@ -93,13 +92,13 @@ def find_stale(current: DesiredState, sequence: int | None) -> Refused | None:
 def describe_decision(decision: Write | Unchanged, *, done: str = "") -> str:
     """What was done, or would be, in one line.
 
-    :param done: words that say what a write was, when it was more than a change.
+    :param done: what to call the write, if not just a change.
     """
     match decision:
         case Unchanged(generation):
-            return f"nothing to write, generation {generation} stands"
+            return f"nothing to write, still generation {generation}"
         case Write(generation=generation, assigns=False):
-            only = f"only the later logical time; generation {generation} stands, and nodes do nothing"
+            only = f"only the later logical time; generation {generation} stays, and nodes do nothing"
             return f"{done or 'wrote'}{':' if done else ''} {only}"
         case Write(desired):
             return f"{done and f'{done}: '}{_describe_write(desired)}"

@@ -1,4 +1,4 @@
-"""What a change would do to a tier's nodes, wave by wave, said before it is made. Pure."""
+"""Planning what a change would do to a tier's nodes, wave by wave. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.domain.write.wave import Wave
 
 
 class Missing(Enum):
-    """Stands for a value that an assignment does not have; null is a value."""
+    """Marks a value that an assignment does not have; null is a value."""
 
     MISSING = "missing"
 
@@ -24,7 +24,7 @@ MISSING = Missing.MISSING
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The state or a value that would become another.
+    """A change of the state or of one value.
 
     :param name: of the value; empty for the state.
     """
@@ -38,10 +38,10 @@ class Difference:
 class PlannedWave:
     """What one write does to a tier's nodes.
 
-    :param wave: None is the whole tier at once.
-    :param before: what the nodes that it takes are assigned until then; None when nothing is.
-    :param after: what they are assigned by it; None when nothing would be written.
-    :param nodes: the members whom it assigns another generation, by name; all others do nothing.
+    :param wave: None means the whole tier at once.
+    :param before: what its nodes are assigned until then; None for nothing.
+    :param after: what it assigns them; None when nothing would be written.
+    :param nodes: the members to which it assigns another generation; all others do nothing.
     """
 
     wave: Wave | None
@@ -52,7 +52,7 @@ class PlannedWave:
 
     @property
     def differences(self) -> list[Difference]:
-        """What the nodes that it takes are to change, the state first."""
+        """What changes for its nodes, the state first."""
         if self.after is None:
             return []
         old: Mapping[str, Scalar] = self.before.values if self.before else {}
@@ -65,7 +65,7 @@ class PlannedWave:
 def plan_wave(basis: Basis, decision: Decision, wave: Wave | None) -> PlannedWave:
     """What one decision means for the members.
 
-    :param basis: what the decision rests on, with the members.
+    :param basis: the decision's, with the members.
     """
     if not isinstance(decision, Write):
         return PlannedWave(wave, decision)
@@ -76,16 +76,16 @@ def plan_wave(basis: Basis, decision: Decision, wave: Wave | None) -> PlannedWav
     nodes = tuple(
         node for node in members if current.assignment_for(node).generation != desired.assignment_for(node).generation
     )
-    # Of a canary that is rolled back, the others have kept what its nodes go back to.
+    # The nodes of a rolled-back canary return to what the others have kept.
     is_rolled_back = after.generation == current.stable.generation
     return PlannedWave(wave, decision, current.newest if is_rolled_back else current.stable, after, nodes)
 
 
 def plan_waves(basis: Basis, first: Decision, change: Change, waves: Sequence[Wave]) -> list[PlannedWave]:
-    """What each wave of a rollout would do, were the members the same all the while; ends where one is refused.
+    """What each wave of a rollout would do if the members stayed the same, up to the first refused wave.
 
-    :param basis: what the first decision rests on, with the members.
-    :param first: what was decided for the first wave.
+    :param basis: the first decision's, with the members.
+    :param first: the decision for the first wave.
     :param change: the change without a canary.
     """
     planned: list[PlannedWave] = []
@@ -103,5 +103,5 @@ def plan_waves(basis: Basis, first: Decision, change: Change, waves: Sequence[Wa
 
 
 def change_for(change: Change, wave: Wave, *, is_first: bool) -> Change:
-    """The write of one wave: the whole tier promotes, and only the first is forced, since it would begin anew else."""
+    """The change of one wave; the whole tier promotes, and only the first wave may force, lest each start over."""
     return replace(change, canary=None if wave.is_all else wave, force=change.force and is_first)

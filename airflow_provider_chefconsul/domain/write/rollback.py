@@ -14,12 +14,12 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class RollBack:
-    """The one intended way back.
+    """A requested rollback.
 
-    :param to: a generation, or ``"previous"``: what stood before the desired state that stands, or without its canary.
-    :param sequence: as in a change: a rollback older than what stands is stale, too.
+    :param to: a generation, or ``"previous"``: the content before the current one, or without the canary.
+    :param sequence: as in a change, with the same refusal of stale ones.
     :param only_own: refuse to roll back what another Dag run wrote.
-    :param generation: refuse to roll back anything but this generation; None is whatever stands.
+    :param generation: refuse to roll back any other generation; None allows any.
     """
 
     writer: Writer
@@ -30,9 +30,9 @@ class RollBack:
 
 
 def parse_target(to: object) -> int | Literal["previous"]:
-    """Where a rollback goes: "previous" or a generation; a templated number is text.
+    """Parse where a rollback goes: "previous" or a generation, which is text when it was templated.
 
-    :raises InvalidInput: it is neither.
+    :raises InvalidInput: neither.
     """
     if to == "previous":
         return "previous"
@@ -75,7 +75,7 @@ def _is_foreign(writer: Writer, rollback: RollBack) -> bool:
 
 
 def _go_back(basis: Basis, current: DesiredState, rollback: RollBack) -> Decision:
-    """Which content the tier has afterwards, and by which generation."""
+    """The decision to go back to the target's content."""
     sequence = max((each for each in (current.sequence, rollback.sequence) if each is not None), default=None)
     signed = replace(current, written_by=rollback.writer, written_at=basis.written_at, sequence=sequence)
     stable = current.stable
@@ -103,10 +103,10 @@ def _go_back(basis: Basis, current: DesiredState, rollback: RollBack) -> Decisio
 
 
 def _find_target(basis: Basis, current: DesiredState, rollback: RollBack) -> int | None:
-    """The generation whose content the tier is to have.
+    """The generation to go back to; None when there is none.
 
-    That is the stable one without its canary, or the newest earlier stable generation with another content; one that
-    is not in the history ends the search.
+    "previous" is the stable one while a canary is out, else the newest earlier stable generation with other content. A
+    generation that is missing in the history ends the search.
     """
     match rollback.to, current.canary:
         case int() as generation, _:

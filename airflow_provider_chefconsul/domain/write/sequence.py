@@ -1,4 +1,4 @@
-"""The logical time that a write belongs to, as authors and people give it."""
+"""The logical time of a write, as authors give it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_chefconsul.domain.count import parse_number
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
-_LATEST = 253402300799  # the year 9999; milliseconds taken for seconds would make every later write stale for good
+_LATEST = 253402300799  # the year 9999; milliseconds by mistake would make every later write stale for good
 
 
 def parse_sequence(given: Any) -> int:
@@ -39,6 +39,6 @@ def parse_sequence(given: Any) -> int:
 
 def describe_sequence(sequence: int) -> str:
     """A sequence as a date, for people: "2026-11-22T08:00:00Z"."""
-    if not 0 <= sequence <= _LATEST:  # another client's; no date can say it
+    if not 0 <= sequence <= _LATEST:  # another client's, beyond the range of dates
         return str(sequence)
     return datetime.fromtimestamp(sequence, UTC).isoformat().replace("+00:00", "Z")

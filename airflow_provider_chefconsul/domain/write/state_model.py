@@ -23,7 +23,7 @@ class StateModel:
     transitions: frozenset[tuple[str, str]]
 
     def __init__(self, states: Iterable[str], transitions: Iterable[tuple[str, str]]) -> None:
-        """Refuse transitions between states that there are not.
+        """Check the names and the transitions.
 
         :raises InvalidInput: names the state or transition.
         """
@@ -37,7 +37,7 @@ class StateModel:
                     )
 
     def check(self, before: str | None, after: str) -> None:
-        """Check one transition; None before is a tier whose state is not known.
+        """Check one transition; ``before`` is None for a tier whose state is unknown.
 
         :raises InvalidInput: names the transition and what is allowed instead.
         """
@@ -52,7 +52,7 @@ class StateModel:
             )
 
     def allowed_from(self, state: str) -> list[str | None]:
-        """What a tier may be in before that state, as ``allowed_from`` of operators takes it."""
+        """The states from which a tier may enter this one, for the ``allowed_from`` of operators."""
         self.check(None, state)
         return [
             None,

@@ -1,4 +1,4 @@
-"""Rolling a little at a time: which members a canary takes next. Pure; the same members give the same answer."""
+"""Rolling out in waves: which members a canary covers next. Pure and deterministic."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ class NamedNodes:
     nodes: tuple[str, ...]
 
     def __str__(self) -> str:
-        """The form that logs and errors use."""
         return ", ".join(self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """How much of a tier a canary is to cover.
+    """How much of a tier a canary covers.
 
-    :param size: a number of members or a percentage of those present (rounded up), or nodes by name. A number above
-        what there is means all.
-    :param spread: a key of nodes' metadata, such as ``zone``: members are taken from its values by turns.
+    :param size: a number of members (larger than the tier means all), a percentage of those present (rounded up), or
+        nodes by name.
+    :param spread: a key of node metadata, such as ``zone``; members are taken from its values in turn.
     """
 
     size: Count | NamedNodes
@@ -42,7 +41,7 @@ class Wave:
 
     @classmethod
     def parse(cls, canary: object, spread: object = None) -> Wave:
-        """Read the ``canary`` and ``spread`` parameters of operators.
+        """Parse the ``canary`` and ``spread`` parameters of operators.
 
         :param canary: a number of at least 1, "1%" to "100%", or a list of nodes.
         :param spread: ``"meta:KEY"`` or None.
@@ -53,7 +52,7 @@ class Wave:
             if not canary:
                 raise InvalidInput("canary is an empty list; name at least one node")
             if key:
-                raise InvalidInput("spread has no meaning for a canary of named nodes")
+                raise InvalidInput("spread cannot be combined with a canary of named nodes")
             return cls(NamedNodes(tuple(dict.fromkeys(check_name("node", node) for node in canary))))
         number = parse_number(canary)
         size = Count.of(canary if number is None else number)
@@ -65,11 +64,11 @@ class Wave:
 
     @classmethod
     def parse_all(cls, waves: object, spread: object = None) -> list[Wave]:
-        """Read the waves of a rollout, each wider than those before.
+        """Parse the waves of a rollout, each wider than those before.
 
         Numbers and percentages cannot be compared before the members are known, so only waves of one kind are.
 
-        :param spread: as in :meth:`parse`; it has no meaning for waves of named nodes and for all of the tier.
+        :param spread: as in :meth:`parse`; ignored for waves of named nodes and of the whole tier.
         :raises InvalidInput: names the waves.
         """
         if isinstance(waves, str) or not isinstance(waves, Sequence) or not waves:
@@ -92,13 +91,12 @@ class Wave:
         return list(self.size.nodes) if isinstance(self.size, NamedNodes) else self.size.written
 
     def __str__(self) -> str:
-        """The form that logs and errors use."""
         return str(self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class NoWave:
-    """The wave cannot be had; ``reason`` says why."""
+    """The wave is impossible; ``reason`` says why."""
 
     reason: str
 
@@ -125,11 +123,11 @@ def _may_follow(narrow: Count | NamedNodes, wide: Count | NamedNodes) -> bool:
 def plan_canary(
     assignment: Assignment, current: Canary | None, wave: Wave, members: Members, *, by_name: bool = False
 ) -> Canary | NoWave:
-    """The canary that covers a wave of today's members, and everybody whom the current one covers.
+    """The canary that covers a wave of today's members, and all nodes that the current one covers.
 
-    :param current: the canary of the same assignment that is out already; None begins one.
-    :param by_name: name the nodes, and set no threshold, which would cover nodes that are no members, too.
-    :returns: a canary equal to ``current`` when that covers the wave.
+    :param current: the canary of the same assignment that is already out; None begins one.
+    :param by_name: name the nodes instead of setting a threshold, which would cover other nodes, too.
+    :returns: a canary equal to ``current`` if that covers the wave.
     """
     if current is None:
         current = Canary(assignment, salt=str(assignment.generation), threshold=0)
@@ -166,14 +164,14 @@ def _add_named(canary: Canary, nodes: tuple[str, ...], members: Members) -> Cana
 def _add_first(canary: Canary, size: int, order: Sequence[str], members: Members, *, by_name: bool) -> Canary:
     """Widen a canary until it covers a number of members.
 
-    :param order: the present members as waves take them.
+    :param order: the present members, in the order in which waves take them.
     """
     covered = _covered(canary, members)
     left = [node for node in order if node not in covered]
     added = left[: max(0, size - len(covered))]
     if not added:
         return canary
-    # A threshold where it says the same: nodes that join later then fall on the right side by themselves.
+    # A threshold, if it covers the same nodes: nodes that join later then fall on the right side by themselves.
     wanted = max(canary.threshold, threshold(canary.salt, added, len(added)))
     by_threshold = replace(canary, threshold=wanted)
     if not by_name and _covered(by_threshold, members) == covered.union(added):

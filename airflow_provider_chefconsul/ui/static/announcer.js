@@ -1,4 +1,4 @@
-// Tells screen readers what has changed: politely, the newest of each tier, and not more often than people can listen.
+// Announces changes to screen readers: politely, only each tier's newest, no faster than people can listen.
 
 const PAUSE = 4000; // milliseconds
 

@@ -1,4 +1,4 @@
-// Where the page's data is. Addresses are relative, so that Airflow may live below any path.
+// The page's requests. Addresses are relative, so that Airflow may be served below any path.
 
 const asked = new URLSearchParams(location.search);
 
@@ -47,7 +47,7 @@ function explain(status, detail) {
   if (status === 401) return "You are not signed in to Airflow, or your session has ended. Sign in and reload this page.";
   if (status === 403) {
     const dag = dagId ? `the Dag ${dagId}` : "Dags";
-    return `You may not see this. It takes the permissions to read the connection ${connection} and ${dag}.`;
+    return `You may not see this. It requires permission to read the connection ${connection} and ${dag}.`;
   }
   return detail || `Airflow answered with status ${status}.`;
 }

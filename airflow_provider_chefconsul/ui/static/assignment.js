@@ -2,7 +2,7 @@
 
 import { element } from "./element.js";
 
-// Only a canary makes two of what is assigned.
+// Only with a canary are there two assignments to tell apart.
 export function kindOf(isCanary, isCanaryOut) {
   if (!isCanaryOut) return "assigned";
   return isCanary ? "canary" : "stable";

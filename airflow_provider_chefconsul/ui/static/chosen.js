@@ -1,4 +1,4 @@
-// The environment that was chosen last, by connection: Airflow fixes the address of the page inside of it.
+// Remembers each connection's last environment, since the page's address inside Airflow is fixed.
 
 import { connection } from "./api.js";
 
@@ -16,6 +16,6 @@ export function keepChosen(environment) {
   try {
     localStorage.setItem(KEY, environment);
   } catch {
-    return; // forbidden, or full: the page then begins with the first environment again
+    return; // forbidden, or full: next time the page starts with the first environment
   }
 }

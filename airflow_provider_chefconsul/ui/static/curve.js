@@ -1,5 +1,5 @@
-// How many members had converged by when: a stepped line from the declaration to now, or a little beyond the last of
-// them, so that the level which was reached is seen.
+// How many members had converged over time: a stepped line from the declaration to now, or, once all have, to a little
+// after the last, so that the final level is visible.
 
 import { drawn, element } from "./element.js";
 import { clock, span } from "./moment.js";
@@ -47,7 +47,7 @@ export class Curve {
     this.#area.setAttribute("d", `${path}V${HEIGHT}H0Z`);
     this.#most.textContent = `all: ${members}`;
     this.#begin.textContent = clock(new Date(from).toISOString());
-    this.#middle.textContent = last ? `${last[1]} after ${span(Math.max(0, last[0] - from))}` : "nobody yet";
+    this.#middle.textContent = last ? `${last[1]} after ${span(Math.max(0, last[0] - from))}` : "none yet";
     this.#end.textContent = clock(new Date(to).toISOString());
     this.#picture.setAttribute("aria-label", `${last?.[1] ?? 0} of ${members} members converged; ${this.#middle.textContent}`);
   }

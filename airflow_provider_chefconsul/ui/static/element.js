@@ -1,4 +1,4 @@
-// Building elements: text stays text, nothing is ever parsed as HTML.
+// Builds elements. Text stays text; nothing is ever parsed as HTML.
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -9,7 +9,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// New children, the focus where it was: on what has the same data-key, or else on the box where that can have it.
+// Replaces the children and keeps the focus: on the child with the same data-key, else on the box if it can have it.
 export function redraw(box, ...children) {
   const held = document.activeElement;
   const isHeld = held !== box && box.contains(held);

@@ -1,4 +1,4 @@
-// A tier's nodes as cells: one tab stop, arrow keys within, Enter or a click asks for a node.
+// A tier's nodes as cells: one tab stop, arrow keys within, Enter or a click opens a node.
 
 import { element } from "./element.js";
 import { standingOf } from "./standing.js";
@@ -20,7 +20,7 @@ export class HeatMap {
   #onOpen;
   #assigned = () => null;
 
-  // hint: where the node under the pointer or the focus is described; onOpen: asks for a node.
+  // hint: describes the node under the pointer or the focus; onOpen: opens a node.
   constructor(tier, hint, onOpen) {
     this.#tier = tier;
     this.#onOpen = onOpen;
@@ -33,7 +33,7 @@ export class HeatMap {
     this.box.addEventListener("pointerleave", () => (this.#hint.textContent = ""));
   }
 
-  // nodes: [name, standing, isCanary, generation, state, status]; assigned: of a canary or not, its assignment.
+  // nodes: [name, standing, isCanary, generation, state, status]; assigned: the assignment by isCanary.
   update(nodes, gone, isWhole, assigned) {
     this.#assigned = assigned;
     const leaving = isWhole ? this.#names.filter(missingFrom(nodes)) : gone;
@@ -45,7 +45,7 @@ export class HeatMap {
     if (!this.#current || !this.#cells.has(this.#current)) this.#setCurrent(this.#names[0] ?? null);
   }
 
-  // Every name again: what is assigned has changed.
+  // Updates every label, after the assignment has changed.
   rename() {
     for (const { box, fields } of this.#cells.values()) box.setAttribute("aria-label", this.#describe(fields));
   }
@@ -57,7 +57,7 @@ export class HeatMap {
     cell.box.focus();
   }
 
-  // The next node of a standing, after the current one.
+  // Focuses the next node that has a standing, after the current one.
   focusNext(standing) {
     const from = this.#names.indexOf(this.#current) + 1;
     const order = [...this.#names.slice(from), ...this.#names.slice(0, from)];
@@ -86,7 +86,7 @@ export class HeatMap {
     if (known) {
       const isSame = known.fields.every((field, at) => field === fields[at]);
       known.fields = fields;
-      if (!isSame) this.#draw(known); // after a reconnection most are
+      if (!isSame) this.#draw(known); // after a reconnection most are the same
       return;
     }
     const cell = this.#make(fields);

@@ -1,4 +1,4 @@
-// Who holds the environment.
+// The lease, in words.
 
 import { element } from "./element.js";
 import { clock } from "./moment.js";

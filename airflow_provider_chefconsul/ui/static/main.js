@@ -1,4 +1,4 @@
-// The page: chooses an environment, follows it live, and hands what comes to the cards.
+// The page: chooses an environment, follows it live, and passes its events to the cards.
 
 import { Announcer } from "./announcer.js";
 import { askedEnvironment, connection, dagId, eventsAddress, fetchEnvironments, fetchNode, runId } from "./api.js";
@@ -24,14 +24,14 @@ const stream = new Stream({
   tier: (fields) => showTier(fields, true),
   nodes: (fields) => showTier(fields, false),
   explained: ({ tier, explained }) => cards.get(tier)?.explainAgain(explained),
-  unavailable: ({ message }) => showTrouble(`Consul is not available: ${message}. Trying again; what is shown may be old.`),
+  unavailable: ({ message }) => showTrouble(`Consul is not available: ${message}. Trying again; the page may be out of date.`),
   available: () => showTrouble(missing),
   refused: () => load(),
-  lost: () => showTrouble("Airflow does not answer. Trying again; what is shown may be old."),
+  lost: () => showTrouble("Airflow does not answer. Trying again; the page may be out of date."),
 });
 const cards = new Map();
 let environment = "";
-let missing = ""; // what to say while the environment that was asked for is not there
+let missing = ""; // the message while the requested environment does not exist
 let tiers = [];
 let shown = [];
 let lastChange = performance.now();
@@ -61,7 +61,7 @@ function loadAgain() {
   again = setTimeout(load, AGAIN);
 }
 
-// Nobody who has lost the permission goes on looking at what there was.
+// A viewer who has lost the permission must not keep the old data.
 function forget() {
   stream.close();
   panel.close();
@@ -93,12 +93,12 @@ function drawEnvironments({ environments, of_run: ofRun }) {
     showTrouble(missing);
   }
   if (preferred === undefined) {
-    byId("tiers").replaceChildren(element("p", { class: "quiet" }, "There is no environment yet: a SetDesiredStateOperator writes one."));
+    byId("tiers").replaceChildren(element("p", { class: "quiet" }, "There is no environment yet. Declare one with a SetDesiredStateOperator."));
     loadAgain();
     return;
   }
   if (dagId && runId && ofRun.length === 0) {
-    byId("lease").textContent = "This Dag run has written nothing that the history still has.";
+    byId("lease").textContent = "The history contains nothing written by this Dag run.";
   }
   choose(preferred, environments);
 }
@@ -144,7 +144,7 @@ function show(chosen) {
   }
   stream.close();
   if (tiers.length) return;
-  byId("tiers").replaceChildren(element("p", { class: "quiet" }, `${environment} has no tiers yet: a SetDesiredStateOperator writes them.`));
+  byId("tiers").replaceChildren(element("p", { class: "quiet" }, `${environment} has no tiers yet. Declare them with a SetDesiredStateOperator.`));
   loadAgain();
 }
 

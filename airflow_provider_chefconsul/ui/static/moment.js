@@ -1,4 +1,4 @@
-// Times as people read them. A text that is no time is shown as it is.
+// Times for people. Text that is not a time is shown unchanged.
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });

@@ -1,4 +1,4 @@
-// What there is to know of one node: its explanation, what it is assigned, and its last report.
+// One node in detail: its explanation, assignment and last report.
 
 import { assignmentBox, kindOf } from "./assignment.js";
 import { element, redraw } from "./element.js";
@@ -12,7 +12,7 @@ export class NodePanel {
   #asked = 0;
   #answered = 0;
   #shown = null;
-  #drawn = ""; // all that is drawn but the text, whose ages change
+  #drawn = ""; // what is drawn, except the text, whose ages change
   #text = element("p", { class: "text" });
 
   // ask: fetches a node's fields; onClose: takes the tier and the node that was shown.
@@ -27,7 +27,7 @@ export class NodePanel {
     return this.#shown;
   }
 
-  // Asks again while it is open, since what it says has an age. An answer that fails to come leaves what there is.
+  // Fetches the open node again, since its ages change. After a failure the panel keeps what it shows.
   refresh() {
     if (this.#shown && this.#answered === this.#asked) this.open(this.#shown.tier, this.#shown.node, true);
   }
@@ -80,7 +80,7 @@ export class NodePanel {
       this.#text,
     ];
     if (action) parts.push(element("p", { class: "action" }, element("strong", {}, "What to do: "), action));
-    if (unhealthy.length) parts.push(element("p", { class: "text" }, `Checks that do not pass: ${unhealthy.join(", ")}`));
+    if (unhealthy.length) parts.push(element("p", { class: "text" }, `Failing checks: ${unhealthy.join(", ")}`));
     if (assigned) parts.push(element("h3", {}, "Assigned"), assignmentBox(kindOf(isCanary, isCanaryOut), assigned));
     parts.push(element("h3", {}, "Last report"), ...reportParts(report));
     return parts;

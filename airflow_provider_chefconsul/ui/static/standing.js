@@ -1,4 +1,4 @@
-// The standings, in the legend's order: each has a glyph, so that none is told by colour alone.
+// The standings, in the legend's order; each has a glyph, so that none is shown by colour alone.
 
 export const STANDINGS = new Map([
   ["converged", { glyph: "✓", words: "converged" }],

@@ -1,4 +1,4 @@
-// The live connection: one for a page, none while the page is hidden, and again after whatever broke it.
+// The live connection: one per page, closed while the page is hidden, reopened after a failure.
 
 const AGAIN = 2000; // milliseconds
 
@@ -38,7 +38,7 @@ export class Stream {
     source.addEventListener("open", () => (this.#failures = 0));
     source.addEventListener("error", () => {
       const isRefused = source.readyState === EventSource.CLOSED;
-      // The server ends each stream after a while, which is no failure; the browser then comes back at once.
+      // The server ends each stream after a while, which is no failure; the browser reconnects at once.
       if (!isRefused && ++this.#failures <= 2) return;
       this.#disconnect();
       this.#timer = setTimeout(() => this.#connect(), AGAIN);

@@ -1,4 +1,4 @@
-// Light or dark as Airflow is, where this page is inside of it, else as the system says (board.css).
+// Follows Airflow's light or dark theme inside Airflow; elsewhere board.css follows the system's.
 
 export function followTheme() {
   let airflow;

@@ -1,4 +1,4 @@
-// One tier: what is assigned, where its nodes stand, its curve and its states.
+// One tier: its assignments, its nodes, its curve and its states.
 
 import { assignmentBox, kindOf } from "./assignment.js";
 import { Curve } from "./curve.js";
@@ -17,10 +17,10 @@ export class TierCard {
   #counts = element("ul", { class: "counts" });
   #assigned = element("div", { class: "assigned" });
   #notes = element("ul", { class: "notes" });
-  #texts = new Map(); // of the nodes that are explained
+  #texts = new Map(); // by explained node
   #last = {};
 
-  // hint: where nodes are described; onOpen: asks for one; onChange: takes a sentence when the counts have changed.
+  // hint: describes nodes; onOpen: opens one; onChange: takes a sentence when the counts have changed.
   constructor(tier, hint, onOpen, onChange) {
     this.#onOpen = onOpen;
     this.#onChange = onChange;
@@ -59,13 +59,13 @@ export class TierCard {
     this.#last = fields;
   }
 
-  // Only their ages have changed: the text alone, so that a click or a selection is not lost.
+  // Only ages have changed: replaces just the text, so that no click or selection is lost.
   explainAgain(explained) {
     this.#last = { ...this.#last, explained };
     for (const { node, text } of explained) this.#texts.get(node)?.replaceChildren(text);
   }
 
-  // The curve goes on while nothing else does.
+  // Extends the curve while nothing else changes.
   tick(elapsed) {
     if (this.#last.now) this.#curve.draw({ ...this.#last, now: new Date(Date.parse(this.#last.now) + elapsed).toISOString() });
   }
@@ -118,7 +118,7 @@ export class TierCard {
     }
     if (strangersCount) {
       const names = strangers.join(", ") + (strangersCount > strangers.length ? ", …" : "");
-      notes.push(element("li", { class: "quiet" }, `reported, but no members: ${strangersCount} (${names})`));
+      notes.push(element("li", { class: "quiet" }, `reported, but not members: ${strangersCount} (${names})`));
     }
     redraw(this.#notes, ...notes);
   }

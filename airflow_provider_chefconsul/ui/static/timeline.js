@@ -1,4 +1,4 @@
-// The states of a tier, newest first, as its history has them; faded at the bottom while there are more below.
+// A tier's states, newest first, from its history; faded at the bottom while there is more below.
 
 import { valueChips, writerText } from "./assignment.js";
 import { element } from "./element.js";

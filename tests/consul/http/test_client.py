@@ -140,7 +140,7 @@ async def test_conflict_applies_nothing(client, consul_kv, consul_root, index):
 )
 async def test_too_large_for_consul(client, operations):
     """More bytes or more operations than Consul takes change nothing."""
-    with pytest.raises(RequestTooLarge, match="Consul takes 512 KiB"):
+    with pytest.raises(RequestTooLarge, match="Consul accepts at most 512 KiB"):
         await client.transact(operations)
     assert await client.get("chefconsul-too-large") is None
 
@@ -200,7 +200,7 @@ async def test_list_that_acls_have_thinned_out_is_refused():
     headers = {"X-Consul-Index": "7", "X-Consul-Results-Filtered-By-ACLs": "true"}
     with Peer(lambda _: Answer(200, "[]", headers)) as peer:
         async with ConsulClient(ConsulSettings("127.0.0.1", peer.port)) as client:
-            with pytest.raises(AccessDenied, match="/v1/catalog/nodes: the ACL token may read only a part"):
+            with pytest.raises(AccessDenied, match="/v1/catalog/nodes: the ACL token may read only part"):
                 await client.read("/v1/catalog/nodes")
 
 

@@ -72,7 +72,7 @@ def test_anything_else_is_no_wave(canary):
         ([], None, "canary is an empty list; name at least one node"),
         (["web/1"], None, "node 'web/1' is not a name"),
         ([1], None, "node 1 is not a name"),
-        (["web-1"], "meta:zone", "spread has no meaning for a canary of named nodes"),
+        (["web-1"], "meta:zone", "spread cannot be combined with a canary of named nodes"),
         (1, "zone", "spread must be \"meta:KEY\", not 'zone'"),
         (1, "meta:", "spread must be \"meta:KEY\", not 'meta:'"),
         (1, "tag:zone", 'spread must be "meta:KEY"'),
