@@ -214,7 +214,7 @@ def _describe_missing(name: str, listed: Collection[str]) -> str:
     # A short name and a fully qualified one differ in too many letters to match.
     kin = [small for small in by_small if small.split(".")[0] == name.casefold().split(".")[0]]
     near = kin or get_close_matches(name.casefold(), by_small, n=1)
-    hint = f"did you mean {by_small[near[0]]!r}?" if near else "or any with a similar name"
+    hint = f"did you mean {by_small[near[0]]!r}?" if near else "and none with a similar name"
     return f"Consul lists no node {name!r}, {hint}"
 
 

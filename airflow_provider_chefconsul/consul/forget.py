@@ -55,7 +55,7 @@ async def forget(view: SharedView, found: FoundTier, *, patience: timedelta) -> 
     :returns: by kind, how many keys were removed.
     :raises EnvironmentLeased: a Dag run holds the environment.
     :raises WriteRefused: the tier was declared in the meantime.
-    :raises ConsulUnavailable: it stayed unavailable; part may be removed, and the next call removes the rest.
+    :raises ConsulUnavailable: Consul stayed unavailable; part may be removed, and the next call removes the rest.
     """
     give_up = monotonic() + patience.total_seconds()
     seen: dict[str, None] = dict.fromkeys(found.keys)

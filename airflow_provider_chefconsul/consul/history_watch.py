@@ -20,7 +20,7 @@ _READ_AT_ONCE = 16  # documents
 async def watch_histories(view: SharedView, environment: str) -> AsyncGenerator[Histories]:
     """Yield the histories now and after each change, without unreadable documents.
 
-    :raises ConsulUnavailable: it stayed unavailable for longer than the client's patience.
+    :raises ConsulUnavailable: Consul stayed unavailable for longer than the client's patience.
     :raises AccessDenied: the token may not read them; never taken for an environment without tiers.
     """
     prefix = view.keys.all_histories(environment)

@@ -153,7 +153,7 @@ async def _put(view: SharedView, environment: str, act: Take | Renew | TakeOver,
 async def release(view: SharedView, environment: str, holder: DagRun) -> bool:
     """Release the lease; False when the holder does not have it, and nothing was done.
 
-    :raises ConsulUnavailable: it stayed unavailable for a minute.
+    :raises ConsulUnavailable: Consul stayed unavailable for a minute.
     """
     give_up = monotonic() + _PATIENCE
     has_tried = False
@@ -178,7 +178,7 @@ async def break_lease(view: SharedView, environment: str, found: FoundLease, bre
 
     :param breaker: who breaks it; the holder's errors name them.
     :raises WriteRefused: the lease was renewed, so its holder is alive, or it has changed hands.
-    :raises ConsulUnavailable: it is unavailable, and the lease is not known to be broken.
+    :raises ConsulUnavailable: Consul is unavailable, and the lease is not known to be broken.
     """
     holder = found.lease.holder
     mark = Lease.begin(breaker, found.lease.ttl, reason, now=datetime.now(UTC)).to_json()

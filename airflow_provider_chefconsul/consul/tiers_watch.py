@@ -46,7 +46,7 @@ async def watch_tiers(
 
     :param tiers: None means all that have a desired state, including those declared later.
     :param members: the ``members`` parameter of operators.
-    :raises ConsulUnavailable: it stayed unavailable for longer than the client's patience.
+    :raises ConsulUnavailable: Consul stayed unavailable for longer than the client's patience.
     :raises AccessDenied: all tiers were asked for, but the token may read only part of the environment.
     """
     snapshots: dict[str, TierSnapshot] = {}

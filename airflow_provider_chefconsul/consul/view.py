@@ -118,7 +118,7 @@ class SharedView:
 
         :param known: nodes that stay members even when they are gone, as do those that this watch lists; None forgets
             members that are gone.
-        :raises ConsulUnavailable: it stayed unavailable for longer than the client's patience.
+        :raises ConsulUnavailable: Consul stayed unavailable for longer than the client's patience.
         """
         viewer = asyncio.Event()
         last: TierSnapshot | None = None

@@ -325,7 +325,7 @@ async def test_service_whose_name_differs_in_case(client, members):
         ("WEB-1", "Consul lists no node 'WEB-1', did you mean 'web-1'?"),
         ("wep-1", "Consul lists no node 'wep-1', did you mean 'web-1'?"),
         ("db-1", "Consul lists no node 'db-1', did you mean 'db-1.example.com'?"),
-        ("cache", "Consul lists no node 'cache', or any with a similar name"),
+        ("cache", "Consul lists no node 'cache', and none with a similar name"),
     ],
 )
 async def test_names_that_consul_does_not_list(client, members, name, words):

@@ -136,7 +136,7 @@ async def test_a_spoilt_report_is_told(scene, visit, consul_connection, consul_k
         (
             f"{CONNECTION}/environments/demo/events?{'&'.join(f'tier=t{n}' for n in range(17))}",
             400,
-            "17 tiers are more",
+            "cannot show 17 tiers",
         ),
         ("api/connections/postgres_default/environments", 404, "'postgres_default' is not the id of a connection"),
         ("api/connections/nowhere/environments", 404, "'nowhere' is not the id of a connection of type consul"),
