@@ -1,4 +1,4 @@
-"""Assets that stand for what happens in an environment, with the watcher that tells them; and their addresses.
+"""Assets for what happens in an environment, each with the watcher that sends its events; and their addresses.
 
 ``consul://CONNECTION/ENVIRONMENT`` or ``consul://CONNECTION/ENVIRONMENT/TIER[,TIER…]``, then ``?event=converged`` or
 ``?event=changed``, and for the former ``&state=STATE`` where only that state counts.
@@ -61,9 +61,9 @@ def desired_state_changed(
 
 def normalize_uri(parts: SplitResult) -> SplitResult:
     """
-    The one form of an asset's address; Airflow calls this for each asset of scheme ``consul``.
+    The canonical form of an asset's address; Airflow calls this for each asset of scheme ``consul``.
 
-    :raises InvalidInput: says what is wrong with it, and its form.
+    :raises InvalidInput: says what is wrong with the address, and which form it must have.
     """
     address = urlunsplit(parts)
     try:
@@ -74,21 +74,21 @@ def normalize_uri(parts: SplitResult) -> SplitResult:
 
 def _normalize(parts: SplitResult) -> SplitResult:
     if not _CONNECTION.fullmatch(parts.netloc):
-        raise InvalidInput(f"{parts.netloc!r} is not the id of a connection; host and token belong into the connection")
+        raise InvalidInput(f"{parts.netloc!r} is not a connection id; put host and token into the connection")
     environment, *rest = parts.path.removeprefix("/").split("/")
     check_name("environment", environment)
     if len(rest) > 1:
-        raise InvalidInput(f"{'/'.join(rest)!r} is more than a tier")
+        raise InvalidInput(f"{'/'.join(rest)!r} is more than one tier; separate tiers by commas")
     path = [environment, *(",".join(sorted(set(check_tiers(environment, tiers.split(","))))) for tiers in rest)]
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := sorted(query.keys() - {"event", "state"}):
-        raise InvalidInput(f"{', '.join(unknown)} is not known")
+        raise InvalidInput(f"unknown parameter {', '.join(unknown)}; expected event or state")
     if query.get("event", "converged") not in {"converged", "changed"}:
-        raise InvalidInput(f"event {query['event']!r} is neither converged nor changed")
+        raise InvalidInput(f"unknown event {query['event']!r}; expected converged or changed")
     if "state" in query:
         check_name("state", query["state"])
         if query.get("event") != "converged":
-            raise InvalidInput("state goes with event=converged only")
+            raise InvalidInput("state requires event=converged")
     return parts._replace(path="/" + "/".join(path), query=urlencode(sorted(query.items())))
 
 

@@ -1,71 +1,85 @@
-"""The errors a user can meet: one tree, each message names the thing and what to do about it."""
+"""The errors that a user can meet. Each message says what is wrong first, then what to do.
+
+    ChefConsulError
+    ├── InvalidInput (also a ValueError)
+    │   └── UnusableConnection
+    ├── MalformedDocument
+    │   └── UnknownSchema
+    ├── WriteRefused
+    │   ├── StaleWrite
+    │   ├── EnvironmentLeased
+    │   └── LeaseLost
+    ├── NoMembers
+    ├── NoDesiredState
+    ├── NotDeclared
+    ├── Drifted
+    └── ConsulError
+        ├── ConsulUnavailable
+        │   └── NoLeader
+        ├── TLSFailed
+        ├── AccessDenied
+        ├── RequestTooLarge
+        ├── TransactionConflict
+        ├── RequestRejected
+        └── SessionLost
+
+The simulator and the pytest fixture define their own errors below the same root.
+"""
 
 from typing import Self
 
 
 class ChefConsulError(Exception):
-    """Root of every error that this package raises on purpose."""
+    """The root of all errors that this package raises deliberately."""
 
 
 class InvalidInput(ChefConsulError, ValueError):
-    """A name, value or parameter that is refused before anything is sent to Consul."""
+    """A name, value or parameter was refused before anything was sent to Consul."""
 
 
 class UnusableConnection(InvalidInput):
-    """An Airflow connection that is missing, or whose fields are refused."""
+    """An Airflow connection is missing, or one of its fields is invalid."""
 
 
 class MalformedDocument(ChefConsulError):
-    """A key in the shared data view holds something other than the document that belongs there.
+    """A key of the shared data view holds something other than the document that belongs there.
 
     :param problem: what is wrong with it.
-    :param value: the start of what stands there instead; it may hold names that not everybody may read.
+    :param value: the beginning of what the key holds instead; it may contain names that not everybody may read.
     :param advice: what to do about it.
     """
 
     def __init__(self, key: str, problem: str, *, value: str = "", advice: str = "") -> None:
-        self._parts = problem, value, advice
-        self.key = key
-        self.problem = problem + (f", not {value}" if value else "") + (f"; {advice}" if advice else "")
-        super().__init__(f"{key}: {self.problem}")
+        self.key, self.problem, self.value, self.advice = key, problem, value, advice
+        super().__init__(f"{key}: {problem}" + (f", not {value}" if value else "") + (f"; {advice}" if advice else ""))
 
     def advise(self, advice: str) -> Self:
-        """The same error with what to do about it."""
-        problem, value, _ = self._parts
-        return type(self)(self.key, problem, value=value, advice=advice)
-
-    def without_value(self) -> Self:
-        """The same error for those who may not read what stands under the key."""
-        problem, _, advice = self._parts
-        return type(self)(self.key, problem, advice=advice)
-
-    def again(self) -> Self:
-        """The same error, never raised: one that is kept must not keep what its traceback and causes hold."""
-        return type(self)(self.key, self.problem)
+        """A copy of the error that says what to do about it."""
+        return type(self)(self.key, self.problem, value=self.value, advice=advice)
 
 
 class UnknownSchema(MalformedDocument):
-    """A document says that it follows a schema which this version does not know."""
+    """A document declares a schema that this version does not know."""
 
 
 class WriteRefused(ChefConsulError):
-    """A desired state was not written because a rule of its author forbids it from here."""
+    """A write was refused by one of its own conditions, such as ``allowed_from``; nothing was changed."""
 
 
 class StaleWrite(WriteRefused):
-    """A desired state was not written because one that belongs to a later time stands."""
+    """A write was refused because the tier already has a desired state of a later logical time."""
 
 
 class EnvironmentLeased(WriteRefused):
-    """A desired state was not written because another Dag run holds the environment."""
+    """A write was refused because another Dag run holds the lease of the environment; it may succeed later."""
 
 
-class LeaseLost(EnvironmentLeased):
-    """A desired state was not written because the lease of this Dag run was taken over; it stays refused."""
+class LeaseLost(WriteRefused):
+    """A write was refused because the lease of this Dag run was taken over; trying again does not help."""
 
 
 class NoMembers(ChefConsulError):
-    """A tier has no members, so there is nobody to act or to wait for; never taken for success."""
+    """A tier has no members, so there is no node to act on or wait for; this never counts as success."""
 
 
 class NoDesiredState(ChefConsulError):
@@ -73,27 +87,31 @@ class NoDesiredState(ChefConsulError):
 
 
 class NotDeclared(ChefConsulError):
-    """An environment, tier or node is not in the shared data view, so there is nothing to say of it."""
+    """The shared data view does not contain this environment, tier or node."""
+
+
+class Drifted(ChefConsulError):
+    """More nodes than allowed do not match their assignments, or the audit could not find out."""
 
 
 class ConsulError(ChefConsulError):
-    """Consul could not be asked, or said no."""
+    """Consul could not be reached, or did not do what was asked."""
 
 
 class ConsulUnavailable(ConsulError):
-    """Consul is unreachable, answers too slowly or with a server error; another try may succeed."""
+    """Consul is unreachable, answers too slowly or with a server error; trying again may help."""
 
 
 class NoLeader(ConsulUnavailable):
-    """Consul answers, but its servers have no leader."""
+    """Consul answers, but its servers have not elected a leader."""
 
 
 class TLSFailed(ConsulError):
-    """The TLS handshake failed: certificate, CA or client certificate."""
+    """The TLS handshake failed because of the certificate, the CA or the client certificate."""
 
 
 class AccessDenied(ConsulError):
-    """The ACL token is unknown, or may not do this."""
+    """The ACL token is unknown, or does not grant the permission that this needs."""
 
 
 class RequestTooLarge(ConsulError):
@@ -101,24 +119,12 @@ class RequestTooLarge(ConsulError):
 
 
 class TransactionConflict(ConsulError):
-    """A check in a transaction failed: somebody else wrote first. Nothing of it was applied."""
+    """A check in a transaction failed because somebody else wrote first; none of the transaction was applied."""
 
 
 class RequestRejected(ConsulError):
-    """Consul rejected the request for another reason; its own words are in the message."""
+    """Consul rejected the request for another reason, which the message quotes."""
 
 
 class SessionLost(ConsulError):
     """A remote execution lost its Consul session, so its nodes can no longer report to it."""
-
-
-class NameTaken(ChefConsulError):
-    """A simulated fleet would mix with nodes that are not its own."""
-
-
-class DagNotRun(ChefConsulError):
-    """A Dag under test could not be run to its end."""
-
-
-class Drifted(ChefConsulError):
-    """More nodes than may be do not match what they were assigned, or nobody can say whether they do."""

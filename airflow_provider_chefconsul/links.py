@@ -1,4 +1,4 @@
-"""The button that leads from a task to its tier's key in Consul's own UI."""
+"""The button that links a task to its tier's key in Consul's own UI."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 class DesiredStateLink(BaseOperatorLink):
-    """Leads to the tier's desired state in the Consul UI; made on the worker when the task ends or defers."""
+    """Links to the tier's desired state in the Consul UI; the worker makes it when the task ends or defers."""
 
     name = "Desired state in Consul"
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 Airflow's signature
-        """The address; empty when Consul cannot be asked for the name of its datacenter."""
+        """The URL; empty when Consul does not tell the name of its datacenter."""
         try:
             return asyncio.run(_address(operator.consul_conn_id, operator.environment, operator.tier))
         except ChefConsulError as error:

@@ -1,4 +1,4 @@
-"""What Airflow gains: the rollout board, in its navigation and on Dag runs, and a listener to events of assets."""
+"""The Airflow plugin: the rollout board, in the navigation and on Dag runs, and a listener for asset events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PREFIX = "/chefconsul"
 
 
 class ChefConsulPlugin(AirflowPlugin):
-    """The rollout board, and the listener."""
+    """Adds the rollout board and the listener to Airflow."""
 
     name = "chefconsul"
     listeners = [listener]  # noqa: RUF012 Airflow's attribute
@@ -35,7 +35,7 @@ class ChefConsulPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The page and its routes; imported by the API server only, since FastAPI takes a second."""
+        """The page and its routes. Only the API server imports them, since FastAPI takes a second to load."""
         from airflow_provider_chefconsul.ui.app import create_app  # noqa: PLC0415
 
         return [{"app": create_app(), "url_prefix": _PREFIX, "name": "Rollout board"}]

@@ -1,4 +1,4 @@
-"""What Airflow discovers of this package."""
+"""What Airflow discovers about this package."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.operators.{name}"
-                    for name in ("approval", "audit", "chef", "desired_state", "lease", "rollback", "ssh_chef")
+                    f"{_PACKAGE}.operators.{name}" for name in ("approval", "audit", "chef", "desired_state", "lease")
                 ],
             }
         ],
@@ -62,14 +61,14 @@ def get_provider_info() -> dict[str, Any]:
 
 def _connection_fields() -> dict[str, Any]:
     fields = {
-        "prefix": ("Key prefix", "What every key of the shared data view begins with; chefconsul when empty."),
-        "datacenter": ("Datacenter", "The datacenter to work in; the agent's own when empty."),
-        "verify": ("Verify TLS", "true, false, or the path of a CA bundle on the machines that run Airflow."),
-        "cert": ("Client certificate", "Path of a client certificate on the machines that run Airflow."),
-        "key": ("Client key", "Path of the client certificate's key on the machines that run Airflow."),
+        "prefix": ("Key prefix", "Every key of the shared data view begins with it; chefconsul when empty."),
+        "datacenter": ("Datacenter", "The datacenter to use; the agent's own when empty."),
+        "verify": ("Verify TLS", "true, false, or the path to a CA bundle on the machines that run Airflow."),
+        "cert": ("Client certificate", "Path to a client certificate on the machines that run Airflow."),
+        "key": ("Client key", "Path to the client certificate's key on the machines that run Airflow."),
         "wait": (
             "Longest wait",
-            "Seconds that a request may wait for a change, 55 when empty; less than a load balancer allows.",
+            "How many seconds a request may wait for a change, 55 when empty; stay below the load balancer's limit.",
         ),
     }
     return {

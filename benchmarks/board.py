@@ -15,8 +15,9 @@ from playwright.async_api import Page
 from rich.console import Console
 from rich.table import Table
 
+from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
-from demo.board_stage import Stage, open_stage
+from demo.live_board import LiveBoard, open_board
 from demo.scene import Scene
 
 DEFAULT_JSON = Path("build/benchmarks/board.json")
@@ -35,16 +36,16 @@ _WATCH = """() => {
 }"""
 
 
-async def measure_rollout(stage: Stage, size: int) -> dict[str, float]:
+async def measure_rollout(live: LiveBoard, size: int) -> dict[str, float]:
     """A tier of that size rolls out, one node after the other; each has its own time from the write to its cell."""
-    scene = Scene(stage.view, f"bench{size}")
+    scene = Scene(live.view, f"bench{size}")
     tier = f"tier{size}"
     nodes = [f"{tier}-{number}" for number in range(size)]
     await scene.add_nodes(tier, nodes)
     await scene.declare(tier, "converged", release="1")
     await scene.report(tier, *nodes)
-    async with stage.page() as page:
-        first = await _first_paint(stage, page, scene, size)
+    async with live.page() as page:
+        first = await _first_paint(live, page, scene, size)
         await scene.declare(tier, "converged", release="2")
         await page.locator(f'.cell[data-standing="old_generation"] >> nth={size - 1}').wait_for(state="attached")
         await page.evaluate(_WATCH)
@@ -69,13 +70,13 @@ async def measure_rollout(stage: Stage, size: int) -> dict[str, float]:
     }
 
 
-async def _first_paint(stage: Stage, page: Page, scene: Scene, size: int) -> dict[str, float]:
+async def _first_paint(live: LiveBoard, page: Page, scene: Scene, size: int) -> dict[str, float]:
     began = time.monotonic()
-    await page.goto(f"{stage.airflow.url}/chefconsul/?environment={scene.environment}")
+    await page.goto(f"{live.airflow.url}/chefconsul/?environment={scene.environment}")
     await page.locator(".cell").nth(size - 1).wait_for(state="attached")
     await page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     seconds = time.monotonic() - began
-    address = f"{stage.airflow.url}/chefconsul/api/connections/consul_default/environments/{scene.environment}/events"
+    address = f"{live.airflow.url}/chefconsul/api/connections/consul_default/environments/{scene.environment}/events"
     document = await page.evaluate(
         """(address) => new Promise((resolve) => {
           const source = new EventSource(address);
@@ -95,7 +96,7 @@ async def _report_one_by_one(scene: Scene, tier: str, nodes: Sequence[str]) -> d
             "2026-11-22T08:00:01Z", "2026-11-22T08:00:09Z",
         )  # fmt: skip
         key = scene.view.keys.report(scene.environment, tier, node)
-        await scene.view.client.transact([{"Verb": "set", "Key": key, "Value": report.to_json().encode()}])
+        await scene.view.client.transact([Operation.set_key(key, report.to_json())])
         written[node] = time.time() * 1000
         await asyncio.sleep(_PAUSE)
     return written
@@ -108,8 +109,8 @@ async def _task_seconds(session: object) -> float:
 
 async def measure(sizes: Sequence[int]) -> list[dict[str, float]]:
     """All figures."""
-    async with open_stage() as stage:
-        return [await measure_rollout(stage, size) for size in sizes]
+    async with open_board() as live:
+        return [await measure_rollout(live, size) for size in sizes]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,8 +27,10 @@ from rich.console import Console
 from rich.table import Table
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
@@ -66,7 +68,7 @@ async def measure_watch(cluster: ConsulCluster, marks: Path, rounds: int) -> Fig
         for number in range(rounds + 1):
             seen = _marks(marks)
             before = time.time_ns()
-            await view.write(ENVIRONMENT, {"watched": _change(number)})
+            await write(view, ENVIRONMENT, {"watched": _change(number)})
             while len(noted := _marks(marks)) == len(seen):  # noqa: ASYNC110 the handler is another process
                 await asyncio.sleep(0.002)
             delays.append((noted[-1] - before) / 1e6)
@@ -85,7 +87,7 @@ async def measure_verdict(port: int, trigger: Connection, size: int, rounds: int
         view = SharedView(client)
         delays, results = [], []
         for number in range(rounds):
-            generation = (await view.write(ENVIRONMENT, {tier: _change(number)}))[tier].generation
+            generation = (await write(view, ENVIRONMENT, {tier: _change(number)})).generations[tier]
             trigger.send(_parameters(tier, generation))
             await asyncio.sleep(0.2)  # the wait has begun before the reports come
             last = await _report(view, tier, nodes, generation)
@@ -114,15 +116,15 @@ async def _report(view: SharedView, tier: str, nodes: Sequence[str], generation:
             NodeReport(
                 node, tier, generation, "converged", Status.SUCCEEDED, f"{generation:032x}",
                 "2026-11-22T08:00:01Z", "2026-11-22T08:00:09Z", 2, "consul", "chef 18.5.0",
-            ).to_json().encode(),
+            ).to_json(),
         )
         for node in nodes
     ]  # fmt: skip
     for start in range(0, len(keyed) - 1, BATCH):
         batch = keyed[start : min(start + BATCH, len(keyed) - 1)]
-        await view.client.transact([{"Verb": "set", "Key": key, "Value": value} for key, value in batch])
+        await view.client.transact([Operation.set_key(key, value) for key, value in batch])
     last = time.time_ns()
-    await view.client.transact([{"Verb": "set", "Key": keyed[-1][0], "Value": keyed[-1][1]}])
+    await view.client.transact([Operation.set_key(*keyed[-1])])
     return last
 
 

@@ -33,6 +33,7 @@ import psutil
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.write.change import Change
 from demo.cluster import ConsulCluster
@@ -154,14 +155,14 @@ def wait_for_watcher(home: Path) -> None:
     raise TimeoutError("the watcher has not begun")
 
 
-async def write(view: SharedView, home: Path, count: int) -> None:
+async def write_many(view: SharedView, home: Path, count: int) -> None:
     """Write so many generations, one after the other, and wait while too many are not told."""
     for number in range(count):
         while number - len(keys_in_database(home)) >= UNTOLD:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
         values = {"release": f"2.5.{number}"}
         change = Change(state="converged", values=values, writer=Writer("bench", "run", "write"))
-        await view.write(ENVIRONMENT, {TIER: change})
+        await write(view, ENVIRONMENT, {TIER: change})
         await asyncio.sleep(random.uniform(*PAUSE))
 
 
@@ -195,7 +196,7 @@ async def run(airflow: AirflowStandalone, consul_port: int, generations: int, ki
     began = time.monotonic()
     try:
         async with ConsulClient(ConsulSettings("127.0.0.1", consul_port)) as client:
-            writing = asyncio.create_task(write(SharedView(client), airflow.home, generations))
+            writing = asyncio.create_task(write_many(SharedView(client), airflow.home, generations))
             killing = asyncio.create_task(kill_again_and_again(triggerer, airflow.home, figures, kills))
             await asyncio.gather(writing, killing)
         give_up = time.monotonic() + PATIENCE

@@ -28,7 +28,7 @@ from rich.table import Table
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
-from airflow_provider_chefconsul.nudge.remote_exec import execute
+from airflow_provider_chefconsul.nudge.remote_exec import run_over_consul
 from airflow_provider_chefconsul.nudge.result import CommandOutcome
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
@@ -80,11 +80,11 @@ def summarize(runs: Sequence[Run]) -> Figures:
 
 
 def run_ours(port: int, marks: Path) -> Run:
-    """One execution with :func:`execute`, connecting anew as a task does."""
+    """One execution with :func:`run_over_consul`, connecting anew as a task does."""
 
     async def connect_and_execute() -> int:
         async with ConsulClient(ConsulSettings("127.0.0.1", port)) as client:
-            results = await execute(
+            results = await run_over_consul(
                 client,
                 f"true; echo >>{marks}",
                 NODES,

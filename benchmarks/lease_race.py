@@ -30,10 +30,11 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.lease import acquire, release
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.write.change import Change
-from airflow_provider_chefconsul.exceptions import EnvironmentLeased
+from airflow_provider_chefconsul.exceptions import EnvironmentLeased, LeaseLost
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
 
@@ -104,8 +105,8 @@ class Orchestrator:
         """Write a new desired state; whether Consul took it."""
         change = Change("converged", Writer("race", self.name, "set"), {"release": release_name})
         try:
-            await self.view.write(environment, {"web": change})
-        except EnvironmentLeased:
+            await write(self.view, environment, {"web": change})
+        except (EnvironmentLeased, LeaseLost):
             return False
         return True
 

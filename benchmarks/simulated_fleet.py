@@ -31,10 +31,11 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.domain.write.change import Change
 from benchmarks.fleet_process import Usage, serve
@@ -92,7 +93,7 @@ async def measure(cluster: ConsulCluster, size: int, rounds: int) -> Figures:
 
 async def _converge(view: SharedView, number: int) -> None:
     change = Change("converged", Writer("bench", "run", "set"), {"release": str(number)})
-    generation = (await view.write(ENVIRONMENT, {TIER: change}))[TIER].generation
+    generation = (await write(view, ENVIRONMENT, {TIER: change})).generations[TIER]
     wait = Wait(generation, datetime.now(UTC) + timedelta(minutes=5))
     policy = ConvergencePolicy()
     results = await wait_for_tiers(view, ENVIRONMENT, {TIER: wait}, {TIER: ServiceMembers(TIER)}, policy)

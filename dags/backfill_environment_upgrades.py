@@ -28,9 +28,7 @@ from airflow.sdk import DAG, chain, task
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.timetables.events import EventsTimetable  # that of airflow.sdk cannot be serialized in 3.3
 
-from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator, ReleaseLeaseOperator
-from airflow_provider_chefconsul.task_groups import transition
+from airflow_provider_chefconsul import AcquireLeaseOperator, ConvergencePolicy, ReleaseLeaseOperator, transition
 
 CALENDAR: dict[pendulum.DateTime, str] = {
     pendulum.from_format(day, "YYYY-MM-DD", tz="UTC"): release

@@ -15,19 +15,18 @@ from typing import Any
 import pendulum
 from airflow.sdk import DAG, task
 
-from airflow_provider_chefconsul.assets import tier_converged
-from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul import ConsulHook, tier_converged
+
+TIERS = ("web", "app", "db")
 
 log = logging.getLogger(__name__)
 
 
 async def read_releases() -> dict[str, str]:
-    """By tier, the release that stands."""
-    from airflow_provider_chefconsul.consul.overview import list_tiers  # only when it runs: parsing stays cheap
-
+    """The current release of each tier."""
     releases = {}
     async with ConsulHook().open_view() as view:
-        for tier in await list_tiers(view, "demo"):
+        for tier in TIERS:
             record = await view.read("demo", tier)
             desired = record.required_desired(f"demo/{tier}")
             releases[tier] = str(desired.stable.values.get("release"))
@@ -48,8 +47,8 @@ with DAG(
     def recompute_prices(triggering_asset_events: Any = None) -> dict[str, str]:
         """Say which release each tier has; your own work goes here.
 
-        Several rollouts that follow each other closely may start one run, which lists an older one: so what it works
-        with is what stands now.
+        Several rollouts in quick succession may start a single run, whose event is that of an older one, so it works
+        with the releases that it reads now.
         """
         for events in (triggering_asset_events or {}).values():
             for event in events:

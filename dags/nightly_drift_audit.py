@@ -1,9 +1,9 @@
 """
 Every night, look for nodes that no longer match what they were assigned, in all environments.
 
-The task fails when there is one, and its log names each with what to do: a run that failed, an agent that is not alive,
-an old generation, a report that cannot be read, a node that reports and is no member any more. It retries for half an
-hour, so that a rollout which is just going on does not wake anybody. It changes nothing.
+The task fails if there is one, and its log names each with what to do: a run that failed, an agent that is not alive,
+an old generation, a report that cannot be read, a node that reports although it is no longer a member. It retries for
+half an hour, so that a rollout in progress wakes nobody. It changes nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG
 
-from airflow_provider_chefconsul.operators.audit import DriftAuditOperator
+from airflow_provider_chefconsul import DriftAuditOperator
 
 with DAG(
     dag_id="nightly_drift_audit",

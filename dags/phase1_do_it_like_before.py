@@ -23,7 +23,7 @@ import pendulum
 from airflow.sdk import DAG, Param, TaskGroup, chain, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_chefconsul.operators.chef import SSHChefOperator
+from airflow_provider_chefconsul import SSHChefOperator
 
 PATH = r"^[\w./-]+$"  # it goes into a shell's command line
 
@@ -37,9 +37,9 @@ with DAG(
     params={
         "release": Param("2.5.0", type="string", pattern=PATH, description="The release to bring to all tiers"),
         "releases": Param(
-            "/srv/releases", type="string", pattern=PATH, description="On nodes, has each release's files"
+            "/srv/releases", type="string", pattern=PATH, description="Directory of releases on the nodes"
         ),
-        "services": Param("/srv", type="string", pattern=PATH, description="On nodes, has a directory for each tier"),
+        "services": Param("/srv", type="string", pattern=PATH, description="Directory of services on the nodes"),
     },
     default_args={"retries": 1, "retry_delay": timedelta(seconds=5)},
     tags=["chefconsul", "example"],
@@ -50,10 +50,10 @@ with DAG(
         """Fail unless the command exited with 0 everywhere."""
         failed = {node: result for node, result in results.items() if result != 0}
         if failed or not results:
-            raise AirflowFailException(f"of {len(results)} nodes these did not exit with 0: {failed}")
+            raise AirflowFailException(f"{len(failed)} of {len(results)} nodes did not exit with 0: {failed}")
 
     def step(action: str, tier: str, command: str) -> TaskGroup:
-        """Run a command on every node of a tier that is there, and look at the exit codes."""
+        """Run a command on every node of a tier that is present, and check the exit codes."""
         with TaskGroup(f"{action}_{tier}") as group:
             run = SSHChefOperator(
                 task_id="run",

@@ -5,10 +5,10 @@ The database must not be migrated under a running application, so the tiers go d
 back. Each step is a state transition: the Dag declares the state, nodes converge on it, and the Dag waits for their
 reports. A node that is down meanwhile, or is added, reads the same states and catches up by itself.
 
-Absent is not stopped: a node that Consul has lost sight of may serve on. The application uses the database, so its step
-down takes no absent node for stopped (`max_absent=0`): it waits for the node until its timeout, and the database is not
-touched. Bring the node back, or take it away for good, and clear the step. Web nodes do not use the database: one that
-is absent is excused.
+Absent does not mean stopped: a node that Consul has lost sight of may still serve. The application uses the database,
+so its step down does not take an absent node for stopped (`max_absent=0`): it waits for the node until its timeout, and
+the database is not touched. Bring the node back, or remove it for good, and clear the step. Web nodes do not use the
+database: one that is absent is excused.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG, Param, TaskGroup, chain
 
-from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.task_groups import transition
+from airflow_provider_chefconsul import ConvergencePolicy, transition
 
 RELEASE = {"release": "{{ params.release }}"}
 

@@ -17,8 +17,7 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG, Param
 
-from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.task_groups import rollout
+from airflow_provider_chefconsul import ConvergencePolicy, rollout
 
 POLICY = ConvergencePolicy(min_healthy_time=timedelta(seconds=10), timeout=timedelta(minutes=10))
 

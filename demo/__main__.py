@@ -25,7 +25,7 @@ from demo.cluster import ClusterError, ConsulCluster
 from demo.consul_binary import ConsulNotFoundError, find_consul
 from demo.nodes import ENVIRONMENT, TIERS, SimulatedClient, add_node
 from demo.standalone import AirflowError, AirflowStandalone
-from demo.story import Story
+from demo.walkthrough import Walkthrough
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PROJECT = Path(__file__).resolve().parent.parent
@@ -81,7 +81,7 @@ def _run(directory: Path, console: Console, *, is_once: bool) -> int:
             f"Beside it: {watch} {Path(sys.executable).parent}/airflow chefconsul status {ENVIRONMENT} --watch",
             soft_wrap=True,
         )
-        ended_well = asyncio.run(Story(cluster, airflow, console, nodes, client).tell())
+        ended_well = asyncio.run(Walkthrough(cluster, airflow, console, nodes, client).run())
         console.print(f"Files and logs: {directory}", soft_wrap=True)
         if not is_once:
             console.print(f"Airflow: {airflow.url}, user admin, password {airflow.password}", soft_wrap=True)

@@ -28,7 +28,7 @@ class ChefClient:
 
     :param program: the chef-client.
     :param ruby: the Ruby that runs the trigger, which coalesces what watch and remote execution start.
-    :param version: what the client says of itself.
+    :param version: what the client prints as its version.
     :param store: the directory that is the shop's database, shared by the nodes of tier db.
     """
 
@@ -39,7 +39,7 @@ class ChefClient:
     _ports: dict[str, int] = field(default_factory=dict)
 
     def describe(self) -> str:
-        """Say what it is, in a line."""
+        """Describe it in one line."""
         return f"chef-client: {self.program} ({self.version}) converges every node"
 
     def install(self, home: Path, node: str, tier: str) -> str:

@@ -30,7 +30,7 @@ from airflow_provider_chefconsul.testing.processes import Processes
 SERVER = "server"
 _PATIENCE = 180.0  # seconds; 5 on an idle machine, and an agent that ends is noticed at once
 # Makes a killed node critical in 1 to 2 s rather than 5 to 7 s. A machine that is short of CPU for that long
-# may see nodes fail that did not: for tests and demonstrations of failure, not for every cluster.
+# may see healthy nodes fail: for tests and demonstrations of failure, not for every cluster.
 FAST_GOSSIP = {"gossip_interval": "50ms", "probe_interval": "200ms", "probe_timeout": "150ms", "suspicion_mult": 3}
 
 
@@ -86,10 +86,6 @@ class ConsulCluster:
         """The port of the server's HTTP API on 127.0.0.1; it stays the same when the server is restarted."""
         return self.server.http_port
 
-    def node_http_port(self, name: str) -> int:
-        """Give the port of a node's HTTP API; it may change until the cluster is ready after the node's start."""
-        return self._node(name).http_port
-
     def start(self, timeout_seconds: float = _PATIENCE) -> None:
         """Start the server, wait until it leads, then start the nodes added so far and wait for them.
 
@@ -128,7 +124,6 @@ class ConsulCluster:
         *,
         tier: str,
         bin_dir: Path | None = None,
-        env: Mapping[str, str] | None = None,
         watch_key: str | None = None,
         watch_command: Sequence[str] | None = None,
         extra_config: Mapping[str, Any] | None = None,
@@ -136,7 +131,6 @@ class ConsulCluster:
         """Add a node to a tier, starting it at once when the cluster runs; `wait_until_ready` waits for it.
 
         :param bin_dir: put first on the PATH of the agent and of everything that it runs.
-        :param env: more environment variables for the same.
         :param watch_key: key whose every change, and whose value at the start, makes the agent run `watch_command`.
         :param extra_config: merged into this agent's configuration.
         """
@@ -158,7 +152,7 @@ class ConsulCluster:
             self._directory / name,
             command=[str(self.binary), "agent"],
             config=config,
-            environment=agent_environment(bin_dir, env),
+            environment=agent_environment(bin_dir),
             processes=self._processes,
         )
         self.nodes[name] = node
@@ -180,11 +174,11 @@ class ConsulCluster:
         """Kill the server; the nodes go on without one."""
         self.server.kill()
 
-    def restart_server(self, timeout_seconds: float = _PATIENCE) -> None:
+    def restart_server(self) -> None:
         """Start the server again with its data and ports, killing it first if it runs, and wait until it leads."""
         self.server.kill()
         self.server.start()
-        self.server.wait_until_leading(timeout_seconds)
+        self.server.wait_until_leading(_PATIENCE)
 
     def wait_until_ready(self, timeout_seconds: float = _PATIENCE) -> None:
         """Wait until every agent that was not killed answers, knows the leader, and has its service passing.
@@ -192,7 +186,7 @@ class ConsulCluster:
         Watches that were waiting for the node to join are at work then too.
 
         :raises AgentError: when an agent exited; with the end of its log.
-        :raises ClusterError: when the time is over; it names the nodes that are not ready.
+        :raises ClusterError: the time is over; the message names the nodes that are not ready.
         """
         self._wait(lambda: self._leader_problems() or self._node_problems(), timeout_seconds)
         for node in self.nodes.values():

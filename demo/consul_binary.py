@@ -55,7 +55,7 @@ def find_consul(cache_dir: Path = CACHE_DIRECTORY) -> Path:
 
 
 def describe(version: tuple[int, ...] | None) -> str:
-    """Say in words why a version does not do."""
+    """Say why a version cannot be used."""
     if version is None:
         return "not a Consul that runs here"
     return f"version {'.'.join(map(str, version))}, too old: {'.'.join(map(str, OLDEST_VERSION))} or later is needed"

@@ -16,16 +16,16 @@ TIERS = {"web": ("web-1", "web-2", "web-3"), "app": ("app-1", "app-2", "app-3"),
 
 
 class NodeClient(Protocol):
-    """What stands on every node as ``chef-client``."""
+    """The program that every node has as ``chef-client``."""
 
     def describe(self) -> str:
-        """Say what it is, in a line."""
+        """Describe it in one line."""
 
     def install(self, home: Path, node: str, tier: str) -> str:
         """Give the text of the program ``chef-client`` for one node, whose files go below ``home``."""
 
     def url(self, node: str) -> str | None:
-        """The address at which the node's tier answers, None where nothing real runs."""
+        """The address at which the node's tier answers, None if it runs nothing real."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class SimulatedClient:
     seconds: float = 1.0
 
     def describe(self) -> str:
-        """Say what it is, in a line."""
+        """Describe it in one line."""
         return "chef-client: none is on the PATH, nodes run the simulated client"
 
     def install(self, home: Path, node: str, tier: str) -> str:
@@ -53,7 +53,7 @@ exec {shlex.quote(sys.executable)} -m airflow_provider_chefconsul.simulator.clie
 """
 
     def url(self, node: str) -> str | None:  # noqa: ARG002 the same for every node
-        """Nothing real runs."""
+        """None: a simulated client serves nothing."""
         return None
 
 

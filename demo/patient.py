@@ -1,4 +1,4 @@
-"""Requests to a server that may be too busy to answer in time: they are made again, and that is said."""
+"""Requests to a server that may be too busy to answer in time: they are repeated, and the user is told."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _BUSY_STATUSES = frozenset({500, 502, 503, 504})  # 500: Airflow, when SQLite is
 
 
 class NoAnswerError(RuntimeError):
-    """The server did not answer, or went on saying that it cannot, until there was no patience left."""
+    """The server did not answer, or kept answering that it could not, until patience ran out."""
 
 
 class PatientClient:
     """An HTTP client of one server.
 
-    :param say: takes a line for the user.
+    :param say: called with each line for the user.
     :param timeout: seconds for one request.
     :param patience: seconds after which a request is given up, however often it was made.
     :param pause: seconds between two requests.
@@ -51,7 +51,7 @@ class PatientClient:
         return self._ask(method, path, body, is_repeatable=method != "POST")[0]
 
     def make(self, path: str, body: dict[str, Any]) -> httpx.Response | None:
-        """POST what has a name of its own, again until there is an answer; None when an attempt before had made it.
+        """POST something with a unique name until there is an answer; None if an earlier attempt had created it.
 
         :raises NoAnswerError: there was no answer in time.
         """
@@ -61,7 +61,7 @@ class PatientClient:
     def _ask(
         self, method: str, path: str, body: dict[str, Any] | None, *, is_repeatable: bool
     ) -> tuple[httpx.Response, bool]:
-        """Give the answer, and whether it is that to the first attempt."""
+        """Return the answer, and whether it is the answer to the first attempt."""
         begun, attempts = time.monotonic(), 0
         while True:
             attempts += 1
@@ -69,7 +69,7 @@ class PatientClient:
                 response = self._http.request(method, path, json=body)
             except httpx.TransportError as error:
                 problem = f"{type(error).__name__} {error}".strip()
-                may_repeat = is_repeatable or isinstance(error, httpx.ConnectError)  # it never got there
+                may_repeat = is_repeatable or isinstance(error, httpx.ConnectError)  # it never reached the server
             else:
                 if not (is_repeatable and response.status_code in _BUSY_STATUSES):
                     return response, attempts == 1
@@ -81,7 +81,7 @@ class PatientClient:
             time.sleep(self._pause)
 
     def ask_once(self, path: str) -> httpx.Response | None:
-        """GET something that is not expected to be there yet; None when there was no answer."""
+        """GET something that may not be there yet; None if there was no answer."""
         try:
             return self._http.get(path)
         except httpx.TransportError:

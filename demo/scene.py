@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.domain.write.change import Change
@@ -23,7 +25,7 @@ WRITER = Writer("shop_rollout", "scheduled__2026-11-22T08:00:00+00:00", "web_con
 class Scene:
     """One environment, played by hand.
 
-    :param writer: who is said to have written the desired states.
+    :param writer: the writer that the desired states name.
     """
 
     view: SharedView
@@ -40,7 +42,7 @@ class Scene:
     async def declare(self, tier: str, state: str, canary: Wave | None = None, **values: str) -> int:
         """Write a desired state, and return its generation."""
         change = Change(state, self.writer, values, canary=canary)
-        return (await self.view.write(self.environment, {tier: change}))[tier].generation
+        return (await write(self.view, self.environment, {tier: change})).generations[tier]
 
     async def report(self, tier: str, *nodes: str, took: timedelta = timedelta(seconds=8), **overrides: Any) -> None:
         """Let nodes report what they are assigned, as succeeded unless told otherwise.
@@ -53,10 +55,7 @@ class Scene:
         reports = [_report(tier, node, desired, (now - took, now), overrides) for node in nodes]
         keyed = [(self.view.keys.report(self.environment, tier, each.node), each.to_json()) for each in reports]
         for start in range(0, len(keyed), _BATCH):
-            operations = [
-                {"Verb": "set", "Key": key, "Value": document.encode()}
-                for key, document in keyed[start : start + _BATCH]
-            ]
+            operations = [Operation.set_key(key, document) for key, document in keyed[start : start + _BATCH]]
             await self.view.client.transact(operations)
 
     async def fail(self, tier: str, *nodes: str, error: RunError, **overrides: Any) -> None:

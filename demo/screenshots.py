@@ -17,9 +17,9 @@ from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.testing.consul_agent import AgentError
-from demo.board_stage import Stage, StageError, open_stage
 from demo.cluster import ClusterError
 from demo.consul_binary import ConsulNotFoundError
+from demo.live_board import BoardError, LiveBoard, open_board
 from demo.scene import Scene
 from demo.standalone import AirflowError
 
@@ -32,9 +32,9 @@ _FULL = RunError(
 _REFUSED = RunError("Mixlib::ShellOut::ShellCommandFailed", "Expected process to exit with [0], but received '1'")
 
 
-async def _shop(stage: Stage) -> Scene:
+async def _shop(live: LiveBoard) -> Scene:
     """Three tiers in mid-rollout: the database is done, the application goes on, the web tier has a canary."""
-    scene = Scene(stage.view, "shop")
+    scene = Scene(live.view, "shop")
     tiers = {
         "app": [f"app-{number}" for number in range(1, 9)],
         "db": ["db-1", "db-2"],
@@ -46,7 +46,7 @@ async def _shop(stage: Stage) -> Scene:
         await scene.declare(tier, "converged", release="2.4.0")
         await scene.report(tier, *nodes)
     await acquire(
-        stage.view,
+        live.view,
         "shop",
         DagRun.of(scene.writer),
         ttl=timedelta(minutes=15),
@@ -56,7 +56,7 @@ async def _shop(stage: Stage) -> Scene:
     await scene.declare("db", "converged", release="2.5.0")
     await scene.declare("app", "waiting", release="2.5.0")
     await scene.declare("app", "converged", release="2.5.0")
-    await scene.declare("web", "converged", Wave(4), release="2.5.0")
+    await scene.declare("web", "converged", Wave.parse(4), release="2.5.0")
     await asyncio.sleep(1.5)
     await scene.report("db", "db-1")
     for number in range(1, 6):
@@ -74,16 +74,16 @@ async def _wave(scene: Scene) -> list[str]:
     return [node for node in nodes if desired.canary is not None and desired.canary.has_node(node)]
 
 
-async def _fleet(stage: Stage) -> None:
+async def _fleet(live: LiveBoard) -> None:
     """A thousand nodes, most of which have the new release."""
-    scene = Scene(stage.view, "fleet")
+    scene = Scene(live.view, "fleet")
     chance = random.Random(5)  # noqa: S311 the same picture each time
     nodes = [f"edge-{number}" for number in range(1, 1001)]
     await scene.add_nodes("edge", nodes)
     await scene.declare("edge", "converged", release="2.4.0")
     await scene.report("edge", *nodes)
-    await scene.declare("edge", "converged", Wave("70%"), release="2.5.0")
-    desired = (await stage.view.read("fleet", "edge")).required_desired("edge")
+    await scene.declare("edge", "converged", Wave.parse("70%"), release="2.5.0")
+    desired = (await live.view.read("fleet", "edge")).required_desired("edge")
     covered = [node for node in nodes if desired.canary is not None and desired.canary.has_node(node)]
     chance.shuffle(covered)
     for start in range(0, 540, 45):
@@ -103,27 +103,27 @@ async def _take(page: Page, name: str) -> None:
 
 async def main() -> None:
     """Play the scenes and take the pictures."""
-    async with open_stage() as stage:
-        scene = await _shop(stage)
+    async with open_board() as live:
+        scene = await _shop(live)
         wave = await _wave(scene)
         await scene.report("web", wave[0])
         await scene.report("web", wave[1], wave[2], status=Status.RUNNING, finished_at=None)
         themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
         for theme in themes:
-            async with stage.page(theme=theme) as page:
-                await page.goto(f"{stage.airflow.url}/plugin/rollout-board")
+            async with live.page(theme=theme) as page:
+                await page.goto(f"{live.airflow.url}/plugin/rollout-board")
                 await page.frame_locator("iframe").locator(".cell").last.wait_for()
                 await _take(page, f"board-{theme}.png")
         await scene.fail("web", wave[1], error=_FULL)
         await scene.fail("web", wave[2], error=_REFUSED)
-        board = f"{stage.airflow.url}/chefconsul/"
-        async with stage.page() as page:
+        board = f"{live.airflow.url}/chefconsul/"
+        async with live.page() as page:
             await page.goto(f"{board}?environment=shop")
             await page.locator(f'.cell[data-node="{wave[1]}"]').click()
             await page.locator("#panel pre").wait_for()
             await _take(page, "board-failed-wave.png")
-        await _fleet(stage)
-        async with stage.page() as page:
+        await _fleet(live)
+        async with live.page() as page:
             await page.goto(f"{board}?environment=fleet")
             await page.locator(".cell").nth(999).wait_for()
             await _take(page, "board-1000-nodes.png")
@@ -132,5 +132,5 @@ async def main() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main())
-    except (StageError, AirflowError, ClusterError, AgentError, ConsulNotFoundError, ChefConsulError, Error) as failure:
-        sys.exit(f"There are no pictures: {failure}")
+    except (BoardError, AirflowError, ClusterError, AgentError, ConsulNotFoundError, ChefConsulError, Error) as failure:
+        sys.exit(f"No pictures were taken: {failure}")

@@ -24,6 +24,7 @@ from demo.patient import NoAnswerError, PatientClient
 _START_TIMEOUT = 600.0  # seconds; 20 on an idle machine, and one that ends is noticed at once
 _STOP_TIMEOUT = 20.0
 _SAY_EVERY = 30.0
+_TAIL = 20  # lines
 
 
 class AirflowError(Exception):
@@ -37,7 +38,7 @@ class AirflowStandalone:
     :param dags: the directory of Dag files.
     :param users: the role of each user: ``admin``, ``op``, ``user`` or ``viewer``; there is an ``admin``.
     :param path: where Airflow is below its address, such as ``/airflow``; at the root by default.
-    :param say: takes a line for the user, when Airflow lets us wait.
+    :param say: called with a line for the user while Airflow keeps us waiting.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class AirflowStandalone:
             time.sleep(0.3)
 
     def add_connection(self, connection_id: str, **fields: Any) -> None:
-        """Make a connection, so that it shows in the UI."""
+        """Create a connection, so that the UI shows it."""
         self._make("/connections", {"connection_id": connection_id, **fields})
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
@@ -159,7 +160,7 @@ class AirflowStandalone:
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call of the API; made again while Airflow is too busy to answer, unless it is a POST.
 
-        :raises AirflowError: with Airflow's words.
+        :raises AirflowError: with Airflow's message.
         """
         self._sign_in()
         return self._read(f"{method} {path}", lambda: self._http.request(method, f"/api/v2{path}", body))
@@ -167,7 +168,7 @@ class AirflowStandalone:
     def token_of(self, user: str) -> str:
         """A token with which a user may call the API, in the header ``Authorization`` or the cookie ``_token``.
 
-        :raises AirflowError: with Airflow's words.
+        :raises AirflowError: with Airflow's message.
         """
         credentials = {"username": user, "password": self.password_of(user)}
         answer = self._read("the token", lambda: self._http.make("/auth/token", credentials))
@@ -206,9 +207,9 @@ class AirflowStandalone:
                         return process
         raise AirflowError(f"there is no {name}; see {self.log}:\n{self.log_tail()}")
 
-    def log_tail(self, lines: int = 20) -> str:
+    def log_tail(self) -> str:
         """The last lines of what its components printed."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_TAIL:])
 
     def _is_healthy(self) -> bool:
         response = self._http.ask_once("/api/v2/monitor/health")

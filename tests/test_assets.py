@@ -54,15 +54,15 @@ def test_addresses_have_one_form(given, normal):
     ("uri", "words"),
     [
         ("consul://consul_default", "environment '' is not a name"),
-        ("consul:///demo/web", "'' is not the id of a connection"),
-        ("consul://host:8500/demo", "'host:8500' is not the id of a connection"),
-        ("consul://c/demo/web/nodes", "'web/nodes' is more than a tier"),
+        ("consul:///demo/web", "'' is not a connection id"),
+        ("consul://host:8500/demo", "'host:8500' is not a connection id"),
+        ("consul://c/demo/web/nodes", "'web/nodes' is more than one tier"),
         ("consul://c/de%20mo", "environment 'de%20mo' is not a name"),
         ("consul://c/demo/web,", "tier '' is not a name"),
         ("consul://c/demo/_lease", "tier '_lease' is not a name"),
-        ("consul://c/demo?token=1", "token is not known"),
-        ("consul://c/demo?event=broken", "event 'broken' is neither converged nor changed"),
-        ("consul://c/demo?event=changed&state=off", "state goes with event=converged only"),
+        ("consul://c/demo?token=1", "unknown parameter token; expected event or state"),
+        ("consul://c/demo?event=broken", "unknown event 'broken'; expected converged or changed"),
+        ("consul://c/demo?event=changed&state=off", "state requires event=converged"),
         ("consul://c/demo?event=converged&state=-", "state '-' is not a name"),
     ],
 )
@@ -78,7 +78,7 @@ def test_bad_parameters_are_refused_when_the_dag_is_parsed():
     """Not by a watcher that fails in the triggerer, where nobody looks."""
     with pytest.raises(InvalidInput, match="environment 'de mo' is not a name"):
         tier_converged("de mo")
-    with pytest.raises(InvalidInput, match="members 'web' is none of"):
+    with pytest.raises(InvalidInput, match="invalid members 'web'; expected 'service'"):
         tier_converged("demo", members="web")
     with pytest.raises(InvalidInput, match="policy must be a ConvergencePolicy"):
         tier_converged("demo", policy="100%")

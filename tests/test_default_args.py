@@ -148,7 +148,7 @@ def test_what_is_read_when_the_dag_is_parsed_is_no_reference(build, name):
         def choose():
             return 1
 
-        with pytest.raises(InvalidInput, match=f"^{name} is read when the Dag is parsed, so it cannot come from"):
+        with pytest.raises(InvalidInput, match=f"^{name} is needed when the Dag is parsed, so it cannot come from"):
             build(**{name: choose()})
 
 
@@ -162,9 +162,9 @@ def test_steps_and_models_are_read_when_the_dag_is_parsed():
 
         chosen = choose()
         for steps in (chosen, [(chosen, "off")]):
-            with pytest.raises(InvalidInput, match="^steps is read when the Dag is parsed"):
+            with pytest.raises(InvalidInput, match="^steps is needed when the Dag is parsed"):
                 transitions("demo", steps)
-        with pytest.raises(InvalidInput, match="^state is read when the Dag is parsed"):
+        with pytest.raises(InvalidInput, match="^state is needed when the Dag is parsed"):
             transition("demo", "web", chosen, group_id="step", model=MODEL)
 
 
@@ -175,7 +175,7 @@ NEVER = [
     ({"tier": []}, "tier is an empty list"),
     ({"tier": {"web": 1}}, "tier must be a name or a list"),
     ({"members": ["web 1"]}, "node 'web 1' is not a name"),
-    ({"members": "servise:web"}, "members 'servise:web' is none of"),
+    ({"members": "servise:web"}, "invalid members 'servise:web'"),
     ({"members": []}, "members is an empty list"),
 ]
 NEVER_WRITTEN = [
@@ -213,12 +213,12 @@ def test_templates_are_left_to_the_task():
     """Wherever a parameter is templated."""
     text = "{{ params.anything }}"
     with DAG("templated", schedule=None):
-        place = {"environment": text, "tier": [text, "web"], "members": [text], "consul_conn_id": text}
+        target = {"environment": text, "tier": [text, "web"], "members": [text], "consul_conn_id": text}
         SetDesiredStateOperator(
             task_id="set", state=text, values={"release": text}, canary=text, spread="meta:zone", sequence=text,
-            allowed_from=[text, None], **place,
+            allowed_from=[text, None], **target,
         )  # fmt: skip
-        SetDesiredStateOperator(task_id="native", state="off", values=text, allowed_from=text, **place)
-        RollBackOperator(task_id="back", to=text, generation=text, sequence=text, **place)
-        ConsulExecChefOperator(task_id="nudge", generation=text, **place)
-        ConvergedSensor(task_id="wait", generation={"web": text}, **place)
+        SetDesiredStateOperator(task_id="native", state="off", values=text, allowed_from=text, **target)
+        RollBackOperator(task_id="back", to=text, generation=text, sequence=text, **target)
+        ConsulExecChefOperator(task_id="nudge", generation=text, **target)
+        ConvergedSensor(task_id="wait", generation={"web": text}, **target)

@@ -17,6 +17,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
 from sqlalchemy import delete, select
 
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger
 from tests.support.factory import make_change
@@ -133,7 +134,7 @@ async def test_kills_lose_and_repeat_nothing(asset, consul_connection, monkeypat
         while len(asset.told) < GENERATIONS:
             more = min(chance.randint(1, 4), GENERATIONS - written)
             for number in range(written, written + more):
-                await view.write("demo", {"web": make_change(values={"release": f"{number}"}, sequence=None)})
+                await write(view, "demo", {"web": make_change(values={"release": f"{number}"}, sequence=None)})
             written += more
             events: Events
             async with running(TRIGGER, asset) as events:

@@ -169,7 +169,7 @@ def test_model_is_asked_when_the_dag_is_parsed(dag):
     words = "tier web: transition off → converged is not in the state model; off may be followed by waiting"
     with DAG("wrong", schedule=None), pytest.raises(InvalidInput, match=words):
         transitions("demo", [("web", "off"), ("db", "off"), ("web", "converged")], model=MODEL)
-    with pytest.raises(InvalidInput, match="state gone is none of converged, off, waiting"):
+    with pytest.raises(InvalidInput, match="unknown state gone; expected one of: converged, off, waiting"):
         transitions("demo", [("web", "gone")], model=MODEL)
 
 

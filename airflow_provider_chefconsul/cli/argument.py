@@ -16,7 +16,7 @@ from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.change import Change, parse_change
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
-from airflow_provider_chefconsul.domain.write.wave import Wave, check_waves
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
@@ -29,7 +29,7 @@ _DURATIONS = ("timeout", "min_healthy_time", "progress_deadline")
 def parse_tiers(args: Namespace) -> list[str]:
     """The tiers of a command that takes several, each once.
 
-    :raises InvalidInput: names what has not the form of a name.
+    :raises InvalidInput: names the text that is not a valid name.
     """
     return list(dict.fromkeys(check_tiers(args.environment, args.tier)))
 
@@ -37,7 +37,7 @@ def parse_tiers(args: Namespace) -> list[str]:
 def parse_selectors(args: Namespace, tiers: Iterable[str]) -> dict[str, Selector]:
     """By tier, who belongs to it.
 
-    :raises InvalidInput: ``--members`` has none of its forms.
+    :raises InvalidInput: ``--members`` is malformed.
     """
     members: str | list[str] = args.members
     if args.members != "service" and ":" not in args.members:
@@ -51,9 +51,9 @@ def parse_change_arguments(args: Namespace, command: str) -> Change:
     :raises InvalidInput: names the option.
     """
     if args.spread and not (args.canary or getattr(args, "waves", None)):
-        raise InvalidInput("--spread says how a canary is chosen, and there is none")
+        raise InvalidInput("--spread requires --canary or --waves")
     if args.without_members and (others := [name for name in _OF_MEMBERS if getattr(args, name, None)]):
-        raise InvalidInput(f"--without-members and --{others[0]} exclude each other: that one needs members")
+        raise InvalidInput(f"--without-members cannot be combined with --{others[0]}, which needs members")
     return parse_change(
         state=args.state,
         writer=who_writes(command),
@@ -74,14 +74,14 @@ def parse_waves(args: Namespace) -> list[Wave]:
     if args.waves is None:
         return []
     if args.canary is not None:
-        raise InvalidInput("--waves and --canary exclude each other: a canary is a single wave")
-    return check_waves(_split(args.waves), args.spread)
+        raise InvalidInput("--waves cannot be combined with --canary: a canary is a single wave")
+    return Wave.parse_all(_split(args.waves), args.spread)
 
 
 def parse_time(args: Namespace) -> int:
     """The logical time of a write: ``--sequence``, or now.
 
-    :raises InvalidInput: it is none.
+    :raises InvalidInput: it is not a time.
     """
     return parse_sequence(datetime.now(UTC) if args.sequence is None else args.sequence)
 
@@ -95,7 +95,7 @@ def parse_policy(args: Namespace) -> ConvergencePolicy | None:
     if not args.wait:
         if given:
             option = next(iter(given)).replace("_", "-")
-            raise InvalidInput(f"--{option} is of --wait, and there is none")
+            raise InvalidInput(f"--{option} requires --wait")
         return None
     for name, text in given.items():
         if name in _DURATIONS:
@@ -111,7 +111,7 @@ def _parse_values(texts: Iterable[str], documents: Iterable[str]) -> dict[str, S
         for pair in pairs:
             name, equals, text = pair.partition("=")
             if not name or not equals:
-                raise InvalidInput(f"{option} must be a name, '=' and the value, not {pair!r}")
+                raise InvalidInput(f"{option} must be NAME=VALUE, not {pair!r}")
             if name in values:
                 raise InvalidInput(f"{option} {pair!r}: {name} is given twice")
             values[name] = text if option == "--value" else _parse_json(name, text)
@@ -123,7 +123,7 @@ def _parse_json(name: str, text: str) -> Scalar:
         value: Scalar = json.loads(text)
     except ValueError as error:
         raise InvalidInput(
-            f"--value-json {name}={text}: {text!r} is not JSON; text is given by --value {name}={text}"
+            f"--value-json {name}={text}: {text!r} is not JSON; for text use --value {name}={text}"
         ) from error
     return value
 

@@ -1,4 +1,4 @@
-"""Running a command: its event loop, its errors, and the exit code that comes of them."""
+"""Running a command: its event loop, its errors, and its exit code."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 Command = Callable[[Namespace, Output], Awaitable[ExitCode]]
-PATIENCE = timedelta(seconds=10)  # somebody sits in front of it
+PATIENCE = timedelta(seconds=10)  # somebody is waiting at a terminal
 
 
 def command(function: Command) -> Callable[[Namespace], NoReturn]:
-    """Make a coroutine function what Airflow's command line calls; it ends the process with the exit code."""
+    """Turn a coroutine function into what Airflow's command line calls; it ends the process with the exit code."""
 
     @wraps(function)
     def run(args: Namespace) -> NoReturn:
@@ -64,7 +64,7 @@ def _log_to_standard_error() -> None:
 
 
 async def _await(command: Awaitable[ExitCode]) -> ExitCode:
-    """Await a command, which SIGTERM cancels: terminals are left clean, and simulated nodes leave the catalog."""
+    """Await a command, which SIGTERM cancels, so that it cleans up the terminal and takes simulated nodes away."""
     running = asyncio.current_task()
     assert running is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
@@ -75,7 +75,7 @@ async def _await(command: Awaitable[ExitCode]) -> ExitCode:
 async def open_view(args: Namespace, *, patience: timedelta | None = None) -> AsyncGenerator[SharedView]:
     """The shared data view of the connection that ``--conn-id`` names.
 
-    :param patience: how long reads and writes are tried again while Consul is unavailable; None is
+    :param patience: how long reads and writes are retried while Consul is unavailable; None is
         :data:`PATIENCE`.
     :raises UnusableConnection: Airflow has no such connection, or its fields are refused.
     """

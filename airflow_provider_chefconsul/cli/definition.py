@@ -1,4 +1,4 @@
-"""The commands and their arguments. Every ``airflow`` command imports this, so it imports nothing that is heavy."""
+"""The commands and their arguments. Every ``airflow`` command imports this module, so it must stay light."""
 
 from __future__ import annotations
 
@@ -13,26 +13,31 @@ _PACKAGE = "airflow_provider_chefconsul.cli.commands"
 ENVIRONMENT = Arg(("environment",), metavar="ENV", help="the environment")
 TIER = Arg(("tier",), metavar="TIER", help="the tier")
 TIERS = Arg(("tier",), metavar="TIER", nargs="+", help="one tier or several")
-ANY_TIER = Arg(("tier",), metavar="TIER", nargs="?", help="the tier; all of the environment by default")
+ANY_TIER = Arg(("tier",), metavar="TIER", nargs="?", help="the tier (default: all tiers of the environment)")
 NODE = Arg(("node",), metavar="NODE", nargs="?", help="one node of the tier")
 CONNECTION = Arg(("--conn-id",), default="consul_default", help="the Airflow connection to Consul (%(default)s)")
-OUTPUT = Arg(("-o", "--output"), choices=("table", "json"), default="table", help="table for people, json for scripts")
+OUTPUT = Arg(
+    ("-o", "--output"),
+    choices=("table", "json"),
+    default="table",
+    help="table for people, json for scripts (%(default)s)",
+)
 MEMBERS = Arg(
     ("--members",),
     default="service",
-    help="who belongs to the tiers: service (the Consul service named like the tier),\n"
-    "service:NAME, meta:KEY=VALUE, or nodes separated by commas (%(default)s)",
+    help="the members of each tier: service (the Consul service named like the tier),\n"
+    "service:NAME, meta:KEY=VALUE, or comma-separated node names (%(default)s)",
 )
 WATCH = Arg(
     ("-w", "--watch"),
     action="store_true",
-    help="go on showing it as it changes, until Ctrl-C; where the output is no terminal,\n"
-    "print a line for each change, and with --output json an object on each line",
+    help="keep showing changes until Ctrl-C; if the output is not a terminal,\n"
+    "print one line per change, or with --output json one object per line",
 )
 ALL = Arg(
     ("--all",),
     action="store_true",
-    help="list every node of a large tier, not only those that hold it up",
+    help="list every node of a large tier, not only those that have not converged",
 )
 STATE = Arg(("--state",), required=True, help="the state to declare")
 VALUE = Arg(
@@ -40,58 +45,58 @@ VALUE = Arg(
     metavar="NAME=TEXT",
     action="append",
     default=[],
-    help="a value that recipes read, always as text: --value release=2.5.0; may be repeated.\n"
-    "What is not named is not declared: values are replaced as a whole",
+    help="a value for the recipes, always text: --value release=2.5.0; may be repeated.\n"
+    "Values replace the previous ones as a whole",
 )
 VALUE_JSON = Arg(
     ("--value-json",),
     metavar="NAME=JSON",
     action="append",
     default=[],
-    help="a value that is no text: --value-json replicas=3 (or true, null, 0.5)",
+    help="a value that is not text: --value-json replicas=3 (or true, null, 0.5)",
 )
 CANARY = Arg(
     ("--canary",),
-    help="only for a part of each tier: a number of nodes, N%% of those present, or nodes by comma.\n"
-    "100%% covers all but does not promote: leave --canary out to promote",
+    help="assign only part of each tier: a number of nodes, N%% of those present, or node names.\n"
+    "100%% covers all nodes but does not promote; omit --canary to promote",
 )
-SPREAD = Arg(("--spread",), metavar="meta:KEY", help="take a canary's nodes from the values of that metadata by turns")
+SPREAD = Arg(("--spread",), metavar="meta:KEY", help="spread a canary evenly over the values of this node metadata")
 WAVES = Arg(
     ("--waves",),
-    help="show a rollout in waves, such as 1,25%%,100%%: numbers of nodes and percentages",
+    help="plan a rollout in waves, such as 1,25%%,100%%: numbers of nodes or percentages",
 )
 ALLOWED_FROM = Arg(
     ("--allowed-from",),
     metavar="STATES",
-    help="states that the tiers may be in now, separated by commas; none is a tier never declared",
+    help="comma-separated states that the tiers may be in now; none means never declared",
 )
 SEQUENCE = Arg(
     ("--sequence",),
-    help="the logical time of the write, in seconds since the epoch or as ISO 8601 (now)",
+    help="the logical time of the write, in seconds since the epoch or ISO 8601 (default: now)",
 )
 WITHOUT_MEMBERS = Arg(
     ("--without-members",),
     action="store_true",
-    help="declare tiers although no node is there yet; refused else, since it may be a name mistyped",
+    help="declare tiers that have no nodes yet; otherwise refused, as it may be a mistyped name",
 )
-FORCE = Arg(("--force",), action="store_true", help="make a new generation although nothing differs")
-TO = Arg(("--to",), default="previous", help="previous, or a generation of the history (%(default)s)")
-REASON = Arg(("--reason",), required=True, help="why; whoever loses the lease is told")
-YES = Arg(("-y", "--yes"), action="store_true", help="do not ask")
+FORCE = Arg(("--force",), action="store_true", help="make a new generation even if nothing differs")
+TO = Arg(("--to",), default="previous", help="previous, or a generation from the history (%(default)s)")
+REASON = Arg(("--reason",), required=True, help="why; shown to the Dag run that loses the lease")
+YES = Arg(("-y", "--yes"), action="store_true", help="do not ask for confirmation")
 WAIT = (
-    Arg(("--wait",), action="store_true", help="also wait until the tiers have converged"),
-    Arg(("--timeout",), metavar="DURATION", help="of --wait: how long at most, such as 90s, 30m or 2h (30m)"),
-    Arg(("--min-converged",), metavar="COUNT", help="of --wait: how many of the members present, or N%% (100%%)"),
-    Arg(("--max-failed",), metavar="COUNT", help="of --wait: how many may have failed, or N%% (0)"),
-    Arg(("--max-lost",), metavar="COUNT", help="of --wait: how many may die or vanish in this, or N%% (0)"),
+    Arg(("--wait",), action="store_true", help="then wait until the tiers have converged"),
+    Arg(("--timeout",), metavar="DURATION", help="with --wait: how long at most, such as 90s, 30m or 2h (30m)"),
+    Arg(("--min-converged",), metavar="COUNT", help="with --wait: how many of those present must converge (100%%)"),
+    Arg(("--max-failed",), metavar="COUNT", help="with --wait: how many may fail, or N%% (0)"),
+    Arg(("--max-lost",), metavar="COUNT", help="with --wait: how many may be lost meanwhile, or N%% (0)"),
     Arg(
         ("--max-absent",),
         metavar="COUNT",
-        help="of --wait: how many may be absent or have left, or N%%; they are not asked for (any number)",
+        help="with --wait: how many may be absent or have left, or N%% (any number)",
     ),
-    Arg(("--min-members",), metavar="N", help="of --wait: how many must really have converged (1)"),
-    Arg(("--min-healthy-time",), metavar="DURATION", help="of --wait: how long all of this must hold (0s)"),
-    Arg(("--progress-deadline",), metavar="DURATION", help="of --wait: how long no further node may converge"),
+    Arg(("--min-members",), metavar="N", help="with --wait: how many must actually have converged (1)"),
+    Arg(("--min-healthy-time",), metavar="DURATION", help="with --wait: how long the policy must hold (0s)"),
+    Arg(("--progress-deadline",), metavar="DURATION", help="with --wait: fail if no node converges for this long"),
 )
 FLEET = (
     Arg(("environment",), metavar="ENV", nargs="?", default="demo", help="the environment (%(default)s)"),
@@ -100,25 +105,25 @@ FLEET = (
         metavar="TIER=COUNT",
         action="append",
         required=True,
-        help="a tier and how many nodes it has, such as web=50: web-1 to web-50; may be repeated",
+        help="a tier and its number of nodes: web=50 makes web-1 to web-50; may be repeated",
     ),
     Arg(
         ("--fault",),
         metavar="FAULT",
         action="append",
         default=[],
-        help="who does what, such as 'web-7 fails in converged', '10%% of web are slow 20s' or\n"
-        "'db-2 goes absent in off'; may be repeated. A fault that cannot be read shows the grammar",
+        help="a fault to inject, such as 'web-7 fails in converged', '10%% of web are slow 20s' or\n"
+        "'db-2 goes absent in off'; may be repeated. An invalid fault prints the grammar",
     ),
     Arg(("--seed",), type=int, default=0, help="the same seed gives the same run (%(default)s)"),
-    Arg(("--seconds",), type=float, default=1.0, help="how long a run takes on average (%(default)s)"),
-    Arg(("--spread",), type=float, default=0.2, help="by how much of that runs differ, 0 to 1 (%(default)s)"),
+    Arg(("--seconds",), type=float, default=1.0, help="average duration of a run (%(default)s)"),
+    Arg(("--spread",), type=float, default=0.2, help="how much durations vary, from 0 to 1 (%(default)s)"),
 )
 _CHANGE = (STATE, VALUE, VALUE_JSON, CANARY, SPREAD, ALLOWED_FROM, SEQUENCE, MEMBERS, WITHOUT_MEMBERS, FORCE)
 
 
 def get_commands() -> list[GroupCommand]:
-    """Airflow calls this by the provider's metadata."""
+    """Airflow finds this through the provider's metadata."""
     return [
         GroupCommand(
             name="chefconsul",
@@ -131,25 +136,27 @@ def get_commands() -> list[GroupCommand]:
                 ),
                 _command(
                     "explain",
-                    "Say what holds a tier or a node up, and who can act",
+                    "Explain what holds up a tier or a node, and who can act",
                     (ENVIRONMENT, TIER, NODE, MEMBERS, OUTPUT),
                 ),
                 _command(
-                    "plan", "Say what set would do, and write nothing", (ENVIRONMENT, TIERS, *_CHANGE, WAVES, OUTPUT)
+                    "plan",
+                    "Show what set would do, without writing anything",
+                    (ENVIRONMENT, TIERS, *_CHANGE, WAVES, OUTPUT),
                 ),
                 _command("set", "Declare the desired state of tiers", (ENVIRONMENT, TIERS, *_CHANGE, *WAIT, OUTPUT)),
                 _command(
                     "rollback",
-                    "Take tiers back, in reverse order with --wait",
+                    "Roll tiers back; with --wait in reverse order",
                     (ENVIRONMENT, TIERS, TO, SEQUENCE, MEMBERS, *WAIT, OUTPUT),
                 ),
-                _command("history", "List what a tier was assigned, newest first", (ENVIRONMENT, TIER, OUTPUT)),
+                _command("history", "List a tier's generations, newest first", (ENVIRONMENT, TIER, OUTPUT)),
                 _command(
                     "forget",
                     "Remove a tier: its desired state, reports, locks and history",
                     (ENVIRONMENT, TIER, MEMBERS, YES, OUTPUT),
                 ),
-                _command("simulate", "Simulate nodes to practise on, until Ctrl-C", FLEET),
+                _command("simulate", "Simulate nodes to practise with, until Ctrl-C", FLEET),
                 GroupCommand(
                     name="lease",
                     help="Show or break the lease of an environment",
@@ -157,7 +164,7 @@ def get_commands() -> list[GroupCommand]:
                         _command("show", "Show who holds an environment", (ENVIRONMENT, OUTPUT), module="lease"),
                         _command(
                             "break",
-                            "Take an environment from its holder, whose writes stay refused",
+                            "Take an environment from its holder, whose writes are refused from then on",
                             (ENVIRONMENT, REASON, YES, OUTPUT),
                             module="lease",
                         ),

@@ -30,14 +30,14 @@ class ExitCode(IntEnum):
 
 MEANINGS = """\
 exit codes:
-  0    done; of status, explain and --wait: converged
-  1    error: Consul or the Airflow connection is missing or cannot be used, a document cannot be read
-  2    the command cannot be followed as written
+  0    done; for status, explain and --wait: converged
+  1    error: Consul or the Airflow connection is unavailable or unusable, or a document cannot be read
+  2    invalid usage
   3    not converged; or no such environment, tier or node
-  4    refused: stale, leased, not allowed from here, or no members; nothing was written
-  130  ended by Ctrl-C
-  141  whoever read the output is gone
-  143  ended by SIGTERM"""
+  4    refused: stale, leased, not allowed from the present state, or no members; nothing was written
+  130  interrupted by Ctrl-C
+  141  the reader of the output has gone
+  143  terminated by SIGTERM"""
 
 
 def exit_code_of(error: ChefConsulError) -> ExitCode:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.cli.display.output import PROGRAM
-from airflow_provider_chefconsul.consul.overview import check_member_names, list_environments, list_tiers
+from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers, require_members
 from airflow_provider_chefconsul.domain.model.membership import Members, Selector
 from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.exceptions import NoMembers, NotDeclared
 
 if TYPE_CHECKING:
@@ -28,10 +29,9 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None) -> li
     tiers = await list_tiers(view, environment)
     if not tiers:
         there_are = name_some(await list_environments(view))
-        where = f"{view.client.settings.url}, below {view.keys.root}/"
         raise NotDeclared(
             f"nothing is declared in {environment} yet: {PROGRAM} set {environment} {tier or 'TIER'} --state …; "
-            f"environments at {where}: {there_are}"
+            f"environments at {view.client.settings.url}, below {view.keys.root}/: {there_are}"
         )
     if tier is not None and tier not in tiers:
         raise NotDeclared(
@@ -41,24 +41,17 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None) -> li
     return tiers if tier is None else [tier]
 
 
-async def find_empty_tier(
-    view: SharedView, environment: str, members: Mapping[str, Members], selectors: Mapping[str, Selector]
-) -> NoMembers | None:
+async def find_empty_tier(view: SharedView, environment: str, selectors: Mapping[str, Selector]) -> NoMembers | None:
     """What refuses to declare a tier that has no members, which may be a name mistyped; None when all have some.
 
-    :param members: by tier, who belongs to it today.
     :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported.
     """
-    for tier, selector in selectors.items():
-        await check_member_names(view, environment, tier, selector)
-    empty = next((tier for tier, found in members.items() if not found), None)
-    if empty is None:
-        return None
-    tiers = name_some(await list_tiers(view, environment))
-    return NoMembers(
-        f"{environment}/{empty} has no members: Consul lists no node for {selectors[empty]}; tiers that {environment} "
-        f"has: {tiers}; --without-members declares it although no node is there yet"
-    )
+    way_out = "--without-members declares it before it has any nodes"
+    try:
+        await require_members(view, environment, selectors, way_out=way_out)
+    except NoMembers as error:
+        return error
+    return None
 
 
 def describe_nodes(nodes: Sequence[str], members: Members, *, will: str) -> str:
@@ -81,6 +74,4 @@ def absent_of(nodes: Iterable[str], members: Members) -> list[str]:
 
 def name_some(names: Iterable[str]) -> str:
     """The first names of a list."""
-    listed = list(names)
-    left = f", and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    return f"{', '.join(listed[:_NAMED])}{left}" if listed else "none"
+    return list_some(names, _NAMED) or "none"

@@ -1,4 +1,4 @@
-"""What the commands that write have in common: saying what was written, and waiting until it has come true."""
+"""What the commands that write share: they print what was written, and wait until the tiers have converged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.consul.wait import begin_waits, find_early_failures, wait_for_tiers
 from airflow_provider_chefconsul.domain.model.membership import Selector
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.write.change import Unchanged, Write, describe_decision
+from airflow_provider_chefconsul.domain.write.decision import Unchanged, Write, describe_decision
 from airflow_provider_chefconsul.triggers.outcome import Ending, Outcome
 
 if TYPE_CHECKING:
@@ -21,21 +21,12 @@ if TYPE_CHECKING:
 def tell_decisions(
     output: Output, environment: str, decisions: Mapping[str, Write | Unchanged], *, done: str = ""
 ) -> None:
-    """Say for each tier what was written.
+    """Print for each tier what was written.
 
-    :param done: words that say what a write was, when it was more than a change.
+    :param done: what a write was, where it was more than a change, such as "rolled back".
     """
     for tier, decision in decisions.items():
         output.line(f"{environment}/{tier}: {describe_decision(decision, done=done)}")
-
-
-async def require_members(view: SharedView, environment: str, selectors: Mapping[str, Selector]) -> None:
-    """Refuse to write what nobody could converge on.
-
-    :raises NoMembers: names the tier that has none.
-    """
-    for tier, selector in selectors.items():
-        await view.require_members(f"{environment}/{tier}", selector)
 
 
 async def wait_until_converged(
@@ -47,14 +38,14 @@ async def wait_until_converged(
     *,
     output: Output,
 ) -> ExitCode:
-    """Wait as ``ConvergedSensor`` does, and say what held the wait up."""
+    """Wait as ``ConvergedSensor`` does, and print what held the wait up."""
     tiers = list(generations)
     waits = await begin_waits(
         view, environment, tiers, generations=generations, timeout=policy.timeout, selectors=selectors
     )
     results = await wait_for_tiers(view, environment, waits, selectors, policy, on_progress=output.line)
-    died = await find_early_failures(view, environment, results)
-    outcome = Outcome.from_results(environment, results, died)
+    early_failures = await find_early_failures(view, environment, results)
+    outcome = Outcome.from_results(environment, results, early_failures)
     assert outcome is not None  # without a limit of its own, a wait ends with an outcome
     for line in outcome.lines:
         output.line(line)
@@ -67,7 +58,8 @@ async def wait_until_converged(
 def tell_result(output: Output, args: Namespace, generations: Mapping[str, int], code: ExitCode) -> ExitCode:
     """Print the JSON of a command that wrote.
 
-    :returns: the code, to end with.
+    :param code: what the command ends with.
+    :returns: ``code``.
     """
     if output.is_json:
         fields: dict[str, Any] = {"environment": args.environment, "generations": dict(generations)}

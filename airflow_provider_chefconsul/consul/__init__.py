@@ -1,1 +1,1 @@
-"""The adapter: the shared data view and remote execution, spoken to Consul with asyncio."""
+"""The adapter: coroutines that read, watch and write the shared data view in Consul. Internal."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_chefconsul.consul.gathering import gather_all
+from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.domain.model.membership import (
     ListedMembers,
     Member,

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_provider_chefconsul.consul.commit import LONGEST_TRANSACTION
+from airflow_provider_chefconsul.consul.fence import fence_free
+from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTION, Operation
 from airflow_provider_chefconsul.consul.keys import KINDS
-from airflow_provider_chefconsul.domain.model.lease import Lease
-from airflow_provider_chefconsul.exceptions import (
-    ConsulUnavailable,
-    EnvironmentLeased,
-    TransactionConflict,
-    WriteRefused,
-)
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable, TransactionConflict, WriteRefused
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -59,7 +54,7 @@ async def forget(view: SharedView, found: FoundTier, *, patience: timedelta) -> 
     :param patience: how long it is tried again while Consul is unavailable.
     :returns: by kind, how many keys are gone.
     :raises EnvironmentLeased: a Dag run holds the environment.
-    :raises WriteRefused: the tier was declared meanwhile; look again.
+    :raises WriteRefused: the tier was declared in the meantime.
     :raises ConsulUnavailable: Consul stayed away; a part may be removed, and the next call removes the rest.
     """
     give_up = monotonic() + patience.total_seconds()
@@ -87,7 +82,7 @@ async def _list(view: SharedView, environment: str, tier: str) -> list[str]:
 async def _delete(view: SharedView, found: FoundTier, keys: Sequence[str], give_up: float) -> None:
     """Delete some keys in one transaction, as long as nobody holds the environment and nobody declares the tier."""
     desired = view.keys.desired(found.environment, found.tier)
-    deletions = [{"Verb": "delete", "Key": key} for key in keys if key != desired]
+    deletions = [Operation.delete(key) for key in keys if key != desired]
     while True:
         try:
             await view.client.transact([*await _fence(view, found), *deletions])
@@ -102,17 +97,13 @@ async def _delete(view: SharedView, found: FoundTier, keys: Sequence[str], give_
         await asyncio.sleep(_PAUSE)
 
 
-async def _fence(view: SharedView, found: FoundTier) -> list[Mapping[str, Any]]:
-    where = f"{found.environment}/{found.tier}"
-    lease, desired = view.keys.lease(found.environment), view.keys.desired(found.environment, found.tier)
-    entry = await view.client.get(lease)
-    if entry is not None:
-        held = Lease.from_json(lease, entry.value).describe()
-        raise EnvironmentLeased(f"{where}: environment {found.environment} is {held}; wait for it, or break the lease")
+async def _fence(view: SharedView, found: FoundTier) -> list[Operation]:
+    tier_path = f"{found.environment}/{found.tier}"
+    is_free = await fence_free(view, found.environment, tier_path=tier_path)
+    desired = view.keys.desired(found.environment, found.tier)
     entry = await view.client.get(desired)
-    if entry is not None and entry.modify_index != found.modify_index:
-        raise WriteRefused(f"{where} was declared meanwhile, so it is not forgotten; look again")
-    is_free: Mapping[str, Any] = {"Verb": "check-not-exists", "Key": lease}
     if entry is None:
-        return [is_free, {"Verb": "check-not-exists", "Key": desired}]
-    return [is_free, {"Verb": "delete-cas", "Key": desired, "Index": found.modify_index}]
+        return [is_free, Operation.check_absent(desired)]
+    if entry.modify_index != found.modify_index:
+        raise WriteRefused(f"{tier_path} was declared in the meantime, so it was not forgotten; check it again")
+    return [is_free, Operation.check_and_delete(desired, found.modify_index)]

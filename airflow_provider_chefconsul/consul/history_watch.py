@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from airflow_provider_chefconsul.consul.gathering import gather_all
+from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.count import parse_number
 from airflow_provider_chefconsul.domain.event.change_event import Histories

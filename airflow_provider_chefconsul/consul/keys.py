@@ -1,4 +1,4 @@
-"""The keys of the shared data view (DESIGN section 3); nothing else knows one. Standard library only."""
+"""The keys of the shared data view; no other module knows one. Standard library only."""
 
 from __future__ import annotations
 

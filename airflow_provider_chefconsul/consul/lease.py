@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease, LeaseObservation
+from airflow_provider_chefconsul.domain.write.acquisition import (
+    LeaseRequest,
+    Renew,
+    Take,
+    TakeOver,
+    WaitFor,
+    plan_acquisition,
+)
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, TransactionConflict, WriteRefused
 
 if TYPE_CHECKING:
@@ -27,6 +36,26 @@ _AWAY = "Consul is away"
 _LOOK = 10.0  # seconds that a look at somebody else's lease may block, far below the shortest ttl
 _SLACK = 5.0  # seconds; a look that took longer than it may, and these, was not answered by a Consul that was there
 _RENEWALS = 3  # within a ttl
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLease:
+    """A lease that stands, and the ModifyIndex at which it was seen."""
+
+    lease: Lease
+    modify_index: int
+
+
+async def find_lease(view: SharedView, environment: str) -> FoundLease | None:
+    """The lease that stands on an environment.
+
+    :raises MalformedDocument: the key holds something else than a lease.
+    """
+    return _read(await view.client.get(view.keys.lease(environment)))
+
+
+def _read(entry: Entry | None) -> FoundLease | None:
+    return None if entry is None else FoundLease(Lease.from_json(entry.key, entry.value), entry.modify_index)
 
 
 async def acquire(
@@ -51,8 +80,9 @@ async def acquire(
     :raises MalformedDocument: the key holds something else than a lease; it is not replaced.
     :raises ConsulUnavailable: Consul has not been seen yet, or was still away when it was time to give up.
     """
-    sighting: LeaseObservation | None = None
-    told = ""
+    request = LeaseRequest(holder, ttl, reason)
+    observation: LeaseObservation | None = None
+    last = ""  # what the last line was about
     index, patience = 0, 0.0
     while True:
         began = monotonic()
@@ -61,37 +91,63 @@ async def acquire(
                 view.keys.lease(environment), index=index, wait=timedelta(seconds=patience)
             )
         except ConsulUnavailable as error:
-            if not told or datetime.now(UTC) >= until:
+            if not last or datetime.now(UTC) >= until:
                 raise
-            if told != (told := _AWAY):
+            if last != (last := _AWAY):
                 on_progress(f"{environment}: {error}; trying again until {until.isoformat(timespec='seconds')}")
-            sighting, index, patience = None, 0, 0.0
+            observation, index, patience = None, 0, 0.0
             await asyncio.sleep(_BACKOFF)
             continue
         now = monotonic()
-        lease = Lease.from_json(entry.key, entry.value) if entry else None
-        if entry is not None:
+        found = _read(entry)
+        lease, remaining = None, 0.0
+        if found is not None:
+            lease = found.lease
             was_away = now - began > patience * 17 / 16 + _SLACK
-            sighting = (sighting or LeaseObservation(entry.modify_index, now)).observe(
-                entry.modify_index, now=now, is_interrupted=was_away
+            observation = (observation or LeaseObservation(found.modify_index, now)).observe(
+                found.modify_index, now=now, is_interrupted=was_away
             )
-        remaining = sighting.remaining(lease, now=now) if lease and sighting else 0.0
-        if lease is None or lease.holder == holder or remaining <= 0:
-            if lease is not None and lease.holder != holder:
-                on_progress(f"{environment}: the lease {lease.describe()} was not renewed for {lease.ttl}; taking over")
-            try:
-                if await _write(view, environment, holder, lease, entry, ttl=ttl, reason=reason):
-                    return True
-            except ConsulUnavailable:
-                sighting = None  # it was away, or the answer is lost: look again
-            await asyncio.sleep(_PAUSE)
-            index = 0
-        elif told != (told := lease.describe()):
-            on_progress(f"{environment}: waiting, {told}")
+            remaining = observation.remaining(lease, now=now)
+        match plan_acquisition(lease, request, remaining=remaining, now=datetime.now(UTC)):
+            case WaitFor(other):
+                if last != (last := other.describe()):
+                    on_progress(f"{environment}: waiting, {last}")
+            case act:
+                if isinstance(act, TakeOver):
+                    expired = f"the lease {act.expired.describe()} was not renewed for {act.expired.ttl}"
+                    on_progress(f"{environment}: {expired}; taking over")
+                try:
+                    if await _put(view, environment, act, found):
+                        return True
+                except ConsulUnavailable:
+                    observation = None  # it was away, or the answer is lost: look again
+                await asyncio.sleep(_PAUSE)
+                index = 0
         left = (until - datetime.now(UTC)).total_seconds()
         if left <= 0:
             return False
         patience = min(left, _LOOK, max(remaining, 0.1)) if index else 0.0
+
+
+async def _put(view: SharedView, environment: str, act: Take | Renew | TakeOver, found: FoundLease | None) -> bool:
+    """Put a lease in the place of the one that was seen; False when that has changed.
+
+    A holder whose lease is taken over is marked: its writes are refused even after the lease was given up again, until
+    it acquires one itself.
+    """
+    document, holder = act.lease.to_json(), act.lease.holder
+    operations = [
+        Operation.check_and_set(view.keys.lease(environment), document, found.modify_index if found else 0),
+        Operation.delete(view.keys.lost_lease(environment, holder.dag_id, holder.run_id)),
+    ]
+    if isinstance(act, TakeOver):
+        loser = act.expired.holder
+        operations.append(Operation.set_key(view.keys.lost_lease(environment, loser.dag_id, loser.run_id), document))
+    try:
+        await view.client.transact(operations)
+    except TransactionConflict:
+        return False
+    return True
 
 
 async def release(view: SharedView, environment: str, holder: DagRun) -> bool:
@@ -99,17 +155,16 @@ async def release(view: SharedView, environment: str, holder: DagRun) -> bool:
 
     :raises ConsulUnavailable: Consul refused for a minute to delete the key.
     """
-    key = view.keys.lease(environment)
     give_up = monotonic() + _PATIENCE
     has_tried = False
     while True:
-        entry = await view.client.get(key)
-        if entry is None or Lease.from_json(key, entry.value).holder != holder:
+        found = await find_lease(view, environment)
+        if found is None or found.lease.holder != holder:
             # A delete whose answer was lost has done it, unless somebody took the lease over, which leaves a mark.
             lost = view.keys.lost_lease(environment, holder.dag_id, holder.run_id)
             return has_tried and await view.client.get(lost) is None
         try:
-            if await view.client.delete(key, modify_index=entry.modify_index):
+            if await view.client.delete(view.keys.lease(environment), modify_index=found.modify_index):
                 return True
         except ConsulUnavailable:
             if monotonic() > give_up:
@@ -118,48 +173,30 @@ async def release(view: SharedView, environment: str, holder: DagRun) -> bool:
             await asyncio.sleep(_BACKOFF)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundLease:
-    """A lease that stands, and the ModifyIndex at which it was seen."""
-
-    lease: Lease
-    modify_index: int
-
-
-async def find_lease(view: SharedView, environment: str) -> FoundLease | None:
-    """The lease that stands on an environment.
-
-    :raises MalformedDocument: the key holds something else than a lease.
-    """
-    key = view.keys.lease(environment)
-    entry = await view.client.get(key)
-    return FoundLease(Lease.from_json(key, entry.value), entry.modify_index) if entry else None
-
-
 async def break_lease(view: SharedView, environment: str, found: FoundLease, breaker: DagRun, *, reason: str) -> None:
     """Free an environment from its holder, whose writes stay refused until it acquires the lease again.
 
-    :param breaker: who does it, for the holder to be told.
+    :param breaker: who does it; errors of the holder name them.
     :raises WriteRefused: the lease is not as it was found: it was renewed, so its holder lives, or has changed hands.
     :raises ConsulUnavailable: Consul is away, and nothing says that the lease was broken.
     """
     holder = found.lease.holder
-    told = Lease.begin(breaker, found.lease.ttl, reason, now=datetime.now(UTC)).to_json().encode()
+    mark = Lease.begin(breaker, found.lease.ttl, reason, now=datetime.now(UTC)).to_json()
     lost = view.keys.lost_lease(environment, holder.dag_id, holder.run_id)
     try:
         await view.client.transact(
             [
-                {"Verb": "delete-cas", "Key": view.keys.lease(environment), "Index": found.modify_index},
-                {"Verb": "set", "Key": lost, "Value": told},
+                Operation.check_and_delete(view.keys.lease(environment), found.modify_index),
+                Operation.set_key(lost, mark),
             ]
         )
     except TransactionConflict as error:
         raise WriteRefused(
-            f"{environment}: the lease of {holder} was renewed, given up or taken over meanwhile; look again"
+            f"{environment}: the lease of {holder} was renewed, released or taken over in the meantime; check it again"
         ) from error
     except ConsulUnavailable:  # the answer may be lost: the mark says what became of it
-        mark = await view.client.get(lost)
-        if mark is None or mark.value != told:
+        entry = await view.client.get(lost)
+        if entry is None or entry.value != mark.encode():
             raise
 
 
@@ -179,58 +216,14 @@ async def keeping(view: SharedView, environment: str, holder: DagRun | None) -> 
 
 
 async def _keep(view: SharedView, environment: str, holder: DagRun) -> None:
-    key = view.keys.lease(environment)
     while True:
         try:
-            entry = await view.client.get(key)
-            lease = Lease.from_json(key, entry.value) if entry else None
-            if entry is None or lease is None:
-                return
-            if lease.holder != holder:
-                return  # it was taken over; the next write of this Dag run is refused and says by whom
-            renewed = lease.renew(now=datetime.now(UTC)).to_json()
-            if await view.client.put(key, renewed, modify_index=entry.modify_index):
-                await asyncio.sleep(lease.ttl.total_seconds() / _RENEWALS)
+            found = await find_lease(view, environment)
+            if found is None or found.lease.holder != holder:
+                return  # was it taken over, the next write of this Dag run is refused and says by whom
+            renewed = found.lease.renew(now=datetime.now(UTC)).to_json()
+            if await view.client.put(view.keys.lease(environment), renewed, modify_index=found.modify_index):
+                await asyncio.sleep(found.lease.ttl.total_seconds() / _RENEWALS)
         except ConsulError as error:
             log.debug("%s: the lease was not renewed: %s", environment, error)
             await asyncio.sleep(_BACKOFF)
-
-
-async def _write(
-    view: SharedView,
-    environment: str,
-    holder: DagRun,
-    lease: Lease | None,
-    entry: Entry | None,
-    *,
-    ttl: timedelta,
-    reason: str,
-) -> bool:
-    """Put a lease in the place of the one that was seen; False when that has changed.
-
-    A holder whose lease is taken over is marked: its writes are refused even after the lease was given up again, until
-    it acquires one itself.
-    """
-    now = datetime.now(UTC)
-    if lease is not None and lease.holder == holder and lease.ttl == ttl:
-        wanted = lease.renew(now=now)
-    else:
-        wanted = Lease.begin(holder, ttl, reason, now=now)
-    document = wanted.to_json().encode()
-    operations: list[Mapping[str, Any]] = [
-        {
-            "Verb": "cas",
-            "Key": view.keys.lease(environment),
-            "Value": document,
-            "Index": entry.modify_index if entry else 0,
-        },
-        {"Verb": "delete", "Key": view.keys.lost_lease(environment, holder.dag_id, holder.run_id)},
-    ]
-    if lease is not None and lease.holder != holder:
-        lost = view.keys.lost_lease(environment, lease.holder.dag_id, lease.holder.run_id)
-        operations.append({"Verb": "set", "Key": lost, "Value": document})
-    try:
-        await view.client.transact(operations)
-    except TransactionConflict:
-        return False
-    return True

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import check_names
+from airflow_provider_chefconsul.consul.lease import find_lease
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector
 from airflow_provider_chefconsul.domain.model.name import check_name, is_name
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.text import list_some
+from airflow_provider_chefconsul.exceptions import MalformedDocument, NoMembers
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.client import Entry
+
+_TIERS_NAMED = 20
 
 
 async def list_environments(view: SharedView) -> list[str]:
@@ -37,14 +43,43 @@ async def check_member_names(view: SharedView, environment: str, tier: str, sele
         await check_names(view.client, f"members of {environment}/{tier}", unreported)
 
 
-async def read_lease(view: SharedView, environment: str) -> Lease | MalformedDocument | None:
-    """Who holds an environment; an error when what stands there is no lease."""
-    key = view.keys.lease(environment)
-    entry = await view.client.get(key)
+async def require_members(
+    view: SharedView,
+    environment: str,
+    selectors: Mapping[str, Selector],
+    *,
+    allow_empty: bool = False,
+    way_out: str = "",
+) -> None:
+    """Refuse to write what nobody could converge on, above all where a name was mistyped.
+
+    :param selectors: by tier, who belongs to it.
+    :param allow_empty: take tiers without members, and members that Consul does not list yet.
+    :param way_out: how to write all the same, for the error to say.
+    :raises NoMembers: names the tier that has none, and those that the environment has.
+    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported; or the tier's
+        service differs from its name in case only.
+    """
+    for tier, selector in selectors.items():
+        try:
+            await view.require_members(f"{environment}/{tier}", selector)
+            if not allow_empty:
+                await check_member_names(view, environment, tier, selector)
+        except NoMembers as error:
+            if allow_empty:
+                continue
+            names = list_some(await list_tiers(view, environment), _TIERS_NAMED) or "none"
+            hint = f"; {way_out}" if way_out else ""
+            raise NoMembers(f"{error}; tiers of {environment}: {names}{hint}") from error
+
+
+async def read_lease(view: SharedView, environment: str) -> Lease | Unreadable | None:
+    """Who holds an environment."""
     try:
-        return Lease.from_json(key, entry.value) if entry else None
+        found = await find_lease(view, environment)
     except MalformedDocument as error:
-        return error.again()
+        return Unreadable.of(error)
+    return found.lease if found else None
 
 
 async def read_early_failures(view: SharedView, environment: str) -> dict[str, EarlyFailure]:

@@ -1,48 +1,30 @@
-"""What a write of desired states would do, before anything is written."""
+"""What a write of desired states would do, before anything is written, and the transaction that does it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
-from airflow_provider_chefconsul.domain.write.change import Decision, Refused, Unchanged, Write
-from airflow_provider_chefconsul.exceptions import WriteRefused
+from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTION, Operation
+from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write
+from airflow_provider_chefconsul.exceptions import RequestTooLarge, WriteRefused
 
-Operation = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedTier:
-    """What a plan rests on: the desired state that stands, and the generations in the tier's history.
-
-    :param new_id: the id of the assignment that a write would make.
-    """
-
-    tier: str
-    current: DesiredState | None
-    generations: Sequence[int]
-    written_at: str
-    new_id: str
-
-    @property
-    def newest_generation(self) -> int:
-        """The newest in the history, also of those that cannot be read; 0 when it is empty."""
-        return max(self.generations, default=0)
+HISTORY_KEPT = 50  # generations of each tier
+_PRUNED_AT_ONCE = 8  # of each tier; a longer history shrinks by and by
 
 
 @dataclass(frozen=True, slots=True)
 class TierPlan:
     """What is to be done about a tier, and what that rests on."""
 
-    planned: PlannedTier
+    basis: Basis
     decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a write would do now.
+    """What a write would do now, or did.
 
     :param tiers: by tier.
     :param refusal: why nothing would be written; None when nothing stands against it.
@@ -63,12 +45,55 @@ class Plan:
             raise self.refusal
         return {tier: each.decision for tier, each in self.tiers.items() if not isinstance(each.decision, Refused)}
 
+    @property
+    def generations(self) -> dict[str, int]:
+        """By tier, the generation that was asked for.
 
-class Planner(Protocol):
-    """Decides for each of some tiers what is to be written; asked again when somebody else wrote first."""
+        :raises WriteRefused: nothing is to be done.
+        """
+        return {tier: decision.generation for tier, decision in self.decisions.items()}
 
-    tiers: Sequence[str]
-    writer: Writer
 
-    async def plan(self, planned: PlannedTier) -> Decision:
-        """Decide for one tier."""
+def make_transaction(
+    keys: Keys, environment: str, fences: Sequence[Operation], plans: Mapping[str, TierPlan]
+) -> Sequence[Operation]:
+    """The operations that do what is planned; none when nothing is to be written.
+
+    :param fences: what it begins with.
+    :raises RequestTooLarge: more than Consul takes.
+    """
+    writing: list[Operation] = []
+    pruning: list[Operation] = []
+    for tier, each in plans.items():
+        if isinstance(each.decision, Write):
+            writing += _make_writes(keys, environment, tier, each.decision, each.basis)
+            pruning += _make_prunes(keys, environment, tier, each.decision, each.basis)
+    if not writing:
+        return []
+    operations = [*fences, *writing]
+    if len(operations) > LONGEST_TRANSACTION:
+        raise RequestTooLarge(
+            f"{len(plans)} tiers need {len(operations)} operations, but Consul takes at most {LONGEST_TRANSACTION} in "
+            f"one transaction; write fewer tiers at once"
+        )
+    return [*operations, *pruning[: LONGEST_TRANSACTION - len(operations)]]
+
+
+def _make_writes(keys: Keys, environment: str, tier: str, decision: Write, basis: Basis) -> list[Operation]:
+    document = decision.desired.to_json()
+    writes = [Operation.check_and_set(keys.desired(environment, tier), document, basis.modify_index)]
+    if decision.is_new:  # a generation is written once
+        history = keys.history(environment, tier, decision.generation)
+        writes.append(Operation.check_and_set(history, document, 0))
+    return writes
+
+
+def _make_prunes(keys: Keys, environment: str, tier: str, decision: Write, basis: Basis) -> list[Operation]:
+    too_many = max(0, len(basis.generations) + decision.is_new - HISTORY_KEPT)
+    # Many canaries that were rolled back must not push out what a rollback of the next one goes to.
+    needed = {decision.desired.stable.generation, decision.desired.previous}
+    old = [generation for generation in basis.generations if generation not in needed]
+    return [
+        Operation.delete(keys.history(environment, tier, generation))
+        for generation in old[: min(too_many, _PRUNED_AT_ONCE)]
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,11 @@ from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredState
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.http.client import Entry
+    from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
     from airflow_provider_chefconsul.consul.keys import Keys
 
 _AT_ONCE = 1000  # entries; then the event loop may turn to the triggerer's other triggers
@@ -28,7 +29,7 @@ class TierRecord:
         Consul has lost its data, it comes again with another value.
     """
 
-    desired: DesiredState | MalformedDocument | None
+    desired: DesiredState | Unreadable | None
     evidence: Mapping[str, Evidence]
     index: int
     sources: Mapping[str, Entry] = field(default_factory=dict, compare=False, repr=False)
@@ -38,33 +39,45 @@ class TierRecord:
         assignments = self.desired.assignments if isinstance(self.desired, DesiredState) else ()
         return {each.generation: each.id for each in assignments if each.id and each.generation in generations}
 
-    def required_desired(self, where: str) -> DesiredState:
+    def required_desired(self, tier_path: str) -> DesiredState:
         """The desired state.
 
-        :param where: what to call the tier in an error.
+        :param tier_path: what to call the tier in an error.
         :raises NoDesiredState: the tier has none.
         :raises MalformedDocument: it cannot be read.
         """
         match self.desired:
             case DesiredState() as desired:
                 return desired
-            case MalformedDocument() as error:
-                raise error.again()
+            case Unreadable() as unreadable:
+                raise unreadable.error()
             case None:
-                raise NoDesiredState(f"{where} has no desired state yet; a SetDesiredStateOperator writes one")
+                raise NoDesiredState(f"{tier_path} has no desired state yet; a SetDesiredStateOperator writes one")
 
 
-async def read_record(
-    keys: Keys, place: tuple[str, str], entries: Iterable[Entry], *, index: int = 0, last: TierRecord | None = None
+async def read_tier(
+    client: ConsulClient,
+    keys: Keys,
+    environment: str,
+    tier: str,
+    entries: list[Entry],
+    *,
+    index: int = 0,
+    last: TierRecord | None = None,
 ) -> TierRecord:
-    """Parse what is below a tier's key; what is the same as in the last record is taken from there.
+    """A tier, of which these entries were read; what is the same as in the last record is taken from there.
 
-    :param place: the environment and the tier.
+    :param last: what was read of it before.
     :returns: the last record itself, when nothing has changed.
+    :raises AccessDenied: the token may not read it; never taken for an empty tier.
     """
-    desired_key, reports, tier = keys.desired(*place), keys.reports(*place), place[1]
+    desired_key, reports = keys.desired(environment, tier), keys.reports(environment, tier)
+    if not any(entry.key == desired_key for entry in entries):
+        # A list leaves out what the token may not read; a single key says so.
+        entry = await client.get(desired_key)
+        entries = [*entries, entry] if entry else entries
     known: Mapping[str, Entry] = last.sources if last else {}
-    desired: DesiredState | MalformedDocument | None = None
+    desired: DesiredState | Unreadable | None = None
     evidence: dict[str, Evidence] = {}
     sources: dict[str, Entry] = {}
     is_changed = last is None
@@ -86,20 +99,20 @@ async def read_record(
     return TierRecord(desired, evidence, index, sources)
 
 
-def read_desired(entry: Entry) -> DesiredState | MalformedDocument:
+def read_desired(entry: Entry) -> DesiredState | Unreadable:
     """A desired state, or what is wrong with it."""
     try:
         return DesiredState.from_json(entry.key, entry.value)
     except MalformedDocument as error:
-        return error.again()
+        return Unreadable.of(error)
 
 
 def _parse_evidence(tier: str, node: str, entry: Entry) -> Evidence:
     try:
         report = NodeReport.from_json(entry.key, entry.value)
     except MalformedDocument as error:
-        return Evidence(error.again(), entry.modify_index)
+        return Evidence(Unreadable.of(error), entry.modify_index)
     if (report.tier, report.node) != (tier, node):
         problem = f"is a report of node {report.node} for tier {report.tier}, which does not belong under this key"
-        return Evidence(MalformedDocument(entry.key, problem), entry.modify_index)
+        return Evidence(Unreadable(entry.key, problem), entry.modify_index)
     return Evidence(report, entry.modify_index)

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.consul.steady_clock import SteadyClock
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.explanation.tier import describe_counts
 from airflow_provider_chefconsul.domain.model.membership import Selector
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.convergence import evaluate
+from airflow_provider_chefconsul.domain.verdict.convergence import Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.verdict.standing import Summary
-from airflow_provider_chefconsul.domain.verdict.verdict import Failed, Verdict, Waiting
+from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 
@@ -28,14 +28,10 @@ _AGAIN = timedelta(seconds=5)  # between two looks while they differ from what t
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """A wait's last verdict, the wait as it stands, to be gone on with, and what the verdict rests on.
-
-    :param snapshot: None when the tier was never seen.
-    """
+    """A wait's last verdict, and the wait as it stands, to be gone on with."""
 
     verdict: Verdict
     wait: Wait
-    snapshot: TierSnapshot | None = None
 
 
 class TierWait:
@@ -48,11 +44,12 @@ class TierWait:
     def __init__(
         self,
         view: SharedView,
-        place: tuple[str, str],
+        environment: str,
+        tier: str,
         selector: Selector,
+        *,
         wait: Wait,
         policy: ConvergencePolicy,
-        *,
         on_progress: Callable[[str], None],
         on_result: Callable[[], None],
     ) -> None:
@@ -61,7 +58,7 @@ class TierWait:
         self.result: WaitResult | None = None
         """The last verdict; None before the first one, and when nobody could look at the tier since."""
         self._view = view
-        self._environment, self._tier = place
+        self._environment, self._tier = environment, tier
         self._policy = policy
         self._on_progress = on_progress
         self._on_result = on_result
@@ -113,7 +110,7 @@ class TierWait:
                     else:  # time alone may have changed the verdict: look once more, and judge by that
                         snapshot = await self._look()
                     self._trouble = None
-                    await self._judge(snapshot)
+                    await self._take_in(snapshot)
                     moment = min(limit, self.wait.next_moment(self._policy, now=self._clock.now()))
             finally:
                 for task in (coming, doubting):
@@ -124,14 +121,14 @@ class TierWait:
         """Judge once more, by a snapshot that was read for it; False when something else was seen meanwhile."""
         if self.result is not seen_with:
             return False
-        self._record(self._hold(snapshot), snapshot)
+        self._record(self._observe(snapshot), snapshot)
         return True
 
     def break_off(self, error: ConsulUnavailable) -> None:
         """Take notice that nobody looks at the tier: what it was is no verdict, and does not hold."""
         if self._trouble is None:
-            where = f"{self._environment}/{self._tier}"
-            self._on_progress(f"{where}: {error}; trying again until {self.wait.deadline.isoformat()}")
+            tier_path = f"{self._environment}/{self._tier}"
+            self._on_progress(f"{tier_path}: {error}; trying again until {self.wait.deadline.isoformat()}")
         self._trouble = error
         self.wait = replace(self.wait, holding_since=None)
         self.result = None
@@ -139,10 +136,10 @@ class TierWait:
 
     def unconfirmed(self, why: str) -> WaitResult:
         """What to say when time is up, and nobody could look whether the last verdict still holds."""
-        summary = self.result.verdict.summary if self.result else Summary(self.wait.generation)
+        status = self.result.verdict.status if self.result else TierStatus(None)
         is_late = self._clock.now() >= self.wait.deadline
-        verdict = Failed(f"deadline passed: {why}", summary, is_timeout=True) if is_late else Waiting(summary)
-        return WaitResult(verdict, self.wait, self._last)
+        verdict = Failed(f"deadline passed: {why}", status, is_timeout=True) if is_late else Waiting(status)
+        return WaitResult(verdict, self.wait)
 
     async def _look(self) -> TierSnapshot:
         try:
@@ -152,21 +149,23 @@ class TierWait:
         except TimeoutError as error:
             raise ConsulUnavailable("Consul did not answer in time") from error
 
-    async def _judge(self, snapshot: TierSnapshot) -> None:
-        verdict = self._hold(snapshot)
+    async def _take_in(self, snapshot: TierSnapshot) -> None:
+        verdict = self._observe(snapshot)
         if isinstance(verdict, Failed):
             # It is final, and a server that has just been elected may have answered from an old state: look again.
             snapshot = await self._look()
-            verdict = self._hold(snapshot)
+            verdict = self._observe(snapshot)
         self._record(verdict, snapshot)
 
     def _record(self, verdict: Verdict, snapshot: TierSnapshot | None) -> None:
         self._last = snapshot
-        self.result = WaitResult(verdict, self.wait, snapshot)
+        self.result = WaitResult(verdict, self.wait)
         if snapshot is not self._watched and snapshot != self._watched and isinstance(verdict, Waiting):
             self._has_doubt.set()  # the watch may not show what was seen here for a moment, so nothing would end it
         if self._trouble is None:
-            line = f"{self._environment}/{self._tier} generation {self.wait.generation}: {verdict.summary}"
+            line = (
+                f"{self._environment}/{self._tier} generation {self.wait.generation}: {describe_counts(verdict.status)}"
+            )
             if isinstance(verdict, Waiting) and self.wait.holding_since is not None:
                 line += f"; this must hold for {self._policy.min_healthy_time}"
             if line != self._last_line:
@@ -174,25 +173,21 @@ class TierWait:
                 self._last_line = line
         self._on_result()
 
-    def _hold(self, snapshot: TierSnapshot) -> Verdict:
-        now = self._clock.now()
-        wait = self.wait.observe(snapshot, now=now)
-        verdict = evaluate(snapshot, wait, self._policy, now=now)
-        self.wait, verdict = wait.hold(verdict, self._policy, now=now)
+    def _observe(self, snapshot: TierSnapshot) -> Verdict:
+        self.wait, verdict = self.wait.observe(snapshot, self._policy, now=self._clock.now())
         return verdict
 
     def _judge_at(self, limit: datetime) -> Verdict:
         """What to say when time is up."""
-        summary = Summary(self.wait.generation)
+        status = TierStatus(None)
         if self._last is not None:
-            verdict = evaluate(self._last, self.wait, self._policy, now=limit)
-            _, verdict = self.wait.hold(verdict, self._policy, now=limit)
+            _, verdict = self.wait.observe(self._last, self._policy, now=limit)
             if self._trouble is None:
                 return verdict
-            summary = verdict.summary
+            status = verdict.status
         why = str(self._trouble) if self._trouble else "Consul did not answer in time"
         is_late = limit >= self.wait.deadline
-        return Failed(f"deadline passed: {why}", summary, is_timeout=True) if is_late else Waiting(summary)
+        return Failed(f"deadline passed: {why}", status, is_timeout=True) if is_late else Waiting(status)
 
 
 def _pause(moment: datetime, limit: datetime, *, now: datetime) -> float:

@@ -1,4 +1,4 @@
-"""The shared data view: read a tier, watch it, and write desired states with a check and a history entry."""
+"""The shared data view: a tier is read and watched by it; write.py writes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,10 @@ from airflow_provider_chefconsul.consul.catalog import (
     read_nodes,
     strays_of,
 )
-from airflow_provider_chefconsul.consul.commit import Commit
-from airflow_provider_chefconsul.consul.gathering import gather_all
+from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.consul.plan import Plan
-from airflow_provider_chefconsul.consul.planner import ChangePlanner, RollBackPlanner
-from airflow_provider_chefconsul.consul.record import TierRecord, read_desired
-from airflow_provider_chefconsul.consul.watching.environment_watch import read_tier, subscribed_to_tier
+from airflow_provider_chefconsul.consul.record import TierRecord, read_desired, read_tier
+from airflow_provider_chefconsul.consul.watching.environment_watch import subscribed_to_tier
 from airflow_provider_chefconsul.consul.watching.members import MembersSubscription, subscribed_to_members
 from airflow_provider_chefconsul.consul.watching.topic import Subscription
 from airflow_provider_chefconsul.domain.count import parse_number
@@ -34,8 +31,6 @@ from airflow_provider_chefconsul.domain.model.membership import Members, Selecto
 from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.write.change import Change, Unchanged, Write
-from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.exceptions import NoMembers
 
 if TYPE_CHECKING:
@@ -46,13 +41,13 @@ class SharedView:
     """The shared data view of one Consul.
 
     :param client: an open client; its settings name the root prefix.
-    :param patience: how long a write is tried again while Consul is unavailable.
+    :param patience: how long a write to it is tried again while Consul is unavailable.
     """
 
     def __init__(self, client: ConsulClient, *, patience: timedelta = timedelta(seconds=60)) -> None:
         self.client = client
         self.keys = Keys(client.settings.root)
-        self._patience = patience
+        self.patience = patience
 
     async def read(self, environment: str, tier: str) -> TierRecord:
         """What the view holds of a tier now.
@@ -60,7 +55,7 @@ class SharedView:
         :raises AccessDenied: the token may not read it; never taken for an empty tier.
         """
         index, entries = await self.client.tree(self.keys.tier(environment, tier))
-        return await read_tier(self.client, self.keys, (environment, tier), entries, index=index)
+        return await read_tier(self.client, self.keys, environment, tier, entries, index=index)
 
     async def snapshot(
         self, environment: str, tier: str, selector: Selector, *, known: Collection[str] = ()
@@ -78,7 +73,7 @@ class SharedView:
         *,
         known: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> dict[str, TierSnapshot]:
-        """Tiers with their members as they are now, read consistently; the documents of up to 64 tiers at one moment.
+        """Tiers with their members as they are now, read consistently; documents of up to 64 tiers at the same instant.
 
         :param selectors: by tier.
         :param known: by tier, nodes that stay members whatever has become of them.
@@ -93,7 +88,7 @@ class SharedView:
         trees, health = reading.result(), checking.result()
         found = {}
         for tier, selector in selectors.items():
-            record = await read_tier(self.client, self.keys, (environment, tier), trees[prefixes[tier]])
+            record = await read_tier(self.client, self.keys, environment, tier, trees[prefixes[tier]])
             nodes, before = listing[selector].result(), known.get(tier, ())
             strays = (set(before) - nodes.keys()) | guests_of(tier, selector, record, nodes)
             named = await read_named(self.client, strays) if strays else {}
@@ -102,15 +97,15 @@ class SharedView:
             found[tier] = TierSnapshot(record.desired, members, record.evidence)
         return found
 
-    async def require_members(self, where: str, selector: Selector) -> Members:
+    async def require_members(self, tier_path: str, selector: Selector) -> Members:
         """The members that a selector means today.
 
-        :param where: what to call the tier in an error.
+        :param tier_path: what to call the tier in an error.
         :raises NoMembers: there are none.
         """
         members = await read_members(self.client, selector)
         if not members:
-            raise NoMembers(f"{where} has no members: Consul lists no node for {selector}")
+            raise NoMembers(f"{tier_path} has no members: Consul lists no node for {selector}")
         return members
 
     async def watch(
@@ -152,42 +147,6 @@ class SharedView:
                     async with asyncio.timeout(left):
                         await viewer.wait()
 
-    async def write(
-        self, environment: str, changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None = None
-    ) -> dict[str, Write | Unchanged]:
-        """Write the desired states of one or several tiers in one transaction; see :class:`Commit`.
-
-        :param changes: by tier.
-        :param selectors: by tier, who belongs to it, for changes with a canary; the service named like it by default.
-        :returns: by tier, what was done, with the generation that the change has; somebody may have written since.
-        """
-        return (await self.write_as_planned(environment, changes, selectors)).decisions
-
-    async def write_as_planned(
-        self, environment: str, changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None = None
-    ) -> Plan:
-        """Write as :meth:`write` does.
-
-        :returns: also what stood before.
-        """
-        return await Commit(self, environment, ChangePlanner(self, changes, selectors or {})).run(self._patience)
-
-    async def plan(
-        self, environment: str, changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None = None
-    ) -> Plan:
-        """What :meth:`write` would do now; nothing is written."""
-        return await Commit(self, environment, ChangePlanner(self, changes, selectors or {})).plan()
-
-    async def roll_back(
-        self, environment: str, tiers: Iterable[str], rollback: RollBack
-    ) -> dict[str, Write | Unchanged]:
-        """Roll one or several tiers back in one transaction; see :class:`Commit`.
-
-        :returns: by tier, what was done, with the generation that its nodes go back to.
-        """
-        planner = RollBackPlanner(self, environment, rollback, tiers)
-        return (await Commit(self, environment, planner).run(self._patience)).decisions
-
     async def history(self, environment: str, tier: str) -> dict[int, DesiredState]:
         """By generation, oldest first, the desired states as they were first written; unreadable ones are left out."""
         _, entries = await self.client.tree(self.keys.histories(environment, tier))
@@ -223,17 +182,17 @@ def guests_of(tier: str, selector: Selector, record: TierRecord, nodes: Nodes) -
 
 
 def _patience_left(
-    sights: Iterable[Subscription[TierRecord] | MembersSubscription], patience: timedelta
+    subscriptions: Iterable[Subscription[TierRecord] | MembersSubscription], patience: timedelta
 ) -> float | None:
     """Seconds that whoever watches still puts up with Consul's absence; None while there is none.
 
     :raises ConsulUnavailable: it is over.
     """
     left: float | None = None
-    for sight in sights:
-        if sight.trouble is not None:
-            until = max(sight.trouble.since, sight.since) + patience.total_seconds() - monotonic()
+    for subscription in subscriptions:
+        if subscription.trouble is not None:
+            until = max(subscription.trouble.since, subscription.since) + patience.total_seconds() - monotonic()
             if until <= 0:
-                raise sight.trouble.error.with_traceback(None)
+                raise subscription.trouble.error.with_traceback(None)
             left = until if left is None else min(left, until)
     return left

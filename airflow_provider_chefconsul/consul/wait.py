@@ -13,8 +13,8 @@ from airflow_provider_chefconsul.consul.tier_wait import LONGEST_LOOK, TierWait,
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.membership import Selector
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
 
@@ -85,10 +85,11 @@ async def wait_for_tiers(
     parts = {
         tier: TierWait(
             view,
-            (environment, tier),
+            environment,
+            tier,
             selectors[tier],
-            wait,
-            policy,
+            wait=wait,
+            policy=policy,
             on_progress=on_progress,
             on_result=has_news.set,
         )

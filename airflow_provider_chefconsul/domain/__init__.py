@@ -1,1 +1,1 @@
-"""The domain: pure functions and frozen data, standard library only; time is a parameter."""
+"""Pure functions and frozen data on the standard library alone; time is a parameter. Internal."""

@@ -1,4 +1,4 @@
-"""Moments that documents carry, and how long ago they were, for people; no decision rests on them."""
+"""Times in documents, and how long ago they were: for people only; no decision rests on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SKEW = timedelta(seconds=5)  # further ahead than that, two clocks differ
 
 
 def read_moment(text: str | None) -> datetime | None:
-    """The aware time that an ISO 8601 text says; None when it says none."""
+    """The aware time that an ISO 8601 text gives; None if it gives none."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
@@ -18,7 +18,7 @@ def read_moment(text: str | None) -> datetime | None:
 
 
 def span(moment: datetime, now: datetime) -> str:
-    """How long it is since a moment, in its largest unit, such as "4 minutes"; clocks that differ give 0 seconds."""
+    """The time since a moment in its largest unit, such as "4 minutes"; "0 seconds" if it lies ahead."""
     seconds = max(0, int((now - moment).total_seconds()))
     for length, unit in _UNITS:
         if seconds >= length:
@@ -28,7 +28,7 @@ def span(moment: datetime, now: datetime) -> str:
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
-    """When a moment was, such as "4 minutes ago"; empty for none."""
+    """How long ago a moment was, such as "4 minutes ago"; empty for None."""
     if moment is None:
         return ""
     if moment > now + _SKEW:

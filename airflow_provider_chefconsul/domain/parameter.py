@@ -1,6 +1,6 @@
-"""Parameters as Dag authors give them: written out, or put in their place by Airflow when a task runs.
+"""Parameters as Dag authors give them: literals, or templates and references that Airflow resolves when a task runs.
 
-What is written out is checked when the Dag is parsed, so that a name which Consul could never hold is an import error.
+Literals are checked when the Dag is parsed, so that a name which Consul could never hold is an import error.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _JINJA = re.compile(r"\{[{%#]")
 
 
 def is_template(value: object) -> bool:
-    """Whether it is text with Jinja in it."""
+    """Whether it is text that contains Jinja."""
     return isinstance(value, str) and _JINJA.search(value) is not None
 
 
 def is_reference(value: object) -> bool:
-    """Whether Airflow resolves it, or a part of it, when the task runs: an XCom, a mapping or a Dag's parameter."""
+    """Whether Airflow resolves it, or part of it, when the task runs: an XCom, a mapped argument or dag.param()."""
     match value:
         case str():
             return False
@@ -36,7 +36,7 @@ def is_reference(value: object) -> bool:
 
 
 def is_literal(value: object) -> bool:
-    """Whether all of it is written out: no Jinja in it, and no reference."""
+    """Whether all of it is literal: no Jinja, no reference."""
     match value:
         case str():
             return not is_template(value)
@@ -49,22 +49,22 @@ def is_literal(value: object) -> bool:
 
 
 def check_known(**parameters: object) -> None:
-    """Refuse a reference for what is read when the Dag is parsed.
+    """Refuse references where the value is needed when the Dag is parsed.
 
     :raises InvalidInput: names the parameter.
     """
     for name, value in parameters.items():
         if is_reference(value):
             raise InvalidInput(
-                f"{name} is read when the Dag is parsed, so it cannot come from a mapping, an XCom or dag.param(); "
-                f"write it out"
+                f"{name} is needed when the Dag is parsed, so it cannot come from a mapped argument, an XCom or "
+                f"dag.param(); use a literal"
             )
 
 
-def check_place(environment: Any, tier: Any) -> None:
-    """Check what is written out of an environment's name and of one or several tiers'.
+def check_tier_path(environment: Any, tier: Any) -> None:
+    """Check the literal parts of an environment's name and of the names of one or several tiers.
 
-    :raises InvalidInput: names what has not the form of a name.
+    :raises InvalidInput: names the text that is not a valid name.
     """
     if is_literal(environment):
         check_name("environment", environment)
@@ -76,9 +76,9 @@ def check_place(environment: Any, tier: Any) -> None:
 
 
 def check_members(members: Any) -> None:
-    """Check what is written out of the ``members`` parameter.
+    """Check the literal parts of the ``members`` parameter.
 
-    :raises InvalidInput: it is none of its forms.
+    :raises InvalidInput: it is malformed.
     """
     if isinstance(members, (list, tuple)) and members:
         for name in filter(is_literal, members):
@@ -88,16 +88,16 @@ def check_members(members: Any) -> None:
 
 
 def check_generation(generation: Any) -> None:
-    """Check a generation that is written out; a mapping is left to the task, which knows its tiers.
+    """Check a literal generation; a mapping is left to the task, which knows its tiers.
 
-    :raises InvalidInput: it is no number above 0.
+    :raises InvalidInput: it is not a number above 0.
     """
     if generation is not None and is_literal(generation) and not isinstance(generation, (Mapping, list, tuple)):
         parse_generations(generation, ["any"])
 
 
 def check_switch(name: str, value: object) -> bool:
-    """Return ``value`` when it is True or False; text such as "no" would be taken for yes.
+    """Return ``value`` if it is True or False; text such as "no" would count as true.
 
     :raises InvalidInput: names the parameter.
     """
@@ -107,7 +107,7 @@ def check_switch(name: str, value: object) -> bool:
 
 
 def as_list(generation: Any) -> list[Any]:
-    """Several generations: of a list, or of what a mapped task returned, which Airflow reads piece by piece."""
+    """A list of generations, from a list or from what a mapped task returned, which Airflow reads lazily."""
     is_several = isinstance(generation, Sequence) and not isinstance(generation, str)
     return list(generation) if is_several else [generation]
 
@@ -115,20 +115,20 @@ def as_list(generation: Any) -> list[Any]:
 def parse_generations(generation: Any, tiers: Sequence[str]) -> dict[str, int]:
     """The generation of each tier; a template that is not rendered natively gives a string of digits.
 
-    :param generation: a number, a mapping of tiers to such, or what mapped tasks returned: several mappings.
-    :raises InvalidInput: it is neither a number above 0 nor a mapping of all the tiers to such.
+    :param generation: a number, a mapping of tiers to numbers, or what mapped tasks returned: several mappings.
+    :raises InvalidInput: it is neither a number above 0 nor a mapping of all the tiers to such numbers.
     """
     if isinstance(generation, Sequence) and not isinstance(generation, str):
         generation = _merge(generation)
     by_tier = generation if isinstance(generation, Mapping) else dict.fromkeys(tiers, generation)
     missing = [tier for tier in tiers if tier not in by_tier]
     if missing:
-        raise InvalidInput(f"generation {by_tier!r} says nothing of tier {', '.join(missing)}")
+        raise InvalidInput(f"generation {by_tier!r} has no entry for tier {', '.join(missing)}")
     return {tier: _parse_number(by_tier[tier]) for tier in tiers}
 
 
 def _merge(mappings: Sequence[Any]) -> Any:
-    """One mapping of several; a tier that two tasks wrote has the newer generation."""
+    """One mapping from several; a tier that two tasks wrote gets the newer generation."""
     merged: dict[str, Any] = {}
     for each in mappings:
         if not isinstance(each, Mapping):
@@ -143,6 +143,6 @@ def _parse_number(number: Any) -> int:
     if found is not None and found > 0:
         return found
     raise InvalidInput(
-        f"generation must be a number above 0, or a mapping of tiers to such, not {number!r}; "
-        f"None from an XCom means that the task which should have written it did not"
+        f"generation must be a number above 0, or a mapping of tiers to such numbers, not {number!r}; "
+        f"None from an XCom means that the task that should have written it did not"
     )

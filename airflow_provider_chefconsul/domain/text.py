@@ -1,15 +1,17 @@
-"""Text that nodes wrote, made safe for a log, a terminal and a page."""
+"""Text made safe for a log, a terminal and a page; and lists cut to length."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def one_line(text: str) -> str:
-    """The text on one line, with its control characters, bidirectional marks and the like written as escapes."""
+    """The text on one line, with control characters, bidirectional marks and the like escaped."""
     return _escape(" ".join(text.split()))
 
 
 def many_lines(text: str) -> str:
-    """The text with its lines as they are, and all else as :func:`one_line` writes it."""
+    """The text with its line breaks, and everything else escaped as by :func:`one_line`."""
     return "\n".join(_escape(line.replace("\t", "    ")) for line in text.split("\n"))
 
 
@@ -17,3 +19,10 @@ def _escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def list_some(names: Iterable[str], limit: int) -> str:
+    """The first names of a list: "a, b, … and 3 more"; empty when there are none."""
+    listed = list(names)
+    more = [f"… and {len(listed) - limit} more"] if len(listed) > limit else []
+    return ", ".join([*listed[:limit], *more])

@@ -1,1 +1,1 @@
-"""Airflow hook for Consul connections."""
+"""Airflow hooks. ``ConsulHook`` is public."""

@@ -1,4 +1,4 @@
-"""Airflow's way to a Consul connection.
+"""The Airflow hook for connections of type ``consul``.
 
 The adapter is imported when it is used, here and in the triggers: with py-consul and httpx it would add 80 ms to the
 parsing of every Dag file.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 CONSUL_PATIENCE = timedelta(seconds=60)
-"""How long tasks try again while Consul is unavailable; electing a leader was seen to take 14 s."""
+"""How long tasks retry while Consul is unavailable; electing a leader has been seen to take 14 s."""
 
 _TEST_PATIENCE = timedelta(seconds=3)
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -55,7 +55,7 @@ class ConsulHook(BaseHook):
         self.consul_conn_id = consul_conn_id
 
     def get_conn(self) -> Consul:
-        """py-consul's own synchronous client, for your own use; this package's operators do not need it."""
+        """py-consul's synchronous client, for your own code; this package's operators do not use it."""
         from airflow_provider_chefconsul.consul.http.plain import plain_client
 
         return plain_client(self.settings())
@@ -71,8 +71,12 @@ class ConsulHook(BaseHook):
     async def open_view(self, *, patience: timedelta | None = None) -> AsyncGenerator[SharedView]:
         """The shared data view, open inside the context.
 
-        :param patience: how long reads and writes are tried again while Consul is unavailable; None is
+        Views that are open at the same time in one event loop, on the same connection, share their connections to
+        Consul.
+
+        :param patience: how long reads and writes are retried while Consul is unavailable; None is
             :data:`CONSUL_PATIENCE`.
+        :raises UnusableConnection: the connection's fields are refused.
         """
         patience = CONSUL_PATIENCE if patience is None else patience
         from airflow_provider_chefconsul.consul.http.client import ConsulClient
@@ -83,7 +87,7 @@ class ConsulHook(BaseHook):
             yield SharedView(client, patience=patience)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Say whether Consul can be used, and if not, what is wrong: unreachable, no leader, token or TLS."""
+        """Whether Consul can be used, and what is wrong when it cannot: unreachable, no leader, token or TLS."""
         try:
             return True, asyncio.run(_describe(self.settings()))
         except ChefConsulError as error:
@@ -91,31 +95,31 @@ class ConsulHook(BaseHook):
 
 
 def parse_settings(connection: Connection) -> ConsulSettings:
-    """Read an Airflow connection.
+    """Parse an Airflow connection.
 
     :raises UnusableConnection: names the connection and the field that is missing or wrong.
     """
-    where = f"connection {connection.conn_id}"
-    extra = _read_extra(where, connection.extra)
+    label = f"connection {connection.conn_id}"
+    extra = _parse_extra(label, connection.extra)
     scheme = connection.schema or "http"
     host = connection.host or ""
     if not _is_host(host):
-        raise UnusableConnection(f"{where}: host must be a host name or address alone, not {host!r}")
+        raise UnusableConnection(f"{label}: host must be a host name or an address and nothing else, not {host!r}")
     if not connection.port:
-        raise UnusableConnection(f"{where}: port is missing; Consul's is 8500 for http and 8501 for https, by default")
+        raise UnusableConnection(f"{label}: port is missing; Consul's default is 8500 for http and 8501 for https")
     if not 0 < connection.port <= _HIGHEST_PORT:
-        raise UnusableConnection(f"{where}: port must be from 1 to {_HIGHEST_PORT}, not {connection.port}")
+        raise UnusableConnection(f"{label}: port must be from 1 to {_HIGHEST_PORT}, not {connection.port}")
     if scheme not in {"http", "https"}:
-        raise UnusableConnection(f"{where}: schema must be http or https, not {scheme!r}")
+        raise UnusableConnection(f"{label}: schema must be http or https, not {scheme!r}")
     if connection.password and not _TOKEN.fullmatch(connection.password):
         raise UnusableConnection(
-            f"{where}: password is not an ACL token: it has spaces, line breaks or non-ASCII characters"
+            f"{label}: password is not an ACL token: it contains spaces, line breaks or non-ASCII characters"
         )
     root = extra.get("prefix") or DEFAULT_ROOT
     try:
         Keys(root)
     except InvalidInput as error:
-        raise UnusableConnection(f"{where}: {error}") from error
+        raise UnusableConnection(f"{label}: {error}") from error
     return ConsulSettings(
         host=host,
         port=connection.port,
@@ -123,21 +127,21 @@ def parse_settings(connection: Connection) -> ConsulSettings:
         token=connection.password or None,
         root=root,
         datacenter=extra.get("datacenter") or None,
-        verify=_read_verify(where, extra.get("verify")),
-        cert=_read_path(where, "cert", extra.get("cert")),
-        key=_read_path(where, "key", extra.get("key")),
-        wait=_read_wait(where, extra.get("wait")),
+        verify=_parse_verify(label, extra.get("verify")),
+        cert=_parse_path(label, "cert", extra.get("cert")),
+        key=_parse_path(label, "key", extra.get("key")),
+        wait=_parse_wait(label, extra.get("wait")),
     )
 
 
-def _read_extra(where: str, text: str | None) -> dict[str, Any]:
-    """Airflow takes an extra that is not JSON for an empty one; the keys would go to another prefix then."""
+def _parse_extra(label: str, text: str | None) -> dict[str, Any]:
+    """Airflow takes an extra that is not JSON for an empty one, and keys would then go to another prefix."""
     try:
         extra = json.loads(text or "{}")
     except ValueError as error:
-        raise UnusableConnection(f"{where}: extra is not JSON: {error}") from error
+        raise UnusableConnection(f"{label}: extra is not JSON: {error}") from error
     if not isinstance(extra, dict):
-        raise UnusableConnection(f"{where}: extra must be a JSON object, not a {type(extra).__name__}")
+        raise UnusableConnection(f"{label}: extra must be a JSON object, not a {type(extra).__name__}")
     return extra
 
 
@@ -149,26 +153,26 @@ def _is_host(text: str) -> bool:
     return True
 
 
-def _read_verify(where: str, value: Any) -> bool | str:
+def _parse_verify(label: str, value: Any) -> bool | str:
     match value:
         case None | "" | True | "true" | "True":
             return True
         case False | "false" | "False":
             return False
         case _:
-            return _read_path(where, "verify", value) or True
+            return _parse_path(label, "verify", value) or True
 
 
-def _read_path(where: str, name: str, value: Any) -> str | None:
+def _parse_path(label: str, name: str, value: Any) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not Path(value).exists():
-        raise UnusableConnection(f"{where}: {name} must be the path of a file that exists here, not {value!r}")
+        raise UnusableConnection(f"{label}: {name} must be the path of an existing file, not {value!r}")
     return value
 
 
-def _read_wait(where: str, value: Any) -> timedelta:
-    """Read how long a query may block: seconds, as a number or, from a form's field, as text."""
+def _parse_wait(label: str, value: Any) -> timedelta:
+    """Parse how long a query may block: seconds, as a number or, from a form's field, as text."""
     if value is None or value == "":
         return LONGEST_WAIT
     try:
@@ -179,8 +183,8 @@ def _read_wait(where: str, value: Any) -> timedelta:
     if wait is None or not shortest <= wait <= longest:
         bounds = f"{shortest.total_seconds():g} to {longest.total_seconds():g}"
         raise UnusableConnection(
-            f"{where}: wait must be a number of seconds from {bounds}, not {value!r}; less than the time after which a "
-            f"load balancer before Consul cuts a request"
+            f"{label}: wait must be a number of seconds from {bounds}, not {value!r}; choose less than the time after "
+            f"which a load balancer in front of Consul cuts requests"
         )
     return wait
 
@@ -192,7 +196,7 @@ async def _describe(settings: ConsulSettings) -> str:
     async with ConsulClient(settings, retry_for=_TEST_PATIENCE) as client:
         leader = await client.leader()
         await client.check_token()
-        await client.get(f"{settings.root}/")  # a list leaves out what the token may not read, a single key says so
+        await client.get(f"{settings.root}/")  # a list omits what the token may not read; a single key is refused
         await check_can_list(client, "node")
         await check_can_list(client, "service")
     return f"Consul at {settings.url} has leader {leader}, and may be used below {settings.root}/"

@@ -1,4 +1,4 @@
-"""Airflow's way to nodes over SSH.
+"""Connecting to nodes over SSH by an Airflow connection.
 
 The SSH provider and asyncssh are imported when they are first needed: they would add 140 ms to the parsing of every
 Dag file.
@@ -30,27 +30,34 @@ async def execute_over_ssh(
     max_parallel: int | None,
     on_progress: Callable[[str], None],
 ) -> tuple[dict[str, NodeResult], set[str]]:
-    """Run commands on hosts, as the user and by the port, keys and known hosts of an Airflow connection.
+    """Run commands on hosts, with the user, port, keys and known hosts of an Airflow connection.
 
-    ``SSHHookAsync`` reads the connection and checks host keys, unless its extra ``no_host_key_check`` is true; see
-    ``nudge.ssh.execute`` for the rest.
+    ``SSHHookAsync`` reads the connection and checks host keys, unless its extra ``no_host_key_check`` is true.
 
-    :raises InvalidInput: nothing could be run anywhere because of the connection.
+    :param targets: by node.
+    :param deadline: aware; when to come back with what is known.
+    :param max_parallel: how many hosts may be connected at the same time; None is all.
+    :param on_progress: called with a line of text whenever something changes.
+    :returns: by node what is known, and the nodes that the deadline cut short.
+    :raises InvalidInput: the connection cannot be used, so nothing was run anywhere.
     """
-    from airflow_provider_chefconsul.nudge.ssh import execute
+    from airflow_provider_chefconsul.nudge.ssh import run_over_ssh
 
     connection = await BaseHook.aget_connection(ssh_conn_id)
     if not connection.login:
-        raise InvalidInput(f"connection {ssh_conn_id}: login is missing; name the user to be on the nodes")
+        raise InvalidInput(f"connection {ssh_conn_id}: login is missing; enter the user to log in as on the nodes")
 
     async def connect(address: str) -> SSHClientConnection:
         return await _connect(ssh_conn_id, address)
 
-    return await execute(targets, connect, deadline=deadline, max_parallel=max_parallel, on_progress=on_progress)
+    return await run_over_ssh(targets, connect, deadline=deadline, max_parallel=max_parallel, on_progress=on_progress)
 
 
 async def _connect(ssh_conn_id: str, address: str) -> SSHClientConnection:
-    """Open a connection to a host; what is wrong with the Airflow connection itself is told from the host's trouble."""
+    """Connect to a host.
+
+    :raises InvalidInput: something is wrong with the Airflow connection itself, not with the host.
+    """
     from airflow.providers.ssh.hooks.ssh import SSHHookAsync
 
     try:
@@ -60,6 +67,6 @@ async def _connect(ssh_conn_id: str, address: str) -> SSHClientConnection:
         if error.filename is None:
             raise
         raise InvalidInput(f"connection {ssh_conn_id}: {error}") from error
-    except ValueError as error:  # asyncssh's errors of keys are such, too
+    except ValueError as error:  # asyncssh's key errors are ValueErrors, too
         raise InvalidInput(f"connection {ssh_conn_id}: {error}") from error
     return connection

@@ -1,1 +1,1 @@
-"""How a command gets to nodes, and is run there once: over Consul's remote execution, or SSH."""
+"""How a command gets to nodes and runs there once, over remote execution or SSH. Internal."""

@@ -1,7 +1,7 @@
 """Remote execution through Consul's agents, by the protocol of ``consul exec``.
 
-Unlike that command it knows the nodes beforehand: it returns as soon as the last of them has exited, and never takes a
-node's silence for success.
+Unlike that command, it knows the nodes beforehand: it returns as soon as the last of them has exited, and never takes
+silence for success.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, InvalidInput, SessionLost
-from airflow_provider_chefconsul.nudge.guard import LONGEST_OUTPUT, guarded
-from airflow_provider_chefconsul.nudge.job import Job, check_events
-from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
+from airflow_provider_chefconsul.nudge.guard import guarded
+from airflow_provider_chefconsul.nudge.result import LONGEST_OUTPUT, CommandOutcome, NodeResult
 from airflow_provider_chefconsul.nudge.roster import Roster
+from airflow_provider_chefconsul.nudge.session import ExecSession, check_events
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.client import ConsulClient
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-_PREFIX = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")  # with an empty part, Consul stores an empty job elsewhere
+_PREFIX = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")  # with an empty part, Consul changes the key
 _BACKOFF = 1.0  # seconds
 _REPORT_EVERY = 1.0  # seconds
-_LONGEST_STEP = 2.0  # seconds that one turn of the watch counts: while Consul does not answer, nodes cannot either
+_LONGEST_TURN = 2.0  # seconds that one turn of the watch counts: while Consul is silent, nodes cannot answer either
 _REST_PER_NODE = 0.5e-3  # seconds; each listing names every node, so the more there are, the more changes share one
 _LONGEST_REST = 0.5  # seconds
 
 
-async def execute(
+async def run_over_consul(
     client: ConsulClient,
     command: str,
     nodes: Sequence[str],
@@ -49,8 +49,8 @@ async def execute(
 ) -> dict[str, NodeResult]:
     """Run a shell command on nodes, and return as soon as each has exited or is given up.
 
-    Called again with the same ``job_id`` and command, nodes that ran it give the same exit code without running it
-    again, and those that still run it are waited for. That is also how a lost session is replaced.
+    When it is called again with the same ``job_id`` and command, nodes that ran the command give the same exit code
+    without running it again, and nodes that still run it are waited for. A lost session is replaced in the same way.
 
     :param command: for ``/bin/sh -c``, with the agent's user, environment and working directory, without stdin.
     :param deadline: aware; nodes that have not exited by then run on unobserved.
@@ -58,16 +58,16 @@ async def execute(
     :param prefix_per_node: keys below ``PREFIX/NODE/`` instead of ``_rexec/``, where agents may write only those.
     :param ack_timeout: how long a node may take to acknowledge; its event is repeated meanwhile.
     :param silence_timeout: how long a node that acknowledged may stay without a heartbeat.
-    :param on_progress: called with a line of text whenever where the nodes stand has changed.
-    :returns: by node.
-    :raises InvalidInput: a parameter makes no sense; nothing was sent.
+    :param on_progress: called with a line of text when nodes have made progress.
+    :returns: results by node.
+    :raises InvalidInput: a parameter is not valid; nothing was sent.
     :raises ConsulUnavailable: nothing could be started before the deadline.
     :raises AccessDenied: the token may not write sessions or the job's keys, or not fire the event ``_rexec``.
     """
     if max_parallel is not None and max_parallel < 1:
-        raise InvalidInput(f"max_parallel is {max_parallel}; it must be at least 1, or None for all nodes at once")
+        raise InvalidInput(f"max_parallel must be at least 1, or None for all nodes at once, not {max_parallel}")
     if prefix_per_node is not None and not _PREFIX.fullmatch(prefix_per_node):
-        raise InvalidInput(f"prefix_per_node {prefix_per_node!r} is not one or more names with '/' between")
+        raise InvalidInput(f"prefix_per_node {prefix_per_node!r} must be one or more names with '/' between them")
     check_events(nodes, prefix_per_node)
     roster = Roster(nodes, max_parallel=max_parallel, ack_timeout=ack_timeout, silence_timeout=silence_timeout)
     heartbeat = max(1.0, silence_timeout.total_seconds() / 10)
@@ -79,13 +79,13 @@ async def execute(
     except TimeoutError:
         if not execution.has_fired:
             why = execution.trouble or "Consul did not answer in time"
-            raise ConsulUnavailable(f"the deadline passed before any node could be told: {why}") from execution.trouble
-        on_progress(f"stops waiting here: {roster.summary}")
+            raise ConsulUnavailable(f"the deadline passed before an event could be fired: {why}") from execution.trouble
+        on_progress(f"stopped waiting at the deadline: {roster.summary}")
     return {node: execution.result(node) for node in nodes}
 
 
 class _Execution:
-    """One call of :func:`execute`: one job after the other, until no node is awaited any more."""
+    """One call of :func:`run_over_consul`: one session after the other, until no node is awaited any more."""
 
     def __init__(
         self,
@@ -110,8 +110,8 @@ class _Execution:
     async def run(self) -> None:
         while self._roster.is_open:
             try:
-                job = await Job.open(self._client, self._spec, self._prefix_per_node)
-                await self._run(job)
+                session = await ExecSession.open(self._client, self._spec, self._prefix_per_node)
+                await self._run(session)
             except (ConsulUnavailable, SessionLost) as error:
                 self._complain(error)
                 self._roster.restart()
@@ -125,59 +125,59 @@ class _Execution:
             node, CommandOutcome.SILENT if self._roster.has_started(node) else CommandOutcome.UNACKNOWLEDGED
         )
 
-    async def _run(self, job: Job) -> None:
-        watching = asyncio.create_task(self._watch(job))
-        keeping = asyncio.create_task(job.keep_alive())
+    async def _run(self, session: ExecSession) -> None:
+        watching = asyncio.create_task(self._watch(session))
+        keeping = asyncio.create_task(session.keep_alive())
         try:
             await asyncio.wait({watching, keeping}, return_when=asyncio.FIRST_COMPLETED)
             await (watching if watching.done() else keeping)
         finally:
-            await _see_through(_close(job, watching, keeping))
+            await _finish(_close(session, watching, keeping))
 
-    async def _watch(self, job: Job) -> None:
+    async def _watch(self, session: ExecSession) -> None:
         index, turn = 0, monotonic()
         distrusted: set[str] = set()
         while True:
             try:
-                await self._act(job, distrusted)
+                await self._act(session, distrusted)
                 if not self._roster.is_open:
                     return
-                index, names = await job.names(index)
-                await self._read(job, names)
+                index, names = await session.names(index)
+                await self._read(session, names)
                 self.trouble = None
             except ConsulUnavailable as error:
                 self._complain(error)
                 index = 0
                 await asyncio.sleep(_BACKOFF)
             await asyncio.sleep(min(_LONGEST_REST, self._roster.size * _REST_PER_NODE))
-            self._clock += min(monotonic() - turn, _LONGEST_STEP)
+            self._clock += min(monotonic() - turn, _LONGEST_TURN)
             turn = monotonic()
 
-    async def _act(self, job: Job, distrusted: set[str]) -> None:
-        """Do what is due. What fails is made up for: the roster repeats events, and what is distrusted stays so."""
-        due = self._roster.decide(self._clock)
+    async def _act(self, session: ExecSession, distrusted: set[str]) -> None:
+        """Do what is due. A failure loses nothing: the roster repeats events, and distrusted nodes stay distrusted."""
+        due = self._roster.advance(self._clock)
         distrusted.update(due.forget)
         for node in sorted(distrusted):
-            await job.forget(node)
+            await session.forget(node)
             distrusted.discard(node)
         if due.fire:
-            await job.fire(due.fire)
+            await session.fire(due.fire)
             self.has_fired = True
-        for node, sign in zip(due.listen, await _all(job.last_sign(node) for node in due.listen), strict=True):
+        for node, sign in zip(due.listen, await _all(session.last_sign(node) for node in due.listen), strict=True):
             if sign is not None:
                 self._roster.hear(node, sign, self._clock)
         self._report()
 
-    async def _read(self, job: Job, names: set[str]) -> None:
+    async def _read(self, session: ExecSession, names: set[str]) -> None:
         exited = []
         for node in self._roster.awaited():
-            if job.key(node, "exit") in names:
+            if session.key(node, "exit") in names:
                 exited.append(node)
-            elif job.key(node, "ack") in names:
+            elif session.key(node, "ack") in names:
                 self._roster.acknowledge(node, self._clock)
-        for node, code in zip(exited, await _all(job.exit_code(node) for node in exited), strict=True):
+        for node, code in zip(exited, await _all(session.exit_code(node) for node in exited), strict=True):
             if code is not None and self._roster.finish(node, code) and code != 0:
-                self._outputs[node] = (await job.output(node))[-LONGEST_OUTPUT:]
+                self._outputs[node] = (await session.output(node))[-LONGEST_OUTPUT:]
 
     def _report(self) -> None:
         summary = self._roster.summary
@@ -192,15 +192,15 @@ class _Execution:
         self.trouble = error
 
 
-async def _close(job: Job, *tasks: asyncio.Task[None]) -> None:
+async def _close(session: ExecSession, *tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await job.close()
+    await session.close()
 
 
-async def _see_through(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Await to the end even when cancelled meanwhile; the cancellation takes effect then."""
+async def _finish(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Await to the end even when cancelled meanwhile; the cancellation takes effect afterwards."""
     task = asyncio.create_task(coroutine)
     try:
         await asyncio.shield(task)
@@ -210,7 +210,7 @@ async def _see_through(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await them together, all to their end, then raise the first error if there is one."""
+    """Await all to their end at the same time, then raise the first error if there is one."""
     results = await asyncio.gather(*coroutines, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

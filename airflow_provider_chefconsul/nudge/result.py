@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+LONGEST_OUTPUT = 2000  # bytes; the end of what the command printed
+
 
 class CommandOutcome(StrEnum):
-    """What became of the command on a node."""
+    """How the command ended on a node, or that nobody knows."""
 
     EXITED = "exited"
     UNACKNOWLEDGED = "unacknowledged"
@@ -16,14 +20,14 @@ class CommandOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodeResult:
-    """What a node said of the command.
+    """What is known of the command on one node.
 
     :param outcome: EXITED with an exit code; UNACKNOWLEDGED: the node could not be reached or did not answer, because
-        it is down or does not let the command in; SILENT: it started, and has not said how it ended.
+        it is down or refuses the command; SILENT: the command started, and how it ended is unknown.
     :param exit_code: the command's; negative when the shell around it was killed; 126, 127 and 137 may also be the
         guard's (see ``nudge.guard``), which says so in the output.
-    :param output: the end of what was printed, when the exit code is not 0. For people, never to be parsed.
-    :param reason: why it did not exit, where that is known. For people, too.
+    :param output: the end of what was printed, when the exit code is not 0. For people, never parsed.
+    :param reason: why it did not exit, if known. For people, never parsed.
     """
 
     node: str
@@ -31,3 +35,10 @@ class NodeResult:
     exit_code: int | None = None
     output: str = ""
     reason: str = ""
+
+
+def summarize(phases: Iterable[StrEnum], order: Iterable[StrEnum], failed: int) -> str:
+    """How many nodes are in each phase, in one line: "of 5 nodes 1 running, 4 exited (2 with an error)"."""
+    counts = Counter(phases)
+    parts = ", ".join(f"{counts[phase]} {phase}" for phase in order if counts[phase])
+    return f"of {counts.total()} nodes {parts}" + (f" ({failed} with an error)" if failed else "")

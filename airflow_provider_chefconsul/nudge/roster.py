@@ -1,22 +1,23 @@
-"""Where each node of a remote execution stands, and what is to be done next; time is a parameter, nothing is sent."""
+"""What is known of each node of a remote execution, and what to do next; time is a parameter, nothing is sent."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-AMBIGUOUS_EXIT = 255  # an agent that failed to write a heartbeat publishes this while the command still runs
+from airflow_provider_chefconsul.nudge.result import summarize
+
+AMBIGUOUS_EXIT = 255  # an agent that failed to write a heartbeat publishes this although the command still runs
 _FIRST_PATIENCE = 1.0  # seconds until an event is repeated; an acknowledgement takes 0.15 s in the median
 _PATIENCE = 2.0  # seconds between later repetitions
 
 
-class Phase(StrEnum):
+class ExecPhase(StrEnum):
     """What is known of a node."""
 
-    QUEUED = "queued"  # no event was fired for it yet
+    QUEUED = "queued"  # no event has been fired for it
     FIRED = "not acknowledged"  # an event was fired, and it has not answered
     RUNNING = "running"
     GIVEN_UP = "given up"
@@ -24,12 +25,12 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """What is to be done now.
+class DueActions:
+    """What to do now.
 
-    :param forget: nodes whose keys are to be deleted first, because what those say is not trusted or too old.
+    :param forget: nodes whose keys to delete first, because what they say is not trusted or too old.
     :param fire: nodes to fire an event for.
-    :param listen: nodes whose latest sign of life is to be looked up.
+    :param listen: nodes whose latest sign of life to look up.
     """
 
     forget: list[str] = field(default_factory=list)
@@ -39,7 +40,7 @@ class Due:
 
 @dataclass(slots=True)
 class _Node:
-    phase: Phase = Phase.QUEUED
+    phase: ExecPhase = ExecPhase.QUEUED
     give_up_at: float = 0.0
     fire_at: float = 0.0
     heard_at: float = 0.0
@@ -56,7 +57,7 @@ class Roster:
     :param max_parallel: how many nodes may run at once; None for all.
     :param ack_timeout: how long after its first event a node may stay unacknowledged.
     :param silence_timeout: how long a running node may go without a sign of life. After half of it the node is asked
-        anew, because an agent that once failed to write to Consul says no more, while its command runs on.
+        again, because an agent that once failed to write to Consul stays silent while its command runs on.
     """
 
     def __init__(
@@ -75,18 +76,16 @@ class Roster:
     @property
     def is_open(self) -> bool:
         """Whether there is anything left to wait for."""
-        return any(node.phase not in {Phase.EXITED, Phase.GIVEN_UP} for node in self._nodes.values())
+        return any(node.phase not in {ExecPhase.EXITED, ExecPhase.GIVEN_UP} for node in self._nodes.values())
 
     @property
     def summary(self) -> str:
-        """How many nodes stand where, in one line."""
-        phases = Counter(node.phase for node in self._nodes.values())
+        """How many nodes are in each phase, in one line."""
         failed = sum(bool(node.exit_code) for node in self._nodes.values())
-        parts = [f"{phases[phase]} {phase}" for phase in Phase if phases[phase]]
-        return f"of {len(self._nodes)} nodes {', '.join(parts)}" + (f" ({failed} with an error)" if failed else "")
+        return summarize((node.phase for node in self._nodes.values()), ExecPhase, failed)
 
     def has_started(self, name: str) -> bool:
-        """Whether the node acknowledged an event at any time."""
+        """Whether the node has ever acknowledged an event."""
         return self._nodes[name].has_started
 
     def exit_code(self, name: str) -> int | None:
@@ -94,28 +93,28 @@ class Roster:
         return self._nodes[name].exit_code
 
     def awaited(self) -> list[str]:
-        """The nodes that may still say something; one that was given up may answer late."""
-        return [name for name, node in self._nodes.items() if node.phase not in {Phase.QUEUED, Phase.EXITED}]
+        """The nodes that may still answer; one that was given up may answer late."""
+        return [name for name, node in self._nodes.items() if node.phase not in {ExecPhase.QUEUED, ExecPhase.EXITED}]
 
-    def decide(self, now: float) -> Due:
-        """Say what is to be done now; the events that it names count as fired."""
-        due = Due()
+    def advance(self, now: float) -> DueActions:
+        """Move to a time, and say what to do then; the events that it names count as fired."""
+        due = DueActions()
         for name, node in self._nodes.items():
             match node.phase:
-                case Phase.FIRED if now >= node.give_up_at:
-                    node.phase = Phase.GIVEN_UP
-                case Phase.FIRED if now >= node.fire_at:
+                case ExecPhase.FIRED if now >= node.give_up_at:
+                    node.phase = ExecPhase.GIVEN_UP
+                case ExecPhase.FIRED if now >= node.fire_at:
                     node.fire_at = now + _PATIENCE
                     due.fire.append(name)
-                case Phase.RUNNING if now - node.heard_at >= self._silence / 2:
+                case ExecPhase.RUNNING if now - node.heard_at >= self._silence / 2:
                     due.forget.append(name)
                     due.fire.append(name)
                     self._fire(node, now, self._silence / 2)
-                case Phase.RUNNING if now - node.listened_at >= self._silence / 6:
+                case ExecPhase.RUNNING if now - node.listened_at >= self._silence / 6:
                     node.listened_at = now
                     due.listen.append(name)
-        active = sum(node.phase in {Phase.FIRED, Phase.RUNNING} for node in self._nodes.values())
-        queued = [name for name, node in self._nodes.items() if node.phase is Phase.QUEUED]
+        active = sum(node.phase in {ExecPhase.FIRED, ExecPhase.RUNNING} for node in self._nodes.values())
+        queued = [name for name, node in self._nodes.items() if node.phase is ExecPhase.QUEUED]
         for name in queued[: max(0, self._max_parallel - active)]:
             due.fire.append(name)
             self._fire(self._nodes[name], now, self._ack_timeout)
@@ -124,32 +123,32 @@ class Roster:
     def acknowledge(self, name: str, now: float) -> None:
         """The node has answered an event."""
         node = self._nodes[name]
-        if node.phase in {Phase.FIRED, Phase.GIVEN_UP}:
-            node.phase, node.has_started, node.sign = Phase.RUNNING, True, 0
+        if node.phase in {ExecPhase.FIRED, ExecPhase.GIVEN_UP}:
+            node.phase, node.has_started, node.sign = ExecPhase.RUNNING, True, 0
             node.heard_at = node.listened_at = now
 
     def hear(self, name: str, index: int, now: float) -> None:
         """The node's latest sign of life has this index in Consul."""
         node = self._nodes[name]
-        if node.phase is Phase.RUNNING and index != node.sign:
+        if node.phase is ExecPhase.RUNNING and index != node.sign:
             node.sign, node.heard_at = index, now
 
     def finish(self, name: str, exit_code: int) -> bool:
-        """The node has published an exit code; False when it is not believed yet and the node will be asked anew."""
+        """The node has published an exit code; False when it is not believed yet and the node is asked again."""
         node = self._nodes[name]
         node.has_started = True
         if exit_code == AMBIGUOUS_EXIT and not node.is_doubted:
-            node.phase, node.is_doubted, node.heard_at = Phase.RUNNING, True, float("-inf")
+            node.phase, node.is_doubted, node.heard_at = ExecPhase.RUNNING, True, float("-inf")
             return False
-        node.phase, node.exit_code = Phase.EXITED, exit_code
+        node.phase, node.exit_code = ExecPhase.EXITED, exit_code
         return True
 
     def restart(self) -> None:
-        """The session is lost, and with it what nodes said in it: queue again every node that was still awaited."""
+        """Queue again every node that was fired for or runs: the session is lost, and with it what nodes wrote."""
         for node in self._nodes.values():
-            if node.phase in {Phase.FIRED, Phase.RUNNING}:
-                node.phase = Phase.QUEUED
+            if node.phase in {ExecPhase.FIRED, ExecPhase.RUNNING}:
+                node.phase = ExecPhase.QUEUED
 
     @staticmethod
     def _fire(node: _Node, now: float, patience: float) -> None:
-        node.phase, node.fire_at, node.give_up_at = Phase.FIRED, now + _FIRST_PATIENCE, now + patience
+        node.phase, node.fire_at, node.give_up_at = ExecPhase.FIRED, now + _FIRST_PATIENCE, now + patience

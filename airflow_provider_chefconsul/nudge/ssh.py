@@ -1,13 +1,12 @@
 """Running commands on many hosts over SSH, some at a time.
 
-Opening a connection is the caller's business, since how and as whom is said elsewhere; so is the check of host keys.
+The caller opens the connections, and with that chooses the user and checks host keys.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,21 +16,20 @@ from time import monotonic
 
 import asyncssh
 
-from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
+from airflow_provider_chefconsul.nudge.result import LONGEST_OUTPUT, CommandOutcome, NodeResult, summarize
 from airflow_provider_chefconsul.nudge.target import Target
 
 Connect = Callable[[str], Awaitable[asyncssh.SSHClientConnection]]
 
 log = logging.getLogger(__name__)
-LONGEST_OUTPUT = 2000  # bytes; the end of what the command printed
-CONNECT_TIMEOUT = timedelta(seconds=20)  # an sshd that looks its client up in a DNS that does not answer takes 10 s
+CONNECT_TIMEOUT = timedelta(seconds=20)  # an sshd takes 10 s when the DNS in which it looks its client up is down
 _REPORT_EVERY = 1.0  # seconds
 _CHUNK = 4096  # bytes
 _is_running_here: ContextVar[bool] = ContextVar("_is_running_here", default=False)
 
 
-class HostPhase(StrEnum):
-    """Where a host stands."""
+class SshPhase(StrEnum):
+    """How far a host is."""
 
     QUEUED = "queued"
     CONNECTING = "connecting"
@@ -40,13 +38,13 @@ class HostPhase(StrEnum):
 
 
 _CUT_SHORT = {
-    HostPhase.QUEUED: (CommandOutcome.UNACKNOWLEDGED, "its turn had not come when the time was over"),
-    HostPhase.CONNECTING: (CommandOutcome.UNACKNOWLEDGED, "there was no connection yet when the time was over"),
-    HostPhase.RUNNING: (CommandOutcome.SILENT, "the command had not ended when the time was over"),
+    SshPhase.QUEUED: (CommandOutcome.UNACKNOWLEDGED, "its turn had not come by the deadline"),
+    SshPhase.CONNECTING: (CommandOutcome.UNACKNOWLEDGED, "it was not connected by the deadline"),
+    SshPhase.RUNNING: (CommandOutcome.SILENT, "the command had not ended by the deadline"),
 }
 
 
-async def execute(
+async def run_over_ssh(
     targets: Mapping[str, Target],
     connect: Connect,
     *,
@@ -57,15 +55,15 @@ async def execute(
 ) -> tuple[dict[str, NodeResult], set[str]]:
     """Run each target's command once, and return when all have ended; one that fails does not stop the others.
 
-    Commands that still run at the deadline lose their connection; whether they end then is for them to know.
+    Commands that still run at the deadline lose their connection; whether that ends them is up to them.
 
     :param targets: by node, in the order in which they get their turn.
-    :param connect: opens a connection to an address. An ``OSError`` or an ``asyncssh.Error`` is that host's trouble;
-        anything else it raises ends all, and is raised here.
+    :param connect: opens a connection to an address. An ``OSError`` or an ``asyncssh.Error`` fails that host; any
+        other exception ends the whole call, and is raised.
     :param deadline: aware.
     :param max_parallel: how many hosts may be connected at the same time; None is all.
-    :param on_progress: called with a line of text whenever where the hosts stand has changed.
-    :returns: by node what is known, and the nodes that were cut short by the deadline.
+    :param on_progress: called with a line of text when hosts have made progress.
+    :returns: results by node, and the nodes that were cut short by the deadline.
     """
     fan_out = _FanOut(targets, connect, max_parallel, connect_timeout, on_progress)
     try:
@@ -74,14 +72,14 @@ async def execute(
                 for node in targets:
                     group.create_task(fan_out.run(node))
     except TimeoutError:
-        on_progress(f"stops waiting here: {fan_out.summary}")
-    except BaseExceptionGroup as trouble:
-        raise trouble.exceptions[0] from trouble.exceptions[0].__cause__
+        on_progress(f"stopped waiting at the deadline: {fan_out.summary}")
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group.exceptions[0].__cause__
     return {node: fan_out.result(node) for node in targets}, targets.keys() - fan_out.results.keys()
 
 
 class _FanOut:
-    """One call of :func:`execute`."""
+    """One call of :func:`run_over_ssh`."""
 
     def __init__(
         self,
@@ -97,30 +95,28 @@ class _FanOut:
         self._slots = asyncio.Semaphore(max_parallel or max(1, len(targets)))  # first come, first served
         self._connect_timeout = connect_timeout.total_seconds()
         self._on_progress = on_progress
-        self._phases = dict.fromkeys(targets, HostPhase.QUEUED)
+        self._phases = dict.fromkeys(targets, SshPhase.QUEUED)
         self._reported_at = float("-inf")
 
     @property
     def summary(self) -> str:
-        """How many hosts stand where, in one line."""
-        phases = Counter(self._phases.values())
+        """How many hosts are in each phase, in one line."""
         failed = sum(result.exit_code != 0 for result in self.results.values())
-        parts = [f"{phases[phase]} {phase}" for phase in HostPhase if phases[phase]]
-        return f"of {len(self._phases)} nodes {', '.join(parts)}" + (f" ({failed} with an error)" if failed else "")
+        return summarize(self._phases.values(), SshPhase, failed)
 
     def result(self, node: str) -> NodeResult:
-        """What is known of a host by now."""
+        """What is known of a host so far."""
         if node in self.results:
             return self.results[node]
         outcome, reason = _CUT_SHORT[self._phases[node]]
         return NodeResult(node, outcome, reason=reason)
 
     async def run(self, node: str) -> None:
-        """Run the host's command when it is its turn."""
+        """Run the host's command when its turn comes."""
         async with self._slots:
-            self._enter(node, HostPhase.CONNECTING)
+            self._enter(node, SshPhase.CONNECTING)
             self.results[node] = await self._run(node, self._targets[node])
-            self._enter(node, HostPhase.ENDED)
+            self._enter(node, SshPhase.ENDED)
 
     async def _run(self, node: str, target: Target) -> NodeResult:
         if not target.has_usable_address:
@@ -135,7 +131,7 @@ class _FanOut:
         try:
             return await self._await_exit(node, connection, target)
         except asyncssh.ChannelOpenError as error:
-            return _unreached(node, f"{target.address} starts no command: {error}")
+            return _unreached(node, f"{target.address} refused to start the command: {error}")
         except (OSError, asyncssh.Error) as error:
             return NodeResult(node, CommandOutcome.SILENT, reason=f"{target.address}: {error}")
         finally:
@@ -148,7 +144,7 @@ class _FanOut:
         process = await connection.create_process(
             target.command, stdin=asyncssh.DEVNULL, stderr=asyncssh.STDOUT, encoding=None
         )
-        self._enter(node, HostPhase.RUNNING)
+        self._enter(node, SshPhase.RUNNING)
         while chunk := await process.stdout.read(_CHUNK):
             printed = (printed + chunk)[-LONGEST_OUTPUT:]
         await process.wait_closed()
@@ -160,9 +156,9 @@ class _FanOut:
             case code:
                 return NodeResult(node, CommandOutcome.EXITED, code, printed.decode(errors="replace"))
 
-    def _enter(self, node: str, phase: HostPhase) -> None:
+    def _enter(self, node: str, phase: SshPhase) -> None:
         self._phases[node] = phase
-        has_ended = len(self.results) == len(self._phases) and phase is HostPhase.ENDED
+        has_ended = len(self.results) == len(self._phases) and phase is SshPhase.ENDED
         if has_ended or monotonic() >= self._reported_at + _REPORT_EVERY:
             self._on_progress(self.summary)
             self._reported_at = monotonic()
@@ -174,11 +170,11 @@ def _unreached(node: str, reason: str) -> NodeResult:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep asyncssh's thirteen lines of information per command, the command itself among them, out of the task's log.
+    """Keep what asyncssh logs of each command, and the command itself, out of the task's log, unless debugging is on.
 
-    Other users of the process keep theirs, and everybody does where debugging is on.
+    Other users of asyncssh in this process keep their lines.
     """
-    logging.getLogger("asyncssh").addFilter(_is_worth_telling)  # adding it again changes nothing
+    logging.getLogger("asyncssh").addFilter(_is_worth_logging)  # adding it again changes nothing
     token = _is_running_here.set(True)
     try:
         yield
@@ -186,6 +182,6 @@ def _quietly() -> Iterator[None]:
         _is_running_here.reset(token)
 
 
-def _is_worth_telling(record: logging.LogRecord) -> bool:
+def _is_worth_logging(record: logging.LogRecord) -> bool:
     is_debugging = logging.getLogger("asyncssh").isEnabledFor(logging.DEBUG)
     return record.levelno >= logging.WARNING or is_debugging or not _is_running_here.get()

@@ -1,4 +1,4 @@
-"""What is to be run where."""
+"""A host, and the command to run there."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host and the command for it.
+    """A host and its command.
 
-    :param address: a host name or an IP address; what is neither is never connected to.
+    :param address: a host name or an IP address; nobody connects to anything else.
     :param command: for the login shell of the user there.
     """
 
@@ -23,7 +23,7 @@ class Target:
 
     @property
     def has_usable_address(self) -> bool:
-        """Whether the address is a host name or an IP address by its form."""
+        """Whether the address has the form of a host name or an IP address."""
         try:
             ip_address(self.address)
         except ValueError:

@@ -1,1 +1,1 @@
-"""Airflow operators."""
+"""Airflow operators. The ones that the package exports are public."""

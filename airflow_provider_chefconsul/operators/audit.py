@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
-from airflow_provider_chefconsul.domain.count import Count, check_count
+from airflow_provider_chefconsul.domain.count import Count
+from airflow_provider_chefconsul.domain.explanation.drift import explain_drift
+from airflow_provider_chefconsul.domain.explanation.tier import TierExplanation, explain_tier
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
 from airflow_provider_chefconsul.domain.verdict.drift import TierDrift, find_drift
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,19 +26,41 @@ if TYPE_CHECKING:
 _LINES = 200  # of a tier, that name a node in the task's log
 
 
-class DriftAuditOperator(BaseOperator):
+@dataclass(frozen=True, slots=True)
+class _AuditedTier:
+    """What was found of a tier, and what there is to say of it.
+
+    :param lines: by node that drifted, why it does not match.
+    """
+
+    drift: TierDrift
+    explanation: TierExplanation
+    lines: Mapping[str, str]
+
+    @property
+    def unknown(self) -> str:
+        """Why nobody can say whether the tier matches; empty when one can."""
+        return f"{self.explanation.headline}; {self.explanation.obstacles[0]}" if self.drift.is_unknown else ""
+
+    def to_fields(self) -> dict[str, Any]:
+        """A summary for the XCom."""
+        drifted = {name: str(standing or "no_member") for name, standing in self.drift.drifted.items()}
+        return {"members": self.drift.members, "drifted": drifted, "unknown": self.unknown}
+
+
+class DriftAuditOperator(Stoppable):
     """
     Finds nodes that do not match what they were assigned: not converged, absent, unreadable, or no members any more.
 
-    Fails when a tier has more of them than may be, has no desired state that can be read, or has no members, and when
-    nothing is there to audit: a green audit has looked at something and found it right. It changes nothing. A rollout
-    that is going on looks like drift, so give the task retries.
+    Fails when a tier has more of them than ``max_drifted``, has no readable desired state or no members, and when there
+    is nothing to audit: a green audit has looked at something and found it right. It changes nothing. A rollout in
+    progress looks like drift, so give the task retries.
 
     Returns, also when it fails, ``{environment: {tier: {"members": …, "drifted": {node: standing}, "unknown": …}}}``.
 
     :param environment: one, several, or None for all that the connection's prefix has (templated).
     :param tier: one, several, or None for all that the environments have (templated).
-    :param max_drifted: how many nodes of a tier may not match: a number, or a percentage of its members.
+    :param max_drifted: how many nodes of a tier may drift: a number, or a percentage of its members.
     :param members: who belongs to the tiers; see ``ConvergedSensor`` (templated).
     :param consul_conn_id: id of a connection of type ``consul``.
     """
@@ -49,7 +73,7 @@ class DriftAuditOperator(BaseOperator):
         *,
         environment: str | Sequence[str] | None = None,
         tier: str | Sequence[str] | None = None,
-        max_drifted: Count = 0,
+        max_drifted: int | str = 0,
         members: str | Sequence[str] = "service",
         consul_conn_id: str = ConsulHook.default_conn_name,
         **kwargs: Any,
@@ -57,27 +81,28 @@ class DriftAuditOperator(BaseOperator):
         super().__init__(**kwargs)
         self.environment = environment
         self.tier = tier
-        self.max_drifted = check_count("max_drifted", max_drifted)
+        self.max_drifted = Count.parse("max_drifted", max_drifted)
         self.members = members
         self.consul_conn_id = consul_conn_id
 
     def execute(self, context: Context) -> dict[str, dict[str, Any]]:
-        """Audit, and fail when there is more drift than may be.
+        """Audit, and fail when there is more drift than ``max_drifted``.
 
         :raises Drifted: names the tiers.
-        :raises AccessDenied: the token may not read all there is, or nobody can tell; what it may not see would pass as
-            audited. An older Consul does not tell of a token that may not read its own rules: name the tiers then.
+        :raises AccessDenied: the token may not read everything, so the rest would pass as audited. It is also raised
+            when an older Consul cannot say what the token may read: name the tiers then.
         """
-        found = asyncio.run(self._audit())
+        found = self.run_here(self._audit())
         beyond = []
         for environment, tiers in found.items():
-            for tier, drift in tiers.items():
-                self._log(drift)
+            for tier, audited in tiers.items():
+                self._log(audited)
+                drift = audited.drift
                 if drift.exceeds(self.max_drifted):
-                    count = f"{len(drift.drifted)} of {drift.members} members" if not drift.unknown else drift.unknown
+                    count = audited.unknown or f"{len(drift.drifted)} of {drift.members} members"
                     beyond.append(f"{environment}/{tier} ({count})")
         summary = {
-            environment: {tier: drift.to_fields() for tier, drift in tiers.items()}
+            environment: {tier: audited.to_fields() for tier, audited in tiers.items()}
             for environment, tiers in found.items()
         }
         if beyond:
@@ -85,7 +110,7 @@ class DriftAuditOperator(BaseOperator):
             raise Drifted(f"drift beyond max_drifted={self.max_drifted}: {', '.join(beyond)}; the log names the nodes")
         return summary
 
-    async def _audit(self) -> dict[str, dict[str, TierDrift]]:
+    async def _audit(self) -> dict[str, dict[str, _AuditedTier]]:
         from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
         from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all
 
@@ -106,29 +131,34 @@ class DriftAuditOperator(BaseOperator):
                     for tier in tiers:
                         await check_token_sees_all(view, view.keys.tier(environment, tier))
                 if not tiers:
-                    raise Drifted(f"environment {environment} has no tiers, so there is nothing to audit")
+                    raise Drifted(f"nothing to audit: environment {environment} has no tiers")
                 found[environment] = await self._audit_environment(view, environment, tiers)
         if not found:
-            raise InvalidInput(f"there is no environment below {view.keys.root}/ to audit; look at the connection")
+            raise InvalidInput(
+                f"nothing to audit: there is no environment below {view.keys.root}/; check the connection's prefix"
+            )
         return found
 
     async def _audit_environment(
         self, view: SharedView, environment: str, tiers: Sequence[str]
-    ) -> dict[str, TierDrift]:
+    ) -> dict[str, _AuditedTier]:
         from airflow_provider_chefconsul.consul.overview import read_early_failures, read_lease
 
-        lease, died = await read_lease(view, environment), await read_early_failures(view, environment)
+        lease, early_failures = await read_lease(view, environment), await read_early_failures(view, environment)
         found = {}
         for tier in tiers:
             snapshot = await view.snapshot(environment, tier, parse_members(self.members, tier))
-            found[tier] = find_drift(environment, tier, snapshot, now=datetime.now(UTC), lease=lease, died=died)
+            status, now = tier_status(snapshot), datetime.now(UTC)
+            drift = find_drift(status)
+            lines = explain_drift(status, drift, now=now, early_failures=early_failures)
+            found[tier] = _AuditedTier(drift, explain_tier(environment, tier, status, now=now, lease=lease), lines)
         return found
 
-    def _log(self, drift: TierDrift) -> None:
-        self.log.info("%s", drift.explanation.headline)
-        for obstacle in drift.explanation.obstacles:
+    def _log(self, audited: _AuditedTier) -> None:
+        self.log.info("%s", audited.explanation.headline)
+        for obstacle in audited.explanation.obstacles:
             self.log.info("  %s", obstacle)
-        for node, why in list(drift.drifted.items())[:_LINES]:
-            self.log.warning("  %s: %s", node, why)
-        if len(drift.drifted) > _LINES:
-            self.log.warning("  … and %d nodes more", len(drift.drifted) - _LINES)
+        for node, line in list(audited.lines.items())[:_LINES]:
+            self.log.warning("  %s: %s", node, line)
+        if len(audited.lines) > _LINES:
+            self.log.warning("  … and %d more nodes", len(audited.lines) - _LINES)

@@ -1,4 +1,4 @@
-"""Declaring what tiers should be."""
+"""Declaring what tiers should be, and rolling them back."""
 
 from __future__ import annotations
 
@@ -7,83 +7,77 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
 
-from airflow_provider_chefconsul.domain.model.desired import Scalar
-from airflow_provider_chefconsul.domain.model.lease import DagRun
-from airflow_provider_chefconsul.domain.model.membership import Selector, parse_members
+from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_tiers
-from airflow_provider_chefconsul.domain.parameter import check_members, check_place, check_switch
+from airflow_provider_chefconsul.domain.parameter import (
+    as_list,
+    check_members,
+    check_switch,
+    check_tier_path,
+    is_literal,
+    parse_generations,
+)
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.domain.write.change import Change, parse_change
-from airflow_provider_chefconsul.domain.write.wave import parse_wave
-from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
+from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
+from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.operators.rollback import RollBackOperator
-from airflow_provider_chefconsul.operators.values import check_written_change, find_texts, keep_texts
+from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator, check_written_change
 from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
-    log_decisions,
+    check_sequence,
     raise_final,
-    require_members,
     sequence_of,
+    settle_write,
     writer_of,
 )
-from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
+from airflow_provider_chefconsul.triggers.converged import ConvergingOperator, WaitRequest
 from airflow_provider_chefconsul.triggers.outcome import Outcome
-from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
-__all__ = ["RollBackOperator", "SetDesiredStateOperator"]
+    from airflow_provider_chefconsul.domain.model.desired import Scalar
+    from airflow_provider_chefconsul.domain.write.change import Change
 
 
-class SetDesiredStateOperator(Stoppable):
+class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
     """
     Declares the desired state of one tier, or of several in one transaction.
 
     A tier that already desires this is left alone, so a retry never makes a second generation. Nodes whose agents watch
     the key act at once; others on their next Chef run, or when a ``ConsulExecChefOperator`` nudges them.
 
-    With ``canary``, only a part of the tier is assigned the state, and the others keep what they have. Declaring the
-    same for more nodes widens it, declaring it without a canary promotes it; nodes that have it already do nothing
-    then. Declaring what the others have takes the canary back.
+    With ``canary``, only a part of the tier is assigned the state, and the other nodes keep what they have. Declaring
+    the same for more nodes widens the canary, and declaring it without ``canary`` promotes it; nodes that have it
+    already then do nothing. Declaring what the other nodes have takes the canary back.
 
     Returns ``{tier: generation}``.
 
     :param environment: the tiers' environment (templated).
     :param tier: one tier, or several (templated).
     :param state: the state, one of those that the tier's recipes know (templated).
-    :param values: what recipes need for it: a flat mapping of names to strings, numbers, booleans or null, never a
+    :param values: what the recipes need for it: a flat mapping of names to strings, numbers, booleans or null, never a
         secret (templated).
     :param canary: how much of each tier: a number of nodes, a percentage such as ``"10%"`` of those present (rounded
         up), or a list of nodes; None is all of it (templated).
-    :param spread: ``"meta:KEY"``: take the canary's nodes from the values of that metadata, such as zones, by turns.
+    :param spread: ``"meta:KEY"``: choose the canary's nodes in turn from each value of that metadata, such as a zone.
     :param allowed_from: states that a tier may be in now; None in the list stands for a tier that has no desired state
         yet. None instead of a list allows any (templated).
     :param sequence: the logical time that the write belongs to, in seconds since the epoch or as ISO 8601; None is that
-        of the Dag run. A write that is older than what stands is stale, and changes nothing (templated).
+        of the Dag run. A write older than the tier's desired state is stale, and changes nothing (templated).
     :param on_stale: what a stale write does to the task: ``"fail"`` (without retries) or ``"skip"``.
-    :param wait: when given, also wait until the tiers have converged by this policy, in the same task.
+    :param wait: also wait, in the same task, until the tiers have converged by this policy.
     :param members: who belongs to the tiers, for ``canary`` and ``wait``; see ``ConvergedSensor`` (templated).
     :param force: make a new generation although nothing differs, so that every node runs and reports again.
-    :param allow_empty: declare a tier that has no members yet, where neither ``canary`` nor ``wait`` needs some.
-        Without it such a tier, which may be a name mistyped, is refused, and so is a member that Consul does not list.
+    :param allow_empty: also declare a tier that has no members yet, unless ``canary`` or ``wait`` needs some. Otherwise
+        such a tier is refused, since its name may be mistyped, and so is a listed member that Consul does not know.
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
-    template_fields: Sequence[str] = (
-        "environment",
-        "tier",
-        "state",
-        "values",
-        "canary",
-        "allowed_from",
-        "sequence",
-        "members",
-        "consul_conn_id",
-    )
+    template_fields: Sequence[str] = (*CHANGE_FIELDS, "allowed_from")
     template_fields_renderers = {"values": "json"}  # noqa: RUF012 Airflow's declaration
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#dce6f5"
@@ -108,90 +102,192 @@ class SetDesiredStateOperator(Stoppable):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if spread is not None:
-            if canary is None:
-                raise InvalidInput("spread says how a canary is chosen, and there is none")
-            parse_wave(1, spread)  # of the two, only the canary is templated
-        check_place(environment, tier)
-        check_members(members)
-        check_written_change(
-            state=state, values=values, canary=canary, spread=spread, allowed_from=allowed_from, sequence=sequence
+        super().__init__(
+            environment=environment,
+            tier=tier,
+            state=state,
+            values=values,
+            canary=canary,
+            spread=spread,
+            sequence=sequence,
+            members=members,
+            consul_conn_id=consul_conn_id,
+            **kwargs,
         )
+        check_written_change(allowed_from=allowed_from)
+        self.allowed_from = allowed_from
+        self.on_stale = check_on_stale(on_stale)
+        self.wait = None if wait is None else check_policy("wait", wait)
+        self.force = check_switch("force", force)
+        self.allow_empty = check_switch("allow_empty", allow_empty)
+        self.deferrable = check_switch("deferrable", deferrable)
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Write, and wait when there is a policy to wait by."""
+        tiers = check_tiers(self.environment, self.tier)
+        change = self.parse_change(context, allowed_from=self.allowed_from, force=self.force)
+        return self.run_or_defer(self._declare(context, tiers, change))
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:  # noqa: ARG002 Airflow's call
+        """Resume with the outcome that the trigger sent."""
+        return Outcome.from_event(event).settle_generations(self.log)
+
+    async def _declare(
+        self, context: Context, tiers: Sequence[str], change: Change
+    ) -> dict[str, int] | WaitingTrigger[Outcome]:
+        from airflow_provider_chefconsul.consul.overview import require_members
+        from airflow_provider_chefconsul.consul.write import write
+
+        selectors = {tier: parse_members(self.members, tier) for tier in tiers}
+        needs_members = self.wait is not None or self.canary is not None
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            await require_members(
+                view,
+                self.environment,
+                selectors,
+                allow_empty=self.allow_empty and not needs_members,
+                way_out="" if needs_members else "allow_empty=True declares it before it has any nodes",
+            )
+            generations = await settle_write(
+                write(view, self.environment, dict.fromkeys(tiers, change), selectors),
+                self.log,
+                environment=self.environment,
+                on_stale=self.on_stale,
+            )
+            if self.wait is None:
+                return generations
+            ended = await self.converge(context, view, WaitRequest(tiers, self.wait, generations))
+        return ended if isinstance(ended, WaitingTrigger) else ended.settle_generations(self.log)
+
+
+class RollBackOperator(ConvergingOperator):
+    """
+    Rolls tiers back to what they were before, or to a generation of their history.
+
+    While a canary is out, only the canary is rolled back: its nodes return to the generation that the others have kept,
+    and the others do nothing. Otherwise the old content becomes a new generation. Rolling back twice goes further back;
+    a retry does not.
+
+    Returns ``{tier: generation}``, the generation that the nodes go back to.
+
+    :param environment: the tiers' environment (templated).
+    :param tier: one tier, or several in the order in which they were changed. With ``wait`` they are rolled back in
+        reverse order, each once the one after it has converged; without, in one transaction (templated).
+    :param to: ``"previous"`` or a generation (templated).
+    :param only_own: roll back only what this Dag run wrote; anything else counts as a stale write.
+    :param generation: roll back only this generation of a single tier; anything else counts as a stale write. A number,
+        the mapping that a ``SetDesiredStateOperator`` returns, or a list of these, of which the newest counts; None
+        from an XCom means that the operator wrote nothing, which counts as stale, too (templated).
+    :param sequence: as in ``SetDesiredStateOperator`` (templated).
+    :param on_stale: as in ``SetDesiredStateOperator``.
+    :param wait: also wait, in the same task, until the tiers have converged by this policy.
+    :param members: who belongs to the tiers, for ``wait``; see ``ConvergedSensor`` (templated).
+    :param consul_conn_id: id of a connection of type ``consul`` (templated).
+    :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
+    """
+
+    template_fields: Sequence[str] = (
+        "environment", "tier", "to", "generation", "sequence", "members", "consul_conn_id",
+    )  # fmt: skip
+    operator_extra_links = (DesiredStateLink(),)
+    ui_color = "#f5dcdc"
+
+    def __init__(
+        self,
+        *,
+        environment: str,
+        tier: str | Sequence[str],
+        to: int | str = "previous",
+        only_own: bool = False,
+        generation: int | str | Mapping[str, int] | XComArg | Sequence[Any] | None = None,
+        sequence: int | str | None = None,
+        on_stale: str = "fail",
+        wait: ConvergencePolicy | None = None,
+        members: str | Sequence[str] = "service",
+        consul_conn_id: str = ConsulHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_tier_path(environment, tier)
+        check_members(members)
+        if is_literal(to):
+            parse_target(to)
+        check_sequence(sequence)
         self.environment = environment
         self.tier = tier
-        self.state = state
-        self.values = values
-        self._texts = find_texts(values)
-        self.canary = canary
-        self.spread = spread
-        self.allowed_from = allowed_from
+        self.to = to
+        self.only_own = check_switch("only_own", only_own)
+        self.generation = generation
+        self._has_generation = generation is not None
         self.sequence = sequence
         self.on_stale = check_on_stale(on_stale)
         self.wait = None if wait is None else check_policy("wait", wait)
         self.members = members
-        self.force = check_switch("force", force)
-        self.allow_empty = check_switch("allow_empty", allow_empty)
         self.consul_conn_id = consul_conn_id
         self.deferrable = check_switch("deferrable", deferrable)
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Write, and wait when a policy says so."""
-        tiers = check_tiers(self.environment, self.tier)
+        """Roll the tiers back, and wait for each when there is a policy to wait by."""
+        return self._go_on(context, {})
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
+        """Resume with the outcome that the trigger sent, and go on with the next tier."""
+        return self._go_on(context, Outcome.from_event(event).settle_generations(self.log))
+
+    def _go_on(self, context: Context, generations: Mapping[str, int]) -> dict[str, int]:
+        """Roll back the tiers that have not been rolled back yet.
+
+        :param generations: by tier, what those that have been rolled back went back to.
+        """
+        tiers = check_tiers(self.environment, self.tier)[::-1]
+        rollback = RollBack(
+            writer_of(context),
+            parse_target(self.to),
+            sequence_of(context, self.sequence),
+            self.only_own,
+            self._parse_generation(tiers),
+        )
+        return self.run_or_defer(self._roll_back(context, tiers, rollback, generations))
+
+    def _parse_generation(self, tiers: Sequence[str]) -> int | None:
+        if not self._has_generation:
+            return None
+        if len(tiers) > 1:
+            raise InvalidInput(f"generation requires a single tier; got {', '.join(tiers)}")
+        # Some of several may be of an earlier try that was rolled back: the newest is what this Dag run wrote last.
+        given = as_list(self.generation)
+        written = [parse_generations(each, tiers)[tiers[0]] for each in given if each not in (None, "None")]
+        if not written:
+            error = StaleWrite("nothing to roll back: the generation was never written")
+            raise_final(self.log, error, self.on_stale)
+        return max(written)
+
+    async def _roll_back(
+        self, context: Context, tiers: Sequence[str], rollback: RollBack, before: Mapping[str, int]
+    ) -> dict[str, int] | WaitingTrigger[Outcome]:
+        from airflow_provider_chefconsul.consul.overview import require_members
+        from airflow_provider_chefconsul.consul.write import roll_back
+
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
-        change = self._change(context)
-        needs_members = self.wait is not None or self.canary is not None
-        self.run_here(
-            require_members(
-                self.consul_conn_id,
-                self.environment,
-                selectors,
-                allow_empty=self.allow_empty and not needs_members,
-                way_out="" if needs_members else "allow_empty=True declares it ahead of its nodes",
-            )
-        )
-        generations = self.run_here(self._write(dict.fromkeys(tiers, change), selectors))
-        if self.wait is None:
-            return generations
-        trigger = self.run_here(
-            begin_wait(
-                self.consul_conn_id,
-                self.environment,
-                tiers,
-                generations=generations,
-                policy=self.wait,
-                members=self.members,
-                timeout=self.wait.timeout,
-                is_first_try=context["ti"].try_number == 1,
-                holder=DagRun.of(change.writer),
-            )
-        )
-        return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))
-
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:  # noqa: ARG002 Airflow's call
-        """Resume with the outcome that the trigger sent."""
-        return self._settle(Outcome.from_event(event))
-
-    def _settle(self, outcome: Outcome) -> dict[str, int]:
-        return {tier: summary["generation"] for tier, summary in outcome.settle(self.log).items()}
-
-    def _change(self, context: Context) -> Change:
-        return parse_change(
-            state=self.state,
-            writer=writer_of(context),
-            values=keep_texts(self.values, self._texts, self.log),
-            canary=self.canary,
-            spread=self.spread,
-            allowed_from=self.allowed_from,
-            sequence=sequence_of(context, self.sequence),
-            force=self.force,
-        )
-
-    async def _write(self, changes: Mapping[str, Change], selectors: Mapping[str, Selector]) -> dict[str, int]:
+        generations = dict(before)
         async with ConsulHook(self.consul_conn_id).open_view() as view:
-            try:
-                decisions = await view.write(self.environment, changes, selectors)
-            except (StaleWrite, LeaseLost) as error:
-                raise_final(self.log, error, self.on_stale)
-        log_decisions(self.log, self.environment, decisions)
-        return {tier: decision.generation for tier, decision in decisions.items()}
+            if self.wait is not None:
+                await require_members(view, self.environment, selectors)
+            for some in [tiers] if self.wait is None else [[tier] for tier in tiers if tier not in before]:
+                generations |= await settle_write(
+                    roll_back(view, self.environment, some, rollback),
+                    self.log,
+                    environment=self.environment,
+                    on_stale=self.on_stale,
+                    done="rolled back",
+                )
+                if self.wait is None:
+                    continue
+                # The tiers before it are waited for again, so that the event of a deferral names all that are done.
+                request = WaitRequest(list(generations), self.wait, generations)
+                ended = await self.converge(context, view, request)
+                if isinstance(ended, WaitingTrigger):
+                    return ended
+                ended.settle(self.log)
+        return generations

@@ -14,26 +14,26 @@ from airflow_provider_chefconsul.domain.model.lease import DagRun, check_ttl
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK, PATIENCE
 from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class AcquireLeaseOperator(BaseOperator):
+class AcquireLeaseOperator(Stoppable):
     """
-    Waits until no other Dag run holds the environment, and holds it for this one.
+    Waits until no other Dag run holds the environment, then holds it for this one.
 
-    While the lease stands, only this Dag run's writes pass; each of its writes renews it, and so do its waits. It
-    belongs to the Dag run, so it survives retries, clears and deferral. Use it as setup, with ``ReleaseLeaseOperator``
-    as teardown. When its Dag run dies, the lease stands for ``ttl`` after the last renewal, as a waiter sees it; then
-    the waiter takes it over, and what the old Dag run still writes is refused by Consul.
+    While the lease stands, only this Dag run may write; its writes and its waits renew the lease. The lease belongs to
+    the Dag run, so it survives retries, clears and deferral. Use this operator as setup, with ``ReleaseLeaseOperator``
+    as teardown. When its Dag run dies, the lease stands until whoever waits for it has seen no renewal for ``ttl``;
+    then the waiter takes it over, and Consul refuses what the old Dag run still writes.
 
     :param environment: the environment (templated).
-    :param ttl: how long the lease stands unrenewed, from 30 seconds to a day. Tasks that neither write nor wait through
-        this provider must be shorter.
-    :param reason: why, for the log of those who wait (templated).
+    :param ttl: how long the lease stands without renewal, from 30 seconds to a day. Tasks that neither write nor wait
+        through this provider must take less.
+    :param reason: why the environment is held, for the log of those who wait (templated).
     :param timeout: how long to wait for another Dag run.
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
@@ -67,20 +67,15 @@ class AcquireLeaseOperator(BaseOperator):
         """Take the lease, here or by deferring."""
         check_name("environment", self.environment)
         instance = context["ti"]
-        now = datetime.now(UTC)
         trigger = LeaseTrigger(
             consul_conn_id=self.consul_conn_id,
             environment=self.environment,
-            dag_id=instance.dag_id,
-            run_id=instance.run_id,
+            holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
             ttl=self.ttl.total_seconds(),
             reason=str(self.reason),
-            deadline=(now + self.timeout).isoformat(),
+            deadline=(datetime.now(UTC) + self.timeout).isoformat(),
         )
-        is_held = asyncio.run(trigger.attend(until=now + PATIENCE if self.deferrable else None))
-        if not is_held and self.deferrable:
-            self.defer(trigger=trigger, method_name="execute_complete", timeout=self.timeout + DEFERRAL_SLACK)
-        self._settle(is_held=is_held)
+        self._settle(is_held=self.run_or_defer(self.wait_here(trigger)))
 
     def execute_complete(self, context: Context, event: Any = None) -> None:  # noqa: ARG002 Airflow's call
         """Resume with what the trigger sent."""
@@ -89,14 +84,14 @@ class AcquireLeaseOperator(BaseOperator):
     def _settle(self, *, is_held: bool) -> None:
         if not is_held:
             raise AirflowFailException(
-                f"environment {self.environment} was not free within {self.timeout}; the log above names who holds it"
+                f"environment {self.environment} was not free within {self.timeout}; the log above names its holder"
             )
         self.log.info("This Dag run holds environment %s", self.environment)
 
 
 class ReleaseLeaseOperator(BaseOperator):
     """
-    Gives the environment up, where this Dag run holds it; a lease of another one is left alone.
+    Releases the environment when this Dag run holds it; leaves another Dag run's lease alone.
 
     :param environment: the environment (templated).
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
@@ -117,9 +112,7 @@ class ReleaseLeaseOperator(BaseOperator):
         if asyncio.run(self._release(DagRun(instance.dag_id, instance.run_id))):
             self.log.info("Environment %s is free", self.environment)
         else:
-            self.log.warning(
-                "This Dag run does not hold environment %s any more; nothing was changed", self.environment
-            )
+            self.log.warning("This Dag run no longer holds environment %s; nothing was changed", self.environment)
 
     async def _release(self, holder: DagRun) -> bool:
         from airflow_provider_chefconsul.consul.lease import release

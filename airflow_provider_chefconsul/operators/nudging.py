@@ -1,7 +1,8 @@
-"""What the operators have in common that run chef-client on nodes: whom they choose, and what they say of each."""
+"""What the operators that run chef-client on nodes share: which nodes they choose, and what they report of each."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,19 +13,19 @@ from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.parameter import (
     check_generation,
     check_members,
-    check_place,
     check_switch,
+    check_tier_path,
     parse_generations,
 )
-from airflow_provider_chefconsul.domain.verdict.convergence import describe_superseded
-from airflow_provider_chefconsul.domain.verdict.standing import Standing, judge
+from airflow_provider_chefconsul.domain.verdict.superseded import describe_superseded
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
-from airflow_provider_chefconsul.triggers.converged import DEFERRAL_SLACK
-from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY, NudgeTrigger, read_results
+from airflow_provider_chefconsul.nudge.result import CommandOutcome
+from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY, NudgeTrigger, Results, read_results
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -33,13 +34,13 @@ if TYPE_CHECKING:
 
 
 class NudgeOperator(Stoppable):
-    """Runs a command on the members of tiers that have not converged; how it gets there is for a subclass to say."""
+    """Runs a command on the members of tiers that have not converged; a subclass says how it gets there."""
 
     template_fields: Sequence[str] = ("environment", "tier", "command", "generation", "members", "consul_conn_id")
     template_fields_renderers = {"command": "bash"}  # noqa: RUF012 Airflow's declaration
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#f5ecd8"
-    unanswered = ""  # what to ask oneself when a node does not answer and nothing says why
+    unanswered = ""  # what to check when a node does not answer, for the log
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class NudgeOperator(Stoppable):
             raise InvalidInput(f"max_parallel must be a number of nodes from 1, or None, not {max_parallel!r}")
         if not isinstance(timeout, timedelta) or timeout <= timedelta(0):
             raise InvalidInput(f"timeout must be a timedelta above zero, not {timeout!r}")
-        check_place(environment, tier)
+        check_tier_path(environment, tier)
         check_members(members)
         check_generation(generation)
         self.environment = environment
@@ -76,72 +77,62 @@ class NudgeOperator(Stoppable):
         self.consul_conn_id = consul_conn_id
         self.deferrable = check_switch("deferrable", deferrable)
 
+    def execute(self, context: Context) -> dict[str, int | str]:
+        """Choose the nodes, and run the command on them, here or by deferring."""
+        tiers = check_tiers(self.environment, self.tier)
+        generations = parse_generations(self.generation, tiers) if self._has_generation else {}
+        return self._report(self.run_or_defer(self._nudge(context, tiers, generations)))
+
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int | str]:  # noqa: ARG002 Airflow's call
         """Resume with the results that the trigger sent."""
         return self._report(read_results(event))
 
-    def _choose(self, context: Context) -> list[str]:
-        """The nodes to nudge; Consul's index before that goes into an XCom."""
-        tiers = check_tiers(self.environment, self.tier)
-        generations = parse_generations(self.generation, tiers) if self._has_generation else {}
-        nodes, index = self.run_here(self._choose_nodes(tiers, generations))
-        context["ti"].xcom_push(key=BEGINNING_KEY, value={"index": index, "try_number": context["ti"].try_number})
-        return nodes
+    @abstractmethod
+    def _make_trigger(self, **job: Any) -> NudgeTrigger:
+        """The trigger that gets a job to the nodes; see :class:`NudgeTrigger` for the parameters."""
 
-    def _job(self, context: Context, nodes: Sequence[str]) -> dict[str, Any]:
-        """What a trigger is told of a new job, however it gets to the nodes."""
-        return {
-            "consul_conn_id": self.consul_conn_id,
-            "command": self.command,
-            "nodes": nodes,
-            "job_id": uuid4().hex,
-            "deadline": (datetime.now(UTC) + self.timeout).isoformat(),
-            "max_parallel": self.max_parallel,
-            "lease": {
-                "environment": self.environment,
-                "dag_id": context["ti"].dag_id,
-                "run_id": context["ti"].run_id,
-            },
-        }
-
-    def _run(self, trigger: NudgeTrigger, *, patience: timedelta) -> dict[str, int | str]:
-        """Run the job here; by deferring, when it takes longer than ``patience``."""
-        if self.deferrable and not self.run_here(trigger.attend(patience=patience)):
-            self.defer(trigger=trigger, method_name="execute_complete", timeout=self.timeout + DEFERRAL_SLACK)
-        elif not self.deferrable:
-            self.run_here(trigger.attend())
-        return self._report(trigger.results)
-
-    async def _choose_nodes(self, tiers: Sequence[str], generations: Mapping[str, int]) -> tuple[list[str], int]:
-        chosen: set[str] = set()
-        indexes = []
+    async def _nudge(
+        self, context: Context, tiers: Sequence[str], generations: Mapping[str, int]
+    ) -> Results | WaitingTrigger[Results]:
+        """Run the command; Consul's index before that goes into an XCom."""
+        instance = context["ti"]
         async with ConsulHook(self.consul_conn_id).open_view() as view:
-            for tier in tiers:
-                nodes, index = await self._choose_of_tier(view, tier, generations.get(tier))
-                chosen |= nodes
-                indexes.append(index)
-        return sorted(chosen), min(indexes)
+            chosen = [await self._choose_of_tier(view, tier, generations.get(tier)) for tier in tiers]
+            nodes = sorted(set().union(*(nodes for nodes, _ in chosen)))
+            index = min(index for _, index in chosen)
+            instance.xcom_push(key=BEGINNING_KEY, value={"index": index, "try_number": instance.try_number})
+            if not nodes:
+                return {}
+            trigger = self._make_trigger(
+                consul_conn_id=self.consul_conn_id,
+                environment=self.environment,
+                holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+                command=self.command,
+                nodes=nodes,
+                job_id=uuid4().hex,
+                deadline=(datetime.now(UTC) + self.timeout).isoformat(),
+                max_parallel=self.max_parallel,
+            )
+            return await self.wait_here(trigger)
 
     async def _choose_of_tier(self, view: SharedView, tier: str, generation: int | None) -> tuple[set[str], int]:
-        where = f"{self.environment}/{tier}"
+        tier_path = f"{self.environment}/{tier}"
         selector = parse_members(self.members, tier)
-        await view.require_members(where, selector)
+        await view.require_members(tier_path, selector)
         record = await view.read(self.environment, tier)
-        # As a wait does: a node that is alive and has reported stays a member, though its service may be gone.
-        members: Members = (await view.snapshot(self.environment, tier, selector)).members
+        # As in a wait, a node that is alive and has reported stays a member, though its service may be gone.
+        snapshot = await view.snapshot(self.environment, tier, selector)
+        members: Members = snapshot.members
         converged: set[str] = set()
         if not self.all_nodes or generation is not None:  # else it does not matter what is desired
-            desired = record.required_desired(where)
+            desired = record.required_desired(tier_path)
             members = {
                 node: member
                 for node, member in members.items()
                 if generation is None or desired.assignment_for(node).generation == generation
             }
-            converged = {
-                node
-                for node, member in members.items()
-                if judge(member, desired.assignment_for(node), record.evidence.get(node))[0] is Standing.CONVERGED
-            }
+            converged = {node for node, status in tier_status(snapshot).nodes.items() if status.has_converged}
+            converged &= members.keys()
             if generation is not None and not members:
                 is_gone = generation not in desired.generations
                 why = (
@@ -149,12 +140,12 @@ class NudgeOperator(Stoppable):
                     if is_gone
                     else f"generation {generation} is assigned to no member"
                 )
-                self.log.warning("%s: %s; there is nobody to nudge", where, why)
+                self.log.warning("%s: %s; there is nobody to nudge", tier_path, why)
                 return set(), record.index
         present = {node for node, member in members.items() if member.is_present}
         self.log.info(
             "%s: of %s members %s absent, %s; nudging %s",
-            where,
+            tier_path,
             len(members),
             len(members) - len(present),
             "converged or not" if self.all_nodes else f"{len(converged)} converged",
@@ -162,7 +153,7 @@ class NudgeOperator(Stoppable):
         )
         return (present if self.all_nodes else present - converged), record.index
 
-    def _report(self, results: Mapping[str, NodeResult]) -> dict[str, int | str]:
+    def _report(self, results: Results) -> dict[str, int | str]:
         for node, result in results.items():
             match result.outcome:
                 case CommandOutcome.EXITED if result.exit_code != 0:

@@ -1,25 +1,26 @@
-"""What the operators that write have in common: who writes, for which logical time, and what comes of it."""
+"""What the operators that write have in common: who writes, for which logical time, and how a refusal ends the task."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_chefconsul.domain.model.desired import Writer
-from airflow_provider_chefconsul.domain.model.membership import Selector
-from airflow_provider_chefconsul.domain.write.change import Unchanged, Write, describe_decision
+from airflow_provider_chefconsul.domain.parameter import is_literal
+from airflow_provider_chefconsul.domain.write.decision import describe_decision
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
-from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, NoMembers, StaleWrite
-from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
+    from airflow_provider_chefconsul.consul.plan import Plan
+
 ON_STALE = ("fail", "skip")
-_TIERS_NAMED = 20
+_OF_THE_DAG_RUN = (None, "", "None")  # a sequence that is not given, also as a template says so
 
 
 def writer_of(context: Context) -> Writer:
@@ -36,71 +37,60 @@ def sequence_of(context: Context, given: Any) -> int:
         when it was due, whichever it has first.
     :raises InvalidInput: it is none of these.
     """
-    if given in (None, "", "None"):
+    if given in _OF_THE_DAG_RUN:
         dag_run = context["dag_run"]
-        moment = dag_run.logical_date or getattr(dag_run, "partition_date", None) or dag_run.run_after
-        return int(moment.timestamp())
+        date = dag_run.logical_date or getattr(dag_run, "partition_date", None) or dag_run.run_after
+        return int(date.timestamp())
     return parse_sequence(given)
 
 
-def check_on_stale(on_stale: object) -> str:
-    """Return ``on_stale`` when it is one of the two.
+def check_sequence(sequence: Any) -> None:
+    """Check a sequence that is written out; see :func:`sequence_of` for its forms.
 
-    :raises InvalidInput: says which there are.
+    :raises InvalidInput: it is no logical time.
+    """
+    if sequence not in _OF_THE_DAG_RUN and is_literal(sequence):
+        parse_sequence(sequence)
+
+
+def check_on_stale(on_stale: object) -> str:
+    """Return ``on_stale`` when it is one of :data:`ON_STALE`.
+
+    :raises InvalidInput: it is not.
     """
     if on_stale in ON_STALE:
         return str(on_stale)
     raise InvalidInput(f'on_stale must be "fail" or "skip", not {on_stale!r}')
 
 
-async def require_members(
-    consul_conn_id: str,
-    environment: str,
-    selectors: Mapping[str, Selector],
+async def settle_write(
+    writing: Awaitable[Plan],
+    log: Logger,
     *,
-    allow_empty: bool = False,
-    way_out: str = "",
-) -> None:
-    """Refuse to write what nobody could converge on, above all where a name was mistyped.
+    environment: str,
+    on_stale: str,
+    done: str = "",
+) -> dict[str, int]:
+    """Await a write, log for each tier what was written, or end the task as :func:`raise_final` does.
 
-    :param allow_empty: take tiers without members, and members that Consul does not list yet.
-    :param way_out: how to write all the same, for the error to say.
-    :raises NoMembers: names the tier that has none, and those that the environment has.
-    :raises InvalidInput: a member's name is one that Consul does not list, and that has never reported; or the tier's
-        service differs from its name in case only.
+    :param done: what a write was, where it was more than a change, such as "rolled back".
+    :returns: by tier, the generation that was asked for.
     """
-    from airflow_provider_chefconsul.consul.overview import check_member_names, list_tiers
-
-    async with ConsulHook(consul_conn_id).open_view() as view:
-        for tier, selector in selectors.items():
-            try:
-                await view.require_members(f"{environment}/{tier}", selector)
-                if not allow_empty:
-                    await check_member_names(view, environment, tier, selector)
-            except NoMembers as error:
-                if allow_empty:
-                    continue
-                tiers = await list_tiers(view, environment)
-                names = ", ".join(tiers[:_TIERS_NAMED]) + (", …" if len(tiers) > _TIERS_NAMED else "")
-                hint = f"; {way_out}" if way_out else ""
-                raise NoMembers(f"{error}; tiers that {environment} has: {names or 'none'}{hint}") from error
+    try:
+        plan = await writing
+    except (StaleWrite, LeaseLost) as error:
+        raise_final(log, error, on_stale)
+    for tier, decision in plan.decisions.items():
+        log.info("%s/%s: %s", environment, tier, describe_decision(decision, done=done))
+    return plan.generations
 
 
 def raise_final(log: Logger, error: StaleWrite | LeaseLost, on_stale: str) -> NoReturn:
-    """End the task of a write that something later has made stale, or that lost its lease; a retry would find the same.
+    """End the task of a write that is stale, or whose lease is lost: a retry would find the same.
 
-    A lost lease is a failure always: nothing says that somebody else has done what the Dag run was about to do.
+    A lost lease always fails the task: nothing says that somebody else has done what the Dag run was about to do.
     """
     if on_stale == "skip" and isinstance(error, StaleWrite):
-        log.warning("Skipped, nothing was written: %s", error)  # Airflow itself only whispers why a task was skipped
+        log.warning("Skipped, nothing was written: %s", error)  # Airflow itself hides why a task was skipped
         raise AirflowSkipException(str(error)) from error
     raise AirflowFailException(str(error)) from error
-
-
-def log_decisions(log: Logger, environment: str, decisions: Mapping[str, Write | Unchanged], *, done: str = "") -> None:
-    """Say for each tier what was written.
-
-    :param done: words that say what a write was, when it was more than a change.
-    """
-    for tier, decision in decisions.items():
-        log.info("%s/%s: %s", environment, tier, describe_decision(decision, done=done))

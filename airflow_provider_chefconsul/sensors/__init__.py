@@ -1,1 +1,1 @@
-"""Airflow sensors."""
+"""Airflow sensors. The ones that the package exports are public."""

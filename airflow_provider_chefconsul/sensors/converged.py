@@ -1,4 +1,4 @@
-"""Waiting for a tier's nodes to report that they are where they should be."""
+"""Waiting for a tier's nodes to report that they have converged."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, conf
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
-from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.parameter import (
     check_generation,
     check_members,
-    check_place,
     check_switch,
+    check_tier_path,
     parse_generations,
 )
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.triggers.converged import begin_wait, wait_or_defer
+from airflow_provider_chefconsul.triggers.converged import ConvergingOperator, WaitRequest
 from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY
 from airflow_provider_chefconsul.triggers.outcome import Outcome
-from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -32,17 +31,17 @@ if TYPE_CHECKING:
 _NUDGE_KEY = "nudge"  # the beginning of the nudge that the sensor's last try knew of
 
 
-class ConvergedSensor(Stoppable, BaseSensorOperator):
+class ConvergedSensor(ConvergingOperator, BaseSensorOperator):
     """
     Waits until the nodes of a tier have reported that they converged on a generation.
 
     A node has converged when its own report carries the generation and the state that it was assigned. The sensor fails
-    at once when more nodes failed than the policy allows, when a newer generation supersedes the one waited for, and
+    at once when more nodes failed than the policy allows, when a newer generation supersedes the one it waits for, and
     when the tier has no members; its log then names each node that held it up, and why. These verdicts are final:
     Airflow's ``retries`` are for a lost worker or a Consul that stays away.
 
-    Consul is watched, not polled, so ``poke_interval`` and ``mode`` have no effect. Airflow's ``timeout`` bounds the
-    policy's when it is the shorter one; ``soft_fail`` skips instead of failing.
+    Consul is watched, not polled, so ``poke_interval`` and ``mode`` have no effect. Airflow's ``timeout`` applies when
+    it is shorter than the policy's; ``soft_fail`` skips instead of failing.
 
     On a retry, and after the task was cleared, a failure that was reported before is history: the node's next run
     decides.
@@ -50,8 +49,8 @@ class ConvergedSensor(Stoppable, BaseSensorOperator):
     Returns ``{tier: {"generation", "members", "counts", "nodes"}}``.
 
     :param environment: the tier's environment (templated).
-    :param tier: one tier, or several that are waited for together (templated).
-    :param policy: when the wait is over; see :class:`ConvergencePolicy`.
+    :param tier: one tier, or several, all of which must have converged (templated).
+    :param policy: when a tier counts as converged; see :class:`ConvergencePolicy`.
     :param members: who belongs to the tier: ``"service"`` (the Consul service named like the tier),
         ``"service:NAME"``, ``"meta:KEY=VALUE"`` or a list of node names (templated).
     :param generation: the generation to wait for, a number or the mapping that a ``SetDesiredStateOperator`` returns;
@@ -80,7 +79,7 @@ class ConvergedSensor(Stoppable, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_place(environment, tier)
+        check_tier_path(environment, tier)
         check_members(members)
         check_generation(generation)
         self.environment = environment
@@ -96,28 +95,25 @@ class ConvergedSensor(Stoppable, BaseSensorOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait for an outcome, here or by deferring."""
         tiers = check_tiers(self.environment, self.tier)
-        trigger = self.run_here(
-            begin_wait(
-                self.consul_conn_id,
-                self.environment,
-                tiers,
-                generations=parse_generations(self.generation, tiers) if self._has_generation else None,
-                policy=self.policy,
-                members=self.members,
-                timeout=min(self.policy.timeout, timedelta(seconds=self.timeout)),
-                is_first_try=context["ti"].try_number == 1,
-                nudged_at=self._nudged_again(context),
-                holder=DagRun(context["ti"].dag_id, context["ti"].run_id),
-            )
+        request = WaitRequest(
+            tiers,
+            self.policy,
+            parse_generations(self.generation, tiers) if self._has_generation else None,
+            timeout=min(self.policy.timeout, timedelta(seconds=self.timeout)),
+            nudged_at=self._nudged_again(context),
         )
-        return self._settle(wait_or_defer(self, trigger, deferrable=self.deferrable))
+        return self._settle(self.run_or_defer(self._wait(context, request)))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 Airflow's call
         """Resume with the outcome that the trigger sent."""
         return self._settle(Outcome.from_event(event))
 
+    async def _wait(self, context: Context, request: WaitRequest) -> Outcome | WaitingTrigger[Outcome]:
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            return await self.converge(context, view, request)
+
     def _nudged_again(self, context: Context) -> int | None:
-        """Consul's index before a nudge that this sensor's last try did not know; None when there was none."""
+        """Consul's index before a nudge that ran since this sensor's last try; None when there was none."""
         store = context.get("task_state_store")  # since Airflow 3.3; unlike XComs, it outlives a try
         if self.nudged_by is None or store is None:
             return None
@@ -131,15 +127,15 @@ class ConvergedSensor(Stoppable, BaseSensorOperator):
             return outcome.settle(self.log)
         except AirflowException as error:
             if self.soft_fail or self.never_fail:
-                self.log.warning("Skipped: %s", error)  # Airflow itself only whispers why a task was skipped
+                self.log.warning("Skipped: %s", error)  # Airflow itself hides why a task was skipped
                 raise AirflowSkipException(str(error)) from error
             raise
 
 
 def _pull_beginning(context: Context, nudged_by: str) -> Any:
-    """What the nudge left that belongs to this task instance; None when there is none.
+    """The XCom of the nudge that belongs to this task instance; None when there is none.
 
-    In a mapped group it is the one of the same map index; beside a mapped sensor, a nudge may also not be mapped.
+    In a mapped group it is the nudge of the same map index; the nudge of a mapped sensor may also not be mapped.
     """
     instance = context["ti"]
     for map_index in dict.fromkeys((instance.map_index, -1)):

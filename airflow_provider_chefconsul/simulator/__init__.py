@@ -1,1 +1,1 @@
-"""Nodes that obey the contract without Chef."""
+"""Simulated nodes, which obey the contract without Chef. Internal."""

@@ -1,4 +1,4 @@
-"""A stand-in for chef-client: towards Consul it behaves as a Chef run with the desired_state cookbook does.
+"""A stand-in for chef-client: to Consul it looks like a Chef run with the desired_state cookbook.
 
 ``python -m airflow_provider_chefconsul.simulator.client --node web-1 --tier web --environment demo``
 
@@ -47,23 +47,23 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run once, and return the exit code."""
-    command = _read_command(arguments)
+    command = _parse_command(arguments)
     run, output = command.run, command.run.output
 
     def terminate(_signum: int, _frame: FrameType | None) -> None:
         if not run.has_read:
-            output.step("got SIGTERM before it had read its desired state, stops")
+            output.info("got SIGTERM before reading its desired state, stops")
             raise SystemExit(TERMINATED)
-        output.step("got SIGTERM, finishes the run first, as Chef does")
+        output.info("got SIGTERM, finishes the run first, as Chef does")
 
     signal.signal(signal.SIGTERM, terminate)
-    # A shell starts background jobs with SIGINT ignored; chef-client traps it all the same.
+    # A shell starts background jobs with SIGINT ignored; chef-client traps it anyway.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with _run_lock(command.lock, output):
             return run.converge(if_needed=command.is_conditional)
     except KeyboardInterrupt:
-        output.step("got SIGINT before the run began, stops")
+        output.info("got SIGINT before the run began, stops")
         return INTERRUPTED
     except InvalidInput as error:
         output.error(str(error))
@@ -72,25 +72,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _run_lock(path: Path, output: RunOutput) -> Iterator[None]:
-    """Hold the node's run lock. Like Chef's: who comes second waits, and reads the state only then."""
+    """Hold the node's run lock; as with Chef, a second run waits for it, and reads the state only then."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise InvalidInput(f"the run lock cannot be made in --state-dir: {error}") from error
+        raise InvalidInput(f"cannot create the run lock in --state-dir: {error}") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            output.step(f"waits for the run lock {path}, another run is in progress")
+            output.info(f"waits for the run lock {path}, another run is in progress")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
 
 
-def _read_command(arguments: Sequence[str] | None) -> Command:
-    """Read the command line; exits with 43 when it cannot be followed, before Consul is asked for anything."""
+def _parse_command(arguments: Sequence[str] | None) -> Command:
+    """Parse the command line; exits with 43 when it is not valid, before anything is asked of Consul."""
     parser = _Parser(
         prog="python -m airflow_provider_chefconsul.simulator.client",
         description="Run once as chef-client would, towards Consul; nothing on this machine is changed.",

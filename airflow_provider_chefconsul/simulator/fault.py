@@ -41,7 +41,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
 class UnreadableFault(InvalidInput):
-    """A text that is no fault; shows the grammar.
+    """A text is not a fault; shows the grammar.
 
     :param problem: names the text, and what is wrong with it.
     """
@@ -68,7 +68,7 @@ class Kind(StrEnum):
 
 
 OF_RUNS = frozenset({Kind.FAILS, Kind.HANGS, Kind.SLOW, Kind.MALFORMED, Kind.DIES, Kind.REBOOTS})
-OF_MOMENTS = frozenset({Kind.ABSENT, Kind.RETURNS, Kind.JOINS, Kind.LEAVES})
+OF_PRESENCE = frozenset({Kind.ABSENT, Kind.RETURNS, Kind.JOINS, Kind.LEAVES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Fault:
 
 
 def parse_fault(text: str) -> Fault:
-    """Read a fault.
+    """Parse a fault.
 
     :raises UnreadableFault: names the text, says what is wrong with it and shows the grammar.
     """
@@ -127,12 +127,12 @@ def parse_fault(text: str) -> Fault:
     name, equals, value = (said["value"] or "").partition("=")
     condition = Condition(said["state"], (name, value) if equals else None)
     at = _seconds(said["at"])
-    if kind in OF_MOMENTS and (at is None) is not condition.is_given:
+    if kind in OF_PRESENCE and (at is None) is not condition.is_given:
         raise _unreadable(text, f"say when a node {_VERBS[kind]}: either 'at 10s' or 'in STATE', ")
     if kind in OF_RUNS and at is not None:
-        raise _unreadable(text, f"what a run does has no time; leave 'at {said['at']}' out, ")
+        raise _unreadable(text, f"a fault of a run takes no time; leave 'at {said['at']}' out, ")
     if kind is Kind.FLAPS and (at is not None or condition.is_given):
-        raise _unreadable(text, "a node flaps from the start, whatever the state, ")
+        raise _unreadable(text, "a node flaps from the start, in every state, ")
     length = _seconds(said["by"] or said["away"] or said["every"])
     if length == 0:
         raise _unreadable(text, "a duration must be above zero, ")
@@ -157,7 +157,7 @@ def _seconds(duration: str | None) -> float | None:
 
 
 def _shown(values: Mapping[str, object], name: str) -> str | None:
-    """A value as authors write it: a text as it is, True as true."""
+    """A value as authors write it: text unchanged, True as true."""
     if name not in values:
         return None
     value = values[name]

@@ -16,8 +16,9 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.model.report import NodeReport
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
-from airflow_provider_chefconsul.simulator.fault import OF_MOMENTS, Kind
+from airflow_provider_chefconsul.simulator.fault import OF_PRESENCE, Kind
 from airflow_provider_chefconsul.simulator.node import NodeRun, SimulatedNode
 from airflow_provider_chefconsul.simulator.outbox import Outbox
 from airflow_provider_chefconsul.simulator.plan import FleetPlan
@@ -26,14 +27,14 @@ from airflow_provider_chefconsul.simulator.registration import FleetRegistration
 
 log = logging.getLogger(__name__)
 _BACKOFF = 1.0  # seconds between two watches when Consul is away
-# One watch for a tier, whatever its size: it tells all nodes within a millisecond. A watch for each was tried: Consul
+# One watch for a tier, whatever its size: it reaches all nodes within a millisecond. A watch for each was tried: Consul
 # counts an abandoned one among the 200 connections of an address until its wait ends, so the second fleet of 100 nodes
 # within a minute was reset. For the same reason a watch waits no longer than this.
 _WATCH = timedelta(seconds=10)
 
 
 class Fleet:
-    """The nodes of a plan; they live while :meth:`run` does.
+    """The nodes of a plan; they live as long as :meth:`run`.
 
     :param client: an open client.
     :param tell: called with each line about what happens.
@@ -71,7 +72,7 @@ class Fleet:
         """Register the nodes, let them live until cancelled, and take them out of the catalog again.
 
         :raises NameTaken: there are members that are not the fleet's own.
-        :raises ConsulError: Consul says no; while it is only away, the fleet waits for it.
+        :raises ConsulError: Consul refused; while it is only away, the fleet waits for it.
         """
         try:
             await self._roster.claim()
@@ -108,7 +109,7 @@ class Fleet:
         self._progress.tell(f"{node} leaves")
 
     def note(self, run: NodeRun) -> None:
-        """Take note of a run that begins or ends."""
+        """Record that a run begins or ends."""
         self._progress.note(run)
         if self._on_run is not None:
             self._on_run(run)
@@ -120,15 +121,15 @@ class Fleet:
                     nodes = await self._build(tier, tasks.create_task)
                     tasks.create_task(self._watch(tier, nodes))
                     for node in nodes:
-                        for moment in _moments(node):
-                            tasks.create_task(moment)
+                        for fault in _timed_faults(node):
+                            tasks.create_task(fault)
                 tasks.create_task(self._outbox.run())
                 self.is_ready.set()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
 
     async def _build(self, tier: str, start: Callable[..., asyncio.Task[None]]) -> list[SimulatedNode]:
-        """The nodes of a tier, each knowing what it has reported last."""
+        """The nodes of a tier, each with its last report."""
         record: TierRecord = await SharedView(self._client).read(self.environment, tier)
         nodes = []
         for plan in self.plan.tiers[tier]:
@@ -155,11 +156,11 @@ class Fleet:
             if value == seen:
                 continue
             seen = value
-            desired: DesiredState | MalformedDocument | None
+            desired: DesiredState | Unreadable | None
             try:
                 desired = None if value is None else DesiredState.from_json(key, value)
             except MalformedDocument as error:
-                desired = error.again()
+                desired = Unreadable.of(error)
             self._progress.desire(tier, desired)
             at = loop.time()
             for node in nodes:
@@ -168,7 +169,7 @@ class Fleet:
 
 @asynccontextmanager
 async def running(fleet: Fleet) -> AsyncGenerator[Fleet]:
-    """The fleet, ready, for as long as the context lasts; its error, should it have one."""
+    """Run the fleet for as long as the context lasts, entered when it is ready; raises its error."""
     life = asyncio.create_task(fleet.run())
     ready = asyncio.create_task(fleet.is_ready.wait())
     try:
@@ -183,23 +184,23 @@ async def running(fleet: Fleet) -> AsyncGenerator[Fleet]:
             life.result()
 
 
-def _moments(node: SimulatedNode) -> list[Coroutine[Any, Any, None]]:
-    """What happens to a node by the clock."""
+def _timed_faults(node: SimulatedNode) -> list[Coroutine[Any, Any, None]]:
+    """What happens to a node at its time, or over and over."""
     timed = [
-        _meet_at(node, fault.kind, fault.at)
+        _undergo_at(node, fault.kind, fault.at)
         for fault in node.plan.faults
-        if fault.kind in OF_MOMENTS and fault.at is not None
+        if fault.kind in OF_PRESENCE and fault.at is not None
     ]
     return timed + [_flap(node, fault.seconds) for fault in node.plan.faults_of(Kind.FLAPS)]
 
 
-async def _meet_at(node: SimulatedNode, kind: Kind, seconds: float) -> None:
+async def _undergo_at(node: SimulatedNode, kind: Kind, seconds: float) -> None:
     await asyncio.sleep(seconds)
-    node.meet(kind)
+    node.undergo(kind)
 
 
 async def _flap(node: SimulatedNode, seconds: float) -> None:
     while True:
         for kind in (Kind.ABSENT, Kind.RETURNS):
             await asyncio.sleep(seconds)
-            node.meet(kind)
+            node.undergo(kind)

@@ -1,4 +1,4 @@
-"""The calls of Consul's API that a run makes: keys are read and written, and the agent is asked who it is.
+"""The calls that a run makes to Consul: it reads and writes keys, and asks the agent for the machine's id.
 
 On http.client: importing httpx or py-consul takes longer than a whole simulated run. It knows no proxies, which is
 right for an agent on the same machine.
@@ -34,7 +34,7 @@ class KeyValue:
         try:
             parts = urlsplit(url)
             port = parts.port
-            (parts.hostname or "").encode("idna")  # as connecting will, but there it would fail as no network error
+            (parts.hostname or "").encode("idna")  # connecting does this too, but there it looks like a lost connection
         except ValueError as error:
             raise InvalidInput(f"Consul's address {url!r} is not a URL: {error}") from error
         if parts.username is not None or parts.password is not None:
@@ -43,7 +43,7 @@ class KeyValue:
         if parts.scheme not in {"http", "https"} or not parts.hostname or not port or not is_bare:
             raise InvalidInput(f"Consul's address {url!r} is not of the form http://HOST:PORT or https://HOST:PORT")
         if not (url.isascii() and url.isprintable()) or " " in url:
-            raise InvalidInput(f"Consul's address {url!r} holds characters that do not belong into a URL")
+            raise InvalidInput(f"Consul's address {url!r} holds characters that a URL cannot have")
         self.url = f"{parts.scheme}://{parts.netloc}"
         self._connection = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._host, self._port = parts.hostname, port
@@ -69,7 +69,7 @@ class KeyValue:
     def read_node_id(self, node: str, *, timeout: float) -> str | None:
         """Consul's id of the machine that the agent at this address runs on.
 
-        None where that cannot be had, or the agent is another node's: the id is good to have, and no run fails for it.
+        None when it cannot be read, or the agent is another node's: no run fails for lack of it.
         """
         try:
             status, answer, _ = self._request("GET", "agent/self", None, timeout)
@@ -103,7 +103,7 @@ class KeyValue:
 def read_token(path: Path) -> str:
     """Read an ACL token from a file, without the white space around it.
 
-    :raises InvalidInput: there is no token in it, or no such file.
+    :raises InvalidInput: the file does not exist or does not hold one token.
     """
     try:
         token = path.read_text(encoding="ascii").strip()

@@ -1,22 +1,21 @@
-"""One node of a simulated fleet: when its desired state changes it runs, and reports what became of that."""
+"""One node of a simulated fleet: it runs when its desired state changes, and reports the outcome."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
-from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
-from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.simulator.fault import OF_MOMENTS, Fault, Kind
+from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.simulator import reporting
+from airflow_provider_chefconsul.simulator.fault import OF_PRESENCE, Fault, Kind
 from airflow_provider_chefconsul.simulator.plan import NodePlan
-from airflow_provider_chefconsul.simulator.reporting import CLIENT, begin_report, has_converged, now, told_to_fail
 
-CUT = 40  # characters of a report that stay of a malformed one
+CUT = 40  # characters that a malformed report keeps
 
 
 class RunEnding(StrEnum):
@@ -46,7 +45,7 @@ class NodeRun:
 
 
 class Surroundings(Protocol):
-    """What a node acts on."""
+    """What a node acts on: its fleet, or a test."""
 
     def report(self, node: str, text: str) -> None:
         """Write the node's report."""
@@ -58,18 +57,17 @@ class Surroundings(Protocol):
         """Make the node absent."""
 
     def leave(self, node: str) -> None:
-        """Make the node no member any more."""
+        """Take the node out of the catalog."""
 
     def note(self, run: NodeRun) -> None:
-        """Take note of a run that begins or ends."""
+        """Record that a run begins or ends."""
 
 
 class SimulatedNode:
     """A node that obeys the contract, apart from its faults.
 
     :param start: starts a task.
-    :param reported: the report of a node of its name that stands when the fleet is started; where an earlier machine
-        wrote it, it says nothing of this one.
+    :param reported: the report under its name when the fleet starts; one that an earlier machine wrote does not count.
     """
 
     def __init__(
@@ -87,12 +85,12 @@ class SimulatedNode:
         self._has_been_member = self.is_member
         self._reported = reported
         self._rebooted_for: Assignment | None = None
-        self._desired: DesiredState | MalformedDocument | None = None
-        self._considered: Assignment | None = None  # what faults of moments have seen
-        self._fired: float | None = None  # when the watch fired that no run has answered yet
+        self._desired: DesiredState | Unreadable | None = None
+        self._considered: Assignment | None = None  # the last that faults of presence were checked against
+        self._fired: float | None = None  # when the watch fired, until a run answers it
         self._running: asyncio.Task[None] | None = None
 
-    def see(self, desired: DesiredState | MalformedDocument | None, at: float) -> None:
+    def see(self, desired: DesiredState | Unreadable | None, at: float) -> None:
         """Take in what the watch delivers.
 
         :param at: when it did, by the event loop's clock. Runs that begin at one moment end in the order of their
@@ -101,14 +99,14 @@ class SimulatedNode:
         self._desired = desired
         if isinstance(desired, DesiredState):
             assignment = desired.assignment_for(self.plan.node)
-            if self._considered is None or not _is_same(assignment, self._considered):
+            if self._considered is None or not assignment.is_same_as(self._considered):
                 self._considered = assignment
                 for fault in self.plan.faults:
-                    if fault.kind in OF_MOMENTS and fault.condition.is_given and fault.condition.is_met_by(assignment):
-                        self.meet(fault.kind)
+                    if fault.kind in OF_PRESENCE and fault.condition.is_given and fault.condition.is_met_by(assignment):
+                        self.undergo(fault.kind)
         self._fire(at)
 
-    def meet(self, kind: Kind) -> None:
+    def undergo(self, kind: Kind) -> None:
         """Go absent, leave, return or join, unless it already has."""
         match kind:
             case Kind.ABSENT if self.is_present:
@@ -138,44 +136,47 @@ class SimulatedNode:
         self._fire(asyncio.get_running_loop().time())  # an agent's watch fires when it starts
 
     def _fire(self, at: float) -> None:
-        """Run, now or once the present run has ended; like a watch's handler, however often it was asked meanwhile."""
+        """Run now, or once after the present run, however often the watch fires meanwhile: as its handler does."""
         self._fired = at
         if self.is_present and self._running is None and self._assignment_to_run() is not None:
             self._running = self._start(self._run_while_fired())
 
-    def _assignment_to_run(self) -> Assignment | MalformedDocument | None:
-        """What a run would read now; None when it would have nothing to do."""
+    def _assignment_to_run(self) -> Assignment | Unreadable | None:
+        """What a run would read now; None when there is nothing to do."""
         if not isinstance(self._desired, DesiredState):
             return self._desired
         assignment = self._desired.assignment_for(self.plan.node)
-        return None if has_converged(self._reported, assignment, self.plan.node_id) else assignment
+        return None if reporting.has_converged(self._reported, assignment, self.plan.node_id) else assignment
 
     async def _run_while_fired(self) -> None:
         loop = asyncio.get_running_loop()
-        begun, self._fired = self._fired, None
-        while begun is not None and self.is_present:
+        since, self._fired = self._fired, None
+        while since is not None and self.is_present:
             match self._assignment_to_run():
-                case MalformedDocument() as error:
-                    self._fail_unread(error)
+                case Unreadable() as unreadable:
+                    error = reporting.error_of(unreadable.error())
+                    report = reporting.new(self.plan.node, self.plan.tier)
+                    self._send(reporting.end(report, Status.FAILED, error=error))
                 case Assignment() as assignment:
-                    await self._run(assignment, begun)
+                    await self._run(assignment, since)
                 case None:
                     pass
-            begun = None if self._fired is None else loop.time()
+            since = None if self._fired is None else loop.time()
             self._fired = None
         self._running = None
 
-    async def _run(self, assignment: Assignment, begun: float) -> None:
-        has_rebooted = self._rebooted_for is not None and _is_same(assignment, self._rebooted_for)
+    async def _run(self, assignment: Assignment, since: float) -> None:
+        has_rebooted = self._rebooted_for is not None and assignment.is_same_as(self._rebooted_for)
         plan = self.plan.run(assignment, has_rebooted=has_rebooted)
         run = NodeRun(self.plan.node, self.plan.tier, assignment, fault=plan.fault)
-        report = begin_report(self._new_report(), assignment, before=self._reported, node_id=self.plan.node_id)
+        report = reporting.new(self.plan.node, self.plan.tier)
+        report = reporting.begin(report, assignment, before=self._reported, node_id=self.plan.node_id)
         self._send(report)
         self._around.note(run)
         try:
             if plan.fault is not None and plan.fault.kind is Kind.HANGS:
                 await asyncio.Event().wait()
-            await asyncio.sleep(begun + plan.seconds - asyncio.get_running_loop().time())
+            await asyncio.sleep(since + plan.seconds - asyncio.get_running_loop().time())
         except asyncio.CancelledError:
             self._around.note(replace(run, ending=RunEnding.CUT_OFF))
             raise
@@ -191,48 +192,26 @@ class SimulatedNode:
     async def _boot(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         if self.is_member:  # it may have left meanwhile
-            self.meet(Kind.RETURNS)
+            self.undergo(Kind.RETURNS)
 
     def _end(self, report: NodeReport, fault: Fault | None) -> RunEnding:
         """Report the outcome of a run that nothing has cut off."""
-        report = replace(report, status=Status.SUCCEEDED, finished_at=now(), updated_resources=1)
+        succeeded = reporting.end(report, Status.SUCCEEDED, updated=1)
         match fault:
             case None | Fault(kind=Kind.DIES):
-                self._send(report)
+                self._send(succeeded)
                 return RunEnding.SUCCEEDED
             case Fault(kind=Kind.MALFORMED):
-                self._around.report(self.plan.node, report.to_json()[:CUT])
-                self._reported = None  # nobody can read it, the node's next run no more than others
+                self._around.report(self.plan.node, succeeded.to_json()[:CUT])
+                self._reported = None  # nobody can read it, the node's next run included
                 return RunEnding.MALFORMED
             case Fault(kind=Kind.REBOOTS):
-                self._send(replace(report, status=Status.REBOOTING))
+                self._send(reporting.end(report, Status.REBOOTING, updated=1))
                 return RunEnding.REBOOTING
             case _:
-                self._send(replace(report, status=Status.FAILED, updated_resources=0, error=told_to_fail(fault.text)))
+                self._send(reporting.end(report, Status.FAILED, error=reporting.simulated_failure(fault.text)))
                 return RunEnding.FAILED
-
-    def _fail_unread(self, error: MalformedDocument) -> None:
-        """Where a node cannot read what it should be, the orchestrator learns why there was no run."""
-        unread = RunError(type(error).__name__, str(error))
-        self._send(replace(self._new_report(), status=Status.FAILED, finished_at=now(), error=unread))
-
-    def _new_report(self) -> NodeReport:
-        return NodeReport(
-            node=self.plan.node,
-            tier=self.plan.tier,
-            generation=None,
-            state=None,
-            status=Status.RUNNING,
-            run_id=os.urandom(16).hex(),
-            started_at=now(),
-            client=CLIENT,
-        )
 
     def _send(self, report: NodeReport) -> None:
         self._reported = report
         self._around.report(self.plan.node, report.to_json())
-
-
-def _is_same(one: Assignment, other: Assignment) -> bool:
-    """Whether both are one assignment: a generation can be given twice, an id cannot; older documents have none."""
-    return one.generation == other.generation and (one.id is None or other.id is None or one.id == other.id)

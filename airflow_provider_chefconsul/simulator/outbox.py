@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from airflow_provider_chefconsul.consul.http.client import ConsulClient, encode_operation
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTION, Operation
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 
-Operation = Mapping[str, Any]
-MOST = 64  # operations in a transaction
 _PAUSE = 0.5  # seconds between two tries while Consul is away
 
 
@@ -28,7 +26,7 @@ class Outbox:
 
     def put(self, key: str, text: str) -> None:
         """Write a key, in its turn."""
-        self.add(encode_operation({"Verb": "set", "Key": key, "Value": text.encode()}))
+        self.add(Operation.set_key(key, text))
 
     def add(self, *operations: Operation) -> None:
         """Apply operations, in their turn."""
@@ -36,15 +34,15 @@ class Outbox:
         self._has_some.set()
 
     async def run(self) -> None:
-        """Write what is put in, until cancelled; Consul may be away meanwhile.
+        """Write what is queued, until cancelled; Consul may be away for a while.
 
-        :raises ConsulError: Consul says no.
+        :raises ConsulError: Consul refused.
         """
         while True:
             await self._has_some.wait()
-            batch = [self._queue[position] for position in range(min(MOST, len(self._queue)))]
+            batch = [self._queue[position] for position in range(min(LONGEST_TRANSACTION, len(self._queue)))]
             try:
-                await self._client.apply(batch)
+                await self._client.transact(batch)
             except ConsulUnavailable:
                 await asyncio.sleep(_PAUSE)
                 continue
@@ -56,5 +54,5 @@ class Outbox:
 
 async def apply_all(client: ConsulClient, operations: Sequence[Operation]) -> None:
     """Apply many operations now, one transaction after the other."""
-    for start in range(0, len(operations), MOST):
-        await client.apply(operations[start : start + MOST])
+    for start in range(0, len(operations), LONGEST_TRANSACTION):
+        await client.transact(operations[start : start + LONGEST_TRANSACTION])

@@ -1,4 +1,4 @@
-"""What a simulated run prints: one line per step, each of which says that this is no Chef."""
+"""What a simulated run prints: one line per step, each marked as not Chef's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RunOutput:
     def __init__(self, node: str) -> None:
         self.node = node
 
-    def step(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Say what the run does."""
         _write(STDOUT, f"{PREFIX}: {self.node}: {text}")
 

@@ -1,4 +1,4 @@
-"""What a simulated fleet consists of and what goes wrong in it: decided before it starts, by a seed.
+"""What a simulated fleet consists of and what goes wrong in it, determined by a seed before it starts.
 
 Pure: the same tiers, faults and seed give the same nodes, the same faults on them and runs that take the same time.
 """
@@ -12,7 +12,7 @@ from functools import cached_property
 from random import Random
 from uuid import UUID, uuid5
 
-from airflow_provider_chefconsul.domain.count import ceiling_of, check_count
+from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.domain.model.desired import Assignment
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -54,7 +54,7 @@ class NodePlan:
     def run(self, assignment: Assignment, *, has_rebooted: bool = False) -> RunPlan:
         """How a run of that assignment goes; of several faults that would end it, the first declared does.
 
-        :param has_rebooted: whether a run of that assignment has rebooted the node, which none does twice.
+        :param has_rebooted: whether a run of that assignment has already rebooted the node, which happens once.
         """
         kinds = OF_RUNS - {Kind.REBOOTS} if has_rebooted else OF_RUNS
         met = [fault for fault in self.faults if fault.kind in kinds and fault.condition.is_met_by(assignment)]
@@ -95,13 +95,13 @@ def plan_fleet(
     seconds: float = 1.0,
     spread: float = 0.2,
 ) -> FleetPlan:
-    """Decide which nodes there are and what goes wrong with them.
+    """Plan which nodes there are and what goes wrong with them.
 
     :param tiers: how many nodes each tier has; the nodes of ``web`` are named ``web-1``, ``web-2``, …
     :param faults: in the grammar of :data:`~airflow_provider_chefconsul.simulator.fault.GRAMMAR`.
     :param seconds: how long a run takes on average.
     :param spread: by what share of that a run may be shorter or longer.
-    :raises InvalidInput: names the fault that cannot be read or whose node or tier there is not, or the number.
+    :raises InvalidInput: names the fault that cannot be read or whose node or tier does not exist, or the number.
     """
     if not 0 <= seconds <= LONGEST_SECONDS:
         raise InvalidInput(f"seconds must be a number from 0 to {LONGEST_SECONDS}, not {seconds!r}")
@@ -154,7 +154,7 @@ def _choose(fault: Fault, names: Mapping[str, Sequence[str]], seed: int) -> list
     if fault.tier not in names:
         raise InvalidInput(f"fault {fault.text!r}: there is no tier {fault.tier}; the fleet has {', '.join(names)}")
     nodes = names[fault.tier]
-    count = ceiling_of(check_count(f"fault {fault.text!r}: the share", fault.share), len(nodes))
+    count = Count.parse(f"fault {fault.text!r}: the share", fault.share).at_least(len(nodes))
     if count > len(nodes):
         raise InvalidInput(f"fault {fault.text!r}: tier {fault.tier} has only {len(nodes)} nodes")
     chosen = set(Random(f"{seed}:{fault.text}").sample(nodes, count))  # noqa: S311 - repeatable, not secret
@@ -162,7 +162,7 @@ def _choose(fault: Fault, names: Mapping[str, Sequence[str]], seed: int) -> list
 
 
 def _check_order(node: str, faults: Sequence[Fault]) -> None:
-    """Refuse a node that returns and was never away, or that has two minds about being there."""
+    """Refuse a node that returns and was never away, or whose faults contradict each other."""
     kinds = [fault.kind for fault in faults]
     for fault in faults:
         if fault.kind is Kind.RETURNS and not _ENDS_OF_PRESENCE.intersection(kinds):

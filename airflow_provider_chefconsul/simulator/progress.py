@@ -1,4 +1,4 @@
-"""What a fleet tells of itself: one line for each thing that somebody would want to know."""
+"""What a fleet prints while it runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from airflow_provider_chefconsul.domain.explanation.explain import describe_assignment
+from airflow_provider_chefconsul.domain.explanation.tier import describe_assignments
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.text import one_line
-from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.simulator.fault import Kind
 from airflow_provider_chefconsul.simulator.node import NodeRun, RunEnding
 from airflow_provider_chefconsul.simulator.plan import FleetPlan
@@ -29,7 +29,7 @@ class Progress:
         self._since: dict[str, float] = {}
 
     def tell(self, line: str) -> None:
-        """Tell a line; what comes from Consul is made printable."""
+        """Print a line; what comes from Consul is made printable."""
         self._tell(one_line(line))
 
     def introduce(self, plan: FleetPlan, url: str) -> None:
@@ -42,19 +42,19 @@ class Progress:
         if len(faults) > _SHOWN:
             self.tell(f"and {len(faults) - _SHOWN} more faults")
 
-    def desire(self, tier: str, desired: DesiredState | MalformedDocument | None) -> None:
+    def desire(self, tier: str, desired: DesiredState | Unreadable | None) -> None:
         """Say what is desired of a tier; None when its key was deleted."""
         match desired:
             case None:
                 text = "no desired state"
-            case MalformedDocument():
+            case Unreadable():
                 text = str(desired)
             case DesiredState():
-                text = describe_assignment(desired)
+                text = describe_assignments(desired)
         self.tell(f"{self._environment}/{tier}: {text}")
 
     def note(self, run: NodeRun) -> None:
-        """Take note of a run that begins or ends."""
+        """Record that a run begins or ends."""
         hanging = self._hanging.setdefault(run.tier, set())
         if run.fault is not None and run.fault.kind is Kind.HANGS:
             if run.ending is RunEnding.RUNNING:

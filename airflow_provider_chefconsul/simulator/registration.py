@@ -8,8 +8,10 @@ from typing import Any
 
 from airflow_provider_chefconsul.consul.catalog import EXTERNAL_HEALTH
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, NameTaken
-from airflow_provider_chefconsul.simulator.outbox import Operation, apply_all
+from airflow_provider_chefconsul.consul.http.operation import Operation
+from airflow_provider_chefconsul.domain.text import list_some
+from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
+from airflow_provider_chefconsul.simulator.outbox import apply_all
 
 MARK = "chefconsul-simulated"
 """The metadata of every simulated node: the root prefix and the environment that it is simulated for."""
@@ -18,6 +20,10 @@ _ADDRESS = "127.0.0.1"
 _NAMED = 5
 _ATTEMPTS = 5  # to leave the catalog
 _PAUSE = 1.0  # seconds between them
+
+
+class NameTaken(ChefConsulError):
+    """A simulated fleet would mix with nodes that are not its own."""
 
 
 class FleetRegistration:
@@ -40,7 +46,7 @@ class FleetRegistration:
         self._node_ids = node_ids or {}
 
     async def claim(self) -> None:
-        """Make sure that nobody else has these names, and remove what an earlier fleet left behind.
+        """Check that nobody else has these names, and remove what an earlier fleet left behind.
 
         :raises NameTaken: a tier has members that are not simulated for this environment, or a node's name is taken.
         """
@@ -75,14 +81,12 @@ class FleetRegistration:
                 return
 
     def joining(self, node: str) -> list[Operation]:
-        """What makes a node a member of its tier."""
+        """The operations that make a node a member of its tier."""
         tier = self._tiers[node]
-        entry = {"Node": node, "Address": _ADDRESS, "Meta": {MARK: self._mark, "tier": tier}}
-        if node in self._node_ids:
-            entry["ID"] = self._node_ids[node]
+        meta = {MARK: self._mark, "tier": tier}
         return [
-            {"Node": {"Verb": "set", "Node": entry}},
-            {"Service": {"Verb": "set", "Node": node, "Service": {"ID": tier, "Service": tier}}},
+            Operation.set_node(node, _ADDRESS, meta, self._node_ids.get(node)),
+            Operation.set_service(node, tier),
         ]
 
     async def _remove(self, nodes: Iterable[str]) -> None:
@@ -90,15 +94,14 @@ class FleetRegistration:
 
     @staticmethod
     def leaving(node: str) -> Operation:
-        """What takes a node out of the catalog, with its service and check."""
-        return {"Node": {"Verb": "delete", "Node": {"Node": node}}}
+        """The operation that takes a node out of the catalog, with its service and check."""
+        return Operation.delete_node(node)
 
     @staticmethod
     def presence(node: str, *, is_present: bool) -> Operation:
-        """What makes a member absent, or present again."""
+        """The operation that makes a member absent, or present again."""
         status = "passing" if is_present else "critical"
-        check = {"Node": node, "CheckID": EXTERNAL_HEALTH, "Name": "Simulated node", "Status": status}
-        return {"Check": {"Verb": "set", "Check": check}}
+        return Operation.set_check(node, EXTERNAL_HEALTH, "Simulated node", status)
 
     def _check(self, what: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         others = sorted(node for node, meta in found.items() if meta.get(MARK) != self._mark)
@@ -106,8 +109,7 @@ class FleetRegistration:
             return
         marked = {found[node].get(MARK) for node in others} - {None}
         whose = f"simulated for {marked.pop()}" if marked else "not simulated"
-        named = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
         raise NameTaken(
-            f"{what} of the fleet would mix with members that are {whose}: Consul lists {named}; "
-            f"simulate tiers of other names, or on a Consul of their own"
+            f"{what} of the fleet would mix with members that are {whose}: Consul lists {list_some(others, _NAMED)}; "
+            f"simulate tiers with other names, or use another Consul"
         )

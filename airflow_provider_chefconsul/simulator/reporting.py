@@ -1,28 +1,34 @@
-"""What simulated nodes say in their reports, beside what every node says."""
+"""What a simulated run reports, and whether it is needed; serves the stand-in for chef-client and fleets alike."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from airflow_provider_chefconsul import __version__
 from airflow_provider_chefconsul.domain.model.desired import Assignment
-from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, previous_status
-
-CLIENT = f"simulated {__version__}"
+from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status, previous_status
 
 
-def told_to_fail(by: str) -> RunError:
-    """The error of a run that was told to fail."""
-    return RunError("SimulatedFailure", f"the run was told to fail ({by})", "simulated[failure]")
+def new(node: str, tier: str) -> NodeReport:
+    """The report of a run that begins now and has read no assignment yet."""
+    return NodeReport(
+        node=node,
+        tier=tier,
+        generation=None,
+        state=None,
+        status=Status.RUNNING,
+        run_id=os.urandom(16).hex(),
+        started_at=_now(),
+        client=f"simulated {__version__}",
+    )
 
 
-def begin_report(
-    report: NodeReport, assignment: Assignment, *, before: NodeReport | None, node_id: str | None
-) -> NodeReport:
+def begin(report: NodeReport, assignment: Assignment, *, before: NodeReport | None, node_id: str | None) -> NodeReport:
     """The first report of a run on an assignment.
 
-    :param report: of a run that has read no assignment yet.
+    :param report: the run's, from :func:`new`.
     :param before: the node's report that stands; that of an earlier machine of its name says nothing of this one.
     :param node_id: Consul's id of this machine.
     """
@@ -37,11 +43,28 @@ def begin_report(
     )
 
 
+def end(report: NodeReport, status: Status, *, error: RunError | None = None, updated: int = 0) -> NodeReport:
+    """The last report of a run.
+
+    :param updated: how many resources it changed.
+    """
+    return replace(report, status=status, finished_at=_now(), error=error, updated_resources=updated)
+
+
 def has_converged(before: NodeReport | None, assignment: Assignment, node_id: str | None) -> bool:
-    """Whether this very machine has reported that it is where the assignment wants it."""
+    """Whether this very machine has reported that it converged on the assignment."""
     return before is not None and before.has_converged_on(assignment) and not before.is_of_other_machine(node_id)
 
 
-def now() -> str:
-    """The time as reports state it."""
+def error_of(error: Exception) -> RunError:
+    """The error of a run that could not begin; reported, so that the orchestrator learns why there was none."""
+    return RunError(type(error).__name__, str(error))
+
+
+def simulated_failure(cause: str) -> RunError:
+    """The error of a run that was asked to fail, by an option or a fault."""
+    return RunError("SimulatedFailure", f"the run was told to fail ({cause})", "simulated[failure]")
+
+
+def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from airflow_provider_chefconsul.consul.keys import Keys
@@ -21,15 +20,15 @@ from airflow_provider_chefconsul.exceptions import (
     MalformedDocument,
     NoDesiredState,
 )
+from airflow_provider_chefconsul.simulator import reporting
 from airflow_provider_chefconsul.simulator.kv import KeyValue
 from airflow_provider_chefconsul.simulator.output import RunOutput
-from airflow_provider_chefconsul.simulator.reporting import CLIENT, begin_report, has_converged, now, told_to_fail
 
 T = TypeVar("T")
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 2
 READ_TIMEOUT = 8.0  # a server without a leader holds a request for about 7 s before it says so
 REPORT_TIMEOUT = 2.0
-NODE_ID_TIMEOUT = 1.0  # the agent knows it by itself, and a run does without
+NODE_ID_TIMEOUT = 1.0  # the agent knows it without the servers, and a run can do without
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 
 
@@ -51,76 +50,62 @@ class SimulatedRun:
     def __init__(
         self, kv: KeyValue, keys: Keys, *, environment: str, tier: str, node: str, work: Work, patience: float
     ) -> None:
-        """Make the report of a run that knows no assignment yet.
+        """Name the keys.
 
-        :raises InvalidInput: a name that is none.
+        :raises InvalidInput: a name is not valid.
         """
         self.kv = kv
         self.desired_key = keys.desired(environment, tier)
         self.report_key = keys.report(environment, tier, node)
         self.node = node
+        self.tier = tier
         self.work = work
         self.patience = patience
         self.output = RunOutput(node)
         self.has_read = False
-        self._report = NodeReport(
-            node=node,
-            tier=tier,
-            generation=None,
-            state=None,
-            status=Status.RUNNING,
-            run_id=os.urandom(16).hex(),
-            started_at=now(),
-            client=CLIENT,
-        )
 
     def converge(self, *, if_needed: bool) -> int:
         """Run, and return the exit code that chef-client would.
 
         :param if_needed: do nothing when the node has already reported its assignment as succeeded.
         """
-        self._report = replace(self._report, started_at=now())  # the wait for the run lock does not count
+        report = reporting.new(self.node, self.tier)  # the wait for the run lock does not count
         try:
             assignment = self._read_assignment()
         except (MalformedDocument, AccessDenied) as error:
-            # Where the node may write its report after all, the orchestrator learns why there was no run.
-            return self._fail(RunError(type(error).__name__, str(error)))
+            return self._fail(report, reporting.error_of(error))
         except ChefConsulError as error:
             self.output.error(str(error))
             return FAILURE
         node_id = self.kv.read_node_id(self.node, timeout=NODE_ID_TIMEOUT)
         before = self._read_report()
-        if if_needed and has_converged(before, assignment, node_id):
-            self.output.step(f"has already reported generation {assignment.generation} as succeeded: nothing to do")
+        if if_needed and reporting.has_converged(before, assignment, node_id):
+            self.output.info(f"has already reported generation {assignment.generation} as succeeded: nothing to do")
             return SUCCESS
-        self._report = begin_report(self._report, assignment, before=before, node_id=node_id)
+        report = reporting.begin(report, assignment, before=before, node_id=node_id)
         try:
-            return self._work()
+            return self._work(report)
         except KeyboardInterrupt:
-            self.output.step("got SIGINT, stops")
-            self._finish(Status.INTERRUPTED)
+            self.output.info("got SIGINT, stops")
+            self._finish(reporting.end(report, Status.INTERRUPTED))
             return INTERRUPTED
 
     def _read_assignment(self) -> Assignment:
-        self.output.step(f"reads {self.desired_key}")
-        text = self._read_patiently()
+        self.output.info(f"reads {self.desired_key}")
+        text = self._patiently(
+            lambda left: self.kv.get(self.desired_key, timeout=min(left, READ_TIMEOUT)), self.patience
+        )
         self.has_read = True
         if text is None:
-            raise NoDesiredState(f"{self.desired_key}: there is no such key, no desired state was ever written")
+            raise NoDesiredState(f"{self.desired_key}: there is no such key; no desired state has been written")
         desired = DesiredState.from_json(self.desired_key, text)
         assignment = desired.assignment_for(self.node)
-        kind = "canary" if desired.canary is not None and assignment is desired.canary.assignment else "stable"
-        self.output.step(
+        kind = "stable" if assignment is desired.stable else "canary"
+        self.output.info(
             f"is assigned generation {assignment.generation} ({kind}), state {assignment.state}, "
             f"values {json.dumps(dict(assignment.values))}"
         )
         return assignment
-
-    def _read_patiently(self) -> bytes | None:
-        """Read the desired state."""
-        return self._patiently(
-            lambda left: self.kv.get(self.desired_key, timeout=min(left, READ_TIMEOUT)), self.patience
-        )
 
     def _patiently(self, ask: Callable[[float], T], patience: float) -> T:
         """Ask Consul until it answers; retries are limited by time, since a Consul in trouble makes each try wait.
@@ -136,43 +121,43 @@ class SimulatedRun:
                 if time.monotonic() + pause > deadline:
                     raise
                 if pause == FIRST_PAUSE:
-                    self.output.step(f"tries again for up to {patience:g} s: {error}")
+                    self.output.info(f"tries again for up to {patience:g} s: {error}")
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _read_report(self) -> NodeReport | None:
-        """What the node has reported last; None also where that cannot be read, which stops no run."""
+        """The node's last report; None also when it cannot be read, which stops no run."""
         try:
             text = self.kv.get(self.report_key, timeout=REPORT_TIMEOUT)
             return None if text is None else NodeReport.from_json(self.report_key, text)
         except (ConsulError, MalformedDocument) as error:
-            self.output.step(f"runs, since what it has reported last cannot be read: {error}")
+            self.output.info(f"runs, because its last report cannot be read: {error}")
             return None
 
-    def _work(self) -> int:
-        self._send(self._report)
+    def _work(self, report: NodeReport) -> int:
+        self._send(report)
         if self.work.is_hanging:
-            self.output.step("hangs until it is killed (--hang)")
+            self.output.info("hangs until it is killed (--hang)")
             while True:
                 time.sleep(0.2)  # not signal.pause(): it would miss a signal that came just before
-        self.output.step(f"works for {self.work.seconds:g} s")
+        self.output.info(f"works for {self.work.seconds:g} s")
         time.sleep(self.work.seconds)
         if self.work.is_failing:
-            return self._fail(told_to_fail("--fail"))
-        self._finish(Status.SUCCEEDED)
+            return self._fail(report, reporting.simulated_failure("--fail"))
+        self._finish(reporting.end(report, Status.SUCCEEDED))
         return SUCCESS
 
-    def _fail(self, error: RunError) -> int:
-        self._finish(Status.FAILED, error)
+    def _fail(self, report: NodeReport, error: RunError) -> int:
+        self._finish(reporting.end(report, Status.FAILED, error=error))
         return FAILURE
 
-    def _finish(self, status: Status, error: RunError | None = None) -> None:
-        # The outcome stands: from here on an interrupt could only spoil its report.
+    def _finish(self, report: NodeReport) -> None:
+        # The outcome is settled: from here on an interrupt could only spoil its report.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if error is not None:
-            self.output.error(str(error))
-        # Nothing waits for this process any more, but somebody waits for its report: a server restarts in 6 to 14 s.
-        self._send(replace(self._report, status=status, finished_at=now(), error=error), patience=self.patience)
+        if report.error is not None:
+            self.output.error(str(report.error))
+        # Nothing waits for this process, but somebody waits for its report: a server restarts in 6 to 14 s.
+        self._send(report, patience=self.patience)
 
     def _send(self, report: NodeReport, *, patience: float = 0.0) -> None:
         """Write a report; losing one must not change the run's outcome."""
@@ -182,6 +167,6 @@ class SimulatedRun:
                 lambda _left: self.kv.put(self.report_key, report.to_json(), timeout=REPORT_TIMEOUT), patience
             )
         except ConsulError as error:
-            self.output.error(f"could not report {report.status} ({generation}), the next run reports again: {error}")
+            self.output.error(f"could not report {report.status} ({generation}); the next run reports again: {error}")
         else:
-            self.output.step(f"reports {report.status} ({generation})")
+            self.output.info(f"reports {report.status} ({generation})")

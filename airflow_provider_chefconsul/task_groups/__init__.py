@@ -1,4 +1,4 @@
-"""State transitions as TaskGroups: one, several in order, or one that goes a little at a time."""
+"""TaskGroups for state transitions: one, several in order, or a rollout in waves. The exported ones are public."""
 
 from airflow_provider_chefconsul.task_groups.state_transition import transition, transitions
 from airflow_provider_chefconsul.task_groups.wave_rollout import rollout

@@ -1,4 +1,4 @@
-"""Passing on only what the author of a Dag gave, so that ``default_args`` hold for everything else."""
+"""Passing on only what the author of a Dag gave, so that ``default_args`` apply to everything else."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 
 def given(**parameters: Any) -> dict[str, Any]:
-    """Those that the author gave."""
+    """The parameters that the author gave."""
     return {name: value for name, value in parameters.items() if value is not NOT_GIVEN}
 
 
 def default_args_of(task: BaseOperator) -> Mapping[str, Any]:
-    """The ``default_args`` that hold for a task: of its Dag, and of the groups around it."""
+    """The ``default_args`` that apply to a task: those of its Dag, and of the groups around it."""
     dag, group = task.get_dag(), task.task_group
     return {**(dag.default_args if dag else {}), **(group.default_args if group else {})}
 
 
 def or_default(value: Any, task: BaseOperator, name: str, builtin: Any) -> Any:
-    """What a parameter comes to for a task beside this one: as given, else as ``default_args`` say, else built in."""
+    """The value of a parameter for a task beside this one: as given, else from ``default_args``, else built in."""
     return default_args_of(task).get(name, builtin) if value is NOT_GIVEN else value

@@ -1,4 +1,4 @@
-"""How the nodes that a write is about come to it."""
+"""The tasks that follow a write: nudge the nodes that it is about, and wait for them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ from airflow_provider_chefconsul.task_groups.given import NotGiven, given, or_de
 class Nodes:
     """How the nodes that a write is about are nudged and waited for; what was not given is left to ``default_args``.
 
-    :param where: parameters that all tasks share.
+    :param shared: parameters that all tasks share.
     """
 
-    where: Mapping[str, Any]
+    shared: Mapping[str, Any]
     policy: ConvergencePolicy | NotGiven | None
     command: Any
     max_parallel: int | NotGiven | None
     prefix_per_node: str | NotGiven | None
 
     def converge(self, write: BaseOperator) -> ConvergedSensor:
-        """Nudge them, unless there is no command, and wait; returns the last task."""
+        """Nudge the nodes, unless there is no command, and wait for them.
+
+        :param write: the task that returns ``{tier: generation}``.
+        :returns: the last task.
+        """
         before = write
         policy = or_default(self.policy, write, "policy", None)
         policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
@@ -39,7 +43,7 @@ class Nodes:
                 generation=write.output,
                 timeout=policy.timeout,
                 **given(command=self.command, max_parallel=self.max_parallel, prefix_per_node=self.prefix_per_node),
-                **self.where,
+                **self.shared,
             )
             write >> before
         wait = ConvergedSensor(
@@ -47,7 +51,7 @@ class Nodes:
             generation=write.output,
             nudged_by=before.task_id if is_nudged else None,
             **given(policy=self.policy),
-            **self.where,
+            **self.shared,
         )
         before >> wait
         return wait

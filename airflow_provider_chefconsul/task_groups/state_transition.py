@@ -43,18 +43,20 @@ def transition(
 ) -> TaskGroup:
     """Move a tier to a state: a TaskGroup of the tasks ``set``, ``nudge`` and ``wait``, in this order.
 
-    Parameters mean what they mean in ``SetDesiredStateOperator``, ``ConsulExecChefOperator`` and ``ConvergedSensor``;
-    one that is not given is what ``default_args`` or the operators say. Those that are templated there may also come
-    from a mapping or an XCom.
+    Parameters mean what they mean in ``SetDesiredStateOperator``, ``ConsulExecChefOperator`` and ``ConvergedSensor``.
+    Those that are not given are left to ``default_args`` and the operators; those that are templated there may also
+    come from a mapping or an XCom.
 
-    The nudge ends by the policy's timeout, too; then the wait has a timeout of its own.
+    The policy's timeout bounds the nudge, and then the wait anew.
 
     :param group_id: ``<tier>_<state>`` when not given, with '_' for characters that Airflow does not take. Give it
         where the tier or the state comes from a mapping or an XCom.
-    :param model: what may follow what; it is checked here, when the Dag is parsed, and by Consul's word at the write.
+    :param model: which state may follow which. It is checked when the Dag is parsed, and against the tier's state when
+        the task writes.
     :param command: what to run on the nodes; None leaves the nudge out, for nodes that watch the key.
     :param group_kwargs: further parameters of the TaskGroup.
-    :raises InvalidInput: the model knows no such state, or no such transition as ``allowed_from`` names; or a parameter
+    :returns: the group.
+    :raises InvalidInput: the model does not have the state, or a transition that ``allowed_from`` names; or a parameter
         that is read when the Dag is parsed comes from a mapping or an XCom.
     """
     check_known(
@@ -64,8 +66,8 @@ def transition(
     if model is not None:
         check_known(state=state, allowed_from=allowed_from)
         allowed_from = _check_model(model, state, None if allowed_from is NOT_GIVEN else allowed_from)
-    where = given(members=members, consul_conn_id=consul_conn_id, deferrable=deferrable)
-    where |= {"environment": environment, "tier": tier}
+    shared = given(members=members, consul_conn_id=consul_conn_id, deferrable=deferrable)
+    shared |= {"environment": environment, "tier": tier}
     with TaskGroup(group_name(group_id, tier, state), **group_kwargs) as group:
         declare = SetDesiredStateOperator(
             task_id="set",
@@ -79,9 +81,9 @@ def transition(
                 on_stale=on_stale,
                 force=force,
             ),
-            **where,
+            **shared,
         )
-        Nodes(where, policy, command, max_parallel, prefix_per_node).converge(declare)
+        Nodes(shared, policy, command, max_parallel, prefix_per_node).converge(declare)
     return group
 
 
@@ -96,37 +98,37 @@ def transitions(
     """Move tiers through states, one step after the other: a chain of :func:`transition`.
 
     :param steps: pairs of a tier (or several) and its next state.
-    :param model: what may follow what in each tier. A step that it does not allow after the tier's step before is an
-        error when the Dag is parsed; the first step of a tier is checked by Consul's word at the write.
+    :param model: which state may follow which in each tier. A step that it does not allow after the tier's previous
+        step is an error when the Dag is parsed; a tier's first step is checked against its state when the task writes.
     :param kwargs: further parameters of each transition.
     :returns: the groups, chained; put a lease around them with ``chain(acquire, *groups, release)``.
-    :raises InvalidInput: names the transition that the model does not allow, or a step that comes from a mapping or an
-        XCom; a :func:`transition` takes those.
+    :raises InvalidInput: the model does not allow a transition; or a step comes from a mapping or an XCom, for which
+        there is :func:`transition`.
     """
     check_known(steps=steps, model=model)
-    standing: dict[str, str] = {}
+    states: dict[str, str] = {}
     groups: list[TaskGroup] = []
     names: list[str] = []
     for tier, state in map(_check_pair, steps):
         tiers = [tier] if isinstance(tier, str) else list(tier)
         for each in tiers:
             if model is not None:
-                _check_step(model, each, standing.get(each), state)
-            standing[each] = state
+                _check_transition(model, each, states.get(each), state)
+            states[each] = state
         name = group_name(None, tier, state)
         names.append(name)
-        again = names.count(name)
-        group_id = name if again == 1 else f"{name}_{again}"
+        count = names.count(name)
+        group_id = name if count == 1 else f"{name}_{count}"
         groups.append(transition(environment, tier, state, values, group_id=group_id, model=model, **kwargs))
     chain(*groups)
     return groups
 
 
-def _check_pair(step: tuple[str | Sequence[str], str]) -> tuple[str | Sequence[str], str]:
-    match step:
+def _check_pair(pair: tuple[str | Sequence[str], str]) -> tuple[str | Sequence[str], str]:
+    match pair:
         case (str() | [*_], str()):
-            return step
-    raise InvalidInput(f"a step must be a pair of a tier (or several) and a state, not {step!r}")
+            return pair
+    raise InvalidInput(f"a step must be a pair of a tier (or several) and a state, not {pair!r}")
 
 
 def _check_model(model: StateModel, state: str, allowed_from: Sequence[str | None] | None) -> Sequence[str | None]:
@@ -137,7 +139,7 @@ def _check_model(model: StateModel, state: str, allowed_from: Sequence[str | Non
     return allowed_from
 
 
-def _check_step(model: StateModel, tier: str, before: str | None, state: str) -> None:
+def _check_transition(model: StateModel, tier: str, before: str | None, state: str) -> None:
     try:
         model.check(before, state)
     except InvalidInput as error:
@@ -145,9 +147,9 @@ def _check_step(model: StateModel, tier: str, before: str | None, state: str) ->
 
 
 def group_name(group_id: str | None, tier: str | Sequence[str], state: str) -> str:
-    """The id that is given, or one of tier and state, with '_' for characters that Airflow does not take.
+    """The id that is given, or one made of tier and state, with '_' for characters that Airflow does not take.
 
-    :raises InvalidInput: none is given, and nobody knows tier and state yet.
+    :raises InvalidInput: none is given, and tier or state is known only when the task runs.
     """
     if group_id is not None:
         return group_id

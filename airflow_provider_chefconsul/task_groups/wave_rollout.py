@@ -1,4 +1,4 @@
-"""Bringing a tier to a state a little at a time."""
+"""Bringing a tier to a state wave by wave."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, chain
 from airflow_provider_chefconsul.domain.model.desired import Scalar
 from airflow_provider_chefconsul.domain.parameter import check_known, check_switch, is_reference
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.write.wave import Wave, check_waves
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
@@ -43,14 +43,14 @@ def rollout(
     default_args: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> TaskGroup:
-    """Bring a tier to a state a little at a time: a TaskGroup with a :func:`transition` for each wave.
+    """Bring a tier to a state wave by wave: a TaskGroup with a :func:`transition` for each wave.
 
-    A wave begins when the one before it has converged. Budgets of the policy are of the whole tier, over all waves.
-    A parameter that is not given is what ``default_args`` or the operators say.
+    A wave begins when the one before it has converged. The policy's budgets cover the whole tier, over all waves.
+    Parameters that are not given are left to ``default_args`` and the operators.
 
     :param waves: what each wave widens the rollout to: numbers of nodes, percentages of those present, or lists of
         nodes. The wave ``"100%"`` promotes the canary; without it the others keep what they have.
-    :param spread: as in ``SetDesiredStateOperator``; it has no meaning for waves of named nodes and for ``"100%"``.
+    :param spread: as in ``SetDesiredStateOperator``; waves of named nodes and ``"100%"`` ignore it.
     :param approval: ask for approval in Airflow's UI before each wave but the first, and say there what the wave does;
         a mapping holds further parameters of Airflow's ``ApprovalOperator``. A rejection, or no answer within its
         ``response_timeout``, fails the rollout at once.
@@ -58,7 +58,8 @@ def rollout(
         Dag run fails all the same.
     :param default_args: as in a TaskGroup.
     :param kwargs: further parameters of each transition.
-    :raises InvalidInput: waves that do not widen, or another parameter.
+    :returns: the group.
+    :raises InvalidInput: the waves do not widen, or another parameter is refused.
     """
     check_known(
         waves=waves, spread=spread, approval=approval, auto_revert=auto_revert, force=force, group_id=group_id
@@ -67,26 +68,26 @@ def rollout(
         check_switch(name, value)
     _check_approval(approval)
     if not is_reference(tier) and not isinstance(tier, str):
-        raise InvalidInput(f"tier must be one tier, not {tier!r}; build a rollout for each")
-    where = given(members=members, consul_conn_id=consul_conn_id)
-    where |= {"environment": environment, "tier": tier}
-    how = given(deferrable=deferrable)
-    to = given(values=values) | {"state": state}
+        raise InvalidInput(f"tier must be a single tier, not {tier!r}; build a rollout for each tier")
+    target = given(members=members, consul_conn_id=consul_conn_id) | {"environment": environment, "tier": tier}
+    shared = target | given(deferrable=deferrable)
+    content = given(values=values) | {"state": state}
     with TaskGroup(group_name(group_id, tier, state), default_args=dict(default_args or {})) as group:  # type: ignore[arg-type]
         # Whatever comes of the rollout comes of this task, also for what follows the group.
         end = EmptyOperator(task_id="end", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
         before: list[Any] = []
         built: list[Any] = []
-        parsed = check_waves(waves, spread)
+        parsed = Wave.parse_all(waves, spread)
         for number, wave in enumerate(parsed, start=1):
             canary = {
-                "canary": None if wave.is_all else _as_written(wave),
+                "canary": None if wave.is_all else wave.written,
                 "spread": wave.spread and f"meta:{wave.spread}",
             }
             if approval and number > 1:
-                asked = {**where, **to, **canary, **given(sequence=sequence), "wave": number, "waves": len(parsed)}
+                asked = {**target, **content, **canary, **given(sequence=sequence)}
+                asked |= {"wave": number, "waves": len(parsed)}
                 before.append(_ask(f"approve_{number}", approval, asked))
-            # A force of the waves that follow would begin anew in each.
+            # Forcing a later wave, too, would make another generation.
             forced = given(force=force) if number == 1 else {"force": False}
             built.append(
                 transition(
@@ -96,7 +97,7 @@ def rollout(
                     max_parallel=max_parallel,
                     prefix_per_node=prefix_per_node,
                     sequence=sequence,
-                    **{**where, **how, **to, **canary, **forced, **kwargs},
+                    **{**shared, **content, **canary, **forced, **kwargs},
                 )
             )
             before.append(built[-1])
@@ -111,11 +112,10 @@ def rollout(
                     on_stale="skip",
                     trigger_rule=TriggerRule.ONE_FAILED,
                     **given(sequence=sequence),
-                    **where,
-                    **how,
+                    **shared,
                 )
                 tasks >> roll_back
-                nodes = Nodes({**where, **how}, policy, command, max_parallel, prefix_per_node)
+                nodes = Nodes(shared, policy, command, max_parallel, prefix_per_node)
                 nodes.converge(roll_back) >> end
     return group
 
@@ -127,7 +127,7 @@ def _check_approval(approval: object) -> None:
         raise InvalidInput(f"approval must be True, False or parameters of an ApprovalOperator, not {approval!r}")
     if not approval.get("fail_on_reject", True):
         raise InvalidInput(
-            "approval: fail_on_reject must be True, or the canary would stay out with nobody to take it back"
+            "approval: fail_on_reject must be True; otherwise a rejection would leave the canary out for good"
         )
 
 
@@ -135,7 +135,3 @@ def _ask(task_id: str, approval: bool | Mapping[str, Any], asked: Mapping[str, A
     parameters = {} if isinstance(approval, bool) else dict(approval)
     parameters.pop("fail_on_reject", None)
     return ApproveWaveOperator(task_id=task_id, **{**asked, **parameters})
-
-
-def _as_written(wave: Wave) -> int | str | list[str]:
-    return list(wave.size) if isinstance(wave.size, tuple) else wave.size

@@ -1,1 +1,1 @@
-"""For tests of rollout Dags: a real Consul, simulated nodes with faults, and an Airflow of their own."""
+"""Tests of rollout Dags: a real Consul, simulated nodes with faults, an Airflow. The fixture ``fleet`` is public."""

@@ -1,4 +1,4 @@
-"""An Airflow of its own for a test session: the author's Airflow, database and connections are never touched."""
+"""A separate Airflow for a test session: the author's Airflow, database and connections are never touched."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
-from airflow_provider_chefconsul.exceptions import DagNotRun
+from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.testing.dag_worker import DagWorker
 
 _LOG_LINES = 40
+
+
+class DagNotRun(ChefConsulError):
+    """A Dag under test could not be run to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class DagRunResult:
 
 
 class AirflowHome:
-    """Runs Dags in a process of its own, with a home of its own.
+    """Runs Dags in a separate process with a separate Airflow home.
 
     :param directory: that home.
     """
@@ -58,13 +62,13 @@ class AirflowHome:
     ) -> DagRunResult:
         """Run a Dag to its end, with its triggers.
 
-        :raises DagNotRun: there is no such file, it holds no such Dag, or the run did not end in time.
+        :raises DagNotRun: the file or the Dag in it does not exist, or the run did not end in time.
         """
         if not dag_file.exists():
-            raise DagNotRun(f"{dag_file}: no such file, seen from {Path.cwd()}")
+            raise DagNotRun(f"{dag_file}: no such file; the current directory is {Path.cwd()}")
         environment = self._environment() | {
             f"AIRFLOW_CONN_{consul_conn_id.upper()}": _connection(settings),
-            "CONSUL_HTTP_ADDR": settings.url,  # also for tasks that ask Consul by themselves
+            "CONSUL_HTTP_ADDR": settings.url,  # also for tasks that use Consul directly
         }
         question = {
             "dag_file": str(dag_file.resolve()),
@@ -73,7 +77,7 @@ class AirflowHome:
             "logical_date": logical_date and logical_date.isoformat(),
             "mark_success": mark_success,
             "environment": environment | dict(env),
-            "path": sys.path,  # what tests can import, the Dag can
+            "path": sys.path,  # the Dag can import what tests can
             "log": str(self._log),
         }
         if self._worker is None:
@@ -95,13 +99,13 @@ class AirflowHome:
             self._worker = None
 
     def _broken(self, what: str) -> DagNotRun:
-        """The next run has a new process."""
+        """The error of a process that is of no more use; the next run starts a new one."""
         self.close()
         tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
         return DagNotRun(f"{what}; its log ends:\n{tail}")
 
     def _environment(self) -> dict[str, str]:
-        """This process's environment without its Airflow and its Consul, above all without their connections."""
+        """This process's environment without the variables of Airflow and Consul, above all without connections."""
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("AIRFLOW", "CONSUL_"))}
         dags = self._directory / "dags"  # empty: the Dag comes from the author's file
         dags.mkdir(exist_ok=True)

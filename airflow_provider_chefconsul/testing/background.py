@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for tests that are no coroutines."""
+"""An event loop in its own thread, for tests that are not coroutines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Background:
-    """A coroutine that lives in a thread of its own from :meth:`start` to :meth:`stop`.
+    """A coroutine that runs in its own thread from :meth:`start` to :meth:`stop`.
 
     :param live: the coroutine function; it calls its parameter when it is ready, and ends when it is cancelled.
     """
@@ -21,7 +21,7 @@ class Background:
         self._live = live
         self._is_settled = threading.Event()
         self._error: BaseException | None = None
-        self._is_told = False
+        self._is_raised = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="chefconsul-fleet")
@@ -35,7 +35,7 @@ class Background:
     def check(self) -> None:
         """Raise the error that ended the coroutine, if one has."""
         if self._error is not None:
-            self._is_told = True
+            self._is_raised = True
             raise self._error
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -49,7 +49,7 @@ class Background:
             with suppress(RuntimeError):  # the loop is closed: the coroutine has ended by itself
                 self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
-        if not self._is_told:
+        if not self._is_raised:
             self.check()
 
     def _run(self) -> None:

@@ -65,7 +65,7 @@ class ConsulAgent:
 
     @property
     def is_running(self) -> bool:
-        """Say whether the process runs; whether the cluster sees it is for Consul to say."""
+        """Whether the process runs; whether the cluster sees it, only Consul knows."""
         return self._process is not None and self._process.exit_code is None
 
     @property
@@ -81,7 +81,7 @@ class ConsulAgent:
     def start(self, join: ConsulAgent | None = None) -> None:
         """Start the agent and let it join another one.
 
-        Whether it could take its ports shows later, see `start_again_if_ports_were_taken`.
+        Whether it got its ports turns out later; see `start_again_if_ports_were_taken`.
         """
         self._join = join
         self.has_idle_watches = "watches" in self._config
@@ -212,9 +212,9 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def agent_environment(bin_dir: Path | None = None, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+def agent_environment(bin_dir: Path | None = None) -> dict[str, str]:
     """Give an agent, and what it runs, our environment without Consul's variables, and `bin_dir` first on its PATH."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONSUL_")}
     if bin_dir is not None:
         environment["PATH"] = f"{bin_dir}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    return {**environment, **(extra or {})}
+    return environment

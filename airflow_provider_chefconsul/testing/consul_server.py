@@ -1,4 +1,4 @@
-"""A Consul server in development mode, for the time of a test session."""
+"""A Consul server in development mode, for the duration of a test session."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class ConsulServer:
         return ConsulSettings(ADDRESS, self._agent.http_port, root=root)
 
     def start(self) -> None:
-        """Start it, and return when it leads.
+        """Start it, and return when it is the leader.
 
-        :raises ConsulUnavailable: it does not; with the end of its log.
+        :raises ConsulUnavailable: it does not become the leader; the message ends with its last log lines.
         """
         try:
             self._agent.start()
@@ -75,16 +75,16 @@ class ConsulServer:
 
 
 def find_consul() -> str:
-    """The Consul to run.
+    """The Consul binary to run.
 
-    :raises ConsulUnavailable: there is none; says how to name one.
+    :raises ConsulUnavailable: there is none; the message says how to name one.
     """
     named = os.environ.get(BINARY)
     found = shutil.which(named or "consul")
     if found is None:
-        where = f"{BINARY}={named!r} is not a program" if named else "there is no consul on the PATH"
+        problem = f"{BINARY}={named!r} is not a program" if named else "there is no consul on the PATH"
         raise ConsulUnavailable(
-            f"the fixture 'fleet' needs a real Consul, and {where}: install Consul 1.8 or later, or name it in the "
+            f"the fixture 'fleet' needs a real Consul, but {problem}: install Consul 1.8 or later, or name it in the "
             f"environment variable {BINARY}"
         )
     return found

@@ -31,12 +31,12 @@ def parse_version(output: str) -> Version | None:
 
 
 def closed_ports(version: Version | None) -> Mapping[str, int]:
-    """The ports, by the names of Consul's configuration, that are not opened, so that several agents fit on one host.
+    """The ports to keep closed, by their names in Consul's configuration, so that several agents fit on one host.
 
-    From Consul 1.14 on a server that is not told otherwise listens for gRPC with TLS at 8503, and a second one on the
-    host ends with "address already in use". Before, an agent refuses the name of that port.
+    From Consul 1.14 on, a server listens for gRPC with TLS on 8503 by default, and a second one on the host ends with
+    "address already in use". Earlier agents refuse the name of that port.
 
-    :param version: of the Consul; None, where it is not known, counts as an old one.
+    :param version: the version of the Consul; None, if unknown, counts as old.
     """
     ports = {"dns": -1, "grpc": -1, "serf_wan": -1}
     if version is not None and version >= _GRPC_TLS_SINCE:

@@ -1,4 +1,4 @@
-"""A process that runs Dags one after the other: Airflow takes seconds to start, and is started once for a session."""
+"""A process that runs Dags one after the other: Airflow takes seconds to start, so a session starts it once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any
 
 
 class DagWorker:
-    """The process, from here.
+    """The parent's side of that process.
 
-    :param environment: what its Airflow is configured by.
+    :param environment: the environment variables, which configure its Airflow.
     :param log: where its output goes while it runs no Dag.
     """
 

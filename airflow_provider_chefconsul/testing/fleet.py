@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -12,12 +12,15 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
-from airflow_provider_chefconsul.domain.explanation.explain import explain_tier
+from airflow_provider_chefconsul.consul.write import write
+from airflow_provider_chefconsul.domain.explanation.node import explain_nodes
+from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Scalar, Writer
-from airflow_provider_chefconsul.domain.model.membership import ServiceMembers, carry_over
+from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -37,7 +40,7 @@ class TierOutcome:
     :param desired: its desired state; None when it has none.
     :param standings: where each member stands towards its assignment, such as ``converged`` or ``lost``; one that
         is gone from the catalog has ``left``. None where a member has no assignment.
-    :param explanation: all of it in words, such as for the message of an assertion.
+    :param explanation: all of it in words, for the message of an assertion.
     """
 
     desired: DesiredState | None
@@ -50,11 +53,11 @@ class FleetUnderTest:
 
     ``runs`` are the runs that have begun or ended, ``lines`` what ``airflow chefconsul simulate`` would print.
 
-    :param tiers: how many nodes each tier has, for names that are no keywords; others are given as ``web=12``.
+    :param tiers: how many nodes each tier has, for names that are not Python identifiers; give others as ``web=12``.
     :param faults: what goes wrong, such as ``"web-7 fails in converged"``.
     :param seed: what decides which nodes "10% of web" are, and how long runs take.
     :param seconds: how long a run takes on average.
-    :param state: what all tiers are before the test begins, with ``values``; None leaves them without a desired state.
+    :param state: the state of all tiers when the test begins, with ``values``; None gives them no desired state.
     """
 
     def __init__(
@@ -95,14 +98,14 @@ class FleetUnderTest:
     ) -> DagRunResult:
         """Run a Dag against this fleet to its end, in a process and an Airflow of its own.
 
-        Nodes act on what is desired of them; they have no agents that a nudge could reach.
+        Nodes act on their desired state; they have no agents that a nudge could reach.
 
         :param dag_id: which Dag of the file, where it has several.
         :param consul_conn_id: the connection by which the Dag reaches Consul.
         :param mark_success: a pattern of task ids that are not run but marked as success, such as approvals.
         :param env: environment variables for the run, such as ``AIRFLOW_VAR_…``; those of this process that begin
             with ``AIRFLOW`` are left out.
-        :raises DagNotRun: there is no such file, it holds no such Dag, or the run did not end in time.
+        :raises DagNotRun: the file or the Dag in it does not exist, or the run did not end in time.
         """
         self._life.check()
         return self._airflow.run(
@@ -131,21 +134,21 @@ class FleetUnderTest:
     def tier(self, tier: str) -> TierOutcome:
         """What a tier looks like now."""
         if tier not in self._plan.tiers:
-            raise InvalidInput(f"there is no tier {tier}; the fleet has {', '.join(self._plan.tiers)}")
+            raise InvalidInput(f"unknown tier {tier}; the fleet has {', '.join(self._plan.tiers)}")
         self._life.check()
         return self._life.call(self._look(tier))
 
     async def _look(self, tier: str) -> TierOutcome:
-        async with ConsulClient(self.settings) as client:
-            snapshot = await SharedView(client).snapshot(self.environment, tier, ServiceMembers(tier))
         assert self._fleet is not None
         known = [node for node in self._fleet.known if self._plan.nodes[node].tier == tier]
-        snapshot = replace(snapshot, members=carry_over(known, snapshot.members))
-        told = explain_tier(self.environment, tier, snapshot, now=datetime.now(UTC))
-        lines = (told.headline, *told.obstacles, *map(str, told.nodes.values()))
+        async with ConsulClient(self.settings) as client:
+            snapshot = await SharedView(client).snapshot(self.environment, tier, ServiceMembers(tier), known=known)
+        status, now = tier_status(snapshot), datetime.now(UTC)
+        explanation = explain_tier(self.environment, tier, status, now=now)
+        lines = (explanation.headline, *explanation.obstacles, *map(str, explain_nodes(status, now=now).values()))
         return TierOutcome(
-            snapshot.desired if isinstance(snapshot.desired, DesiredState) else None,
-            {node: each.standing for node, each in told.nodes.items()},
+            status.desired if isinstance(status.desired, DesiredState) else None,
+            {name: node.standing for name, node in status.nodes.items()},
             "\n".join(lines),
         )
 
@@ -167,31 +170,31 @@ class FleetUnderTest:
                 await fleet.is_over.wait()
 
     async def _converge(self, client: ConsulClient, baseline: Change) -> None:
-        """Bring all tiers to what they are before the test."""
+        """Bring all tiers to the state in which the test begins."""
         self._check_faults(baseline)
         view = SharedView(client)
         tiers = list(self._plan.tiers)
-        written = await view.write(self.environment, dict.fromkeys(tiers, baseline))
+        written = await write(view, self.environment, dict.fromkeys(tiers, baseline))
         deadline = datetime.now(UTC) + _BASELINE
-        waits = {tier: Wait(written[tier].generation, deadline) for tier in tiers}
+        waits = {tier: Wait(written.generations[tier], deadline) for tier in tiers}
         selectors = {tier: ServiceMembers(tier) for tier in tiers}
         results = await wait_for_tiers(view, self.environment, waits, selectors, ConvergencePolicy(timeout=_BASELINE))
         for tier in tiers:
             verdict = results[tier].verdict if tier in results else None
             if not isinstance(verdict, Converged):
-                raise _not_there(tier, str(verdict))
+                raise _unreachable(tier, str(verdict))
 
     def _check_faults(self, baseline: Change) -> None:
-        """Refuse at once a node that would not be where the test begins, or die there unseen."""
+        """Refuse faults that would hit a node before the test begins."""
         before = Assignment(1, baseline.state, baseline.values)
         for node, plan in self._plan.nodes.items():
             fault = plan.run(before, has_rebooted=True).fault
             if plan.is_there_at_start and fault is not None:
-                raise _not_there(plan.tier, f"fault {fault.text!r} hits {node} before")
+                raise _unreachable(plan.tier, f"fault {fault.text!r} hits {node} before")
 
 
-def _not_there(tier: str, why: str) -> InvalidInput:
+def _unreachable(tier: str, why: str) -> InvalidInput:
     return InvalidInput(
-        f"tier {tier} does not get to where the test begins: {why}; let faults hit only what the Dag writes, such as "
-        f"'web-7 fails with release=2.5.0'"
+        f"tier {tier} cannot reach the state in which the test begins: {why}; limit faults to what the Dag writes, "
+        f"such as 'web-7 fails with release=2.5.0'"
     )

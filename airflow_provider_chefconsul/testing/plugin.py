@@ -1,6 +1,7 @@
 """The pytest plugin: the fixture ``fleet``.
 
-pytest loads this wherever the provider is installed, so it imports nothing of ours before a test asks for a fixture.
+pytest loads this wherever the provider is installed, so it imports nothing else of this package until a test
+asks for a fixture.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def chefconsul_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServer]:
-    """A Consul for this test process, on ports of its own; the one of ``CONSUL_BINARY`` or on the PATH."""
+    """A Consul for this test process, on its own ports: ``CONSUL_BINARY``, or the one on the PATH."""
     from airflow_provider_chefconsul.exceptions import ConsulUnavailable
     from airflow_provider_chefconsul.testing.consul_server import ConsulServer
 
@@ -30,7 +31,7 @@ def chefconsul_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cons
         server.start()
     except ConsulUnavailable as error:
         problem = str(error)
-    if problem:  # not inside of the except, or the text would be shown twice
+    if problem:  # not inside the except block, which would show the text twice
         pytest.fail(problem, pytrace=False)
     yield server
     server.stop()
@@ -38,7 +39,7 @@ def chefconsul_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cons
 
 @pytest.fixture(scope="session")
 def chefconsul_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowHome]:
-    """An Airflow for this test process, with a home and a database of its own; made when the first Dag runs."""
+    """An Airflow for this test process, with its own home and database; created when the first Dag runs."""
     from airflow_provider_chefconsul.testing.airflow_home import AirflowHome
 
     home = AirflowHome(tmp_path_factory.mktemp("airflow"))

@@ -1,4 +1,4 @@
-"""Ports of loopback for servers of tests and demonstrations. Standard library only."""
+"""Loopback ports for the servers of tests and demos. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PORTS = range(10_000, 32_000)
 
 
 def free_port() -> int:
-    """Choose a port that nobody uses on loopback now, neither TCP nor UDP; it may be taken before it is used."""
+    """Choose a loopback port that is free now, for TCP and UDP; another process may still take it first."""
     while True:
         port = random.choice(_PORTS)  # noqa: S311 - spreads parallel test runs, guards nothing
         try:

@@ -106,12 +106,12 @@ class Process:
         if not self._ended:
             self._end()
 
-    def stop(self, grace_seconds: float = 10) -> None:
-        """Ask the child to end, wait for so long, then kill its group with everything left in it."""
+    def stop(self) -> None:
+        """Ask the child to end, give it 10 s, then kill its group with everything left in it."""
         if not self._ended:
             self._popen.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(grace_seconds)
+                self._popen.wait(10)
             self._end()
 
     def _end(self) -> None:

@@ -1,4 +1,4 @@
-"""The process that runs Dags under test: one question a line through a socket, one answer each."""
+"""The process that runs Dags under test: it reads a question per line from a socket, and answers each with a line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_chefconsul.exceptions import DagNotRun
+from airflow_provider_chefconsul.testing.airflow_home import DagNotRun
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -42,7 +42,7 @@ def _answer(question: dict[str, Any], *, is_first: bool) -> dict[str, Any]:
     except DagNotRun as error:
         return {"problem": str(error)}
     finally:
-        for name in set(sys.modules) - before:  # what lies beside a Dag file may be another's namesake
+        for name in set(sys.modules) - before:  # modules beside different Dag files may have the same name
             if file.parent in Path(getattr(sys.modules[name], "__file__", None) or "/").parents:
                 del sys.modules[name]
         sys.stdout.flush()
@@ -75,7 +75,7 @@ def _load(file: Path, dag_id: str | None, *, is_first: bool) -> DAG:
     from airflow.utils.db import initdb
 
     if is_first:
-        initdb()  # does nothing to tables that are there
+        initdb()  # leaves existing tables alone
         DagBundlesManager().sync_bundles_to_db()
     bag = DagBag(file, safe_mode=False, bundle_path=file.parent, bundle_name=BUNDLE)
     if bag.import_errors:

@@ -1,1 +1,1 @@
-"""Airflow triggers."""
+"""Airflow triggers. Internal: operators, sensors and assets create them."""

@@ -1,4 +1,4 @@
-"""Waiting for a person's answer in the triggerer, without losing the environment meanwhile."""
+"""Waiting in the triggerer for a person's answer, and keeping the environment meanwhile."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ApprovalTrigger(HITLTrigger):
         self.holder = DagRun(**holder)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where this class is, and its parameters."""
+        """The path of this class, and its parameters."""
         _, kwargs = super().serialize()
         own = {
             "consul_conn_id": self.consul_conn_id,

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ChefConsulError
-from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers.outcome import Outcome
+from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+    from airflow.sdk import Context
 
-# A deferral and its resumption cost 2 to 3 seconds: a wait that may be over by then stays in the worker.
-PATIENCE = timedelta(seconds=5)
+    from airflow_provider_chefconsul.consul.view import SharedView
+
 _CONSUL_PATIENCE = timedelta(seconds=5)  # then the log says that Consul is away; the wait itself goes on
-DEFERRAL_SLACK = timedelta(minutes=2)  # past the deadline the scheduler ends a wait whose triggerer is gone
 
 
-class ConvergedTrigger(BaseTrigger):
+class ConvergedTrigger(WaitingTrigger[Outcome]):
     """
     Waits until tiers have converged. It makes nothing in Consul, so there is nothing to clean up.
 
-    The deadlines in ``waits`` are absolute: a restarted triggerer goes on with what is left of them.
-
     :param consul_conn_id: id of a connection of type ``consul``.
     :param environment: the tiers' environment.
-    :param waits: by tier, the JSON form of a :class:`Wait`.
+    :param waits: by tier, the JSON form of a :class:`Wait`; their deadlines are absolute.
     :param policy: the JSON form of a :class:`ConvergencePolicy`.
     :param members: as Dag authors write it.
     :param holder: the Dag run whose lease, if it has one, the wait renews: ``{"dag_id", "run_id"}``.
@@ -50,46 +47,39 @@ class ConvergedTrigger(BaseTrigger):
         members: str | Sequence[str],
         holder: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__()
-        self.consul_conn_id = consul_conn_id
-        self.environment = environment
+        super().__init__(consul_conn_id=consul_conn_id, environment=environment, holder=holder)
         self.waits = {tier: Wait.from_fields(wait) for tier, wait in waits.items()}
+        self.deadline = max(wait.deadline for wait in self.waits.values())
         self.policy = ConvergencePolicy.from_fields(policy)
         self.members = members
-        self.holder = DagRun(**holder) if holder else None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where this class is, and its parameters as JSON values."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "consul_conn_id": self.consul_conn_id,
-                "environment": self.environment,
-                # What is stored here is as old as the deferral when a triggerer restarts: it says nothing of whether
-                # the policy has been met without a break since, so that is watched anew.
-                "waits": {tier: replace(wait, holding_since=None).to_fields() for tier, wait in self.waits.items()},
-                "policy": self.policy.to_fields(),
-                "members": self.members,
-                "holder": asdict(self.holder) if self.holder else None,
-            },
-        )
+        """The path of this class, and its parameters as JSON values."""
+        path, kwargs = super().serialize()
+        own = {
+            # What is stored here is as old as the deferral when a triggerer restarts: it says nothing of whether the
+            # policy has been met without a break since, so that is watched anew.
+            "waits": {tier: replace(wait, holding_since=None).to_fields() for tier, wait in self.waits.items()},
+            "policy": self.policy.to_fields(),
+            "members": self.members,
+        }
+        return path, {**kwargs, **own}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and send the outcome."""
-        outcome = await self.attend(until=None)
+        """Wait, and send the JSON form of the :class:`Outcome`."""
+        outcome = await self.wait()
         assert outcome is not None  # without a limit of its own, a wait ends with an outcome
         yield TriggerEvent(outcome.to_fields())
 
-    async def attend(self, *, until: datetime | None) -> Outcome | None:
-        """Wait until there is an outcome, or until ``until``; what was seen meanwhile is remembered in ``waits``."""
-        from airflow_provider_chefconsul.consul.lease import keeping
+    async def wait(self, *, until: datetime | None = None) -> Outcome | None:
+        """Wait until there is an outcome.
+
+        :returns: the outcome; None when ``until`` came first. What was seen meanwhile is remembered in ``waits``.
+        """
         from airflow_provider_chefconsul.consul.wait import find_early_failures, wait_for_tiers
 
         try:
-            async with (
-                ConsulHook(self.consul_conn_id).open_view(patience=_CONSUL_PATIENCE) as view,
-                keeping(view, self.environment, self.holder),
-            ):
+            async with self._open_view(patience=_CONSUL_PATIENCE) as view:
                 results = await wait_for_tiers(
                     view,
                     self.environment,
@@ -99,72 +89,67 @@ class ConvergedTrigger(BaseTrigger):
                     until=until,
                     on_progress=self.log.info,
                 )
-                died = await find_early_failures(view, self.environment, results)
+                early_failures = await find_early_failures(view, self.environment, results)
         except ChefConsulError as error:
             return Outcome.from_error(error)
         self.waits |= {tier: result.wait for tier, result in results.items()}
-        return Outcome.from_results(self.environment, results, died)
+        return Outcome.from_results(self.environment, results, early_failures)
 
 
-def wait_or_defer(operator: Stoppable, trigger: ConvergedTrigger, *, deferrable: bool) -> Outcome:
-    """Wait in the worker; when ``deferrable``, only for a moment, then hand over to the triggerer.
-
-    Deferring raises, and the operator's ``execute_complete`` is called with the trigger's event.
-    """
-    outcome = operator.run_here(trigger.attend(until=datetime.now(UTC) + PATIENCE if deferrable else None))
-    if outcome is None:
-        last_deadline = max(wait.deadline for wait in trigger.waits.values())
-        operator.defer(
-            trigger=trigger,
-            method_name="execute_complete",
-            timeout=last_deadline - datetime.now(UTC) + DEFERRAL_SLACK,
-        )
-    return outcome
-
-
-async def begin_wait(
-    consul_conn_id: str,
-    environment: str,
-    tiers: Sequence[str],
-    *,
-    generations: Mapping[str, int] | None,
-    policy: ConvergencePolicy,
-    members: str | Sequence[str],
-    timeout: timedelta,
-    is_first_try: bool,
-    nudged_at: int | None = None,
-    holder: DagRun | None = None,
-) -> ConvergedTrigger:
-    """Describe a wait for tiers that begins now.
+@dataclass(frozen=True, slots=True)
+class WaitRequest:
+    """What a task is to wait for, from now on.
 
     :param generations: by tier; None is all that each tier is assigned now, two while a canary is out.
-    :param timeout: how long this try may take.
-    :param is_first_try: whether failures that were reported before now count; on a later try they are history.
-    :param nudged_at: the index of a nudge that belongs to this try; only failures up to it are history then.
-    :param holder: the Dag run that waits; its lease is renewed meanwhile.
-    :raises InvalidInput: ``members`` is not of its form, or names nodes that Consul does not list.
-    :raises NoDesiredState: a tier has none, and no generation was given.
-    :raises MalformedDocument: it cannot be read.
+    :param timeout: how long this try may take; None is the policy's timeout.
+    :param nudged_at: the index of a nudge that belongs to this try; on a later try, only failures up to it are history.
     """
-    from airflow_provider_chefconsul.consul.wait import begin_waits
 
-    selectors = {tier: parse_members(members, tier) for tier in tiers}
-    async with ConsulHook(consul_conn_id).open_view() as view:
+    tiers: Sequence[str]
+    policy: ConvergencePolicy
+    generations: Mapping[str, int] | None = None
+    timeout: timedelta | None = None
+    nudged_at: int | None = None
+
+
+class ConvergingOperator(Stoppable):
+    """Waits for tiers to converge: in the worker, or for a moment there and then in the triggerer."""
+
+    consul_conn_id: str
+    environment: str
+    members: str | Sequence[str]
+
+    async def converge(
+        self, context: Context, view: SharedView, request: WaitRequest
+    ) -> Outcome | WaitingTrigger[Outcome]:
+        """Begin the wait that a task asks for, and wait in the worker.
+
+        On a try after the first, failures that were reported before it are history.
+
+        :returns: the outcome; or the trigger that goes on, for :meth:`run_or_defer`.
+        :raises InvalidInput: ``members`` is not of its form, or names nodes that Consul does not list.
+        :raises NoDesiredState: a tier has none, and no generation was given.
+        :raises MalformedDocument: it cannot be read.
+        """
+        from airflow_provider_chefconsul.consul.wait import begin_waits
+
+        instance = context["ti"]
         waits = await begin_waits(
             view,
-            environment,
-            tiers,
-            generations=generations,
-            timeout=timeout,
-            selectors=selectors,
-            is_first_try=is_first_try,
-            nudged_at=nudged_at,
+            self.environment,
+            request.tiers,
+            generations=request.generations,
+            timeout=request.policy.timeout if request.timeout is None else request.timeout,
+            selectors={tier: parse_members(self.members, tier) for tier in request.tiers},
+            is_first_try=instance.try_number == 1,
+            nudged_at=request.nudged_at,
         )
-    return ConvergedTrigger(
-        consul_conn_id=consul_conn_id,
-        environment=environment,
-        waits={tier: wait.to_fields() for tier, wait in waits.items()},
-        policy=policy.to_fields(),
-        members=members,
-        holder=asdict(holder) if holder else None,
-    )
+        trigger = ConvergedTrigger(
+            consul_conn_id=self.consul_conn_id,
+            environment=self.environment,
+            waits={tier: wait.to_fields() for tier, wait in waits.items()},
+            policy=request.policy.to_fields(),
+            members=self.members,
+            holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+        )
+        return await self.wait_here(trigger)

@@ -1,4 +1,4 @@
-"""Triggers that tell assets of what happens in an environment: something new is desired, tiers have converged."""
+"""Triggers that send assets events of an environment: something new is desired, or tiers have converged."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class DesiredStateChangedTrigger(WatcherTrigger):
     Sends one event for each generation of a tier, in order; also for those written while no triggerer ran.
 
     They come from the history, which keeps the newest 50 of each tier: ``missed`` in the payload counts those that
-    were pushed out before they could be told. Widening, promoting or taking back a canary makes no generation, so
-    there is no event; that the canary appeared was one.
+    left it before an event could be sent. A canary that appears is a generation, and an event; widening, promoting or
+    rolling it back makes no generation, so there is no event.
     """
 
     kind = "desired_state_changed"
 
     def shared_stream_key(self) -> Hashable:
-        """One stream for all that watch the environment."""
+        """One stream for all triggers that watch the environment."""
         return (self.kind, self.consul_conn_id, self.environment)
 
     def _watch(self, view: SharedView) -> AsyncGenerator[Histories]:
@@ -42,16 +42,15 @@ class DesiredStateChangedTrigger(WatcherTrigger):
 
         return watch_histories(view, self.environment)
 
-    async def _stand(self, seen: Histories) -> Cursor:
+    async def _begin(self, seen: Histories) -> Cursor:
         return newest_generations(seen, self.tiers)
 
-    async def _tell(self, seen: Histories, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
+    async def _find_events(self, seen: Histories, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
         for event in find_changes(self.environment, seen, cursor, self.tiers):
             if event.missed:
-                where = f"{self.environment}/{event.tier}"
                 self.log.warning(
-                    "%s: %d generations before %d are not told of: the history no longer has them, or not readable",
-                    where, event.missed, event.generation,
+                    "%s/%s: no events for %d generations before %d: they have left the history, or cannot be read",
+                    self.environment, event.tier, event.missed, event.generation,
                 )  # fmt: skip
             yield event.to_payload(), event.cursor
 
@@ -60,13 +59,13 @@ class TierConvergedTrigger(WatcherTrigger):
     """
     Sends one event when a tier has converged on a generation; for several tiers, when all have at the same time.
 
-    A generation that was superseded before it was seen converged gives no event, nor does a wave before it is
-    promoted. A tier that failed or is late is waited for until it has converged, or something newer has.
+    There is no event for a generation that was superseded before it was seen converged, nor for a wave before it is
+    promoted. A tier that failed or is late is waited for until it converges on this generation or a newer one.
 
-    :param state: tiers assigned another state do not count; None counts any, ``off`` too.
+    :param state: only tiers that are assigned this state count; None counts any, even ``off``.
     :param policy: when a tier counts as converged, a :class:`ConvergencePolicy` or its JSON form; its deadlines
         do not matter.
-    :param members: who belongs to each tier, as for the ConvergedSensor.
+    :param members: who belongs to each tier; see ``ConvergedSensor``.
     """
 
     kind = "tier_converged"
@@ -91,12 +90,12 @@ class TierConvergedTrigger(WatcherTrigger):
         self._clock = SteadyClock()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where this class is, and its parameters as JSON values."""
+        """The path of this class, and its parameters as JSON values."""
         path, kwargs = super().serialize()
         return path, {**kwargs, "state": self.state, "policy": self.policy.to_fields(), "members": self.members}
 
     def shared_stream_key(self) -> Hashable:
-        """One stream for all that watch the same tiers; states and policies may differ."""
+        """One stream for all triggers that watch the same tiers; states and policies may differ."""
         tiers = None if self.tiers is None else tuple(self.tiers)
         members = self.members if isinstance(self.members, str) else tuple(self.members)
         return (self.kind, self.consul_conn_id, self.environment, tiers, members)
@@ -109,11 +108,11 @@ class TierConvergedTrigger(WatcherTrigger):
     def _interrupt(self) -> None:
         self._seen = self._seen.interrupt()
 
-    async def _stand(self, seen: TiersSeen) -> Cursor | None:
+    async def _begin(self, seen: TiersSeen) -> Cursor | None:
         snapshots = await self._look_again(seen)
         return None if snapshots is None else self._seen.stand(snapshots, now=self._clock.now())
 
-    async def _tell(self, seen: TiersSeen, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
+    async def _find_events(self, seen: TiersSeen, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
         self._seen, event = self._seen.observe(seen.snapshots, now=self._clock.now())
         if event is None or not is_ahead(event.cursor, cursor):
             return
@@ -124,13 +123,13 @@ class TierConvergedTrigger(WatcherTrigger):
                 yield event.to_payload(), event.cursor
 
     async def _look_again(self, seen: TiersSeen) -> Mapping[str, TierSnapshot] | None:
-        """The tiers once more before anything is started by it; None when they cannot be read now.
+        """The tiers, read once more before an event starts something; None when they cannot be read now.
 
         They were not all seen at one moment, and a server that has just been elected may have answered from an old
         state.
         """
         try:
-            # A node that was a member since the generation began stays one, though its service may be gone.
+            # A node that has been a member since the generation began stays one, though its service may be gone.
             return await seen.look_again({tier: wait.seen_members for tier, wait in self._seen.waits.items()})
         except (ConsulError, RuntimeError) as error:  # httpx: the stream has broken meanwhile, and closed its client
             self.log.info("Cannot look at %s again, waiting: %s", self.environment, error)

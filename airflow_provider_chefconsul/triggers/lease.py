@@ -2,94 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_answer
+from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
-class LeaseTrigger(BaseTrigger):
+class LeaseTrigger(WaitingTrigger[bool]):
     """
     Waits for the lease of an environment, and takes it.
 
-    Started again after it took the lease, it finds that its Dag run has it. A task that was cleared or marked meanwhile
-    leaves the lease to its Dag run, whose teardown gives it up, or to its ttl.
+    Started again after it took the lease, it finds that its Dag run has it. When the task is cleared or marked while it
+    waits, a lease that it took stays with the Dag run: until the teardown gives it up, or its ttl has passed.
 
     :param consul_conn_id: id of a connection of type ``consul``.
     :param environment: the environment.
-    :param dag_id: with ``run_id``, the Dag run that is to hold it.
+    :param holder: the Dag run that is to hold it: ``{"dag_id", "run_id"}``.
     :param ttl: seconds that the lease stands when nobody renews it.
     :param reason: why, for those who wait.
     :param deadline: ISO 8601 with offset; when to give up.
+    :param stored: ``dag_id`` and ``run_id``, which an older version stored in place of ``holder``.
     """
 
     def __init__(
-        self, *, consul_conn_id: str, environment: str, dag_id: str, run_id: str, ttl: float, reason: str, deadline: str
+        self,
+        *,
+        consul_conn_id: str,
+        environment: str,
+        holder: Mapping[str, str] | None = None,
+        ttl: float,
+        reason: str,
+        deadline: str,
+        **stored: str,
     ) -> None:
-        super().__init__()
-        self.consul_conn_id = consul_conn_id
-        self.environment = environment
-        self.dag_id = dag_id
-        self.run_id = run_id
+        super().__init__(consul_conn_id=consul_conn_id, environment=environment, holder=None)
+        self.holder: DagRun = DagRun(**(holder or stored))
         self.ttl = ttl
         self.reason = reason
-        self.deadline = deadline
+        self.deadline = datetime.fromisoformat(deadline)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where this class is, and its parameters as JSON values."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "consul_conn_id": self.consul_conn_id,
-                "environment": self.environment,
-                "dag_id": self.dag_id,
-                "run_id": self.run_id,
-                "ttl": self.ttl,
-                "reason": self.reason,
-                "deadline": self.deadline,
-            },
-        )
+        """The path of this class, and its parameters as JSON values."""
+        path, kwargs = super().serialize()
+        return path, {**kwargs, "ttl": self.ttl, "reason": self.reason, "deadline": self.deadline.isoformat()}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and say whether the Dag run has the lease."""
+        """Wait, and say whether the Dag run has the lease: ``{"is_held", "error"}``."""
         try:
-            is_held = await self.attend()
+            is_held = await self.wait()
         except ChefConsulError as error:
-            yield TriggerEvent({"is_held": False, "error": f"{type(error).__name__}: {error}"})
+            yield TriggerEvent({"is_held": False, "error": describe_error(error)})
         else:
             yield TriggerEvent({"is_held": is_held, "error": ""})
 
-    async def attend(self, *, until: datetime | None = None) -> bool:
-        """Wait until the Dag run has the lease, at most until ``until`` or the deadline; whether it has it."""
+    async def wait(self, *, until: datetime | None = None) -> bool | None:
+        """Wait until the Dag run has the lease, at most until the deadline.
+
+        :returns: whether it has the lease; None when ``until`` came first.
+        """
         from airflow_provider_chefconsul.consul.lease import acquire
 
-        deadline = datetime.fromisoformat(self.deadline)
+        limit = self.deadline if until is None else min(self.deadline, until)
         async with ConsulHook(self.consul_conn_id).open_view() as view:
-            return await acquire(
+            is_held = await acquire(
                 view,
                 self.environment,
-                DagRun(self.dag_id, self.run_id),
+                self.holder,
                 ttl=timedelta(seconds=self.ttl),
                 reason=self.reason,
-                until=min(deadline, until) if until else deadline,
+                until=limit,
                 on_progress=self.log.info,
             )
+        return None if not is_held and limit < self.deadline else is_held
 
 
 def read_is_held(event: Any) -> bool:
-    """Read an event that came back through the database.
+    """Read whether the Dag run has the lease.
 
-    :raises ChefConsulError: it carries an error, or is not what this version's trigger sends.
+    :raises ChefConsulError: the event carries an error, or is not one of this trigger's.
     """
-    try:
-        is_held, error = event["is_held"], event["error"]
-    except (TypeError, KeyError) as problem:
-        raise ChefConsulError(f"the trigger sent something else than whether a lease is held: {event!r}") from problem
-    if error:
-        raise ChefConsulError(error)
-    return bool(is_held)
+    return read_answer(event, "whether a lease is held", lambda fields: bool(fields["is_held"]))

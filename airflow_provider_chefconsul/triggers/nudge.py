@@ -1,109 +1,110 @@
-"""What the triggers have in common that run a command on nodes: what is known, what is left, and until when."""
+"""What the triggers that run a command on nodes share: what is known, what is left, and until when."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
-from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
+from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_answer
+from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 BEGINNING_KEY = "beginning"
-"""The XCom with Consul's index before the nudge, and its try: a failure after it is news to the wait that follows."""
+"""The XCom with Consul's index before the nudge and the nudge's try: only later failures count in the wait after it."""
+
+Results = Mapping[str, NodeResult]
+"""By node, what became of the command there."""
 
 
-class NudgeTrigger(BaseTrigger):
+class NudgeTrigger(WaitingTrigger[Results]):
     """
     Runs a command on nodes, and sends each node's result.
 
     :param consul_conn_id: id of a connection of type ``consul``.
+    :param environment: the environment of the nodes.
+    :param holder: the Dag run whose lease on it, if it has one, is renewed meanwhile: ``{"dag_id", "run_id"}``.
     :param command: a shell command line.
     :param nodes: names of the nodes to run it on.
     :param job_id: names the job on the nodes, so that none runs it twice.
-    :param deadline: ISO 8601 with offset; when to come back with the results there are.
+    :param deadline: ISO 8601 with offset; when to end with the results that there are.
     :param max_parallel: how many nodes may run at the same time; None is all.
-    :param lease: the environment and the Dag run whose lease on it, if it has one, is renewed meanwhile:
-        ``{"environment", "dag_id", "run_id"}``.
     :param results: JSON forms of the results that are known already.
+    :param lease: ``environment``, ``dag_id`` and ``run_id`` in one, as an older version stored them.
     """
 
     def __init__(
         self,
         *,
         consul_conn_id: str,
+        environment: str = "",
+        holder: Mapping[str, str] | None = None,
         command: str,
         nodes: Sequence[str],
         job_id: str,
         deadline: str,
         max_parallel: int | None = None,
-        lease: Mapping[str, str] | None = None,
         results: Mapping[str, Mapping[str, Any]] | None = None,
+        lease: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__()
-        self.consul_conn_id = consul_conn_id
+        if lease is not None:
+            environment, holder = lease["environment"], {name: lease[name] for name in ("dag_id", "run_id")}
+        super().__init__(consul_conn_id=consul_conn_id, environment=environment, holder=holder)
         self.command = command
         self.nodes = list(nodes)
         self.job_id = job_id
-        self.deadline = deadline
+        self.deadline = datetime.fromisoformat(deadline)
         self.max_parallel = max_parallel
-        self.lease = dict(lease) if lease else None
         self.results = _from_fields(results or {})
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where this class is, and its parameters as JSON values."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "consul_conn_id": self.consul_conn_id,
-                "command": self.command,
-                "nodes": self.nodes,
-                "job_id": self.job_id,
-                "deadline": self.deadline,
-                "max_parallel": self.max_parallel,
-                "lease": self.lease,
-                "results": {node: asdict(each) for node, each in self.results.items()},
-            },
-        )
+        """The path of this class, and its parameters as JSON values."""
+        path, kwargs = super().serialize()
+        own = {
+            "command": self.command,
+            "nodes": self.nodes,
+            "job_id": self.job_id,
+            "deadline": self.deadline.isoformat(),
+            "max_parallel": self.max_parallel,
+            "results": _to_fields(self.results),
+        }
+        return path, {**kwargs, **own}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Run the command, and send the results."""
+        """Run the command, and send the results: ``{"error", "results": {node: …}}``."""
         try:
-            await self.attend()
+            await self.wait()
         except ChefConsulError as error:
-            yield TriggerEvent({"error": f"{type(error).__name__}: {error}", "results": {}})
+            yield TriggerEvent({"error": describe_error(error), "results": {}})
         else:
-            yield TriggerEvent({"error": "", "results": {node: asdict(each) for node, each in self.results.items()}})
+            yield TriggerEvent({"error": "", "results": _to_fields(self.results)})
 
-    async def attend(self, *, patience: timedelta | None = None) -> bool:
-        """Run the command on the nodes without a result, and wait for them; ``results`` tells of each.
+    async def wait(self, *, until: datetime | None = None) -> Results | None:
+        """Run the command on the nodes without a result, and wait for them, at most until the deadline.
 
-        :param patience: come back after that long, even before the deadline.
-        :returns: whether it is over; when not, attend again, and nodes that run are waited for, not run again.
+        :returns: by node; None when ``until`` came first. Then ``results`` has those that are known; wait again, and
+            nodes that run the command are waited for, and do not run it again.
         """
-        deadline = datetime.fromisoformat(self.deadline)
-        limit = min(deadline, datetime.now(UTC) + patience) if patience else deadline
+        limit = self.deadline if until is None else min(self.deadline, until)
         rest = [node for node in self.nodes if node not in self.results]
         try:
-            async with ConsulHook(self.consul_conn_id).open_view() as view, self._keeping_lease(view):
+            async with self._open_view() as view:
                 found, undecided = await self._execute(view, rest, limit)
         except ConsulUnavailable:
-            if limit < deadline:
-                return False
+            if limit < self.deadline:
+                return None
             raise
-        is_over = limit == deadline or not undecided
+        is_over = limit == self.deadline or not undecided
         self.results |= {node: each for node, each in found.items() if is_over or node not in undecided}
-        return is_over
+        return self.results if is_over else None
 
     @abstractmethod
     async def _execute(
@@ -114,27 +115,17 @@ class NudgeTrigger(BaseTrigger):
         :returns: what is known of each node, and the nodes of which more time could tell more.
         """
 
-    def _keeping_lease(self, view: SharedView) -> AbstractAsyncContextManager[None]:
-        if self.lease is None:
-            return nullcontext()
-        from airflow_provider_chefconsul.consul.lease import keeping
-
-        holder = DagRun(self.lease["dag_id"], self.lease["run_id"])
-        return keeping(view, self.lease["environment"], holder)
-
 
 def read_results(event: Any) -> dict[str, NodeResult]:
-    """Read an event that came back through the database.
+    """Read the results by node.
 
-    :raises ChefConsulError: it carries an error, or is not what this version's trigger sends.
+    :raises ChefConsulError: the event carries an error, or is not one of these triggers'.
     """
-    try:
-        error, results = event["error"], _from_fields(event["results"])
-    except (TypeError, KeyError, ValueError, AttributeError) as problem:
-        raise ChefConsulError(f"the trigger sent something else than results: {event!r}") from problem
-    if error:
-        raise ChefConsulError(error)
-    return results
+    return read_answer(event, "the results of a command", lambda fields: _from_fields(fields["results"]))
+
+
+def _to_fields(results: Results) -> dict[str, dict[str, Any]]:
+    return {node: {**asdict(each), "outcome": str(each.outcome)} for node, each in results.items()}
 
 
 def _from_fields(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, NodeResult]:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_chefconsul.domain.explanation.explain import NOBODY_DIED, explain_node
-from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.explanation.node import NO_EARLY_FAILURES, explain_node
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
-from airflow_provider_chefconsul.domain.model.membership import carry_over
-from airflow_provider_chefconsul.domain.verdict.standing import Standing, Summary
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.exceptions import ChefConsulError
+from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_event
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -59,34 +58,41 @@ class Outcome:
     def from_event(cls, event: Any) -> Outcome:
         """Read an event that came back through the database.
 
-        :raises ChefConsulError: it is not what this version's trigger sends.
+        :raises ChefConsulError: it is not the outcome of a wait.
         """
-        try:
-            return cls(Ending(event["ending"]), event["reason"], dict(event["tiers"]), tuple(event["lines"]))
-        except (TypeError, KeyError, ValueError) as error:
-            raise ChefConsulError(f"the trigger sent something else than the outcome of a wait: {event!r}") from error
+        return read_event(
+            event,
+            "the outcome of a wait",
+            lambda fields: cls(
+                Ending(fields["ending"]), fields["reason"], dict(fields["tiers"]), tuple(fields["lines"])
+            ),
+        )
 
     @classmethod
     def from_error(cls, error: ChefConsulError) -> Outcome:
         """The outcome of a wait that could not go on."""
-        return cls(Ending.ERROR, f"{type(error).__name__}: {error}")
+        return cls(Ending.ERROR, describe_error(error))
 
     @classmethod
     def from_results(
-        cls, environment: str, results: Mapping[str, WaitResult], died: Mapping[str, EarlyFailure] = NOBODY_DIED
+        cls,
+        environment: str,
+        results: Mapping[str, WaitResult],
+        early_failures: Mapping[str, EarlyFailure] = NO_EARLY_FAILURES,
     ) -> Outcome | None:
         """The outcome of finished waits; None while one is still waiting and none has failed.
 
-        :param died: by node, runs that read no tier.
+        :param early_failures: by node, runs that ended before they had read a tier.
         """
-        summaries = {tier: result.verdict.summary for tier, result in results.items()}
-        tiers = {tier: _summary_fields(summary) for tier, summary in summaries.items()}
+        tiers = {tier: _summary_fields(result) for tier, result in results.items()}
         now = datetime.now(UTC)
         lines = tuple(
-            f"{environment}/{tier}: {line}" for tier, result in results.items() for line in _explain(result, died, now)
+            f"{environment}/{tier}: {line}"
+            for tier, result in results.items()
+            for line in _explain(result, early_failures, now)
         )
         if len(lines) > _LINES:
-            lines = (*lines[:_LINES], f"… and {len(lines) - _LINES} nodes more")
+            lines = (*lines[:_LINES], f"… and {len(lines) - _LINES} more nodes")
         for tier, result in results.items():
             if isinstance(result.verdict, Failed):
                 ending = Ending.TIMED_OUT if result.verdict.is_timeout else Ending.FAILED
@@ -115,26 +121,27 @@ class Outcome:
             case Ending.ERROR:
                 raise ChefConsulError(self.reason)
 
+    def settle_generations(self, log: Logger) -> dict[str, int]:
+        """The same, returning only the generation of each tier."""
+        return {tier: summary["generation"] for tier, summary in self.settle(log).items()}
 
-def _explain(result: WaitResult, died: Mapping[str, EarlyFailure], now: datetime) -> list[str]:
+
+def _explain(result: WaitResult, early_failures: Mapping[str, EarlyFailure], now: datetime) -> list[str]:
     """One line for each member that held the wait up: what holds it up, since when, and who can act."""
-    if result.snapshot is None or not isinstance(result.snapshot.desired, DesiredState):
-        return []
-    desired, evidence = result.snapshot.desired, result.snapshot.evidence
-    members = carry_over(result.wait.seen_members, result.snapshot.members)
+    nodes = result.verdict.status.nodes
     explained = [
-        explain_node(members[node], desired, evidence.get(node), now=now, found=found, died=died.get(node))
-        for node, found in sorted(result.verdict.summary.nodes.items())
-        if found[0] is not Standing.CONVERGED
+        explain_node(node, now=now, early_failure=early_failures.get(name))
+        for name, node in sorted(nodes.items())
+        if not node.has_converged
     ]
     return [f"{each}; {each.action}" for each in explained]
 
 
-def _summary_fields(summary: Summary) -> dict[str, Any]:
-    by_standing = summary.by_standing
+def _summary_fields(result: WaitResult) -> dict[str, Any]:
+    by_standing = result.verdict.status.by_standing
     return {
-        "generation": summary.generation,
-        "members": len(summary.nodes),
+        "generation": result.wait.generation,
+        "members": len(result.verdict.status.nodes),
         "counts": {str(standing): len(nodes) for standing, nodes in by_standing.items()},
         "nodes": {
             str(standing): nodes[:_NODES_NAMED]

@@ -30,16 +30,16 @@ class RemoteExecTrigger(NudgeTrigger):
         self.prefix_per_node = prefix_per_node
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where this class is, and its parameters as JSON values."""
+        """The path of this class, and its parameters as JSON values."""
         path, kwargs = super().serialize()
         return path, {**kwargs, "prefix_per_node": self.prefix_per_node}
 
     async def _execute(
         self, view: SharedView, nodes: Sequence[str], limit: datetime
     ) -> tuple[dict[str, NodeResult], set[str]]:
-        from airflow_provider_chefconsul.nudge.remote_exec import execute
+        from airflow_provider_chefconsul.nudge.remote_exec import run_over_consul
 
-        found = await execute(
+        found = await run_over_consul(
             view.client,
             self.command,
             nodes,

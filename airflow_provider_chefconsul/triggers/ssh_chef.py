@@ -32,7 +32,7 @@ class SSHChefTrigger(NudgeTrigger):
         self.ssh_conn_id = ssh_conn_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where this class is, and its parameters as JSON values."""
+        """The path of this class, and its parameters as JSON values."""
         path, kwargs = super().serialize()
         return path, {**kwargs, "ssh_conn_id": self.ssh_conn_id}
 

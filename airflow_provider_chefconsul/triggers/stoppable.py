@@ -1,16 +1,24 @@
-"""Operators that wait in a worker, and clean up in Consul when Airflow stops the task."""
+"""Operators that wait in a worker, go on in the triggerer, and clean up in Consul when Airflow stops the task."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
+from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
+
 T = TypeVar("T")
+
+PATIENCE = timedelta(seconds=5)
+"""How long a deferrable task waits in its worker first: a deferral and its resumption cost 2 to 3 seconds."""
+
+_DEFERRAL_SLACK = timedelta(minutes=2)  # past the deadline, the scheduler ends a wait whose triggerer is gone
 
 
 class Stoppable(BaseOperator):
@@ -20,6 +28,9 @@ class Stoppable(BaseOperator):
     Airflow calls ``on_kill`` in its handler of SIGTERM: when the task is marked or cleared, its Dag run is failed or
     its worker shuts down. Five seconds later it kills the process.
     """
+
+    deferrable: bool
+    """Set by those that call :meth:`wait_here`."""
 
     _here: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
     _is_stopped = False
@@ -33,10 +44,29 @@ class Stoppable(BaseOperator):
             return asyncio.run(self._remember(coroutine))
         except asyncio.CancelledError:
             raise AirflowException(
-                "Airflow stopped this task; its sessions and job keys in Consul are removed"
+                "Airflow stopped this task; it leaves neither sessions nor job keys in Consul"
             ) from None
         finally:
             self._here = None
+
+    def run_or_defer(self, coroutine: Coroutine[Any, Any, T | WaitingTrigger[Any]]) -> T:
+        """Run a coroutine to its end; when that is a trigger, defer to it.
+
+        Deferring raises, and ``execute_complete`` is called with the trigger's event.
+        """
+        ended = self.run_here(coroutine)
+        if isinstance(ended, WaitingTrigger):
+            timeout = ended.deadline - datetime.now(UTC) + _DEFERRAL_SLACK
+            self.defer(trigger=ended, method_name="execute_complete", timeout=timeout)
+        return ended
+
+    async def wait_here(self, trigger: WaitingTrigger[T]) -> T | WaitingTrigger[T]:
+        """Wait in the worker for what a trigger waits for: to the end, or when deferrable for :data:`PATIENCE`.
+
+        :returns: the result; or the trigger when it is to go on, for :meth:`run_or_defer`.
+        """
+        result = await trigger.wait(until=datetime.now(UTC) + PATIENCE if self.deferrable else None)
+        return trigger if result is None else result
 
     def on_kill(self) -> None:
         """Cancel what runs; it cleans up before it ends."""

@@ -1,8 +1,8 @@
 """What the event triggers share: one stream for all watchers that look at the same, and a cursor for each.
 
-Airflow writes an event into its database in one transaction, and a moment later a trigger could store how far it has
-told. A triggerer that is killed in between would send the event again. So each event carries the cursor that is right
-once it is written, and :mod:`airflow_provider_chefconsul.listener` stores that in the event's own transaction.
+Airflow writes an event into its database in one transaction; a trigger could store its cursor only afterwards, and a
+triggerer that is killed in between would send the event again. So each event carries the cursor that applies once it
+is written, and :mod:`airflow_provider_chefconsul.listener` stores that in the event's own transaction.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PAUSE = 2.0  # seconds before Consul, the connection or the store is tried agai
 # The scheduler starts one run for all events that it finds together, and lists only the first of them there; the others
 # are listed by the run that the next event starts, which may be long in coming.
 _APART = 2.0  # seconds between two events of a watcher
-# A watcher that joins the stream late, or could not look again in time, needs no change to see how things stand.
+# A watcher that joins the stream late, or could not look again in time, sees the tiers without waiting for a change.
 _REPEAT = 3.0  # seconds
 
 
@@ -44,7 +44,7 @@ class WatcherTrigger(BaseEventTrigger):
     Sends events of an environment for as long as it runs: it never returns or raises.
 
     With Airflow 3.3 it goes on where it stopped. With 3.2, which gives triggers no store, each start is a first one.
-    What stands at the first start is known and gives no event.
+    State that exists when the watcher first starts triggers nothing.
 
     :param environment: the environment to watch.
     :param tier: a tier, several, or None for all of the environment.
@@ -64,10 +64,10 @@ class WatcherTrigger(BaseEventTrigger):
         self.environment = check_name("environment", environment)
         self.tiers = None if tier is None else sorted(set(check_tiers(environment, tier)))
         self.consul_conn_id = consul_conn_id
-        self._is_ambiguous = False  # several assets have this watcher
+        self._is_ambiguous = False  # whether several assets have this watcher
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where this class is, and its parameters as JSON values."""
+        """The path of this class, and its parameters as JSON values."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {"environment": self.environment, "tier": self.tiers, "consul_conn_id": self.consul_conn_id},
@@ -75,7 +75,7 @@ class WatcherTrigger(BaseEventTrigger):
 
     @property
     def cursor_key(self) -> str:
-        """Under which key of the asset's store the cursor is; the same whatever the policy."""
+        """The key of the cursor in the asset's store; the same whatever the policy."""
         scope = json.dumps([self.consul_conn_id, self.environment, self.tiers])
         return f"chefconsul/{self.kind}/{sha256(scope.encode()).hexdigest()[:16]}"
 
@@ -85,18 +85,18 @@ class WatcherTrigger(BaseEventTrigger):
 
     @abstractmethod
     def _watch(self, view: SharedView) -> AsyncGenerator[Any]:
-        """What there is to see, now and after each change; may end with a :class:`ChefConsulError`."""
+        """What is to be watched, as it is now and after each change; may end with a :class:`ChefConsulError`."""
 
     @abstractmethod
-    async def _stand(self, seen: Any) -> Cursor | None:
-        """The cursor of a watcher that begins with what it sees; None when that cannot be said yet."""
+    async def _begin(self, seen: Any) -> Cursor | None:
+        """The cursor of a watcher that begins with what it sees; None when it cannot begin yet."""
 
     @abstractmethod
-    def _tell(self, seen: Any, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
-        """Payloads for what the cursor has not told of, each with what it tells of."""
+    def _find_events(self, seen: Any, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
+        """Payloads of events that are ahead of the cursor, each with the part of the cursor that it moves."""
 
     def _interrupt(self) -> None:
-        """Take notice that nobody looked for a while."""
+        """Take notice that nobody looked for a while: what was seen before may have changed meanwhile."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Send events from a stream of its own; Airflow 3.3 runs :meth:`filter_shared_stream` instead."""
@@ -106,7 +106,7 @@ class WatcherTrigger(BaseEventTrigger):
 
     @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Any]:
-        """What there is to see, repeated every few seconds; None when it could not be looked at for a while."""
+        """What is to be watched, repeated every few seconds; None when it could not be seen for a while."""
         one = cls(**kwargs)
         trouble = ""
         while True:
@@ -128,20 +128,20 @@ class WatcherTrigger(BaseEventTrigger):
             await asyncio.sleep(_PAUSE)
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """This trigger's events from what all its siblings see."""
+        """This trigger's events, from a stream that it shares with others."""
         cursor = await self._load()
         next_at = 0.0
         async for seen in shared_stream:
             if seen is None:
                 self._interrupt()
             elif cursor is None:
-                cursor = await self._stand(seen)
+                cursor = await self._begin(seen)
                 if cursor is not None:
                     self.log.info("Watching %s from %s on", self.environment, dict(cursor) or "the beginning")
                     await self._store(cursor)
             else:
-                async for payload, told in self._tell(seen, cursor):
-                    cursor = {**cursor, **told}
+                async for payload, moved in self._find_events(seen, cursor):
+                    cursor = {**cursor, **moved}
                     await asyncio.sleep(next_at - monotonic())
                     next_at = monotonic() + _APART
                     yield TriggerEvent({**payload, "cursor": {"key": self.cursor_key, "told": cursor}})
@@ -151,30 +151,30 @@ class WatcherTrigger(BaseEventTrigger):
             try:
                 return read_cursor(await self._asset_store.aget(self.cursor_key))
             except AirflowRuntimeError as error:
-                self.log.warning("Cannot read how far %s was told of, trying again: %s", self.environment, error)
+                self.log.warning("Cannot read the cursor of %s, trying again: %s", self.environment, error)
             except ValueError as error:
                 self.log.warning(
-                    "Several assets have this watcher: give each its own, or what happens in %s while no triggerer "
-                    "runs is not told: %s", self.environment, error,
+                    "Several assets have this watcher; give each its own, or there will be no events for what happens "
+                    "in %s while no triggerer runs: %s", self.environment, error,
                 )  # fmt: skip
                 self._is_ambiguous = True
             await asyncio.sleep(_PAUSE)
         return None
 
     async def _store(self, cursor: Cursor) -> None:
-        """Store where the watcher begins; from then on the events' own transactions do."""
+        """Store where the watcher begins; later the events' own transactions store how far it has come."""
         while self._has_store:
             try:
                 await self._asset_store.aset(self.cursor_key, dict(cursor))
             except AirflowRuntimeError as error:
-                self.log.warning("Cannot store how far %s was told of, trying again: %s", self.environment, error)
+                self.log.warning("Cannot store the cursor of %s, trying again: %s", self.environment, error)
             else:
                 return
             await asyncio.sleep(_PAUSE)
 
     @property
     def _asset_store(self) -> Any:
-        """The store of the asset that is watched; None with Airflow 3.2, or outside of a triggerer."""
+        """The store of the asset that is watched; None with Airflow 3.2, or outside a triggerer."""
         return getattr(self, "asset_state_store", None)
 
     @property
@@ -183,7 +183,7 @@ class WatcherTrigger(BaseEventTrigger):
 
 
 async def repeat(source: AsyncGenerator[Any], seconds: float) -> AsyncGenerator[Any]:
-    """What the source yields; after so many seconds without something new, the last once more."""
+    """What the source yields; and its last value again after so many seconds without a new one."""
     async with aclosing(source):
         coming: asyncio.Task[Any] = asyncio.create_task(anext(source))
         last: list[Any] = []

@@ -116,8 +116,8 @@ async def node(request: Request, connection_id: ConnectionDep, environment: str,
     state = request.app.state.hub.latest((connection_id, environment, tier))
     if state is None:
         state = await read_tier(connection_id, environment, tier)
-    died = await find_early_failure(connection_id, environment, node)
-    found = describe_node(state, node, now=datetime.now(UTC), died=died)
+    early_failure = await find_early_failure(connection_id, environment, node)
+    found = describe_node(state, node, now=datetime.now(UTC), early_failure=early_failure)
     if found is None:
         raise HTTPException(404, f"{environment}/{tier} has no member {node}")
     return JSONResponse(found)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_chefconsul.domain.explanation.explain import NodeExplanation, explain_node, explain_tier
+from airflow_provider_chefconsul.domain.explanation.node import explain_node
+from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Scalar, Writer
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import Lease
-from airflow_provider_chefconsul.domain.model.report import NodeReport
-from airflow_provider_chefconsul.domain.model.snapshot import Evidence
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.text import many_lines, one_line
 from airflow_provider_chefconsul.domain.verdict.progress import thin_out
-from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.ui.tier_state import Cell, TierState
+from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing
+from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
+from airflow_provider_chefconsul.ui.tier_state import TierState, is_canary
 
 MayRead = Callable[[str], bool]
 """Whether the viewer may read a Dag, by its id."""
@@ -34,56 +33,53 @@ _WORST_FIRST = (
     Standing.MALFORMED,
     Standing.WRONG_STATE,
     Standing.LOST,
-    Standing.UNHEALTHY,
     Standing.ABSENT,
 )
 
 
 def describe_tier(state: TierState, may_read: MayRead, *, now: datetime) -> dict[str, Any]:
     """All of a tier but its cells."""
-    snapshot, desired = state.snapshot, state.snapshot.desired
-    is_desired = isinstance(desired, DesiredState)
+    status, desired = state.status, state.status.desired
     obstacles: tuple[str, ...] = ()
-    if not is_desired or not snapshot.members:
-        # What it says of members takes long for thousands, and is in the cells.
-        shown = desired.without_value() if isinstance(desired, MalformedDocument) else desired
-        without_members = replace(snapshot, desired=shown, members={})
-        obstacles = explain_tier(state.environment, state.tier, without_members, now=now).obstacles
-    strangers = sorted(node for node in snapshot.evidence if node not in snapshot.members)
-    counts = Counter(cell.standing for cell in state.cells.values())
+    if not isinstance(desired, DesiredState) or not status.nodes:  # else the cells say what holds it up
+        shown = replace(status, desired=desired.without_value()) if isinstance(desired, Unreadable) else status
+        obstacles = explain_tier(state.environment, state.tier, shown, now=now).obstacles
     return {
         "tier": state.tier,
         "now": _moment(now),
-        "members": len(state.cells),
-        "counts": {standing: counts[standing] for standing in Standing if counts[standing]},
+        "members": len(status.nodes),
+        "counts": {standing: len(nodes) for standing, nodes in status.by_standing.items()},
         "desired": _describe_desired(desired, may_read) if isinstance(desired, DesiredState) else None,
         "obstacles": [one_line(each) for each in obstacles],
-        "explained": explain_nodes(state, _worst(state), now=now),
-        "strangers": strangers[:_EXPLAINED],
-        "strangers_count": len(strangers),
+        "explained": explain(state, _worst(status), now=now),
+        "strangers": list(status.strangers[:_EXPLAINED]),
+        "strangers_count": len(status.strangers),
         "curve": [[_moment(moment), count] for moment, count in thin_out(state.converged_at, _CURVE_POINTS)],
         "declared_at": _declared_at(state),
         "history": _describe_history(state.history, may_read),
     }
 
 
-def explain_nodes(state: TierState, nodes: Iterable[str], *, now: datetime) -> list[dict[str, Any]]:
-    """Where some members stand, each in a line."""
-    explained = [_explain(state, node, now=now) for node in nodes]
-    return [{"node": each.node, "standing": each.standing, "text": each.text} for each in explained]
+def explain(state: TierState, names: Iterable[str], *, now: datetime) -> list[dict[str, Any]]:
+    """Where some members stand, each in a line; those that are members no more are left out."""
+    nodes = [state.status.nodes[name] for name in names if name in state.status.nodes]
+    return [
+        {"node": node.member.node, "standing": node.standing, "text": explain_node(node, now=now).text}
+        for node in nodes
+    ]
 
 
-def describe_cells(cells: Mapping[str, Cell]) -> list[list[object]]:
+def describe_cells(cells: Mapping[str, list[object]]) -> list[list[object]]:
     """The cells, each with its node's name before it."""
-    return [[node, *cell.to_fields()] for node, cell in cells.items()]
+    return [[node, *cell] for node, cell in cells.items()]
 
 
-def describe_lease(lease: Lease | MalformedDocument | None, may_read: MayRead) -> dict[str, Any] | None:
+def describe_lease(lease: Lease | Unreadable | None, may_read: MayRead) -> dict[str, Any] | None:
     """Who holds the environment; the names of a Dag run only for those who may read its Dag."""
     match lease:
         case None:
             return None
-        case MalformedDocument():  # whose Dag run it is that it may name, nobody can tell
+        case Unreadable():  # whose Dag run it is that it may name, nobody can tell
             problem = f"the environment's lease cannot be read, so nobody may write: {lease.without_value()}"
             return {"problem": one_line(problem)}
         case Lease():
@@ -98,38 +94,36 @@ def describe_lease(lease: Lease | MalformedDocument | None, may_read: MayRead) -
 
 
 def describe_node(
-    state: TierState, node: str, *, now: datetime, died: EarlyFailure | None = None
+    state: TierState, name: str, *, now: datetime, early_failure: EarlyFailure | None = None
 ) -> dict[str, Any] | None:
     """A member's explanation, what it is assigned, and its last report; None when it is no member.
 
-    :param died: its last run that read no tier.
+    :param early_failure: its last run that ended before it had read a tier.
     """
-    member, desired = state.snapshot.members.get(node), state.snapshot.desired
-    if member is None:
+    node, desired = state.status.nodes.get(name), state.status.desired
+    if node is None:
         return None
-    evidence = state.snapshot.evidence.get(node)
-    explanation = _explain(state, node, now=now, died=died)
-    assignment = desired.assignment_for(node) if isinstance(desired, DesiredState) else None
+    explanation = explain_node(node, now=now, early_failure=early_failure)
     return {
-        "node": node,
+        "node": name,
         "tier": state.tier,
         "now": _moment(now),
-        "standing": explanation.standing,
+        "standing": node.standing,
         "text": explanation.text,
-        "since": _moment(explanation.since) if explanation.since else None,
+        "since": _moment(node.since) if node.since else None,
         "action": explanation.action,
-        "is_present": member.is_present,
-        "unhealthy": [one_line(check) for check in member.unhealthy],
-        "is_canary": state.cells[node].is_canary,
+        "is_present": node.member.is_present,
+        "unhealthy": [one_line(check) for check in node.member.unhealthy],
+        "is_canary": is_canary(node, state.status),
         "is_canary_out": isinstance(desired, DesiredState) and desired.canary is not None,
-        "assigned": _describe_assignment(assignment) if assignment else None,
-        "report": _describe_report(evidence),
+        "assigned": _describe_assignment(node.assigned) if node.assigned else None,
+        "report": _describe_report(node),
     }
 
 
-def dag_ids_of(state: TierState | None, lease: Lease | MalformedDocument | None) -> set[str]:
+def dag_ids_of(state: TierState | None, lease: Lease | Unreadable | None) -> set[str]:
     """The Dags whose names a viewer would be shown."""
-    desired = [*state.history.values(), state.snapshot.desired] if state else []
+    desired = [*state.history.values(), state.status.desired] if state else []
     found = {each.written_by.dag_id for each in desired if isinstance(each, DesiredState)}
     return found | ({lease.holder.dag_id} if isinstance(lease, Lease) else set())
 
@@ -165,14 +159,11 @@ def _describe_history(history: Mapping[int, DesiredState], may_read: MayRead) ->
     newest = sorted(history.items(), reverse=True)[:_HISTORY]
     described = []
     for generation, desired in newest:
-        canary = desired.canary
-        is_of_canary = canary is not None and canary.assignment.generation == generation
-        assignment = canary.assignment if canary is not None and is_of_canary else desired.stable
         described.append(
             {
-                **_describe_assignment(assignment),
+                **_describe_assignment(desired.assignment_at(generation)),
                 "generation": generation,
-                "is_canary": is_of_canary,
+                "is_canary": desired.is_of_canary(generation),
                 "written_at": one_line(desired.written_at),
                 "written_by": _describe_writer(desired.written_by, may_read),
             }
@@ -180,12 +171,10 @@ def _describe_history(history: Mapping[int, DesiredState], may_read: MayRead) ->
     return described
 
 
-def _describe_report(evidence: Evidence | None) -> dict[str, Any] | None:
-    if evidence is None:
-        return None
-    if not isinstance(evidence.report, NodeReport):
-        return {"problem": one_line(str(evidence.report))}
-    report = evidence.report
+def _describe_report(node: NodeStatus) -> dict[str, Any] | None:
+    report = node.report
+    if report is None:
+        return {"problem": one_line(str(node.unreadable))} if node.unreadable else None
     return {
         "status": report.status,
         "generation": report.generation,
@@ -205,26 +194,14 @@ def _describe_report(evidence: Evidence | None) -> dict[str, Any] | None:
     }
 
 
-def _worst(state: TierState) -> list[str]:
+def _worst(status: TierStatus) -> list[str]:
     """The nodes to look at first; a rollout that goes its way has none."""
-    worst: list[str] = []
-    for standing in _WORST_FIRST:
-        worst += [node for node, cell in state.cells.items() if cell.standing is standing]
-    return worst[:_EXPLAINED]
-
-
-def _explain(state: TierState, node: str, *, now: datetime, died: EarlyFailure | None = None) -> NodeExplanation:
-    snapshot = state.snapshot
-    member = snapshot.members[node]
-    if isinstance(snapshot.desired, DesiredState):
-        return explain_node(member, snapshot.desired, snapshot.evidence.get(node), now=now, died=died)
-    alone = replace(snapshot, members={node: member})
-    return explain_tier(state.environment, state.tier, alone, now=now).nodes[node]
+    return [name for standing in _WORST_FIRST for name in status.by_standing.get(standing, ())][:_EXPLAINED]
 
 
 def _declared_at(state: TierState) -> str | None:
     """When the newest generation that is assigned now was first written: where the curve begins."""
-    desired = state.snapshot.desired
+    desired = state.status.desired
     if not isinstance(desired, DesiredState):
         return None
     first = state.history.get(max(desired.generations), desired)

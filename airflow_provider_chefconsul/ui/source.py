@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.ui.tier_state import TierState, next_state
 
@@ -31,7 +31,7 @@ _LIST_TIERS_EVERY = timedelta(seconds=5)
 class EnvironmentState:
     """Who holds an environment, and which tiers it has."""
 
-    lease: Lease | MalformedDocument | None
+    lease: Lease | Unreadable | None
     tiers: tuple[str, ...]
 
 
@@ -43,7 +43,7 @@ async def watch_tier(connection_id: str, environment: str, tier: str) -> AsyncGe
     ):
         state: TierState | None = None
         async for snapshot in snapshots:
-            if state is not None and state.snapshot.desired == snapshot.desired:
+            if state is not None and state.status.desired == snapshot.desired:
                 history = state.history
             else:
                 history = await view.history(environment, tier)

@@ -18,11 +18,11 @@ from airflow_provider_chefconsul.ui.document import (
     describe_cells,
     describe_lease,
     describe_tier,
-    explain_nodes,
+    explain,
 )
 from airflow_provider_chefconsul.ui.feed import Feed, Hub
 from airflow_provider_chefconsul.ui.source import EnvironmentState, watch_environment, watch_tier
-from airflow_provider_chefconsul.ui.tier_state import Cell, TierState, changed_cells
+from airflow_provider_chefconsul.ui.tier_state import TierState, changed_cells
 
 # The page connects again then. So an API server that stops is not held up by those who look at it, and who has lost a
 # permission sees nothing new from then on.
@@ -47,7 +47,6 @@ class _Sent:
     """What a viewer has of a tier."""
 
     state: TierState | None = None
-    cells: Mapping[str, Cell] = field(default_factory=dict)
     explained: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -76,20 +75,20 @@ async def stream(
             )
             for tier in tiers
         }
-        teller = _Teller(viewer, environment)
+        writer = _EventWriter(viewer, environment)
         while (left := end - asyncio.get_running_loop().time()) > 0:
             wake.clear()
-            for event in [event async for event in teller.tell(whole, feeds)]:
+            for event in [event async for event in writer.events(whole, feeds)]:
                 yield event
             try:
-                async with asyncio.timeout(min(left, teller.pause)):
+                async with asyncio.timeout(min(left, writer.pause)):
                     await wake.wait()
             except TimeoutError:
                 yield ": still here\n\n"
 
 
-class _Teller:
-    """What a viewer has been told, and what there is to tell."""
+class _EventWriter:
+    """What a viewer has been sent, and what is due."""
 
     def __init__(self, viewer: Reader, environment: str) -> None:
         self._viewer = viewer
@@ -97,25 +96,25 @@ class _Teller:
         self._environment_state: EnvironmentState | None = None
         self._sent: dict[str, _Sent] = {}
         self._trouble: ChefConsulError | None = None
-        self._is_told_available = False
+        self._is_available = False
 
     @property
     def pause(self) -> float:
-        """Seconds after which there is something to tell even when nothing changes."""
+        """Seconds after which an event is due even when nothing changes."""
         return _AGES_EVERY if any(sent.explained for sent in self._sent.values()) else _KEEP_ALIVE
 
-    async def tell(self, whole: Feed[EnvironmentState], feeds: Mapping[str, Feed[TierState]]) -> AsyncGenerator[str]:
+    async def events(self, whole: Feed[EnvironmentState], feeds: Mapping[str, Feed[TierState]]) -> AsyncGenerator[str]:
         """The events that are due."""
         everything: list[Feed[Any]] = [whole, *feeds.values()]
         for feed in everything:
             feed.check()
         trouble = next((feed.trouble for feed in everything if feed.trouble), None)
         if trouble is not None:
-            self._is_told_available = False
+            self._is_available = False
             if trouble is not self._trouble:
                 yield _event("unavailable", {"message": one_line(str(trouble))})
-        elif not self._is_told_available and all(feed.latest is not None for feed in everything):
-            self._is_told_available = True  # also at first: the page may show the trouble that ended its last stream
+        elif not self._is_available and all(feed.latest is not None for feed in everything):
+            self._is_available = True  # also at first: the page may show the trouble that ended its last stream
             yield _event("available", {})
         self._trouble = trouble
         if whole.latest is not None and whole.latest != self._environment_state:
@@ -140,15 +139,15 @@ class _Teller:
         await self._viewer.learn(dag_ids_of(state, None))
         fields = describe_tier(state, self._viewer.may_read, now=datetime.now(UTC))
         is_first = sent.state is None
-        changed, gone = changed_cells(sent.cells, state.cells)
-        sent.state, sent.cells, sent.explained = state, state.cells, fields["explained"]
+        changed, gone = changed_cells(sent.state.status if sent.state else None, state.status)
+        sent.state, sent.explained = state, fields["explained"]
         fields |= {"nodes": describe_cells(changed), "gone": gone}
         return _event("tier" if is_first else "nodes", fields)
 
     @staticmethod
     def _explain_again(sent: _Sent, state: TierState) -> str | None:
         """The lines that say how long ago something was, when they say something else by now."""
-        explained = explain_nodes(state, [each["node"] for each in sent.explained], now=datetime.now(UTC))
+        explained = explain(state, [each["node"] for each in sent.explained], now=datetime.now(UTC))
         if explained == sent.explained:
             return None
         sent.explained = explained

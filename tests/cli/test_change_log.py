@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow_provider_chefconsul.cli.display.change_log import changes_between
+from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from tests.support.factory import NOW, make_failure, make_report, make_snapshot
@@ -15,12 +16,12 @@ HEADLINE = "demo/web: {} of 3 members converged, assigned generation 7, state co
 def look(*reports, minutes=0, **overrides):
     """The tier of :func:`make_snapshot` some minutes later."""
     now = NOW + timedelta(minutes=minutes)
-    return tier_status("demo", "web", make_snapshot(*reports, **overrides), now=now)
+    return ShownTier.of("demo", "web", tier_status(make_snapshot(*reports, **overrides)), now=now)
 
 
 def changes(before, after, **options):
     """The lines between two looks."""
-    return changes_between("demo", before, after, **options)
+    return changes_between(before, after, **options)
 
 
 def test_first_look_names_who_holds_it_up():
@@ -67,5 +68,5 @@ def test_many_at_once_are_counted():
     nodes = [f"web-{number:03}" for number in range(100)]
     lines = changes(None, look(members=nodes))
     assert len(lines) == 22
-    assert lines[-1] == "demo/web … and 80 nodes more; --all names them"
+    assert lines[-1] == "demo/web … and 80 more nodes; --all names them"
     assert len(changes(None, look(members=nodes), lists_all=True)) == 101

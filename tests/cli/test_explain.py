@@ -27,7 +27,7 @@ def test_tier(airflow_chefconsul):
     assert lines[0] == "demo/web: 1 of 3 members converged, assigned generation 1, state converged, release=2.5.0"
     assert lines[2] == "  held up by 1 not_reported (web-3), 1 failed (web-2)"
     assert lines[3].startswith("web-2: failed converging generation 1, ")
-    assert lines[4] == "  → mend it, then run chef-client on it, or clear the Dag's nudge, if any, and what follows"
+    assert lines[4] == "  → fix the node, then run chef-client on it, or clear `nudge` with Downstream"
     assert lines[5] == "web-3: not reported: has never reported"
     assert len(lines) == 7
 
@@ -69,7 +69,7 @@ def test_machine_that_reports_under_another_name(airflow_chefconsul, declare, me
     same = "web-2.example.com has, which is no member: most likely the same machine under another name"
     assert lines[-2:] == [
         f"web-2: not reported: has never reported; {same}",
-        "  → give it one name: a node reports by its name in Consul",
+        "  → give the machine one name: a node reports by its name in Consul",
     ]
 
 
@@ -81,7 +81,7 @@ def test_run_that_died_before_it_read_a_tier(airflow_chefconsul, declare, member
     consul_kv["demo/_nodes/web-1"] = json.dumps(
         {"schema": 1, "node": "web-1", "finished_at": "2026-11-22T08:00:09Z", "error": error}
     )
-    words = "its last run died before it read a tier, "
+    words = "its last run ended before it had read a tier, "
     assert words in airflow_chefconsul("explain", "demo", "web").out
     ended = airflow_chefconsul("set", "demo", "web", "--state", "off", "--wait", "--timeout", "1s")
     assert ended.code == 3

@@ -51,7 +51,7 @@ def test_tier_is_removed_and_counted(airflow_chefconsul, consul_kv, kept):
     assert dict(consul_kv) == kept
     ended = airflow_chefconsul(*FORGET, "--yes")
     assert ended.code == 3
-    assert "nothing is kept of demo/web; tiers that demo has: web-2" in ended.err
+    assert "nothing is stored for demo/web; tiers of demo: web-2" in ended.err
 
 
 def test_late_report_does_not_count_for_the_tier_that_is_declared_again(
@@ -110,7 +110,7 @@ def test_nobody_to_ask(airflow_chefconsul, consul_kv, kept, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     ended = airflow_chefconsul(*FORGET)
     assert ended.code == 2
-    assert "forgetting a tier is asked about first, and there is no terminal to ask on: give --yes" in ended.err
+    assert "forgetting a tier needs confirmation, but there is no terminal to ask on; pass --yes" in ended.err
     assert dict(consul_kv) == before
 
 

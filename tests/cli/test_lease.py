@@ -112,12 +112,12 @@ def test_nobody_to_ask(airflow_chefconsul, consul_kv, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     ended = airflow_chefconsul(*BREAK)
     assert ended.code == 2
-    assert "there is no terminal to ask on: give --yes" in ended.err
+    assert "breaking a lease needs confirmation, but there is no terminal to ask on; pass --yes" in ended.err
     assert dict(consul_kv) == before
 
 
 def test_lease_that_changed_meanwhile_is_not_broken(consul_connection, consul_kv, cluster, consul_root):
-    """A renewal says that the holder lives; whoever breaks it is to look again."""
+    """A renewal says that the holder lives; whoever breaks it has to check again."""
     acquire()
 
     async def break_late():
@@ -128,7 +128,7 @@ def test_lease_that_changed_meanwhile_is_not_broken(consul_connection, consul_kv
             consul_kv["demo/_lease"] = json.dumps(document | {"expires_at": "2036-01-01T00:00:00Z"})
             await break_lease(view, "demo", found, DagRun("airflow chefconsul", "ada@vm"), reason="late")
 
-    with pytest.raises(WriteRefused, match="demo: the lease of Dag shop_rollout, run manual__1 was renewed, given up"):
+    with pytest.raises(WriteRefused, match="demo: the lease of Dag shop_rollout, run manual__1 was renewed, released"):
         asyncio.run(break_late())
     assert "demo/_lease" in consul_kv
     assert not any("_lost" in key for key in consul_kv)

@@ -124,8 +124,8 @@ def test_nobody_to_converge(airflow_chefconsul, declare, consul_kv, words):
     ended = airflow_chefconsul("set", "demo", "wbe", *OFF, *words)
     assert (ended.code, ended.out) == (4, "")
     assert ended.err == (
-        "airflow chefconsul: error: demo/wbe has no members: Consul lists no node for service:wbe; tiers that demo "
-        "has: db, web; --without-members declares it although no node is there yet\n"
+        "airflow chefconsul: error: demo/wbe has no members: Consul lists no node for service:wbe; tiers of demo: "
+        "db, web; --without-members declares it before it has any nodes\n"
     )
     assert dict(consul_kv) == before
 
@@ -189,26 +189,26 @@ def test_wait_that_fails(airflow_chefconsul, members, consul_kv):
         (("de/mo", "web", *OFF), "environment 'de/mo' is not a name"),
         (("demo", "..", *OFF), "tier '..' is not a name"),
         (("demo", "web", "--state", "o f f"), "state 'o f f' is not a name"),
-        (("demo", "web", *OFF, "--value", "release"), "--value must be a name, '=' and the value, not 'release'"),
-        (("demo", "web", *OFF, "--value", "=1"), "--value must be a name"),
+        (("demo", "web", *OFF, "--value", "release"), "--value must be NAME=VALUE, not 'release'"),
+        (("demo", "web", *OFF, "--value", "=1"), "--value must be NAME=VALUE"),
         (("demo", "web", *OFF, "--value", "a=1", "--value-json", "a=2"), "--value-json 'a=2': a is given twice"),
-        (("demo", "web", *OFF, "--value-json", "n=x"), "--value-json n=x: 'x' is not JSON; text is"),
+        (("demo", "web", *OFF, "--value-json", "n=x"), "--value-json n=x: 'x' is not JSON; for text use"),
         (("demo", "web", *OFF, "--value-json", "n=[1]"), "values['n'] must be a string, number, boolean or null"),
         (("demo", "web", *OFF, "--value-json", "n=NaN"), "values['n'] must be a string, number, boolean or null"),
         (("demo", "web", *OFF, "--canary", "0"), "canary must be a number of nodes from 1"),
         (("demo", "web", *OFF, "--canary", "150%"), "canary must be a number of nodes from 1"),
         (("demo", "web", *OFF, "--canary", "web/1"), "node 'web/1' is not a name"),
         (("demo", "web", *OFF, "--canary", ","), "canary is an empty list"),
-        (("demo", "web", *OFF, "--spread", "meta:zone"), "--spread says how a canary is chosen, and there is none"),
+        (("demo", "web", *OFF, "--spread", "meta:zone"), "--spread requires --canary or --waves"),
         (("demo", "web", *OFF, "--canary", "1", "--spread", "zone"), 'spread must be "meta:KEY"'),
-        (("demo", "web", *OFF, EMPTY, "--canary", "1"), "--without-members and --canary exclude each other"),
-        (("demo", "web", *OFF, EMPTY, "--wait"), "--without-members and --wait exclude each other"),
+        (("demo", "web", *OFF, EMPTY, "--canary", "1"), "--without-members cannot be combined with --canary"),
+        (("demo", "web", *OFF, EMPTY, "--wait"), "--without-members cannot be combined with --wait"),
         (("demo", "web", *OFF, "--allowed-from", "o f"), "allowed_from 'o f' is not a name"),
         (("demo", "web", *OFF, "--sequence", "yesterday"), "sequence must be seconds since the epoch"),
-        (("demo", "web", *OFF, "--members", "servise:web"), "members 'servise:web' is none of"),
+        (("demo", "web", *OFF, "--members", "servise:web"), "invalid members 'servise:web'"),
         (("demo", "web", *OFF, "--members", ","), "members is an empty list"),
-        (("demo", "web", *OFF, "--timeout", "5m"), "--timeout is of --wait, and there is none"),
-        (("demo", "web", *OFF, "--min-members", "2"), "--min-members is of --wait"),
+        (("demo", "web", *OFF, "--timeout", "5m"), "--timeout requires --wait"),
+        (("demo", "web", *OFF, "--min-members", "2"), "--min-members requires --wait"),
         (("demo", "web", *OFF, "--wait", "--timeout", "5"), "--timeout must be a number with s, m, h or d"),
         (("demo", "web", *OFF, "--wait", "--timeout", "0s"), "timeout must be a timedelta above zero"),
         (("demo", "web", *OFF, "--wait", "--max-failed", "many"), "max_failed must be a number of nodes"),

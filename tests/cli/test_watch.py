@@ -139,7 +139,7 @@ def test_screen_says_what_is_missing():
         return drawn.get()
 
     assert "nothing is declared" in draw()
-    watch.statuses["web"] = tier_status("demo", "web", make_snapshot(), now=NOW)
+    watch.statuses["web"] = tier_status(make_snapshot())
     assert "nothing is declared" not in draw()
 
 
@@ -161,7 +161,7 @@ def test_ages_on_the_screen_grow():
     output = Output()
     options = Namespace(environment="demo", all=False)
     watch = StatusFollower(cast("SharedView", None), options, output)  # drawing asks nobody
-    status = tier_status("demo", "web", make_snapshot(make_failure()), now=NOW)
+    status = tier_status(make_snapshot(make_failure()))
     watch.statuses["web"], watch.lease = status, make_lease()
 
     def draw(seconds: int) -> str:

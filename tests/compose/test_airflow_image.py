@@ -8,13 +8,15 @@ import sys
 import zipfile
 from pathlib import Path
 
-from tests.compose.project import ROOT, Project
+from tests.compose.project import ROOT, copied_paths, instructions_of
+
+DOCKERFILE = ROOT / "docker" / "airflow.Dockerfile"
 
 
 def test_package_is_built_from_what_is_copied(tmp_path: Path):
     """The files that the Dockerfile copies are enough for pip, and bring the whole provider."""
     (source := tmp_path / "source").mkdir()
-    for path in Project(ROOT).copied["docker/airflow.Dockerfile"]:
+    for path in copied_paths(DOCKERFILE):
         if (ROOT / path).is_dir():
             shutil.copytree(ROOT / path, source / path)
         else:
@@ -31,6 +33,6 @@ def test_package_is_built_from_what_is_copied(tmp_path: Path):
 
 def test_airflow_is_the_one_that_is_tested():
     """The image's Airflow is the version whose requirements are pinned, and whose tests CI runs."""
-    (line,) = [each for each in Project(ROOT).dockerfiles["docker/airflow.Dockerfile"] if each.name == "FROM"]
-    version = line.words[0].split(":")[1].split("-")[0]
+    ((image,),) = instructions_of(DOCKERFILE, "FROM")
+    version = image.split(":")[1].split("-")[0]
     assert f"NEWEST_AIRFLOW := {version}\n" in (ROOT / "Makefile").read_text()

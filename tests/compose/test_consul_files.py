@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.project import ROOT, Project
+from tests.compose.project import ROOT, make_env, services_of
 
 
 @pytest.fixture
@@ -18,10 +18,9 @@ def config(tmp_path: Path) -> Path:
     directory = tmp_path / "config"
     directory.mkdir()
     shutil.copy(ROOT / "docker/consul/server.hcl", directory)
-    project = Project(ROOT)
-    for template in {each["environment"]["CONSUL_LOCAL_CONFIG"] for each in project.consul_servers.values()}:
-        key = project.make_env(tmp_path / "env")["CONSUL_GOSSIP_KEY"]
-        (directory / "local.json").write_text(template.replace("${CONSUL_GOSSIP_KEY:?run docker/make-env.sh}", key))
+    (template,) = {each["environment"]["CONSUL_LOCAL_CONFIG"] for each in services_of("hashicorp/consul").values()}
+    key = make_env(tmp_path / "env")["CONSUL_GOSSIP_KEY"]
+    (directory / "local.json").write_text(template.replace("${CONSUL_GOSSIP_KEY:?run docker/make-env.sh}", key))
     (directory / "data.json").write_text(json.dumps({"data_dir": str(tmp_path / "data")}))
     return directory
 

@@ -10,8 +10,10 @@ import pytest
 from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.consul.history_watch import watch_histories
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, MetaMembers, ServiceMembers
 from airflow_provider_chefconsul.domain.write.change import Write
 from airflow_provider_chefconsul.exceptions import AccessDenied
@@ -84,7 +86,7 @@ async def guarded(acl_consul, consul_root):
     """Tier web of environment demo at generation 1, its member web-1 converged."""
     acl_consul.register("web-1", tier="web")
     async with acl_consul.connect(MANAGEMENT_TOKEN, consul_root) as client:
-        await SharedView(client).write("demo", {"web": make_change()})
+        await write(SharedView(client), "demo", {"web": make_change()})
         await client.kv.put(f"{consul_root}/demo/web/nodes/web-1", make_report(generation=1).to_json())
         yield Guarded(acl_consul, consul_root)
         await client.kv.delete(f"{consul_root}/", recurse=True)
@@ -101,7 +103,7 @@ async def test_policy_of_an_orchestrator(guarded, rules):
         for selector in (WEB, ListedMembers(("web-1",)), MetaMembers("rack", "r1")):
             async with aclosing(view.watch("demo", "web", selector)) as watch:
                 assert (await anext(watch)).desired == snapshot.desired
-        decision = (await view.write("demo", {"web": make_change(state="off")}))["web"]
+        decision = (await write(view, "demo", {"web": make_change(state="off")})).decisions["web"]
         assert isinstance(decision, Write)
         assert (await view.read("demo", "web")).desired == decision.desired
 
@@ -111,7 +113,7 @@ async def test_policy_of_an_orchestrator_is_no_more_than_needed(guarded):
     async with guarded.connect(ORCHESTRATOR) as client:
         for request in (
             client.kv.put(f"{guarded.root}-other/a", "1"),
-            client.transact([{"Verb": "set", "Key": f"{guarded.root}-other/a", "Value": b"1"}]),
+            client.transact([Operation.set_key(f"{guarded.root}-other/a", b"1")]),
             client.catalog.register("web-9", "127.0.0.1"),
         ):
             with pytest.raises(AccessDenied, match="Permission denied"):
@@ -130,8 +132,8 @@ async def test_unknown_token_is_refused_everywhere(guarded, token):
             read_members(client, WEB),
             read_members(client, ListedMembers(("web-1",))),
             read_members(client, MetaMembers("rack", "r1")),
-            view.write("demo", {"web": make_change(state="off")}),
-            view.write("demo", {"app": make_change()}),
+            write(view, "demo", {"web": make_change(state="off")}),
+            write(view, "demo", {"app": make_change()}),
         ):
             with pytest.raises(AccessDenied):
                 await request
@@ -234,6 +236,6 @@ async def test_token_that_may_not_write_changes_nothing(guarded, keys):
     before = await guarded.keys()
     async with guarded.connect(CATALOG + keys) as client:
         with pytest.raises(AccessDenied, match="/v1/txn: 409 .*Permission denied.*check the connection's password"):
-            await SharedView(client).write("demo", {"web": make_change(state="off")})
+            await write(SharedView(client), "demo", {"web": make_change(state="off")})
         assert (await SharedView(client).read("demo", "web")).desired.generation == 1
     assert await guarded.keys() == before

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_chefconsul.consul.commit import HISTORY_KEPT
 from airflow_provider_chefconsul.consul.history_watch import watch_histories
+from airflow_provider_chefconsul.consul.http.operation import Operation
+from airflow_provider_chefconsul.consul.plan import HISTORY_KEPT
+from airflow_provider_chefconsul.consul.write import roll_back, write
 from airflow_provider_chefconsul.domain.write.change import Unchanged
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
@@ -29,10 +31,10 @@ async def test_history_is_kept_to_a_bound(view, consul_kv, members):
     """The oldest goes in the transaction that adds one; a write that adds none takes none away."""
     members("web-1")
     fill(consul_kv, 1, HISTORY_KEPT)
-    await view.write("demo", {"web": make_change(state="off")})
+    await write(view, "demo", {"web": make_change(state="off")})
     assert generations(consul_kv) == list(range(2, HISTORY_KEPT + 2))
-    await view.write("demo", {"web": make_change(state="waiting", canary=Wave(1))})
-    await view.write("demo", {"web": make_change(state="waiting")})
+    await write(view, "demo", {"web": make_change(state="waiting", canary=Wave.parse(1))})
+    await write(view, "demo", {"web": make_change(state="waiting")})
     assert generations(consul_kv) == list(range(3, HISTORY_KEPT + 3))
 
 
@@ -41,7 +43,7 @@ async def test_longer_history_shrinks_by_and_by(view, consul_kv):
     fill(consul_kv, 1, HISTORY_KEPT + 12)
     sizes = []
     for number in range(3):
-        await view.write("demo", {"web": make_change(values={"release": f"new-{number}"})})
+        await write(view, "demo", {"web": make_change(values={"release": f"new-{number}"})})
         sizes.append(len(generations(consul_kv)))
     assert sizes == [HISTORY_KEPT + 5, HISTORY_KEPT, HISTORY_KEPT]
     assert generations(consul_kv)[-1] == HISTORY_KEPT + 15
@@ -54,7 +56,7 @@ async def test_rollback_beyond_the_history_says_what_there_is(view, consul_kv):
     with pytest.raises(
         WriteRefused, match="demo/web: generation 10 is not in .* history, which holds generations 11 t"
     ):
-        await view.roll_back("demo", ["web"], RollBack(make_writer(task_id="back"), to=10))
+        await roll_back(view, "demo", ["web"], RollBack(make_writer(task_id="back"), to=10))
     assert dict(consul_kv) == before
 
 
@@ -75,9 +77,9 @@ async def test_write_goes_on_above_a_history_that_cannot_be_read(view, consul_kv
     fill(consul_kv, 1, 5)
     consul_kv["demo/web/desired"] = consul_kv["demo/_history/web/000000000003"]
     consul_kv["demo/_history/web/000000000005"] = "{"
-    decision = (await view.roll_back("demo", ["web"], RollBack(make_writer(task_id="back"))))["web"]
+    decision = (await roll_back(view, "demo", ["web"], RollBack(make_writer(task_id="back")))).decisions["web"]
     assert decision.generation == 6
-    assert (await view.write("demo", {"web": make_change(state="off")}))["web"].generation == 7
+    assert (await write(view, "demo", {"web": make_change(state="off")})).generations["web"] == 7
     assert generations(consul_kv) == [1, 2, 3, 4, 5, 6, 7]
 
 
@@ -85,7 +87,7 @@ async def test_full_transaction_leaves_pruning_for_later(view, consul_kv):
     """A write is never refused for the sake of what it would clear away."""
     fill(consul_kv, 1, HISTORY_KEPT + 3)
     changes = {f"tier-{number}": make_change() for number in range(29)} | {"web": make_change(state="off")}
-    await view.write("demo", changes)
+    await write(view, "demo", changes)
     assert len(generations(consul_kv)) == HISTORY_KEPT + 4 - 2
 
 
@@ -93,31 +95,31 @@ async def test_several_tiers_roll_back_at_once(view, consul_kv):
     """All or none: the stale one keeps the others from going back."""
     both, rollback = ("web", "app"), RollBack(make_writer(task_id="back"))
     for release in ("2.5.0", "2.6.0"):
-        await view.write("demo", dict.fromkeys(both, make_change(values={"release": release})))
+        await write(view, "demo", dict.fromkeys(both, make_change(values={"release": release})))
     for tier, sequence in (("web", None), ("app", 1763769601)):
-        await view.write("demo", {tier: make_change(values={"release": "2.7.0"}, sequence=sequence)})
+        await write(view, "demo", {tier: make_change(values={"release": "2.7.0"}, sequence=sequence)})
     before = dict(consul_kv)
     with pytest.raises(StaleWrite, match="demo/app: the write is stale: it belongs to sequence 2025-11-22T00:00:00Z"):
-        await view.roll_back("demo", both, replace(rollback, sequence=1763769600))
+        await roll_back(view, "demo", both, replace(rollback, sequence=1763769600))
     assert dict(consul_kv) == before
-    decisions = await view.roll_back("demo", both, rollback)
+    decisions = (await roll_back(view, "demo", both, rollback)).decisions
     assert list(decisions) == list(both)
     assert {tier: decision.generation for tier, decision in decisions.items()} == {"web": 4, "app": 4}
     assert [desired(consul_kv, tier).stable.values for tier in both] == [{"release": "2.6.0"}] * 2
-    assert await view.roll_back("demo", both, rollback) == {"web": Unchanged(4), "app": Unchanged(4)}
+    assert (await roll_back(view, "demo", both, rollback)).decisions == {"web": Unchanged(4), "app": Unchanged(4)}
 
 
 async def test_history_keeps_what_a_rollback_needs(view, consul_kv, members):
     """However many canaries were taken back since the stable content was declared."""
     members("web-1", "web-2")
-    await view.write("demo", {"web": make_change()})
+    await write(view, "demo", {"web": make_change()})
     for number in range(HISTORY_KEPT + 3):
-        await view.write("demo", {"web": make_change(values={"release": f"new-{number}"}, canary=Wave(1))})
-        await view.write("demo", {"web": make_change()})
+        await write(view, "demo", {"web": make_change(values={"release": f"new-{number}"}, canary=Wave.parse(1))})
+        await write(view, "demo", {"web": make_change()})
     assert len(generations(consul_kv)) == HISTORY_KEPT
-    await view.write("demo", {"web": make_change(state="off", canary=Wave(1))})
-    await view.write("demo", {"web": make_change(state="off")})
-    await view.roll_back("demo", ["web"], RollBack(make_writer(task_id="back")))
+    await write(view, "demo", {"web": make_change(state="off", canary=Wave.parse(1))})
+    await write(view, "demo", {"web": make_change(state="off")})
+    await roll_back(view, "demo", ["web"], RollBack(make_writer(task_id="back")))
     assert desired(consul_kv).stable.values == {"release": "2.5.0"}
 
 
@@ -128,11 +130,9 @@ async def test_history_key_that_is_no_generation(view, consul_kv, number):
     """Whoever wrote it: it is left out, and stops neither writes nor watches."""
     fill(consul_kv, 1, 2)
     # The key is longer than a URL may be here: it comes by a transaction.
-    await view.client.transact(
-        [{"Verb": "set", "Key": f"{view.keys.histories('demo', 'web')}{number}", "Value": b"{}"}]
-    )
+    await view.client.transact([Operation.set_key(f"{view.keys.histories('demo', 'web')}{number}", b"{}")])
     assert list(await view.history("demo", "web")) == [1, 2]
     async with aclosing(watch_histories(view, "demo")) as watch:
         assert list((await anext(watch))["web"]) == [1, 2]
-    await view.write("demo", {"web": make_change(state="off")})
+    await write(view, "demo", {"web": make_change(state="off")})
     assert desired(consul_kv).generation == 3

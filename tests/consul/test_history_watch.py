@@ -6,6 +6,7 @@ import asyncio
 from contextlib import aclosing
 
 from airflow_provider_chefconsul.consul.history_watch import watch_histories
+from airflow_provider_chefconsul.consul.write import write
 from tests.support.factory import make_change, make_desired
 from tests.support.progress import PATIENCE
 
@@ -29,7 +30,7 @@ async def test_each_generation_is_seen_and_read_once(view, monkeypatch):
 
     async with aclosing(watch_histories(view, "demo")) as watch:
         for tier, release in (("web", "1"), ("db", "1"), ("web", "2")):
-            await view.write("demo", {tier: make_change(values={"release": release})})
+            await write(view, "demo", {tier: make_change(values={"release": release})})
             monkeypatch.setattr(view.client, "get", count)
             seen = await until(watch, lambda seen, tier=tier, release=release: len(seen.get(tier, {})) == int(release))
             monkeypatch.undo()

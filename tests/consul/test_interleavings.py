@@ -1,7 +1,7 @@
 """Two orchestrators that write to one tier of a real Consul, in any order and each between the other's steps.
 
-An operation may be held up just before its transaction, when everything has been read and decided; meanwhile others
-write, or take the environment's lease. Whatever the order, what an operation does must be what the rules say of that
+An attempt may be held up just before its transaction, when everything has been read and decided; meanwhile others
+write, or take the environment's lease. Whatever the order, what an attempt does must be what the rules say of that
 which stands when its transaction arrives.
 """
 
@@ -26,11 +26,14 @@ from hypothesis.stateful import (
 )
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Writer
+from airflow_provider_chefconsul.consul.write import roll_back, write
+from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
-from airflow_provider_chefconsul.domain.write.change import Change, Decision, Refused, Unchanged, Write, plan_write
+from airflow_provider_chefconsul.domain.write.change import Change, plan_write
+from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import EnvironmentLeased, StaleWrite, WriteRefused
@@ -40,7 +43,7 @@ from tests.support.raw_keys import RawKeys
 NODES = ["web-1", "web-2", "web-3", "web-4"]
 WEB = make_members(*NODES)
 LONG_AGO = "1970-01-01T00:00:00Z"
-PATIENCE = 60  # seconds that no operation should need, on however slow a machine
+PATIENCE = 60  # seconds that no attempt should need, on however slow a machine
 
 
 class HeldClient(ConsulClient):
@@ -48,7 +51,7 @@ class HeldClient(ConsulClient):
 
     gate: asyncio.Event | None = None
 
-    async def transact(self, operations: Sequence[Mapping[str, Any]]) -> None:
+    async def transact(self, operations: Sequence[Operation]) -> None:
         """Wait, once, and then send it."""
         if self.gate is not None:
             gate, self.gate = self.gate, None
@@ -57,7 +60,7 @@ class HeldClient(ConsulClient):
 
 
 @dataclass
-class Operation:
+class Attempt:
     """A change or a rollback under way, and what the rules say of it."""
 
     intent: Change | RollBack
@@ -71,18 +74,12 @@ class Operation:
 
         :param written: what was written, at the time and with the new id that chance gave it.
         """
-        chance: dict[str, Any] = {"written_at": written.written_at if written else ""}
+        basis = Basis(current, written_at="", generations=list(history), history=history, members=WEB)
         if written is not None:
-            newest = written.canary.assignment if written.canary else written.stable
-            chance["new_id"] = newest.id
+            basis = replace(basis, written_at=written.written_at, new_id=written.newest.id)
         if isinstance(self.intent, RollBack):
-            return plan_rollback(current, self.intent, history, **chance)
-        return plan_write(current, self.intent, newest_generation=max(history, default=0), members=WEB, **chance)
-
-
-def assignments_of(desired: DesiredState) -> list[Assignment]:
-    """The stable assignment and the canary's."""
-    return [desired.stable, *([desired.canary.assignment] if desired.canary else [])]
+            return plan_rollback(basis, self.intent)
+        return plan_write(basis, self.intent)
 
 
 class Orchestrators(RuleBasedStateMachine):
@@ -96,7 +93,7 @@ class Orchestrators(RuleBasedStateMachine):
         settings = ConsulSettings("127.0.0.1", port, root=self.root)
         self.clients = [self.runner.run(_make_client(settings)) for _ in range(2)]
         self.views = [SharedView(client) for client in self.clients]
-        self.held: list[Operation | None] = [None, None]
+        self.held: list[Attempt | None] = [None, None]
         self.current: DesiredState | None = None
         self.history: dict[int, DesiredState] = {}
         self.lease: Lease | None = None
@@ -104,9 +101,9 @@ class Orchestrators(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Let go of everything."""
-        for operation in self.held:
-            if operation is not None and operation.task is not None:
-                operation.task.cancel()
+        for attempt in self.held:
+            if attempt is not None and attempt.task is not None:
+                attempt.task.cancel()
         for client in self.clients:
             self.runner.run(client.close())
         self.runner.close()
@@ -117,7 +114,8 @@ class Orchestrators(RuleBasedStateMachine):
     who = st.sampled_from([0, 1])
     lags = st.sampled_from([0, 0, 0, 0, 0, -1, 1])  # of a Dag run's logical time, to that of what stands
     holds = st.sampled_from([True, True, False])
-    waves = st.sampled_from([None, None, Wave(1), Wave(2), Wave("75%"), Wave("100%"), Wave(("web-1", "web-3"))])
+    sizes = st.sampled_from([None, None, 1, 2, "75%", "100%", ("web-1", "web-3")])
+    waves = sizes.map(lambda size: None if size is None else Wave.parse(size))
 
     def make_writer(self, who: int, sequence: int, as_holder: bool) -> Writer:
         """A new task of one of its Dag runs; of the one that holds the environment, if there is one."""
@@ -151,7 +149,7 @@ class Orchestrators(RuleBasedStateMachine):
         elif self.current and self.current.canary and what == "next":
             values = self.current.canary.assignment.values
         change = make_change(values=values, canary=canary, force=force, sequence=sequence, writer=writer)
-        self.begin(who, Operation(change), hold=hold)
+        self.begin(who, Attempt(change), hold=hold)
 
     @rule(
         who=who,
@@ -165,7 +163,7 @@ class Orchestrators(RuleBasedStateMachine):
         """Go back to what was before, or to a generation."""
         sequence = self.sequence + lag
         writer = self.make_writer(who, sequence, as_holder)
-        self.begin(who, Operation(RollBack(writer, to=to, sequence=sequence, only_own=only_own)), hold=hold)
+        self.begin(who, Attempt(RollBack(writer, to=to, sequence=sequence, only_own=only_own)), hold=hold)
 
     @property
     def sequence(self) -> int:
@@ -195,64 +193,65 @@ class Orchestrators(RuleBasedStateMachine):
 
     # What must come of it -------------------------------------------------------------------------------------------
 
-    def begin(self, who: int, operation: Operation, *, hold: bool) -> None:
-        """Start an operation, up to its transaction if it is to be held there, else to its end."""
+    def begin(self, who: int, attempt: Attempt, *, hold: bool) -> None:
+        """Start an attempt, up to its transaction if it is to be held there, else to its end."""
         who = 1 - who if self.held[who] else who
         if self.held[who]:
             self.finish(who)
         if hold:
-            self.clients[who].gate = operation.gate
-        self.held[who] = operation
-        self.runner.run(self._start(who, operation))
-        if not hold or (operation.task is not None and operation.task.done()):
+            self.clients[who].gate = attempt.gate
+        self.held[who] = attempt
+        self.runner.run(self._start(who, attempt))
+        if not hold or (attempt.task is not None and attempt.task.done()):
             self.finish(who)
 
-    async def _start(self, who: int, operation: Operation) -> None:
+    async def _start(self, who: int, attempt: Attempt) -> None:
         view = self.views[who]
-        if isinstance(operation.intent, RollBack):
-            running = view.roll_back("demo", ["web"], operation.intent)
+        if isinstance(attempt.intent, RollBack):
+            running = roll_back(view, "demo", ["web"], attempt.intent)
         else:
-            running = view.write("demo", {"web": operation.intent})
-        operation.task = asyncio.create_task(running)
+            running = write(view, "demo", {"web": attempt.intent})
+        attempt.task = asyncio.create_task(running)
         async with asyncio.timeout(PATIENCE):
-            while not operation.task.done() and self.clients[who].gate is not None:
-                await asyncio.wait({operation.task}, timeout=0.002)
+            while not attempt.task.done() and self.clients[who].gate is not None:
+                await asyncio.wait({attempt.task}, timeout=0.002)
 
     def finish(self, who: int) -> None:
-        """Let an operation end, and compare what it did with what the rules say of what stands now."""
-        operation, self.held[who] = self.held[who], None
-        assert operation is not None
-        assert operation.task is not None
-        operation.gate.set()
+        """Let an attempt end, and compare what it did with what the rules say of what stands now."""
+        attempt, self.held[who] = self.held[who], None
+        assert attempt is not None
+        assert attempt.task is not None
+        attempt.gate.set()
         self.clients[who].gate = None
-        self.runner.run(asyncio.wait_for(asyncio.wait({operation.task}), PATIENCE))
-        holder = DagRun.of(operation.intent.writer)
-        error = operation.task.exception()
+        self.runner.run(asyncio.wait_for(asyncio.wait({attempt.task}), PATIENCE))
+        holder = DagRun.of(attempt.intent.writer)
+        error = attempt.task.exception()
         if self.lease is not None and self.lease.holder != holder:
             assert isinstance(error, EnvironmentLeased)
             return
-        expected = operation.expect(self.current, self.history)
+        expected = attempt.expect(self.current, self.history)
         if isinstance(expected, Refused):
             assert isinstance(error, StaleWrite if expected.is_stale else WriteRefused)
             assert expected.reason in str(error)
             return
         assert error is None
-        decision = operation.task.result()["web"]
+        decision = attempt.task.result().decisions["web"]
         if isinstance(decision, Write):
-            self.note(decision, operation)
-            expected = operation.expect(self.before, self.history_before, decision.desired)
+            self.note(decision, attempt)
+            expected = attempt.expect(self.before, self.history_before, decision.desired)
         assert decision == expected
         assert isinstance(decision, Write | Unchanged)
 
-    def note(self, decision: Write, operation: Operation) -> None:
+    def note(self, decision: Write, attempt: Attempt) -> None:
         """Remember a write."""
         self.before, self.history_before = self.current, dict(self.history)
         standing = self.current.sequence if self.current else None
-        assert standing is None or operation.intent.sequence >= standing, "a stale write was let through"
+        assert standing is None or attempt.intent.sequence >= standing, "a stale write was let through"
         if decision.is_new:
             assert decision.generation not in self.history, "a generation was given twice"
-            ids = {assignment.id for entry in self.history.values() for assignment in assignments_of(entry)}
-            new = next(each for each in assignments_of(decision.desired) if each.generation == decision.generation)
+            ids = {assignment.id for entry in self.history.values() for assignment in entry.assignments}
+            new = decision.desired.assignment_at(decision.generation)
+            assert new.generation == decision.generation
             assert new.id, "an assignment without an id was made"
             assert new.id not in ids, "an id was given twice"
             self.history[decision.generation] = decision.desired

@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.consul import lease as leasing
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, LeaseLost
 from tests.support.factory import make_change, make_lease
@@ -178,5 +179,5 @@ async def test_holder_that_was_stopped_for_long_has_lost_its_lease(cluster, cons
             view = SharedView(client, patience=timedelta(0))
             lost_name = view.keys.lost_lease("demo", US.dag_id, US.run_id).rpartition("/")[2]
             with pytest.raises(LeaseLost, match="Dag nightly, run scheduled__1 took the lease of environment demo"):
-                await view.write("demo", {"web": make_change()})
+                await write(view, "demo", {"web": make_change()})
     assert "demo/web/desired" not in consul_kv

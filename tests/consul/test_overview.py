@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.consul.overview import (
     read_lease,
 )
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from tests.support.factory import NOW
 
 
@@ -33,7 +33,7 @@ async def test_lease_is_read_or_named(view, consul_kv):
     consul_kv["demo/_lease"] = lease.to_json()
     assert await read_lease(view, "demo") == lease
     consul_kv["demo/_lease"] = "{"
-    assert isinstance(await read_lease(view, "demo"), MalformedDocument)
+    assert isinstance(await read_lease(view, "demo"), Unreadable)
 
 
 async def test_runs_that_read_no_tier_are_found_by_node(view, consul_kv):

@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 from tests.consul.test_history_watch import until
 from tests.support.factory import make_change, make_report
@@ -20,7 +21,7 @@ from tests.support.factory import make_change, make_report
 async def test_named_tiers_are_seen_together(view, members):
     """Also one that has nothing yet."""
     members("web-1")
-    await view.write("demo", {"web": make_change()})
+    await write(view, "demo", {"web": make_change()})
     async with aclosing(watch_tiers(view, "demo", ["db", "web"], "service")) as watch:
         seen = await anext(watch)
     assert list(seen.snapshots) == ["db", "web"]
@@ -33,7 +34,7 @@ async def test_all_tiers_are_found_as_they_are_declared(view, consul_kv):
     async with aclosing(watch_tiers(view, "demo", None, "service")) as watch:
         assert (await until(watch, lambda seen: True)).snapshots == {}
         for tier in ("web", "db"):
-            await view.write("demo", {tier: make_change()})
+            await write(view, "demo", {tier: make_change()})
             await until(watch, lambda seen, tier=tier: tier in seen.snapshots)
         del consul_kv["demo/web/desired"]
         seen = await until(watch, lambda seen: "web" not in seen.snapshots)
@@ -43,7 +44,7 @@ async def test_all_tiers_are_found_as_they_are_declared(view, consul_kv):
 async def test_looking_again_reads_what_is_there_now(view, consul_kv, members):
     """Not what was seen."""
     members("web-1")
-    await view.write("demo", {"web": make_change()})
+    await write(view, "demo", {"web": make_change()})
     async with aclosing(watch_tiers(view, "demo", ["web"], "service")) as watch:
         seen = await anext(watch)
         consul_kv["demo/web/nodes/web-1"] = make_report("web-1", generation=1).to_json()
@@ -55,7 +56,7 @@ async def test_looking_again_reads_what_is_there_now(view, consul_kv, members):
 async def test_looking_again_keeps_who_was_a_member(view, consul_kv, members):
     """A live node whose service went away is still waited for."""
     members("web-1", "web-2")
-    await view.write("demo", {"web": make_change()})
+    await write(view, "demo", {"web": make_change()})
     async with aclosing(watch_tiers(view, "demo", ["web"], "service")) as watch:
         seen = await anext(watch)
         consul_kv.client.catalog.deregister("web-2", service_id="web")

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Member, ServiceMembers
 from airflow_provider_chefconsul.domain.write.change import Unchanged, Write
@@ -108,7 +109,7 @@ async def test_watch_sees_each_change(view, consul_kv, members):
                     pass
 
         await see(lambda snapshot: snapshot.desired is None and set(snapshot.members) == {"web-1"})
-        await view.write("demo", {"web": make_change()})
+        await write(view, "demo", {"web": make_change()})
         await see(lambda snapshot: snapshot.desired and snapshot.desired.generation == 1)
         for generation in (1, 2):
             consul_kv["demo/web/nodes/web-1"] = make_report(generation=generation).to_json()
@@ -172,26 +173,26 @@ def history(kv) -> dict[int, DesiredState]:
 async def test_write_and_its_history(view, consul_kv):
     """Each write is one generation, kept in the history as it was written; what stands is left alone."""
     change = make_change()
-    first = (await view.write("demo", {"web": change}))["web"]
+    first = (await write(view, "demo", {"web": change})).decisions["web"]
     assert isinstance(first, Write)
     assert consul_kv["demo/web/desired"] == consul_kv["demo/_history/web/000000000001"] == first.desired.to_json()
     assert first.desired.written_by == change.writer
-    assert await view.write("demo", {"web": change}) == {"web": Unchanged(1)}
-    second = (await view.write("demo", {"web": make_change(state="off", values={})}))["web"]
+    assert (await write(view, "demo", {"web": change})).decisions == {"web": Unchanged(1)}
+    second = (await write(view, "demo", {"web": make_change(state="off", values={})})).decisions["web"]
     assert (await view.read("demo", "web")).desired == second.desired
     assert history(consul_kv) == {1: first.desired, 2: second.desired}
 
 
 async def test_write_of_several_tiers_is_one(view, consul_kv):
     """All in one transaction, without the one that is already there; a refusal of one leaves all as they were."""
-    await view.write("demo", {"app": make_change(state="off")})
+    await write(view, "demo", {"app": make_change(state="off")})
     changes = {"web": make_change(state="off"), "app": make_change(state="off"), "db": make_change()}
-    decisions = await view.write("demo", changes)
+    decisions = (await write(view, "demo", changes)).decisions
     assert {tier: decision.generation for tier, decision in decisions.items()} == {"web": 1, "app": 1, "db": 1}
     assert isinstance(decisions["app"], Unchanged)
     before = dict(consul_kv)
     with pytest.raises(WriteRefused, match="demo/db: state off is allowed from waiting, but the tier is in state conv"):
-        await view.write("demo", {"web": make_change(), "db": make_change(state="off", allowed_from=["waiting"])})
+        await write(view, "demo", {"web": make_change(), "db": make_change(state="off", allowed_from=["waiting"])})
     assert dict(consul_kv) == before
 
 
@@ -200,14 +201,14 @@ async def test_unreadable_desired_state_is_not_replaced(view, consul_kv, documen
     """Nobody knows what it means to replace it."""
     consul_kv["demo/web/desired"] = document
     with pytest.raises(MalformedDocument, match="demo/web/desired"):
-        await view.write("demo", {"web": make_change(), "app": make_change()})
+        await write(view, "demo", {"web": make_change(), "app": make_change()})
     assert dict(consul_kv) == {"demo/web/desired": document}
 
 
 async def test_values_too_large_for_consul(view, consul_kv):
     """The tiers are named, and nothing is written."""
     with pytest.raises(RequestTooLarge, match="demo/web, app: too many tiers or values: .*512 KiB"):
-        await view.write("demo", {"web": make_change(values={"x": "x" * 600_000}), "app": make_change()})
+        await write(view, "demo", {"web": make_change(values={"x": "x" * 600_000}), "app": make_change()})
     assert dict(consul_kv) == {}
 
 
@@ -216,8 +217,9 @@ async def test_concurrent_writers_lose_no_generation(view, consul_kv):
     changes = [
         make_change(values={"release": str(number)}, writer=make_writer(run_id=str(number))) for number in range(12)
     ]
-    decisions = await asyncio.gather(*(view.write("demo", {"web": change}) for change in changes))
-    generations = {decision["web"].generation: decision["web"].desired for decision in decisions}
+    plans = await asyncio.gather(*(write(view, "demo", {"web": change}) for change in changes))
+    decisions = [plan.decisions["web"] for plan in plans]
+    generations = {decision.generation: decision.desired for decision in decisions}
     assert sorted(generations) == list(range(1, 13))
     assert history(consul_kv) == generations
     assert (await view.read("demo", "web")).desired == generations[12]
@@ -225,9 +227,9 @@ async def test_concurrent_writers_lose_no_generation(view, consul_kv):
 
 async def test_concurrent_writers_of_the_same_make_one_generation(view, consul_kv):
     """Who comes second finds that what it wants already stands."""
-    decisions = await asyncio.gather(*(view.write("demo", {"web": make_change()}) for _ in range(8)))
-    assert [decision["web"].generation for decision in decisions] == [1] * 8
-    assert sum(isinstance(decision["web"], Write) for decision in decisions) == 1
+    plans = await asyncio.gather(*(write(view, "demo", {"web": make_change()}) for _ in range(8)))
+    assert [plan.generations for plan in plans] == [{"web": 1}] * 8
+    assert sum(isinstance(plan.decisions["web"], Write) for plan in plans) == 1
     assert list(history(consul_kv)) == [1]
 
 
@@ -235,12 +237,12 @@ async def test_writers_of_overlapping_tiers_do_not_mix(view, consul_kv):
     """Two transactions that share a tier come one after the other, each whole."""
 
     def both(state: str, *tiers: str):
-        return view.write("demo", {tier: make_change(state=state) for tier in tiers})
+        return write(view, "demo", {tier: make_change(state=state) for tier in tiers})
 
     first, second = await asyncio.gather(both("off", "web", "app"), both("waiting", "app", "db"))
-    assert {first["web"].generation, second["db"].generation} == {1}
-    assert {first["app"].generation, second["app"].generation} == {1, 2}
-    newest = max(first["app"], second["app"], key=lambda decision: decision.generation)
+    assert {first.generations["web"], second.generations["db"]} == {1}
+    assert {first.generations["app"], second.generations["app"]} == {1, 2}
+    newest = max(first.decisions["app"], second.decisions["app"], key=lambda decision: decision.generation)
     assert (await view.read("demo", "app")).desired == newest.desired
 
 
@@ -261,7 +263,7 @@ async def test_lost_transaction_makes_one_generation(cluster, consul_root, consu
     with Peer(lose_first_transaction) as peer:
         settings = ConsulSettings("127.0.0.1", peer.port, root=consul_root)
         async with ConsulClient(settings) as client:
-            decision = (await SharedView(client).write("demo", {"web": make_change()}))["web"]
+            decision = (await write(SharedView(client), "demo", {"web": make_change()})).decisions["web"]
     assert len(lost) == 1
     assert decision.generation == 1
     assert isinstance(decision, Write)
@@ -270,10 +272,10 @@ async def test_lost_transaction_makes_one_generation(cluster, consul_root, consu
 
 async def test_generations_go_on_after_the_key_was_deleted(view, consul_kv):
     """Reports of the old generations must not count for the new one, and no history entry is replaced."""
-    await view.write("demo", {"web": make_change(state="off")})
-    await view.write("demo", {"web": make_change(state="waiting")})
+    await write(view, "demo", {"web": make_change(state="off")})
+    await write(view, "demo", {"web": make_change(state="waiting")})
     del consul_kv["demo/web/desired"]
-    decision = (await view.write("demo", {"web": make_change(state="converged")}))["web"]
+    decision = (await write(view, "demo", {"web": make_change(state="converged")})).decisions["web"]
     assert decision.generation == 3
     assert list(history(consul_kv)) == [1, 2, 3]
 
@@ -288,7 +290,7 @@ async def test_lost_answer_is_no_reason_to_overwrite_a_newer_write(cluster, cons
             lost.append(request)
             assert forward(request).status == 200
             asyncio.run_coroutine_threadsafe(
-                view.write("demo", {"web": make_change(state="off", writer=make_writer(run_id="manual__2"))}), loop
+                write(view, "demo", {"web": make_change(state="off", writer=make_writer(run_id="manual__2"))}), loop
             ).result(PATIENCE)
             return None
         return forward(request)
@@ -296,7 +298,7 @@ async def test_lost_answer_is_no_reason_to_overwrite_a_newer_write(cluster, cons
     loop = asyncio.get_running_loop()
     with Peer(lose_first_transaction) as peer:
         async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, root=consul_root)) as client:
-            decision = (await SharedView(client).write("demo", {"web": make_change()}))["web"]
+            decision = (await write(SharedView(client), "demo", {"web": make_change()})).decisions["web"]
     assert decision.generation == 1
     assert list(history(consul_kv)) == [1, 2]
     assert json.loads(consul_kv["demo/web/desired"])["stable"]["state"] == "off"
@@ -308,7 +310,7 @@ async def test_write_gives_up_when_consul_stays_away(cluster, consul_root):
     with Peer(lambda request: None if request.path == "/v1/txn" else forward(request)) as peer:
         async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, root=consul_root)) as client:
             with pytest.raises(ConsulUnavailable):
-                await SharedView(client, patience=timedelta(seconds=0.3)).write("demo", {"web": make_change()})
+                await write(SharedView(client, patience=timedelta(seconds=0.3)), "demo", {"web": make_change()})
     assert len([request for request in peer.requests if request.path == "/v1/txn"]) > 1
 
 

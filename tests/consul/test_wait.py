@@ -17,8 +17,8 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import WaitResult, begin_waits, wait_for_tiers
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, ServiceMembers
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import AccessDenied
 from tests.support.acl_fixtures import UNKNOWN_TOKEN
@@ -130,7 +130,7 @@ async def test_without_a_generation_every_assignment_is_waited_for(view, tiers, 
     consul_kv["demo/web/desired"] = replace(out, canary=None).to_json()
     verdict = (await waiting)["web"].verdict
     assert isinstance(verdict, Failed)
-    assert "was taken back to generation 7" in verdict.reason
+    assert "was rolled back to generation 7" in verdict.reason
 
 
 async def test_one_tier_that_fails_ends_the_wait_for_all(view, tiers):
@@ -187,7 +187,7 @@ async def test_deadline(view, tiers):
     assert isinstance(verdict, Failed)
     assert verdict.is_timeout
     assert verdict.reason == "deadline passed: 1 of 2 members present converged, 2 are needed"
-    assert verdict.summary.by_standing[Standing.NOT_REPORTED] == ["web-2"]
+    assert verdict.status.by_standing[Standing.NOT_REPORTED] == ["web-2"]
 
 
 async def test_wait_resumed_after_its_deadline_looks_once(view, tiers):
@@ -206,7 +206,7 @@ async def test_until_comes_back_with_what_was_seen(view, tiers):
     until = datetime.now(UTC) + timedelta(seconds=SHORT)
     result = (await wait_for(view, "web", until=until))["web"]
     assert isinstance(result.verdict, Waiting)
-    assert result.verdict.summary.by_standing[Standing.NOT_REPORTED] == ["web-2"]
+    assert result.verdict.status.by_standing[Standing.NOT_REPORTED] == ["web-2"]
     assert (result.wait.seen_members, result.wait.seen_converged) == ({"web-1", "web-2"}, {"web-1"})
     tiers("web-2")
     result = (await wait_for(view, "web", wait=result.wait))["web"]

@@ -14,14 +14,14 @@ import pytest
 from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.consul.record import read_record
+from airflow_provider_chefconsul.consul.record import read_tier
 from airflow_provider_chefconsul.consul.tier_wait import TierWait
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import begin_waits, wait_for_tiers
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, ServiceMembers
 from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from tests.support.factory import make_assignment, make_desired, make_failure, make_members, make_policy, make_report
@@ -137,19 +137,24 @@ async def test_all_tiers_that_have_converged(view, tiers):
 # Evidence that is kept ------------------------------------------------------------------------------------------------
 
 
-async def test_same_index_with_another_value_is_another_document():
+async def test_same_index_with_another_value_is_another_document(client):
     """What was parsed is known again by its value."""
-    keys, place = Keys("root"), ("demo", "web")
-    key = keys.report(*place, "web-1")
+    keys = Keys("root")
+    desired = Entry(keys.desired("demo", "web"), make_desired(7).to_json().encode(), 41)
+    key = keys.report("demo", "web", "web-1")
     entries = {
         status: Entry(key, make_report(status=status).to_json().encode(), 42)
         for status in (Status.SUCCEEDED, Status.FAILED)
     }
-    first = await read_record(keys, place, [entries[Status.SUCCEEDED]])
-    assert await read_record(keys, place, [entries[Status.SUCCEEDED]], last=first) is first
-    second = await read_record(keys, place, [entries[Status.FAILED]], last=first)
+
+    async def read(*found, last=None):
+        return await read_tier(client, keys, "demo", "web", [desired, *found], last=last)
+
+    first = await read(entries[Status.SUCCEEDED])
+    assert await read(entries[Status.SUCCEEDED], last=first) is first
+    second = await read(entries[Status.FAILED], last=first)
     assert second.evidence["web-1"].report == make_report(status=Status.FAILED)
-    assert (await read_record(keys, place, [], last=first)).evidence == {}
+    assert (await read(last=first)).evidence == {}
 
 
 async def test_consul_that_comes_back_empty(make_cluster):
@@ -250,7 +255,7 @@ async def test_wait_is_for_the_assignment_that_stood_when_it_began(view, consul_
     consul_kv["demo/web/nodes/web-1"] = make_report("web-1", id="b2").to_json()
     verdict = (await wait_for_tiers(view, "demo", waits, SELECTORS, make_policy()))["web"].verdict
     assert isinstance(verdict, Failed)
-    assert "is another than the one waited for" in verdict.reason
+    assert "is no longer the one waited for" in verdict.reason
 
 
 async def test_look_that_differs_from_the_watch_is_made_again(view, consul_kv, members, monkeypatch):
@@ -262,7 +267,14 @@ async def test_look_that_differs_from_the_watch_is_made_again(view, consul_kv, m
     has_news = asyncio.Event()
     wait = Wait(7, datetime.now(UTC) + timedelta(hours=1))
     part = TierWait(
-        view, ("demo", "web"), SELECTORS["web"], wait, make_policy(), on_progress=str, on_result=has_news.set
+        view,
+        "demo",
+        "web",
+        SELECTORS["web"],
+        wait=wait,
+        policy=make_policy(),
+        on_progress=str,
+        on_result=has_news.set,
     )
     running = asyncio.create_task(part.run(None))
     try:

@@ -11,8 +11,8 @@ import pytest
 from airflow_provider_chefconsul.consul.tier_wait import WaitResult
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from tests.support.factory import make_desired, make_policy, make_report
 from tests.support.progress import Lines
@@ -112,7 +112,7 @@ async def test_progress_deadline_names_who_is_slow(view, report):
         "no further node converged within progress_deadline=0:00:01 (web-2): "
         "1 of 2 members present converged, 2 are needed"
     )
-    assert verdict.summary.by_standing[Standing.NOT_REPORTED] == ["web-2"]
+    assert verdict.status.by_standing[Standing.NOT_REPORTED] == ["web-2"]
 
 
 async def test_deadline_ends_what_must_hold(view, report):
@@ -122,7 +122,7 @@ async def test_deadline_ends_what_must_hold(view, report):
     verdict = (await wait_for(view, seconds=1, min_healthy_time=timedelta(minutes=1))).verdict
     assert isinstance(verdict, Failed)
     assert verdict.is_timeout
-    assert "deadline passed: the policy is met since 20" in verdict.reason
+    assert "deadline passed: the policy has been met only since 20" in verdict.reason
 
 
 async def test_time_goes_on_between_two_halves_of_a_wait(view, report):

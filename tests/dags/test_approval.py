@@ -126,7 +126,7 @@ def test_question_says_what_is_asked(run_dag, nodes):
     ("options", "words"),
     [
         ({}, "demo/web: wave 2 of 2: nobody answered within 0:00:01"),
-        ({"defaults": "Reject"}, "demo/web: wave 2 of 2 was rejected since nobody answered in time"),
+        ({"defaults": "Reject"}, "demo/web: wave 2 of 2 was rejected because nobody answered in time"),
     ],
 )
 def test_no_answer_in_time_is_final(run_dag, nodes, consul_kv, capsys, options, words):

@@ -126,7 +126,7 @@ class SensorThatIsSeen(ConvergedSensor):
         """Hand over, having seen the tier."""
         (wait,) = trigger.waits.values()
         while not wait.seen_members:  # a busy machine may take longer to look
-            asyncio.run(trigger.attend(until=datetime.now(UTC) + LOOK))
+            asyncio.run(trigger.wait(until=datetime.now(UTC) + LOOK))
             (wait,) = trigger.waits.values()
         self.happens()
         super().defer(trigger=trigger, **options)
@@ -135,7 +135,7 @@ class SensorThatIsSeen(ConvergedSensor):
 @pytest.mark.usefixtures("consul_connection")
 def test_each_row_of_the_table(run_dag, consul_kv, catalog, capsys, monkeypatch):
     """Evidence first, presence second: the state of each task, its XCom, and what its log says."""
-    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", LOOK)
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", LOOK)
     with DAG("lost_and_left", schedule=None) as dag:
         for tier, row in ROWS.items():
             well, node = f"{tier}-1", f"{tier}-2"

@@ -1,4 +1,4 @@
-"""The seed's phase 1 over a real sshd: what it does, and what it cannot answer."""
+"""Phase 1 of the maturity model over a real sshd: what it does, and what it cannot answer."""
 
 from __future__ import annotations
 

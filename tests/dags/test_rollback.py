@@ -47,7 +47,7 @@ def indexes(fleet: Fleet, tier: str) -> tuple[int, list[int]]:
 
 def test_tiers_go_back_one_after_the_other(fleet: Fleet, run_dag, monkeypatch):
     """The last tier first, each when the one after it has converged; blocking and deferred the same."""
-    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
     connect(monkeypatch, fleet.cluster.http_port)
     for release in ("2.4.0", "2.5.0"):
         assert run_dag(upgrade(release))["run"] == "success"

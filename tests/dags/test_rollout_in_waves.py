@@ -96,7 +96,7 @@ def reports(fleet: Fleet) -> dict[str, Report]:
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_every_wave_converges(web, run_dag, monkeypatch, deferrable):
     """The last wave promotes the release; nodes of earlier waves do not run for that, and what follows runs."""
-    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
     states = run_dag(build(deferrable=deferrable))
     assert {task for task, state in states.items() if state != "success"} == {
         "web_converged.revert.roll_back", "web_converged.revert.nudge", "web_converged.revert.wait",

@@ -9,24 +9,47 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.domain.count import ceiling_of, check_count, floor_of
+from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 
 @pytest.mark.parametrize("count", [0, 1, 10_000, "0%", "7%", "100%"])
 def test_counts(count):
     """A number of at least 0, or a whole percentage up to 100."""
-    assert check_count("max_failed", count) == count
+    parsed = Count.parse("max_failed", count)
+    assert parsed.written == count
+    assert (str(parsed), repr(parsed)) == (str(count), repr(count))
+    assert Count.parse("max_failed", parsed) == parsed
 
 
 @pytest.mark.parametrize(
     "count",
-    [-1, 1.0, True, False, None, "", "5", "%", "-1%", "101%", "1.5%", " 5%", "5 %", "5%\n", "0005%", [1], b"5%"],
+    [
+        -1,
+        1.0,
+        True,
+        False,
+        None,
+        "",
+        "5",
+        "%",
+        "-1%",
+        "101%",
+        "1.5%",
+        " 5%",
+        "5 %",
+        "5%\n",
+        "0005%",
+        "05%",
+        "\u0665%",
+        [1],
+        b"5%",
+    ],
 )
 def test_anything_else_is_refused(count):
     """The error names the parameter and shows what was written."""
     with pytest.raises(InvalidInput) as caught:
-        check_count("max_failed", count)
+        Count.parse("max_failed", count)
     assert str(caught.value) == f'max_failed must be a number of nodes or "0%" to "100%", not {count!r}'
 
 
@@ -44,12 +67,13 @@ def test_anything_else_is_refused(count):
 )
 def test_percentages_of_a_total(count, total, lower, upper):
     """Rounded down for what must not be exceeded, up for what must be reached; a number is itself."""
-    assert (floor_of(count, total), ceiling_of(count, total)) == (lower, upper)
+    parsed = Count.parse("count", count)
+    assert (parsed.at_most(total), parsed.at_least(total)) == (lower, upper)
 
 
 @given(st.integers(0, 100), st.integers(0, 100_000))
 def test_percentages_are_exact(percent, total):
     """No float comes between a percentage and its number."""
     share = Fraction(percent * total, 100)
-    assert floor_of(f"{percent}%", total) == floor(share)
-    assert ceiling_of(f"{percent}%", total) == ceil(share)
+    count = Count(percent, is_percentage=True)
+    assert (count.at_most(total), count.at_least(total)) == (floor(share), ceil(share))

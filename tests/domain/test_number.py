@@ -6,9 +6,9 @@ import pytest
 
 from airflow_provider_chefconsul.domain.count import parse_number
 from airflow_provider_chefconsul.domain.parameter import parse_generations
-from airflow_provider_chefconsul.domain.write.rollback import check_target
+from airflow_provider_chefconsul.domain.write.rollback import parse_target
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
-from airflow_provider_chefconsul.domain.write.wave import parse_wave
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 ENDLESS = "9" * 5000
@@ -25,7 +25,7 @@ def test_text_of_digits_is_a_number(text, number):
 
 
 @pytest.mark.parametrize(
-    "read", [parse_sequence, check_target, parse_wave, lambda text: parse_generations(text, ["web"])]
+    "read", [parse_sequence, parse_target, Wave.parse, lambda text: parse_generations(text, ["web"])]
 )
 def test_endless_number_is_bad_input(read):
     """In the words of whoever reads it, not Python's."""

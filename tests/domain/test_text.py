@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.domain.text import many_lines, one_line
+from airflow_provider_chefconsul.domain.text import list_some, many_lines, one_line
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,11 @@ def test_lines_may_stay_lines(text, shown):
 def test_each_of_many_lines_is_printable(text):
     """Whatever a node wrote."""
     assert all(line.isprintable() for line in many_lines(text).split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, ""), (1, "a"), (3, "a, b, c"), (4, "a, b, c, … and 1 more"), (6, "a, b, c, … and 3 more")]
+)
+def test_long_lists_are_cut(count, words):
+    """As many names as there may be, and how many there are beyond them."""
+    assert list_some(iter("abcdef"[:count]), 3) == words

@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.exceptions import AccessDenied, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook, parse_settings
 from tests.support.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN
@@ -59,14 +60,17 @@ def test_settings_of_a_connection(fields, settings):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"host": None}, "host must be a host name or address alone, not ''"),
-        ({"host": "http://127.0.0.1"}, "host must be a host name or address alone, not 'http://127.0.0.1'"),
+        ({"host": None}, "host must be a host name or an address and nothing else, not ''"),
+        (
+            {"host": "http://127.0.0.1"},
+            "host must be a host name or an address and nothing else, not 'http://127.0.0.1'",
+        ),
         ({"host": "consul/ui"}, "host must be"),
         ({"host": "127.0.0.1:8500"}, "host must be"),
         ({"host": "[::1]"}, "host must be"),
         ({"host": "user@consul"}, "host must be"),
         ({"host": "con sul"}, "host must be"),
-        ({"port": None}, "port is missing; Consul's is 8500 for http and 8501 for https"),
+        ({"port": None}, "port is missing; Consul's default is 8500 for http and 8501 for https"),
         ({"port": 0}, "port is missing"),
         ({"port": -1}, "port must be from 1 to 65535, not -1"),
         ({"port": 85000}, "port must be from 1 to 65535, not 85000"),
@@ -76,13 +80,19 @@ def test_settings_of_a_connection(fields, settings):
         ({"extra": {"prefix": "/a"}}, "prefix '/a' is not"),
         ({"extra": {"prefix": "a/"}}, "prefix 'a/' is not"),
         ({"extra": {"prefix": ["a"]}}, "prefix ['a'] is not"),
-        ({"extra": {"verify": "/nowhere/ca.pem"}}, "verify must be the path of a file that exists here, not '/nowhere"),
-        ({"extra": {"verify": "yes"}}, "verify must be the path of a file that exists here, not 'yes'"),
-        ({"extra": {"verify": 1.5}}, "verify must be the path of a file that exists here, not 1.5"),
-        ({"extra": {"cert": "/nowhere/client.pem"}}, "cert must be the path of a file"),
-        ({"extra": {"cert": [__file__, __file__]}}, "cert must be the path of a file"),
-        ({"extra": {"key": "/nowhere/client.key"}}, "key must be the path of a file"),
-        ({"extra": {"wait": 0.5}}, "wait must be a number of seconds from 1 to 600, not 0.5; less than the time after"),
+        (
+            {"extra": {"verify": "/nowhere/ca.pem"}},
+            "verify must be the path of an existing file, not '/nowhere",
+        ),
+        ({"extra": {"verify": "yes"}}, "verify must be the path of an existing file, not 'yes'"),
+        ({"extra": {"verify": 1.5}}, "verify must be the path of an existing file, not 1.5"),
+        ({"extra": {"cert": "/nowhere/client.pem"}}, "cert must be the path of an existing file"),
+        ({"extra": {"cert": [__file__, __file__]}}, "cert must be the path of an existing file"),
+        ({"extra": {"key": "/nowhere/client.key"}}, "key must be the path of an existing file"),
+        (
+            {"extra": {"wait": 0.5}},
+            "wait must be a number of seconds from 1 to 600, not 0.5; choose less than",
+        ),
         ({"extra": {"wait": 601}}, "wait must be a number of seconds from 1 to 600, not 601"),
         ({"extra": {"wait": "55s"}}, "wait must be a number of seconds from 1 to 600, not '55s'"),
         ({"extra": {"wait": "nan"}}, "wait must be"),
@@ -254,11 +264,11 @@ def test_open_view_is_that_of_the_connection(monkeypatch, cluster, consul_kv, co
     """Its prefix and its address; the id may be any."""
     connect(monkeypatch, cluster.http_port, connection_id="shop", prefix=consul_root)
 
-    async def write() -> None:
+    async def declare() -> None:
         async with ConsulHook("shop").open_view() as view:
-            await view.write("demo", {"web": make_change()})
+            await write(view, "demo", {"web": make_change()})
 
-    asyncio.run(write())
+    asyncio.run(declare())
     assert "demo/web/desired" in consul_kv
 
 

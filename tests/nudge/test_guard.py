@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.nudge.guard import LONGEST_COMMAND, LONGEST_OUTPUT, guarded
+from airflow_provider_chefconsul.nudge.guard import LONGEST_COMMAND, guarded
+from airflow_provider_chefconsul.nudge.result import LONGEST_OUTPUT
 
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0

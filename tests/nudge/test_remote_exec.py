@@ -16,8 +16,9 @@ import pytest
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, InvalidInput, RequestTooLarge
-from airflow_provider_chefconsul.nudge.remote_exec import CommandOutcome, NodeResult, execute
-from airflow_provider_chefconsul.testing.consul_agent import free_port
+from airflow_provider_chefconsul.nudge.remote_exec import run_over_consul
+from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
+from airflow_provider_chefconsul.testing.port import free_port
 from demo.cluster import ConsulCluster
 
 NODES = ["web-1", "web-2", "web-3"]
@@ -75,7 +76,7 @@ def log(tmp_path: Path) -> Log:
 async def run(client: ConsulClient, command: str, nodes: Any = NODES, **overrides: Any) -> dict[str, NodeResult]:
     """Execute with a new job id and a deadline far away."""
     defaults = {"job_id": uuid4().hex, "deadline": datetime.now(UTC) + timedelta(seconds=50)}
-    return await execute(client, command, nodes, **defaults | overrides)
+    return await run_over_consul(client, command, nodes, **defaults | overrides)
 
 
 async def find_session(client: ConsulClient) -> str:
@@ -295,7 +296,7 @@ async def test_unreachable_consul() -> None:
     """Nothing could be started: that is no result, it is an error that says why."""
     settings = ConsulSettings("127.0.0.1", free_port())
     async with ConsulClient(settings, retry_for=timedelta(seconds=0.1)) as client:
-        with pytest.raises(ConsulUnavailable, match="before any node could be told: .*cannot be reached"):
+        with pytest.raises(ConsulUnavailable, match="before an event could be fired: .*cannot be reached"):
             await run(client, "true", deadline=datetime.now(UTC) + timedelta(seconds=2))
 
 

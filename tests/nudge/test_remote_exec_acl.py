@@ -16,7 +16,8 @@ import pytest
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from airflow_provider_chefconsul.nudge.remote_exec import CommandOutcome, NodeResult, execute
+from airflow_provider_chefconsul.nudge.remote_exec import run_over_consul
+from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
 from demo.cluster import ConsulCluster
 
 NODES = ["web-1", "web-2"]
@@ -83,7 +84,7 @@ async def run(guarded: Guarded, token: str, **overrides: str | None) -> dict[str
     """Execute on all nodes; afterwards, nothing may be left."""
     async with guarded.connect(token) as client:
         try:
-            return await execute(
+            return await run_over_consul(
                 client,
                 "exit 3",
                 [*NODES, WITHOUT_RULE],
@@ -130,7 +131,7 @@ async def test_node_cannot_speak_for_another(guarded: Guarded) -> None:
     async with guarded.connect(guarded.management) as client:
         deadline = datetime.now(UTC) + timedelta(seconds=30)
         running = asyncio.create_task(
-            execute(
+            run_over_consul(
                 client, "sleep 1; exit 3", NODES, job_id=uuid4().hex, deadline=deadline, prefix_per_node="rexec-node"
             )
         )

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
-from airflow_provider_chefconsul.nudge.ssh import LONGEST_OUTPUT, execute
+from airflow_provider_chefconsul.nudge.result import LONGEST_OUTPUT, CommandOutcome, NodeResult
+from airflow_provider_chefconsul.nudge.ssh import run_over_ssh
 from airflow_provider_chefconsul.nudge.target import Target
 from tests.support.ssh_fixtures import DOWN, HOSTS, REFUSING, SSHServer, is_listening
 
@@ -30,7 +30,7 @@ def run(sshd: SSHServer) -> Run:
         targets = {node: Target(address, command) for node, address in addresses.items()}
         options = {"connect": sshd.connect, **options}
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)
-        results, run.cut_short = await execute(targets, deadline=deadline, **options)
+        results, run.cut_short = await run_over_ssh(targets, deadline=deadline, **options)
         return results
 
     run: Any = fan_out
@@ -87,7 +87,7 @@ async def test_hosts_that_cannot_be_reached_stop_nobody(run: Run, sshd: SSHServe
     assert reasons["option"] == "its address '-oProxyCommand=x' is neither a host name nor an IP address"
     assert "Connect call failed" in reasons["down"]
     assert reasons["deaf"] == "127.0.0.8: no connection within 1 s"
-    assert reasons["refusing"].startswith("127.0.0.7 starts no command")
+    assert reasons["refusing"].startswith("127.0.0.7 refused to start the command")
     assert run.cut_short == set()
 
 
@@ -106,8 +106,8 @@ async def test_deadline_says_where_each_host_stood(run: Run, tmp_path: Path) -> 
     assert not (tmp_path / "ended").exists(), "the deadline waited for the commands"
     (tmp_path / "end").touch()
     assert [(each.outcome, each.reason) for each in results.values()] == [
-        *[(CommandOutcome.SILENT, "the command had not ended when the time was over")] * 3,
-        (CommandOutcome.UNACKNOWLEDGED, "its turn had not come when the time was over"),
+        *[(CommandOutcome.SILENT, "the command had not ended by the deadline")] * 3,
+        (CommandOutcome.UNACKNOWLEDGED, "its turn had not come by the deadline"),
     ]
     assert run.cut_short == set(HOSTS)
 

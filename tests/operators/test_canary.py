@@ -111,8 +111,8 @@ def test_spread_takes_zones_by_turns(tier):
 @pytest.mark.parametrize(
     ("canary", "words"),
     [
-        (["web-1", "web-99"], "demo/web: canary names web-99, which the tier does not have"),
-        (["web-1"], "demo/web: a canary only widens, and .* of the one that is out is not named"),
+        (["web-1", "web-99"], "demo/web: canary names nodes that are not members of the tier: web-99"),
+        (["web-1"], "demo/web: a canary can only widen: also name .*, which it already covers"),
     ],
 )
 def test_canary_that_cannot_be_had(tier, canary, words):
@@ -125,7 +125,7 @@ def test_canary_that_cannot_be_had(tier, canary, words):
 
 
 def test_canary_needs_somebody_present(consul_kv, members):
-    """Without members it is an error, with absent ones only it is refused: a canary would tell nothing."""
+    """Without members it is an error, with absent ones only it is refused: a canary would prove nothing."""
     declare("2.4.0", allow_empty=True)
     before = dict(consul_kv)
     with pytest.raises(NoMembers, match="demo/web has no members"):
@@ -156,7 +156,7 @@ def test_canary_needs_others_with_a_state(consul_kv, members):
         ({"canary": 1, "spread": "zone"}, "spread must be \"meta:KEY\", not 'zone'"),
         ({"canary": 1, "spread": "meta:"}, "spread must be"),
         ({"canary": ["web-1"], "spread": "meta:zone"}, "spread has no meaning for a canary of named nodes"),
-        ({"spread": "meta:zone"}, "spread says how a canary is chosen, and there is none"),
+        ({"spread": "meta:zone"}, "spread requires canary"),
     ],
 )
 def test_bad_input_changes_nothing(tier, wrong, words):
@@ -170,7 +170,7 @@ def test_bad_input_changes_nothing(tier, wrong, words):
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_wait_is_for_the_canary_only(tier, deferrable, monkeypatch):
     """Nodes outside of it are not its business; a failure within it ends the task, blocking and deferred alike."""
-    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
     operator = SetDesiredStateOperator(
         task_id="set",
         environment="demo",
@@ -233,7 +233,7 @@ def test_own_lease_is_renewed_by_the_write(tier, consul_root):
 
 def test_more_tiers_than_a_transaction_takes(consul_kv):
     """31 are written at once; 32 are refused with the reason, and none of them is written."""
-    with pytest.raises(RequestTooLarge, match="32 tiers take 66 operations, and Consul takes 64 in one transaction"):
+    with pytest.raises(RequestTooLarge, match="32 tiers need 66 operations, but Consul takes at most 64 in one"):
         declare(tier=[f"tier-{number}" for number in range(32)], allow_empty=True)
     assert dict(consul_kv) == {}
     assert len(declare(tier=[f"tier-{number}" for number in range(31)], allow_empty=True)) == 31

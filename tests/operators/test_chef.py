@@ -141,7 +141,7 @@ def test_tier_without_a_desired_state_is_an_error(nudge, keys):
 
 def test_long_run_is_handed_over_to_the_triggerer(keys, monkeypatch, tmp_path):
     """What has not ended in the worker's moment goes on in the triggerer, and no node runs it twice."""
-    monkeypatch.setattr("airflow_provider_chefconsul.operators.chef.PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(seconds=1))
     command = f"echo run >> {tmp_path}/$PPID; while [ ! -e {tmp_path}/go ]; do sleep 0.1; done; exit 4"
     operator = ConsulExecChefOperator(
         task_id="nudge", environment="demo", tier="web", command=command, members=["web-1"], deferrable=True
@@ -171,7 +171,7 @@ def test_unreadable_desired_state_is_an_error(nudge, keys):
         ({"tier": "a/b"}, "tier 'a/b' is not a name"),
         ({"members": ["web 1"]}, "node 'web 1' is not a name"),
         ({"generation": 0}, "generation must be a number above 0"),
-        ({"generation": {"app": 7}}, "says nothing of tier web"),
+        ({"generation": {"app": 7}}, "has no entry for tier web"),
     ],
 )
 def test_bad_input(nudge, wrong, words):
@@ -184,7 +184,7 @@ def test_bad_input(nudge, wrong, words):
 def test_event_is_validated_on_resume(event):
     """What comes out of the database is not trusted to be results."""
     operator = ConsulExecChefOperator(task_id="nudge", environment="demo", tier="web")
-    with pytest.raises(ChefConsulError, match="the trigger sent something else"):
+    with pytest.raises(ChefConsulError, match="the trigger's event is not "):
         operator.execute_complete(make_context(), event)
 
 

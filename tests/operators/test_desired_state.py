@@ -102,7 +102,7 @@ def test_allowed_from_for_a_tier_without_a_state(consul_kv):
         ({"values": "release=2"}, "values must be a mapping"),
         ({"allowed_from": "off"}, "allowed_from must be a list of states"),
         ({"allowed_from": ["off/"]}, "allowed_from 'off/' is not a name"),
-        ({"members": "servise:web"}, "members 'servise:web' is none of"),
+        ({"members": "servise:web"}, "invalid members 'servise:web'"),
         ({"members": []}, "members is an empty list"),
         ({"sequence": "yesterday"}, "sequence must be seconds since the epoch"),
         ({"on_stale": "ignore"}, 'on_stale must be "fail" or "skip", not \'ignore\''),
@@ -124,8 +124,8 @@ def test_tier_without_members_leaves_no_key(consul_kv, members, tier):
     with pytest.raises(NoMembers) as refusal:
         make_operator(tier=tier, allow_empty=False).execute(make_context())
     assert str(refusal.value) == (
-        "demo/wbe has no members: Consul lists no node for service:wbe; tiers that demo has: web; "
-        "allow_empty=True declares it ahead of its nodes"
+        "demo/wbe has no members: Consul lists no node for service:wbe; tiers of demo: web; "
+        "allow_empty=True declares it before it has any nodes"
     )
     assert dict(consul_kv) == before
     assert make_operator(tier="wbe").execute(make_context()) == {"wbe": 1}
@@ -151,7 +151,7 @@ def test_member_that_consul_has_never_listed(consul_kv, members):
 
 def test_waiting_for_nobody_is_refused_in_any_case(consul_kv):
     """Declared ahead of its nodes, a tier has nobody who could converge."""
-    with pytest.raises(NoMembers, match="demo/web has no members.*tiers that demo has: none$"):
+    with pytest.raises(NoMembers, match="demo/web has no members.*tiers of demo: none$"):
         make_operator(wait=ConvergencePolicy()).execute(make_context())
     assert dict(consul_kv) == {}
 
@@ -203,7 +203,7 @@ def test_consul_away_is_said(monkeypatch, free_port):
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_wait_ends_alike_here_and_deferred(consul_kv, members, deferrable, monkeypatch):
     """A node that fails on the new generation fails the task, blocking and deferred, with the same words."""
-    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
     members("web-1", "web-2")
     operator = make_operator(wait=ConvergencePolicy(), deferrable=deferrable)
     consul_kv["demo/web/nodes/web-1"] = make_report("web-1", generation=1).to_json()

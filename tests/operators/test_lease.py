@@ -30,7 +30,7 @@ A_MOMENT = timedelta(seconds=0.3)
 @pytest.fixture(params=["blocking", "deferred"])
 def acquire(request, monkeypatch):
     """Run the operator to its end: in the worker, or by its trigger after a detour through the database."""
-    monkeypatch.setattr("airflow_provider_chefconsul.operators.lease.PATIENCE", timedelta(0))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
 
     def run(context=None, **overrides):
         defaults = {"task_id": "acquire", "environment": "demo", "reason": "upgrade to 2.5.0"}
@@ -119,11 +119,11 @@ def test_release_gives_the_environment_up(acquire, release, consul_kv, capsys):
     release()
     assert dict(consul_kv) == {}
     release()
-    assert "does not hold environment demo any more" in capsys.readouterr().out
+    assert "no longer holds environment demo" in capsys.readouterr().out
     consul_kv[KEY] = OTHER.to_json()
     release()
     assert dict(consul_kv) == {KEY: OTHER.to_json()}
-    assert "does not hold environment demo any more" in capsys.readouterr().out
+    assert "no longer holds environment demo" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("document", ["{", "[]", '{"schema": 2}', '{"schema": 1, "holder": "me"}'])
@@ -174,7 +174,7 @@ def test_consul_away_is_said(monkeypatch, free_port):
 def test_event_is_validated_on_resume(event):
     """What comes out of the database is not trusted to be an answer."""
     operator = AcquireLeaseOperator(task_id="acquire", environment="demo")
-    with pytest.raises(ChefConsulError, match="the trigger sent something else"):
+    with pytest.raises(ChefConsulError, match="the trigger's event is not "):
         operator.execute_complete(make_context(), event)
 
 

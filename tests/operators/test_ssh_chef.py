@@ -30,7 +30,7 @@ def nudge(request, keys, monkeypatch):
     """Run the operator to its end: in the worker, or by its trigger after a detour through the database."""
     is_deferred = request.param == "deferred"
     if is_deferred:
-        monkeypatch.setattr("airflow_provider_chefconsul.operators.ssh_chef.PATIENCE", timedelta(milliseconds=1))
+        monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(milliseconds=1))
 
     def run(**overrides):
         defaults = {"task_id": "nudge", "environment": "demo", "tier": "web", "command": "true"}
@@ -154,7 +154,7 @@ def test_command_that_hangs_is_silent(nudge, tmp_path, capsys):
     assert nudge(command=command, timeout=timedelta(seconds=6)) == {**dict.fromkeys(NODES, 0), "web-2": "silent"}
     (tmp_path / "end").touch()
     assert "web-2: began" in (printed := capsys.readouterr().out)
-    assert "has not said how it ended (the command had not ended when the time was over)" in printed
+    assert "has not said how it ended (the command had not ended by the deadline)" in printed
 
 
 def test_never_more_than_max_parallel(nudge, tmp_path):
@@ -169,7 +169,7 @@ def test_never_more_than_max_parallel(nudge, tmp_path):
 
 def test_long_run_is_handed_over_to_the_triggerer(keys, monkeypatch, tmp_path):
     """What has not ended in the worker's moment goes on in the triggerer; no node runs twice, what is known stays."""
-    monkeypatch.setattr("airflow_provider_chefconsul.operators.ssh_chef.PATIENCE", timedelta(seconds=4))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(seconds=4))
     command = f"""
         set -- $SSH_CONNECTION; echo ran >>{tmp_path}/$3; [ $3 = {HOSTS["web-1"]} ] && exit 3
         while [ ! -e {tmp_path}/go ]; do sleep 0.1; done; exit 4
@@ -232,5 +232,5 @@ def test_connection_that_is_missing(keys, monkeypatch):
 def test_event_is_validated_on_resume(event):
     """What comes out of the database is not trusted to be results."""
     operator = SSHChefOperator(task_id="nudge", environment="demo", tier="web")
-    with pytest.raises(ChefConsulError, match="the trigger sent something else"):
+    with pytest.raises(ChefConsulError, match="the trigger's event is not "):
         operator.execute_complete(make_context(), event)

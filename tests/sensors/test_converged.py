@@ -25,7 +25,7 @@ CONVERGED = {"web": {"generation": 7, "members": 2, "counts": {"converged": 2}, 
 @pytest.fixture(params=["blocking", "deferred"])
 def sense(request, monkeypatch):
     """Run a sensor to its end: in the worker, or by its trigger after a detour through the database."""
-    monkeypatch.setattr("airflow_provider_chefconsul.triggers.converged.PATIENCE", timedelta(0))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
 
     def run(context=None, **overrides):
         defaults = {"task_id": "wait", "environment": "demo", "tier": "web", "policy": SHORT}
@@ -106,7 +106,7 @@ def test_log_tells_of_a_run_that_died_before_it_read_a_tier(sense, tier, capsys)
     tier["demo/_nodes/web-2"] = json.dumps(died)
     with pytest.raises(AirflowSensorTimeout):
         sense()
-    assert "its last run died before it read a tier, " in (printed := capsys.readouterr().out)
+    assert "its last run ended before it had read a tier, " in (printed := capsys.readouterr().out)
     assert "SyntaxError: unexpected end" in printed
 
 
@@ -173,11 +173,11 @@ def test_generation_as_authors_write_it(sense, tier, generation):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"generation": {"app": 3}}, "says nothing of tier web"),
+        ({"generation": {"app": 3}}, "has no entry for tier web"),
         ({"generation": "seven"}, "generation must be a number"),
         ({"tier": "we/b"}, "tier 'we/b' is not a name"),
         ({"environment": ""}, "environment '' is not a name"),
-        ({"members": "meta:tier"}, "members 'meta:tier' is none of"),
+        ({"members": "meta:tier"}, "invalid members 'meta:tier'; expected 'service'"),
     ],
 )
 def test_bad_input(sense, tier, wrong, words):
@@ -277,5 +277,5 @@ def test_consul_away_during_the_wait_is_said_at_the_deadline(monkeypatch, tier, 
 def test_event_is_validated_on_resume(event):
     """What comes out of the database is not trusted to be an outcome."""
     sensor = ConvergedSensor(task_id="wait", environment="demo", tier="web")
-    with pytest.raises(ChefConsulError, match="the trigger sent something else"):
+    with pytest.raises(ChefConsulError, match="the trigger's event is not "):
         sensor.execute_complete(make_context(), event)

@@ -13,12 +13,13 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.verdict.convergence import Verdict
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing, judge
-from airflow_provider_chefconsul.domain.verdict.verdict import Verdict
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.wave import Wave
@@ -42,9 +43,9 @@ class Trial:
 
     async def write(self, *tiers: str, state: str = "converged", canary: int | None = None, release: str = "1") -> int:
         """Declare a state for tiers; returns the generation of the first."""
-        change = Change(state, make_writer(), {"release": release}, canary=canary and Wave(canary))
-        written = await self.view.write(ENVIRONMENT, dict.fromkeys(tiers or ("web",), change))
-        return next(iter(written.values())).generation
+        change = Change(state, make_writer(), {"release": release}, canary=canary and Wave.parse(canary))
+        written = await write(self.view, ENVIRONMENT, dict.fromkeys(tiers or ("web",), change))
+        return next(iter(written.generations.values()))
 
     async def judge(
         self, generation: int, tier: str = "web", *, seconds: float = LONGEST, seen: Iterable[str] = (), **policy: Any
@@ -91,7 +92,7 @@ def standings(snapshot: TierSnapshot) -> dict[str, Standing]:
         return {node: Standing.NOT_REPORTED if member.is_present else Standing.ABSENT
                 for node, member in snapshot.members.items()}  # fmt: skip
     return {
-        node: judge(member, snapshot.desired.assignment_for(node), snapshot.evidence.get(node))[0]
+        node: judge(member, snapshot.desired, snapshot.evidence.get(node)).standing
         for node, member in snapshot.members.items()
     }
 

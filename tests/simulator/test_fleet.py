@@ -6,11 +6,14 @@ import asyncio
 
 import pytest
 
+from airflow_provider_chefconsul.domain.explanation.node import describe_reason
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument, NameTaken
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
+from airflow_provider_chefconsul.simulator.registration import NameTaken
 from tests.simulator.fleets import LONGEST, endings, look, start
 from tests.support.factory import make_assignment
 
@@ -24,7 +27,7 @@ async def test_tier_converges(cluster, consul_root, size):
         for release in ("1", "2"):
             verdict = await trial.judge(await trial.write(release=release))
             assert isinstance(verdict, Converged), verdict
-            assert verdict.summary.count(DONE) == size
+            assert verdict.status.count(DONE) == size
         assert endings(trial, "web-1") == ["running", "succeeded"] * 2
     assert (await look(cluster, consul_root)).members == {}
 
@@ -57,7 +60,7 @@ async def test_failing_node_fails_the_wait(cluster, consul_root):
         verdict = await trial.judge(await trial.write(), max_failed=0)
         assert isinstance(verdict, Failed)
         assert "1 of 3 members present failed (web-2)" in verdict.reason
-        assert "the run was told to fail (web-2 fails in converged)" in verdict.summary.nodes["web-2"][1]
+        assert "the run was told to fail (web-2 fails in converged)" in describe_reason(verdict.status.nodes["web-2"])
         assert "web-2 fails (web-2 fails in converged)" in trial.lines
 
 
@@ -78,7 +81,7 @@ async def test_malformed_report_is_named_and_stops_nobody_else(cluster, consul_r
         expected = {"web-1": DONE, "web-2": Standing.MALFORMED, "web-3": DONE}
         snapshot = await trial.until(lambda seen: seen == expected)
         report = snapshot.evidence["web-2"].report
-        assert isinstance(report, MalformedDocument)
+        assert isinstance(report, Unreadable)
         assert report.key == f"{consul_root}/demo/web/nodes/web-2"
 
 

@@ -7,8 +7,8 @@ import pytest
 from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed
 from tests.simulator.fleets import endings, start
 
 DONE = Standing.CONVERGED
@@ -22,7 +22,7 @@ async def test_absent_node_is_excused_and_catches_up_when_it_is_back(cluster, co
         await trial.until(lambda seen: seen.get("web-2") is Standing.ABSENT)  # else the wait sees it alive, and lost
         verdict = await trial.judge(generation)
         assert isinstance(verdict, Converged)
-        assert verdict.summary.nodes["web-2"][0] is Standing.ABSENT
+        assert verdict.status.nodes["web-2"].standing is Standing.ABSENT
         generation = await trial.write()
         await trial.until(lambda seen: set(seen.values()) == {DONE} and len(seen) == 3)
         assert isinstance(await trial.judge(generation, max_absent=0), Converged)
@@ -63,7 +63,7 @@ async def test_node_that_leaves_is_excused(cluster, consul_root):
         await trial.until(lambda seen: seen == {"web-1": DONE, "web-3": DONE})
         verdict = await trial.judge(generation, seen=["web-2"])
         assert isinstance(verdict, Converged)
-        assert verdict.summary.nodes["web-2"][0] is Standing.LEFT
+        assert verdict.status.nodes["web-2"].standing is Standing.LEFT
         verdict = await trial.judge(generation, seconds=0.5, seen=["web-2"], max_absent=0)
         assert isinstance(verdict, Failed)
         assert "1 of 3 members are absent or have left (web-2)" in verdict.reason
@@ -77,7 +77,7 @@ async def test_node_that_reboots_is_waited_for(cluster, consul_root):
     async with start(cluster, consul_root, "web-2 reboots 1s in converged") as trial:
         verdict = await trial.judge(await trial.write(), max_absent=0)
         assert isinstance(verdict, Converged)
-        assert verdict.summary.count(DONE) == 3
+        assert verdict.status.count(DONE) == 3
         assert endings(trial, "web-2") == ["running", "rebooting", "running", "succeeded"]
         report = (await trial.view.read("demo", "web")).evidence["web-2"].report
         assert isinstance(report, NodeReport)

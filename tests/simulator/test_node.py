@@ -7,6 +7,7 @@ import json
 import pytest
 
 from airflow_provider_chefconsul.domain.model.report import NodeReport
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from tests.simulator.bench import KEY, Bench
 from tests.support.factory import make_assignment, make_canary, make_desired, make_report
@@ -122,7 +123,7 @@ async def test_malformed_report_cannot_be_read():
 async def test_unreadable_desired_state_is_reported_as_a_failure_without_a_generation():
     """So the orchestrator learns why there was no run."""
     bench = Bench()
-    bench.see(MalformedDocument("demo/web/desired", "is not JSON"))
+    bench.see(Unreadable("demo/web/desired", "is not JSON"))
     await bench.settle()
     assert bench.recorder.said == [(None, "failed")]
     assert "is not JSON" in bench.recorder.reports[0]

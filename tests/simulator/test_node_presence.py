@@ -16,12 +16,12 @@ async def test_absence_cuts_a_run_off_and_the_return_begins_it_anew():
     bench = Bench("web-1 goes absent at 9m", "web-1 returns at 10m")
     bench.see(make_desired(7))
     await bench.begin()
-    bench.node.meet(Kind.ABSENT)
+    bench.node.undergo(Kind.ABSENT)
     await bench.settle()
     assert (bench.recorder.endings, bench.recorder.moves) == (["running", "cut off"], ["goes absent"])
     bench.see(make_desired(8))
     assert all(task.done() for task in bench.tasks)
-    bench.node.meet(Kind.RETURNS)
+    bench.node.undergo(Kind.RETURNS)
     await bench.settle()
     assert bench.recorder.moves == ["goes absent", "returns"]
     assert bench.recorder.said == [(7, "running"), (8, "running"), (8, "succeeded")]
@@ -33,8 +33,8 @@ async def test_run_after_one_that_was_cut_off_says_that_it_never_ended():
     bench = Bench()
     bench.see(make_desired(7))
     await bench.begin()
-    bench.node.meet(Kind.ABSENT)
-    bench.node.meet(Kind.RETURNS)
+    bench.node.undergo(Kind.ABSENT)
+    bench.node.undergo(Kind.RETURNS)
     await bench.settle()
     assert bench.recorder.before == [None, "running", "running"]
 
@@ -49,7 +49,7 @@ async def test_node_that_dies_after_converging_has_reported_it():
     bench.see(make_desired(7))
     assert (bench.recorder.said, bench.recorder.moves) == ([(7, "running"), (7, "succeeded")], ["goes absent"])
     assert bench.recorder.endings == ["running", "succeeded"]
-    bench.node.meet(Kind.RETURNS)
+    bench.node.undergo(Kind.RETURNS)
     assert bench.recorder.moves == ["goes absent", "returns"]
     assert all(task.done() for task in bench.tasks)
 
@@ -90,7 +90,7 @@ async def test_run_of_a_node_that_leaves_is_cut_off():
     bench = Bench("web-1 leaves at 9m")
     bench.see(make_desired(7))
     await bench.begin()
-    bench.node.meet(Kind.LEAVES)
+    bench.node.undergo(Kind.LEAVES)
     await bench.settle()
     assert (bench.recorder.said, bench.recorder.endings) == ([(7, "running")], ["running", "cut off"])
 
@@ -104,8 +104,8 @@ async def test_return_ends_a_hanging_run():
     for _ in range(5):
         await asyncio.sleep(0)
     assert bench.recorder.said == [(7, "running")]
-    bench.node.meet(Kind.ABSENT)
-    bench.node.meet(Kind.RETURNS)
+    bench.node.undergo(Kind.ABSENT)
+    bench.node.undergo(Kind.RETURNS)
     await bench.settle()
     assert bench.recorder.said == [(7, "running"), (8, "running"), (8, "succeeded")]
 
@@ -116,9 +116,9 @@ async def test_node_that_has_not_joined_is_neither_absent_nor_back(kinds):
     bench = Bench("web-1 joins at 10m")
     bench.see(make_desired(7))
     for kind in kinds:
-        bench.node.meet(kind)
+        bench.node.undergo(kind)
     assert (bench.recorder.moves, bench.tasks) == ([], [])
-    bench.node.meet(Kind.JOINS)
+    bench.node.undergo(Kind.JOINS)
     await bench.settle()
     assert bench.recorder.moves == ["joins"]
     assert bench.recorder.said == [(7, "running"), (7, "succeeded")]
@@ -145,7 +145,7 @@ async def test_moments_come_again_with_a_generation_that_is_given_twice():
     bench = Bench("web-1 goes absent in off", "web-1 returns in converged")
     for assignment_id in ("a1", "b2"):
         bench.see(make_desired(1, stable=make_assignment(1, state="off", id=assignment_id)))
-        bench.node.meet(Kind.RETURNS)
+        bench.node.undergo(Kind.RETURNS)
         await bench.settle()
     assert bench.recorder.moves == ["goes absent", "returns"] * 2
 
@@ -153,8 +153,8 @@ async def test_moments_come_again_with_a_generation_that_is_given_twice():
 async def test_node_without_a_desired_state_runs_nothing():
     """As after its key was deleted, also when the node comes back: there is nothing that it could read."""
     bench = Bench("web-1 goes absent at 8m", "web-1 returns at 9m")
-    bench.node.meet(Kind.ABSENT)
+    bench.node.undergo(Kind.ABSENT)
     bench.see(make_desired(7))
     bench.see(None)
-    bench.node.meet(Kind.RETURNS)
+    bench.node.undergo(Kind.RETURNS)
     assert not bench.tasks

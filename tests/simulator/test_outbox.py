@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTION, Operation
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import TransactionConflict
-from airflow_provider_chefconsul.simulator.outbox import MOST, Outbox
+from airflow_provider_chefconsul.simulator.outbox import Outbox
 from tests.support.peer import Answer, Peer, Request, forward_to
 
 
@@ -46,12 +47,12 @@ async def test_writes_arrive_in_order_and_together(cluster, consul_root):
     """As many in a transaction as Consul takes; of two for one key, the later one stays."""
     with Peer(forward_to(cluster.http_port)) as peer:
         async with open_outbox(peer.port, consul_root) as (outbox, client, _):
-            for number in range(MOST * 2 + 1):
+            for number in range(LONGEST_TRANSACTION * 2 + 1):
                 outbox.put(f"{consul_root}/{number % 3}", str(number))
-            for number in range(MOST * 2 - 2, MOST * 2 + 1):
+            for number in range(LONGEST_TRANSACTION * 2 - 2, LONGEST_TRANSACTION * 2 + 1):
                 await value_of(client, f"{consul_root}/{number % 3}", str(number).encode())
         sizes = [operations(request) for request in peer.requests if request.path == "/v1/txn"]
-    assert sizes == [MOST, MOST, 1]
+    assert sizes == [LONGEST_TRANSACTION, LONGEST_TRANSACTION, 1]
 
 
 @pytest.mark.parametrize("trouble", [Answer(500, "No cluster leader"), None])
@@ -75,6 +76,6 @@ async def test_writes_are_repeated_while_consul_is_away(cluster, consul_root, tr
 async def test_refusal_ends_the_outbox(cluster, consul_root):
     """It would be refused again."""
     async with open_outbox(cluster.http_port, consul_root) as (outbox, _, task):
-        outbox.add({"Node": {"Verb": "explode", "Node": {"Node": "web-1"}}})
+        outbox.add(Operation("Node", {"Verb": "explode", "Node": {"Node": "web-1"}}))
         with pytest.raises(TransactionConflict):
             await task

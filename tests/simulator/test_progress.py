@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.simulator.node import NodeRun, RunEnding
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 from airflow_provider_chefconsul.simulator.progress import Progress
@@ -41,7 +41,7 @@ def test_introduction_names_nodes_and_faults(progress, lines):
 def test_desired_state_is_told(progress, lines):
     """Whatever Consul holds stays one printable line."""
     progress.desire("web", make_desired(stable=make_assignment(values={"release": "2\n\x1b[2J"})))
-    progress.desire("web", MalformedDocument("demo/web/desired", "is not JSON"))
+    progress.desire("web", Unreadable("demo/web/desired", "is not JSON"))
     progress.desire("web", None)
     assert lines[0].startswith("demo/web: assigned generation 7, state converged, release=2")
     assert lines[0].isprintable()

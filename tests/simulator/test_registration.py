@@ -11,8 +11,8 @@ from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.domain.model.membership import Member, MetaMembers, ServiceMembers
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, NameTaken
-from airflow_provider_chefconsul.simulator.registration import FleetRegistration
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+from airflow_provider_chefconsul.simulator.registration import FleetRegistration, NameTaken
 
 WEB = {"web-1": "web", "web-2": "web"}
 
@@ -42,9 +42,9 @@ async def test_nodes_are_members_until_they_leave(client):
             assert {node: replace(member, node_id=None) for node, member in found.items()} == {
                 node: Member(node, meta=meta) for node in WEB
             }
-        await client.apply([roster.presence("web-2", is_present=False)])
+        await client.transact([roster.presence("web-2", is_present=False)])
         assert await presences(client) == {"web-1": True, "web-2": False}
-        await client.apply([roster.presence("web-2", is_present=True)])
+        await client.transact([roster.presence("web-2", is_present=True)])
         assert await presences(client) == {"web-1": True, "web-2": True}
     finally:
         await roster.leave()
@@ -65,9 +65,9 @@ async def test_nodes_have_the_ids_of_their_machines(client):
     try:
         await roster.register(WEB)
         assert await ids() == {"web-1": web_1, "web-2": web_2}
-        await client.apply([roster.leaving("web-2")])
+        await client.transact([roster.leaving("web-2")])
         assert (await presences(client), await ids()) == ({"web-1": True}, {"web-1": web_1})
-        await client.apply(roster.joining("web-2"))
+        await client.transact(roster.joining("web-2"))
         assert await ids() == {"web-1": web_1, "web-2": web_2}
         roster = FleetRegistration(client, "demo", WEB, {"web-1": other, "web-2": web_2})
         await roster.claim()
@@ -125,7 +125,7 @@ async def test_what_an_earlier_fleet_left_behind_is_removed(client):
     await left.register(["web-1", "web-2", "web-3"])
     await other.register(["db-1"])
     try:
-        await client.apply([left.presence("web-1", is_present=False)])
+        await client.transact([left.presence("web-1", is_present=False)])
         roster = FleetRegistration(client, "demo", WEB)
         await roster.claim()
         assert (await presences(client), await presences(client, "db")) == ({}, {"db-1": True})

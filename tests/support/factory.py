@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +11,12 @@ from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import Member, Members, Presence
 from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence, TierSnapshot
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.convergence import Verdict
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.domain.write.change import Change
+from airflow_provider_chefconsul.domain.write.decision import Basis
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
@@ -56,6 +60,11 @@ def make_change(**overrides: Any) -> Change:
         "sequence": 1763769600,
     }
     return Change(**defaults | overrides)
+
+
+def make_basis(current: DesiredState | None = None, **overrides: Any) -> Basis:
+    """What a plan rests on, an hour after :func:`make_desired` was written."""
+    return Basis(current, **{"written_at": "2026-11-22T09:00:00Z"} | overrides)
 
 
 def make_members(*nodes: str, absent: Any = (), **overrides: Any) -> Members:
@@ -111,10 +120,29 @@ def make_wait(generation: int = 7, **overrides: Any) -> Wait:
     return Wait(**defaults | overrides)
 
 
+def seen(wait: Wait, *snapshots: TierSnapshot, now: datetime = NOW) -> Wait:
+    """A wait that has seen these, whatever it made of them."""
+    for snapshot in snapshots:
+        wait = replace(wait.observe(snapshot, make_policy(), now=now)[0], holding_since=None)
+    return wait
+
+
+def verdict_of(
+    snapshot: TierSnapshot, wait: Wait | None = None, policy: ConvergencePolicy | None = None, *, now: datetime = NOW
+) -> Verdict:
+    """What a wait makes of one look."""
+    return (wait or make_wait()).observe(snapshot, policy or make_policy(), now=now)[1]
+
+
+def make_unreadable(key: str = "k", problem: str = "not JSON") -> Unreadable:
+    """What stands in the place of a document."""
+    return Unreadable(key, problem)
+
+
 def make_snapshot(
     *reports: Any, members: Any = ("web-1", "web-2", "web-3"), absent: Any = (), **overrides: Any
 ) -> TierSnapshot:
-    """A tier of three present members; reports are given as such, or as (node, error) for a malformed one."""
+    """A tier of three present members; reports are given as such, or as (node, Unreadable) for a malformed one."""
     evidence = {}
     for index, report in enumerate(reports, start=100):
         node = report.node if isinstance(report, NodeReport) else report[0]

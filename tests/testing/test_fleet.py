@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_chefconsul.exceptions import DagNotRun, InvalidInput, NameTaken
-from airflow_provider_chefconsul.testing.airflow_home import AirflowHome
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.simulator.registration import NameTaken
+from airflow_provider_chefconsul.testing.airflow_home import AirflowHome, DagNotRun
 from tests.testing.conftest import StartFleet
 
 BEFORE = {"state": "converged", "values": {"release": "2.4.0"}}
@@ -17,8 +18,7 @@ ROLLOUT = """
 import os
 from datetime import timedelta
 from airflow.sdk import DAG, task
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
-from airflow_provider_chefconsul.task_groups import transition
+from airflow_provider_chefconsul import ConvergencePolicy, transition
 from beside import CONNECTION
 
 with DAG("upgrade", schedule=None, params={"release": "0"}):
@@ -46,8 +46,7 @@ with DAG("upgrade", schedule=None, params={"release": "0"}):
 RELEASE = """
 from datetime import timedelta
 from airflow.sdk import DAG
-from airflow_provider_chefconsul.rollout import ConvergencePolicy
-from airflow_provider_chefconsul.task_groups import transition
+from airflow_provider_chefconsul import ConvergencePolicy, transition
 
 with DAG("release", schedule=None, params={"release": "0"}):
     transition(
@@ -168,7 +167,7 @@ def test_missing_file_is_an_error_at_once(start_fleet: StartFleet, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     home = AirflowHome(tmp_path / "home")  # has not started its Airflow: it would fail without its directory
     nodes = start_fleet(airflow=home, web=1)
-    with pytest.raises(DagNotRun, match=rf"^dags/nosuch.py: no such file, seen from {tmp_path}$"):
+    with pytest.raises(DagNotRun, match=rf"^dags/nosuch.py: no such file; the current directory is {tmp_path}$"):
         nodes.run("dags/nosuch.py")
 
 
@@ -201,7 +200,7 @@ def test_files_beside_a_dag_are_its_own(start_fleet: StartFleet, tmp_path):
 @pytest.mark.parametrize("fault", ["web-2 fails", "web-2 hangs in converged", "web-2 dies after converging"])
 def test_fault_that_hits_before_the_test_begins_is_an_error(start_fleet: StartFleet, fault):
     """At once; it says what to declare instead."""
-    with pytest.raises(InvalidInput, match=rf"tier web does not get to where .*{fault}.* 'web-7 fails with release="):
+    with pytest.raises(InvalidInput, match=rf"tier web cannot reach the state .*{fault}.* 'web-7 fails with release="):
         start_fleet(web=3, faults=[fault], **BEFORE)
 
 
@@ -234,5 +233,5 @@ def test_options_are_checked(start_fleet: StartFleet, options, why):
 
 def test_unknown_tier_is_named(start_fleet: StartFleet):
     """It says which there are."""
-    with pytest.raises(InvalidInput, match="no tier db; the fleet has web"):
+    with pytest.raises(InvalidInput, match="unknown tier db; the fleet has web"):
         start_fleet(web=1).tier("db")

@@ -51,7 +51,7 @@ def test_missing_consul_is_a_failure_in_words(tmp_path: Path, run_pytest: RunPyt
     (tmp_path / "test_it.py").write_text(CONVERGING)
     printed = run_pytest(tmp_path, "-q", consul="/nowhere/consul")
     assert "2 errors" in printed
-    assert "needs a real Consul, and CONSUL_BINARY='/nowhere/consul' is not a program" in printed
+    assert "needs a real Consul, but CONSUL_BINARY='/nowhere/consul' is not a program" in printed
     assert "Traceback" not in printed
 
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from airflow_provider_chefconsul.domain.write.wave import parse_wave
+from airflow_provider_chefconsul.consul.write import write
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
 from tests.support.airflow_home import connect
@@ -24,10 +25,10 @@ async def view(consul_connection):
         yield opened
 
 
-async def write(view, release: str, tier: str = "web", **overrides) -> int:
+async def declare(view, release: str, tier: str = "web", **overrides) -> int:
     """Declare a release, and return the generation."""
-    written = await view.write("demo", {tier: make_change(values={"release": release}, sequence=None, **overrides)})
-    return written[tier].generation
+    written = await write(view, "demo", {tier: make_change(values={"release": release}, sequence=None, **overrides)})
+    return written.generations[tier]
 
 
 def report(keys, node: str, generation: int, tier: str = "web", **overrides) -> None:
@@ -42,39 +43,39 @@ async def begun(store: AssetStore) -> None:
         await store.is_set.wait()
 
 
-async def test_changes_are_told_and_what_stood_before_is_not(view):
+async def test_changes_are_events_and_what_existed_before_is_not(view):
     """One event for each generation since the watcher began."""
-    await write(view, "1")
+    await declare(view, "1")
     store = AssetStore()
     async with running(DesiredStateChangedTrigger(**TIER), store) as events:
         await begun(store)
         for release in ("2", "3"):
-            await write(view, release)
+            await declare(view, release)
         await events.reach(2)
     assert events.keys == ["demo/web@2", "demo/web@3"]
     assert [event["values"]["release"] for event in events] == ["2", "3"]
     assert events[-1]["cursor"]["told"] == {"web": 3}
 
 
-async def test_changes_while_no_triggerer_ran_are_told(view):
+async def test_changes_while_no_triggerer_ran_are_events(view):
     """They are in the history."""
     trigger, store = DesiredStateChangedTrigger(**TIER), AssetStore()
     async with running(trigger, store):
         await begun(store)
     for release in ("1", "2", "3"):
-        await write(view, release)
+        await declare(view, release)
     async with running(trigger, store) as events:
         await events.reach(3)
     assert events.keys == ["demo/web@1", "demo/web@2", "demo/web@3"]
 
 
-async def test_gap_is_told(view, consul_kv):
+async def test_gap_is_counted(view, consul_kv):
     """What the history has lost is counted."""
     trigger, store = DesiredStateChangedTrigger(**TIER), AssetStore()
     async with running(trigger, store):
         await begun(store)
     for release in ("1", "2", "3"):
-        await write(view, release)
+        await declare(view, release)
     for generation in (1, 2):
         del consul_kv[f"demo/_history/web/{generation:012d}"]
     async with running(trigger, store) as events:
@@ -83,28 +84,28 @@ async def test_gap_is_told(view, consul_kv):
 
 
 async def test_widening_and_taking_back_tell_nothing(view, members):
-    """They make no generation; that the canary appeared was told."""
+    """They make no generation; that the canary appeared was an event."""
     members("web-1", "web-2", "web-3")
-    await write(view, "1")
+    await declare(view, "1")
     store = AssetStore()
     async with running(DesiredStateChangedTrigger(**TIER), store) as events:
         await begun(store)
         for canary in (1, 2):
-            await write(view, "2", canary=parse_wave(canary))
-        await write(view, "1")
-        await write(view, "3")
+            await declare(view, "2", canary=Wave.parse(canary))
+        await declare(view, "1")
+        await declare(view, "3")
         await events.reach(2)
     assert [(event["key"], event["canary"]) for event in events] == [("demo/web@2", True), ("demo/web@3", False)]
 
 
-async def test_convergence_is_told_once(view, consul_kv, members):
+async def test_convergence_is_one_event(view, consul_kv, members):
     """Not before all nodes are there, nor again when they report again."""
     members("web-1", "web-2")
     store = AssetStore()
     async with running(TierConvergedTrigger(**TIER), store) as events:
         await begun(store)
         for generation in (1, 2):
-            assert await write(view, f"{generation}") == generation
+            assert await declare(view, f"{generation}") == generation
             report(consul_kv, "web-1", generation)
             report(consul_kv, "web-2", generation, run_id="first")
             await events.reach(generation)
@@ -113,47 +114,47 @@ async def test_convergence_is_told_once(view, consul_kv, members):
     assert events[0]["tiers"]["web"]["nodes"] == {"converged": 2}
 
 
-async def test_what_converged_before_the_watcher_began_is_not_told(view, consul_kv, members):
+async def test_what_converged_before_the_watcher_began_is_no_event(view, consul_kv, members):
     """Nobody expects a run because a Dag was deployed; after a restart, though, it is news."""
     members("web-1")
-    await write(view, "1")
+    await declare(view, "1")
     report(consul_kv, "web-1", 1)
     trigger, store = TierConvergedTrigger(**TIER), AssetStore()
     async with running(trigger, store) as events:
         await begun(store)
     assert list(events) == []
-    await write(view, "2")
+    await declare(view, "2")
     report(consul_kv, "web-1", 2)
     async with running(trigger, store) as events:
         await events.reach(1)
     assert events.keys == ["demo/web@2"]
 
 
-async def test_superseded_generation_is_not_told(view, consul_kv, members):
+async def test_superseded_generation_is_no_event(view, consul_kv, members):
     """Only what a tier really converged on."""
     members("web-1")
     store = AssetStore()
     async with running(TierConvergedTrigger(**TIER), store) as events:
         await begun(store)
-        await write(view, "1")
-        await write(view, "2")
+        await declare(view, "1")
+        await declare(view, "2")
         report(consul_kv, "web-1", 2)
         await events.reach(1)
     assert events.keys == ["demo/web@2"]
 
 
-async def test_environment_is_told_when_its_last_tier_has_converged(view, consul_kv, members):
+async def test_environment_converges_with_its_last_tier(view, consul_kv, members):
     """Tiers that are declared later count too; a tier in another state holds the environment up."""
     members("web-1")
     members("db-1", tier="db")
     store = AssetStore()
     async with running(TierConvergedTrigger(environment="demo", state="converged"), store) as events:
         await begun(store)
-        await write(view, "1", state="off")
+        await declare(view, "1", state="off")
         report(consul_kv, "web-1", 1, state="off")
-        await write(view, "1", tier="db")
+        await declare(view, "1", tier="db")
         report(consul_kv, "db-1", 1, tier="db")
-        await write(view, "2")
+        await declare(view, "2")
         report(consul_kv, "web-1", 2)
         await events.reach(1)
     assert events.keys == ["demo/db@1,web@2"]
@@ -171,22 +172,22 @@ async def test_watcher_outlives_trouble(view, consul_kv, members, monkeypatch, c
                 await asyncio.sleep(0.05)
         connect(monkeypatch, cluster.http_port, prefix=consul_root)
         await begun(store)
-        await write(view, "1")
+        await declare(view, "1")
         report(consul_kv, "web-1", 1)
         await events.reach(1)
     assert events.keys == ["demo/web@1"]
 
 
 async def test_without_a_store_each_start_is_a_first_one(view):
-    """As with Airflow 3.2: what was written meanwhile is not told, and nothing is told twice."""
-    await write(view, "1")
+    """As with Airflow 3.2: what was written meanwhile gives no event, and nothing gives two."""
+    await declare(view, "1")
     trigger = DesiredStateChangedTrigger(**TIER)
     stream = trigger.run()
     coming = asyncio.create_task(anext(stream))
     async with asyncio.timeout(PATIENCE):
         release = 2
         while not coming.done():
-            await write(view, f"{release}")
+            await declare(view, f"{release}")
             release += 1
             await asyncio.wait({coming}, timeout=0.5)
     assert coming.result().payload["generation"] > 1
@@ -205,7 +206,7 @@ async def test_watcher_of_several_assets_goes_on(view, monkeypatch):
         async with asyncio.timeout(PATIENCE):
             release = 1
             while not events:
-                await write(view, f"{release}")
+                await declare(view, f"{release}")
                 release += 1
                 await asyncio.sleep(0.2)
     assert events[0]["key"].startswith("demo/web@")
@@ -223,9 +224,9 @@ async def test_watchers_of_one_environment_share_a_stream(view, consul_connectio
         return watch(self, view)
 
     monkeypatch.setattr(DesiredStateChangedTrigger, "_watch", count)
-    await write(view, "1", tier="web")
-    await write(view, "1", tier="db")
-    manager, told = shared_stream.SharedStreamManager(), {}
+    await declare(view, "1", tier="web")
+    await declare(view, "1", tier="db")
+    manager, keys = shared_stream.SharedStreamManager(), {}
 
     async def run(number: int, tier: str) -> None:
         trigger = DesiredStateChangedTrigger(environment="demo", tier=tier)
@@ -233,7 +234,7 @@ async def test_watchers_of_one_environment_share_a_stream(view, consul_connectio
         await store.aset(trigger.cursor_key, {})
         key = trigger.shared_stream_key()
         stream = manager.subscribe(trigger_id=number, trigger=trigger, key=key)
-        told[tier] = (await anext(trigger.filter_shared_stream(stream))).payload["key"]
+        keys[tier] = (await anext(trigger.filter_shared_stream(stream))).payload["key"]
 
     try:
         async with asyncio.timeout(PATIENCE):
@@ -241,7 +242,7 @@ async def test_watchers_of_one_environment_share_a_stream(view, consul_connectio
             await run(2, "db")
     finally:
         await manager.stop_all()
-    assert told == {"web": "demo/web@1", "db": "demo/db@1"}
+    assert keys == {"web": "demo/web@1", "db": "demo/db@1"}
     assert opened == 1
 
 

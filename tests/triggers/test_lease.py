@@ -25,8 +25,7 @@ def make_trigger(**overrides: Any) -> LeaseTrigger:
     defaults = {
         "consul_conn_id": "consul_default",
         "environment": "demo",
-        "dag_id": "shop_rollout",
-        "run_id": "manual__1",
+        "holder": {"dag_id": "shop_rollout", "run_id": "manual__1"},
         "ttl": 60.0,
         "reason": "upgrade to 2.5.0",
         "deadline": (datetime.now(UTC) + timedelta(minutes=1)).isoformat(),

@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
 from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
-from tests.support.factory import NOW, make_policy, make_report, make_snapshot, make_wait
+from tests.support.factory import NOW, make_policy, make_report, make_snapshot, make_wait, seen
 
 TRIGGERS = [
     DesiredStateChangedTrigger(environment="demo", tier="web", consul_conn_id="consul_eu"),
@@ -25,7 +25,7 @@ TRIGGERS = [
     ConvergedTrigger(
         consul_conn_id="consul_default",
         environment="demo",
-        waits={"web": make_wait(failures_after=5).observe(make_snapshot(make_report()), now=NOW).to_fields()},
+        waits={"web": seen(make_wait(failures_after=5), make_snapshot(make_report())).to_fields()},
         policy=make_policy(max_absent="10%").to_fields(),
         members=["web-1", "web-2"],
     ),
@@ -46,7 +46,8 @@ TRIGGERS = [
         job_id="7f0c",
         deadline="2026-11-22T08:30:00+00:00",
         max_parallel=10,
-        lease={"environment": "demo", "dag_id": "shop", "run_id": "manual__1"},
+        environment="demo",
+        holder={"dag_id": "shop", "run_id": "manual__1"},
         results={
             "web-1": {"outcome": "exited", "exit_code": 3, "output": "no space left", "reason": ""},
             "web-2": {"outcome": "unacknowledged", "exit_code": None, "output": "", "reason": "it is down"},

@@ -121,5 +121,6 @@ async def test_lease_is_renewed_meanwhile(consul_kv):
         DagRun("shop", "manual__1"), timedelta(minutes=5), "", now=datetime.now(UTC) - timedelta(minutes=4)
     )
     consul_kv["demo/_lease"] = lease.to_json()
-    await run_trigger(make_trigger("sleep 0.5", lease={"environment": "demo", "dag_id": "shop", "run_id": "manual__1"}))
+    holder = {"dag_id": "shop", "run_id": "manual__1"}
+    await run_trigger(make_trigger("sleep 0.5", environment="demo", holder=holder))
     assert Lease.from_json("_lease", consul_kv["demo/_lease"]).expires_at > lease.expires_at

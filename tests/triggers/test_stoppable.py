@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import consul
 import pytest
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, TaskDeferred
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.support.airflow_home import connect, make_context
 from tests.support.factory import make_desired, make_lease
 
-STOPPED = "Airflow stopped this task; its sessions and job keys in Consul are removed"
+STOPPED = "Airflow stopped this task; it leaves neither sessions nor job keys in Consul"
 
 
 @contextmanager
@@ -61,7 +65,7 @@ def lease_is_renewed(client: consul.Consul, key: str) -> None:
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_stopped_nudge_leaves_neither_session_nor_keys(make_cluster, monkeypatch, deferrable):
     """As a trigger that is cancelled: the session is destroyed, and the job's keys are deleted."""
-    monkeypatch.setattr("airflow_provider_chefconsul.operators.chef.PATIENCE", timedelta(minutes=2))
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(minutes=2))
     cluster = make_cluster(web=1)
     connect(monkeypatch, cluster.http_port)
     client = consul.Consul(host="127.0.0.1", port=cluster.http_port)
@@ -90,12 +94,14 @@ def waiting(consul_kv, members):
     return consul_kv
 
 
-PLACE = {"task_id": "task", "environment": "demo", "tier": "web"}
+TIER = {"task_id": "task", "environment": "demo", "tier": "web"}
 POLICY = ConvergencePolicy(timeout=timedelta(minutes=5))
+HOUR = timedelta(hours=1)
+SOON = ConvergencePolicy(timeout=timedelta(seconds=0.5))
 WAITS = {
-    "sensor": lambda: ConvergedSensor(**PLACE, policy=POLICY),
-    "set": lambda: SetDesiredStateOperator(**PLACE, state="off", wait=POLICY),
-    "roll_back": lambda: RollBackOperator(**PLACE, to=1, wait=POLICY),
+    "sensor": lambda policy, **options: ConvergedSensor(**TIER, policy=policy, **options),
+    "set": lambda policy, **options: SetDesiredStateOperator(**TIER, state="off", wait=policy, **options),
+    "roll_back": lambda policy, **options: RollBackOperator(**TIER, to=1, wait=policy, **options),
 }
 
 
@@ -103,7 +109,7 @@ WAITS = {
 @pytest.mark.parametrize("kind", WAITS)
 def test_stopped_wait_ends_at_once(waiting, plain_consul, consul_root, kind):
     """It renews no lease any more, and Airflow need not kill it."""
-    operator = WAITS[kind]()
+    operator = WAITS[kind](POLICY)
     with (
         stopped_when(operator, lambda: lease_is_renewed(plain_consul, f"{consul_root}/demo/_lease")),
         pytest.raises(AirflowException, match=STOPPED),
@@ -111,9 +117,33 @@ def test_stopped_wait_ends_at_once(waiting, plain_consul, consul_root, kind):
         operator.execute(make_context())
 
 
+@pytest.mark.usefixtures("consul_connection")
+def test_stopped_wait_for_an_environment_takes_nothing(consul_kv):
+    """The lease stays with the Dag run that holds it."""
+    consul_kv["demo/_lease"] = held = make_lease(holder=DagRun("other_rollout", "manual__9"), ttl=HOUR).to_json()
+    operator = AcquireLeaseOperator(task_id="acquire", environment="demo")
+    with stopped_when(operator, lambda: time.sleep(0.5)), pytest.raises(AirflowException, match=STOPPED):
+        operator.execute(make_context())
+    assert consul_kv["demo/_lease"] == held
+
+
+@pytest.mark.usefixtures("consul_connection", "waiting")
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("kind", WAITS)
+def test_one_event_loop_for_each_task(kind, deferrable, monkeypatch):
+    """Checks, write and wait share it, and with it the connections to Consul."""
+    monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
+    run, loops = asyncio.run, []
+    monkeypatch.setattr(asyncio, "run", lambda coroutine: loops.append(None) or run(coroutine))
+    operator = WAITS[kind](SOON if not deferrable else POLICY, deferrable=deferrable)
+    with pytest.raises(TaskDeferred if deferrable else AirflowSensorTimeout):
+        operator.execute(make_context())
+    assert len(loops) == 1
+
+
 def test_stopped_before_it_began():
     """A signal between two waits stops the next one."""
-    operator = ConvergedSensor(**PLACE)
+    operator = ConvergedSensor(**TIER)
     operator.on_kill()
 
     async def never():

@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.ui.feed import Hub
-from demo.board_stage import open_browser
+from demo.live_board import open_browser
 from demo.scene import Scene
 from demo.standalone import AirflowStandalone
 from tests.ui.browser import Board, look

@@ -60,10 +60,10 @@ async def test_what_is_assigned_has_one_word(board: Board):
     await board.cell("web-2").click()
     panel = page.locator("#panel .kind")
     await panel.wait_for()
-    assert await panel.inner_text() == await page.locator(".where .kind").inner_text() == "assigned"
-    await board.scene.declare("web", "converged", canary=Wave(("web-3",)), release="2.5.0")
+    assert await panel.inner_text() == await page.locator(".overview .kind").inner_text() == "assigned"
+    await board.scene.declare("web", "converged", canary=Wave.parse(("web-3",)), release="2.5.0")
     await page.locator("#panel").get_by_text("stable", exact=True).wait_for()
-    assert await page.locator(".where .kind").all_inner_texts() == ["stable", "canary"]
+    assert await page.locator(".overview .kind").all_inner_texts() == ["stable", "canary"]
     await board.cell("web-3").click()
     await page.locator("#panel").get_by_text("canary", exact=True).wait_for()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.ui.tier_state import Cell, changed_cells, next_state
+from airflow_provider_chefconsul.ui.tier_state import changed_cells, next_state
 from tests.support.factory import make_canary, make_desired, make_failure, make_members, make_report, make_snapshot
 
 
@@ -14,37 +14,42 @@ def state_of(snapshot, before=None):
     return next_state("demo", "web", snapshot, {}, before)
 
 
+def cells_of(state):
+    """All cells."""
+    return changed_cells(None, state.status)[0]
+
+
 def test_a_cell_says_where_its_node_stands_and_what_it_reports():
     """Converged, failed, absent, and one that never reported."""
     snapshot = make_snapshot(make_report("web-1"), make_failure("web-2"), absent=("web-4",))
-    assert state_of(snapshot).cells == {
-        "web-1": Cell(Standing.CONVERGED, False, 7, "converged", "succeeded"),
-        "web-2": Cell(Standing.FAILED, False, 7, "converged", "failed"),
-        "web-3": Cell(Standing.NOT_REPORTED),
-        "web-4": Cell(Standing.ABSENT),
+    assert cells_of(state_of(snapshot)) == {
+        "web-1": ["converged", 0, 7, "converged", "succeeded"],
+        "web-2": ["failed", 0, 7, "converged", "failed"],
+        "web-3": ["not_reported", 0, None, None, None],
+        "web-4": ["absent", 0, None, None, None],
     }
 
 
 def test_a_cell_says_whether_the_canary_covers_its_node():
     """And judges it by the canary's assignment."""
     desired = make_desired(8, stable=make_desired().stable, canary=make_canary(8))
-    cells = state_of(make_snapshot(make_report("web-1"), make_report("web-2"), desired=desired)).cells
-    assert cells["web-1"] == Cell(Standing.OLD_GENERATION, True, 7, "converged", "succeeded")
-    assert cells["web-2"] == Cell(Standing.CONVERGED, False, 7, "converged", "succeeded")
+    cells = cells_of(state_of(make_snapshot(make_report("web-1"), make_report("web-2"), desired=desired)))
+    assert cells["web-1"] == ["old_generation", 1, 7, "converged", "succeeded"]
+    assert cells["web-2"] == ["converged", 0, 7, "converged", "succeeded"]
 
 
 def test_nodes_have_cells_even_where_nothing_is_desired():
     """With what they report, and without a standing."""
-    for desired in (None, MalformedDocument("k", "spoilt")):
-        cells = state_of(make_snapshot(make_report("web-1"), desired=desired)).cells
-        assert cells["web-1"] == Cell(None, False, 7, "converged", "succeeded")
-        assert cells["web-2"] == Cell(None)
+    for desired in (None, Unreadable("k", "spoilt")):
+        cells = cells_of(state_of(make_snapshot(make_report("web-1"), desired=desired)))
+        assert cells["web-1"] == [None, 0, 7, "converged", "succeeded"]
+        assert cells["web-2"] == [None, 0, None, None, None]
 
 
 def test_cells_are_in_the_order_that_people_expect():
     """web-9 before web-10."""
     snapshot = TierSnapshot(make_desired(), make_members("web-10", "web-9", "web-1"))
-    assert list(state_of(snapshot).cells) == ["web-1", "web-9", "web-10"]
+    assert list(cells_of(state_of(snapshot))) == ["web-1", "web-9", "web-10"]
 
 
 def test_only_what_changed_is_a_new_cell():
@@ -55,16 +60,16 @@ def test_only_what_changed_is_a_new_cell():
         first.desired, first.members, {**first.evidence, "web-3": make_snapshot(make_report("web-3")).evidence["web-3"]}
     )
     after = state_of(second, before)
-    changed, gone = changed_cells(before.cells, after.cells)
+    changed, gone = changed_cells(before.status, after.status)
     assert (list(changed), gone) == (["web-3"], [])
-    assert after.cells["web-1"] is before.cells["web-1"]
+    assert after.status.nodes["web-1"] is before.status.nodes["web-1"]
 
 
 def test_a_report_that_says_the_same_again_changes_no_cell():
     """Nodes run Chef on an interval."""
     before = state_of(make_snapshot(make_report("web-1")))
     after = state_of(make_snapshot(make_report("web-1", run_id="4040")), before)
-    assert changed_cells(before.cells, after.cells) == ({}, [])
+    assert changed_cells(before.status, after.status) == ({}, [])
 
 
 def test_a_new_desired_state_judges_every_node_anew():
@@ -72,7 +77,7 @@ def test_a_new_desired_state_judges_every_node_anew():
     first = make_snapshot(make_report("web-1"))
     before = state_of(first)
     after = state_of(TierSnapshot(make_desired(8), first.members, first.evidence), before)
-    assert after.cells["web-1"].standing is Standing.OLD_GENERATION
+    assert after.status.nodes["web-1"].standing is Standing.OLD_GENERATION
 
 
 def test_a_member_that_is_lost_or_leaves_is_told():
@@ -80,6 +85,6 @@ def test_a_member_that_is_lost_or_leaves_is_told():
     first = make_snapshot(make_report("web-1"), make_report("web-2"))
     before = state_of(first)
     after = state_of(TierSnapshot(first.desired, make_members("web-3", absent=("web-1",)), first.evidence), before)
-    changed, gone = changed_cells(before.cells, after.cells)
-    assert {node: cell.standing for node, cell in changed.items()} == {"web-1": Standing.LOST}
+    changed, gone = changed_cells(before.status, after.status)
+    assert {node: cell[0] for node, cell in changed.items()} == {"web-1": Standing.LOST}
     assert gone == ["web-2"]

@@ -10,12 +10,13 @@ from airflow_provider_chefconsul.cli.argument import parse_selectors
 from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.display.document import moment_text
 from airflow_provider_chefconsul.cli.display.output import Output
+from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers, name_some
 from airflow_provider_chefconsul.consul.overview import read_early_failures, read_lease
-from airflow_provider_chefconsul.domain.explanation.explain import NodeExplanation
+from airflow_provider_chefconsul.domain.explanation.node import NodeExplanation
 from airflow_provider_chefconsul.domain.model.name import nearest
-from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import NotDeclared
 
 _EXPLAINED = 50  # nodes
@@ -28,32 +29,32 @@ async def explain_command(args: Namespace, output: Output) -> ExitCode:
         await find_tiers(view, args.environment, args.tier)
         snapshot = await view.snapshot(args.environment, args.tier, parse_selectors(args, [args.tier])[args.tier])
         lease = await read_lease(view, args.environment)
-        died = await read_early_failures(view, args.environment)
-    status = tier_status(args.environment, args.tier, snapshot, now=datetime.now(UTC), lease=lease, died=died)
-    explained = _choose(args, status)
+        early_failures = await read_early_failures(view, args.environment)
+    status, now = tier_status(snapshot), datetime.now(UTC)
+    shown = ShownTier.of(args.environment, args.tier, status, now=now, lease=lease, early_failures=early_failures)
+    explained = _choose(args, shown)
     if output.is_json:
-        output.document(_fields(args, status, explained))
+        output.document(_fields(shown, explained))
     else:
-        _print(output, status, explained)
-    nodes = status.nodes
-    has_converged = nodes[args.node].has_converged if args.node else status.has_converged
+        _print(output, shown, explained)
+    has_converged = status.nodes[args.node].has_converged if args.node else status.has_converged
     return ExitCode.OK if has_converged else ExitCode.NOT_CONVERGED
 
 
-def _choose(args: Namespace, status: TierStatus) -> list[NodeExplanation]:
-    explained = status.explanation.nodes
+def _choose(args: Namespace, shown: ShownTier) -> list[NodeExplanation]:
+    explained = shown.nodes
     if args.node is None:
-        return [each for name, each in explained.items() if not status.nodes[name].has_converged]
+        return [each for name, each in explained.items() if not shown.status.nodes[name].has_converged]
     if args.node not in explained:
         near = nearest(args.node, explained)
         meant = f", but {near}" if near else ""
-        where, members = f"{args.environment}/{args.tier}", name_some(explained)
-        raise NotDeclared(f"{where} has no member {args.node!r}{meant}; its members are: {members}")
+        tier_path, members = f"{args.environment}/{args.tier}", name_some(explained)
+        raise NotDeclared(f"{tier_path} has no member {args.node!r}{meant}; its members are: {members}")
     return [explained[args.node]]
 
 
-def _print(output: Output, status: TierStatus, explained: list[NodeExplanation]) -> None:
-    explanation = status.explanation
+def _print(output: Output, shown: ShownTier, explained: list[NodeExplanation]) -> None:
+    explanation = shown.explanation
     output.line(explanation.headline)
     for line in (explanation.written, *explanation.obstacles):
         if line:
@@ -63,26 +64,26 @@ def _print(output: Output, status: TierStatus, explained: list[NodeExplanation])
         if node.action:
             output.line(f"→ {node.action}", indent=2)
     if len(explained) > _EXPLAINED:
-        output.line(f"… and {len(explained) - _EXPLAINED} nodes more; --output json has them all")
+        output.line(f"… and {len(explained) - _EXPLAINED} more nodes; --output json has them all")
 
 
-def _fields(args: Namespace, status: TierStatus, explained: list[NodeExplanation]) -> dict[str, Any]:
-    explanation = status.explanation
+def _fields(shown: ShownTier, explained: list[NodeExplanation]) -> dict[str, Any]:
+    explanation, nodes = shown.explanation, shown.status.nodes
     return {
-        "environment": args.environment,
-        "tier": args.tier,
-        "converged": status.has_converged,
+        "environment": shown.environment,
+        "tier": shown.tier,
+        "converged": shown.status.has_converged,
         "headline": explanation.headline,
         "written": explanation.written,
         "obstacles": list(explanation.obstacles),
         "nodes": [
             {
-                "node": node.node,
-                "standing": node.standing and str(node.standing),
-                "text": node.text,
-                "since": moment_text(node.since),
-                "action": node.action,
+                "node": each.node,
+                "standing": nodes[each.node].standing,
+                "text": each.text,
+                "since": moment_text(nodes[each.node].since),
+                "action": each.action,
             }
-            for node in explained
+            for each in explained
         ],
     }

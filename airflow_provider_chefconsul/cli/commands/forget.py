@@ -32,32 +32,30 @@ _WORDS = {
 @command
 async def forget_command(args: Namespace, output: Output) -> ExitCode:
     """Remove the tier once somebody has said yes, and say what is gone."""
-    where = f"{check_name('environment', args.environment)}/{check_name('tier', args.tier)}"
+    tier_path = f"{check_name('environment', args.environment)}/{check_name('tier', args.tier)}"
     selector = parse_selectors(args, [args.tier])[args.tier]
     async with open_view(args) as view:
         found = await find_tier(view, args.environment, args.tier)
         if not found.keys:
             others = name_some(await list_tiers(view, args.environment))
-            raise NotDeclared(f"nothing is kept of {where}; tiers that {args.environment} has: {others}")
+            raise NotDeclared(f"nothing is stored for {tier_path}; tiers of {args.environment}: {others}")
         members = await read_members(view.client, selector)
-        question = _question(where, found, members)
-        confirm(args, question, what="forgetting a tier", refused=f"{where} was not forgotten")
+        question = _question(tier_path, found, members)
+        confirm(args, question, what="forgetting a tier", refused=f"{tier_path} was not forgotten")
         removed = await forget(view, found, patience=PATIENCE)
         left = len((await find_tier(view, args.environment, args.tier)).keys)
     if output.is_json:
         counts = {kind: removed[kind] for kind in KINDS}
         output.document({"environment": args.environment, "tier": args.tier, "removed": counts, "left": left})
-    output.line(f"{where}: forgotten, removed {_describe(removed)}")
+    output.line(f"{tier_path}: forgotten, removed {_describe(removed)}")
     if left:
-        output.line(
-            f"{left} keys are there again: nodes go on reporting; call it again when they have stopped", indent=2
-        )
+        output.line(f"{left} keys are back, since nodes still report; run this again once they have stopped", indent=2)
     return ExitCode.OK
 
 
-def _question(where: str, found: FoundTier, members: Members) -> str:
+def _question(tier_path: str, found: FoundTier, members: Members) -> str:
     present = [name for name, member in members.items() if member.is_present]
-    asked = f"{where} has {len(found.keys)} keys, its history among them; they cannot be had back."
+    asked = f"{tier_path} has {len(found.keys)} keys, its history among them; they cannot be restored."
     if members:
         named = f": {name_some(present)}" if present else ""
         asked += f"\nIt has {len(members)} members, {len(present)} of them present{named}; their next runs will fail."

@@ -16,7 +16,6 @@ from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.text import one_line
-from airflow_provider_chefconsul.domain.write.rollback import assignment_of
 
 
 @command
@@ -37,11 +36,10 @@ async def history_command(args: Namespace, output: Output) -> ExitCode:
 
 
 def _fields(number: int, entry: DesiredState, is_assigned: bool) -> dict[str, Any]:
-    assignment = assignment_of(entry, number)
     return {
-        **assignment.to_fields(),
+        **entry.assignment_at(number).to_fields(),
         "assigned": is_assigned,
-        "canary": entry.canary is not None and entry.canary.assignment.generation == number,
+        "canary": entry.is_of_canary(number),
         "sequence": entry.sequence,
         "written_by": str(entry.written_by),
         "written_at": entry.written_at,

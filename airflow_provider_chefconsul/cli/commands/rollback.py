@@ -1,4 +1,4 @@
-"""``airflow chefconsul rollback``: takes tiers back, as ``RollBackOperator`` does."""
+"""``airflow chefconsul rollback``: rolls tiers back, as ``RollBackOperator`` does."""
 
 from __future__ import annotations
 
@@ -9,33 +9,35 @@ from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.writer import who_writes
-from airflow_provider_chefconsul.cli.writing import require_members, tell_decisions, tell_result, wait_until_converged
-from airflow_provider_chefconsul.domain.write.rollback import RollBack, check_target
+from airflow_provider_chefconsul.cli.writing import tell_decisions, tell_result, wait_until_converged
+from airflow_provider_chefconsul.consul.overview import require_members
+from airflow_provider_chefconsul.consul.write import roll_back
+from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
 from airflow_provider_chefconsul.exceptions import WriteRefused
 
 
 @command
 async def rollback_command(args: Namespace, output: Output) -> ExitCode:
-    """Take the tiers back: in one transaction, or with ``--wait`` each when the one after it has converged."""
+    """Roll the tiers back: in one transaction, or with ``--wait`` each when the one after it has converged."""
     tiers = parse_tiers(args)[::-1]
-    rollback = RollBack(who_writes("rollback"), check_target(args.to), parse_time(args))
+    rollback = RollBack(who_writes("rollback"), parse_target(args.to), parse_time(args))
     policy, selectors = parse_policy(args), parse_selectors(args, tiers)
     generations: dict[str, int] = {}
     code = ExitCode.OK
     async with open_view(args) as view:
         if policy is not None:
             await require_members(view, args.environment, selectors)
-        for step in [tiers] if policy is None else [[tier] for tier in tiers]:
+        for some in [tiers] if policy is None else [[tier] for tier in tiers]:
             try:
-                decisions = await view.roll_back(args.environment, step, rollback)
+                plan = await roll_back(view, args.environment, some, rollback)
             except WriteRefused as refusal:
                 if not generations:
                     raise
                 output.error(f"{refusal}; rolled back before: {', '.join(generations)}")
                 code = ExitCode.NOT_CONVERGED  # "refused" would say that nothing was written
                 break
-            tell_decisions(output, args.environment, decisions, done="rolled back")
-            generations |= {tier: decision.generation for tier, decision in decisions.items()}
+            tell_decisions(output, args.environment, plan.decisions, done="rolled back")
+            generations |= plan.generations
             if policy is not None:
                 code = await wait_until_converged(view, args.environment, generations, selectors, policy, output=output)
             if code is not ExitCode.OK:

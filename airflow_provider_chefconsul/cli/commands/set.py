@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 
 from airflow_provider_chefconsul.cli.argument import parse_change_arguments, parse_policy, parse_selectors, parse_tiers
 from airflow_provider_chefconsul.cli.command import command, open_view
@@ -11,8 +12,9 @@ from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import describe_nodes, find_empty_tier
 from airflow_provider_chefconsul.cli.writing import tell_decisions, tell_result, wait_until_converged
 from airflow_provider_chefconsul.consul.catalog import read_members
-from airflow_provider_chefconsul.domain.write.change import Write
-from airflow_provider_chefconsul.domain.write.plan import preview_write
+from airflow_provider_chefconsul.consul.write import write
+from airflow_provider_chefconsul.domain.write.decision import Write
+from airflow_provider_chefconsul.domain.write.plan import plan_wave
 
 
 @command
@@ -23,17 +25,17 @@ async def set_command(args: Namespace, output: Output) -> ExitCode:
     async with open_view(args) as view:
         members = {tier: await read_members(view.client, selector) for tier, selector in selectors.items()}
         if not args.without_members:
-            empty = await find_empty_tier(view, args.environment, members, selectors)
+            empty = await find_empty_tier(view, args.environment, selectors)
             if empty is not None:
                 raise empty
-        plan = await view.write_as_planned(args.environment, dict.fromkeys(tiers, change), selectors)
-        decisions = plan.decisions
-        for tier, decision in decisions.items():
+        plan = await write(view, args.environment, dict.fromkeys(tiers, change), selectors)
+        for tier, decision in plan.decisions.items():
             tell_decisions(output, args.environment, {tier: decision})
             if members[tier] and isinstance(decision, Write) and decision.assigns:
-                step = preview_write(plan.tiers[tier].planned.current, decision, members[tier], change.canary)
-                output.line(describe_nodes(step.nodes, members[tier], will="are"), indent=2)
-        generations = {tier: decision.generation for tier, decision in decisions.items()}
+                basis = replace(plan.tiers[tier].basis, members=members[tier])
+                planned = plan_wave(basis, decision, change.canary)
+                output.line(describe_nodes(planned.nodes, members[tier], will="are"), indent=2)
+        generations = plan.generations
         code = ExitCode.OK
         if policy is not None:
             code = await wait_until_converged(view, args.environment, generations, selectors, policy, output=output)

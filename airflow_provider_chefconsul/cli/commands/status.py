@@ -11,6 +11,7 @@ from airflow_provider_chefconsul.cli.display.document import tier_fields
 from airflow_provider_chefconsul.cli.display.follow import StatusFollower
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.display.rendering import render
+from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers
 from airflow_provider_chefconsul.consul.overview import read_lease
@@ -37,15 +38,13 @@ async def status_command(args: Namespace, output: Output) -> ExitCode:
             await StatusFollower(view, args, output).run(tiers)
         lease = await read_lease(view, args.environment)
         now = datetime.now(UTC)
-        statuses = [
-            tier_status(
-                args.environment, tier, await view.snapshot(args.environment, tier, selector), now=now, lease=lease
-            )
-            for tier, selector in parse_selectors(args, tiers).items()
-        ]
+        shown = []
+        for tier, selector in parse_selectors(args, tiers).items():
+            status = tier_status(await view.snapshot(args.environment, tier, selector))
+            shown.append(ShownTier.of(args.environment, tier, status, now=now, lease=lease))
     if output.is_json:
-        output.document({"environment": args.environment, "tiers": [tier_fields(each) for each in statuses]})
+        output.document({"environment": args.environment, "tiers": [tier_fields(each) for each in shown]})
     else:
-        output.show(render(statuses, now=now, width=output.console.width, lists_all=args.all))
-    has_converged = all(each.has_converged for each in statuses)
+        output.show(render(shown, now=now, width=output.console.width, lists_all=args.all))
+    has_converged = all(each.status.has_converged for each in shown)
     return ExitCode.OK if has_converged else ExitCode.NOT_CONVERGED

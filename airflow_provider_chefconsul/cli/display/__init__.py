@@ -1,1 +1,1 @@
-"""What commands print."""
+"""What commands print, as text or JSON. Internal."""

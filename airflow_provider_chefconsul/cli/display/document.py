@@ -5,24 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
+from airflow_provider_chefconsul.domain.explanation.node import describe_reason
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
-from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.tier_status import NodeStatus, TierStatus
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus
 
 
-def tier_fields(status: TierStatus) -> dict[str, Any]:
+def tier_fields(shown: ShownTier) -> dict[str, Any]:
     """A tier and each of its members."""
-    desired = status.snapshot.desired
-    standings = [node.standing for node in status.nodes.values()]
+    status, desired = shown.status, shown.status.desired
     return {
-        "tier": status.tier,
+        "tier": shown.tier,
         "converged": status.has_converged,
-        "headline": status.explanation.headline,
-        "obstacles": list(status.explanation.obstacles),
+        "headline": shown.explanation.headline,
+        "obstacles": list(shown.explanation.obstacles),
         "desired": desired_fields(desired) if isinstance(desired, DesiredState) else None,
-        "problem": str(desired) if isinstance(desired, MalformedDocument) else None,
-        "counts": {str(each): standings.count(each) for each in Standing if each in standings},
+        "problem": str(desired) if isinstance(desired, Unreadable) else None,
+        "counts": {str(standing): len(nodes) for standing, nodes in status.by_standing.items()},
         "nodes": [_node_fields(node) for node in status.nodes.values()],
     }
 
@@ -55,5 +55,5 @@ def _node_fields(node: NodeStatus) -> dict[str, Any]:
         else None,
         "standing": node.standing and str(node.standing),
         "since": moment_text(node.since),
-        "why": node.why,
+        "why": describe_reason(node),
     }

@@ -20,12 +20,14 @@ from airflow_provider_chefconsul.cli.display.change_log import changes_between
 from airflow_provider_chefconsul.cli.display.document import tier_fields
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.display.rendering import Screenful, render
+from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.consul.overview import list_tiers, read_lease
 from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.membership import Selector
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -47,8 +49,9 @@ class StatusFollower:
     output: Output
     missing: str = ""
     statuses: dict[str, TierStatus] = field(default_factory=dict)
+    shown: dict[str, ShownTier] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
-    lease: Lease | MalformedDocument | None = None
+    lease: Lease | Unreadable | None = None
 
     @property
     def is_live(self) -> bool:
@@ -117,20 +120,21 @@ class StatusFollower:
         :param tier: empty while there is none.
         """
         if tier not in self.troubles and not self.is_live:
-            where = f"{self.args.environment}/{tier}" if tier else self.args.environment
-            self.output.line(f"{_clock(datetime.now(UTC))} {where}: {error}; trying again")
+            tier_path = f"{self.args.environment}/{tier}" if tier else self.args.environment
+            self.output.line(f"{_clock(datetime.now(UTC))} {tier_path}: {error}; trying again")
         self.troubles[tier] = str(error)
 
     def _see(self, tier: str, snapshot: TierSnapshot) -> None:
         """Remember where the tier stands; without a screen, also print what has changed."""
         now = datetime.now(UTC)
-        status = tier_status(self.args.environment, tier, snapshot, now=now, lease=self.lease)
-        before, self.statuses[tier] = self.statuses.get(tier), status
+        status = self.statuses[tier] = tier_status(snapshot, before=self.statuses.get(tier))
         if self.is_live:
             return
-        lines = changes_between(self.args.environment, before, status, lists_all=self.args.all)
+        shown = ShownTier.of(self.args.environment, tier, status, now=now, lease=self.lease)
+        before, self.shown[tier] = self.shown.get(tier), shown
+        lines = changes_between(before, shown, lists_all=self.args.all)
         if lines and self.output.is_json:
-            fields = {"at": now.isoformat(), "environment": self.args.environment, **tier_fields(status)}
+            fields = {"at": now.isoformat(), "environment": self.args.environment, **tier_fields(shown)}
             self.output.document(fields, is_one_line=True)
         elif not self.output.is_json:
             for line in lines:
@@ -146,13 +150,13 @@ class StatusFollower:
         trouble = next(iter(troubles.values()), "")
         above = f"{_clock(now)} UTC {environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
         ordered = [
-            tier_status(environment, tier, status.snapshot, now=now, lease=self.lease)
+            ShownTier.of(environment, tier, status, now=now, lease=self.lease)
             for tier, status in sorted(statuses.items())
         ]
         content = render(
             ordered, now=now, width=console.width, height=console.height, lists_all=self.args.all, above=above
         )
-        is_declared = any(status.snapshot.desired is not None for status in ordered)
+        is_declared = any(shown.status.desired is not None for shown in ordered)
         return Screenful(content if is_declared or not self.missing else Group(content, Text(self.missing, "yellow")))
 
 

@@ -11,15 +11,16 @@ from rich.padding import Padding
 from rich.segment import Segment
 from rich.text import Text
 
+from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.cli.display.table import nodes_table
 from airflow_provider_chefconsul.domain.text import one_line
-from airflow_provider_chefconsul.domain.verdict.tier_status import NodeStatus, TierStatus
+from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus
 
 _LISTED = 50  # nodes of a tier; of a larger one only those that hold it up, and of these no more
 
 
 def render(
-    statuses: Iterable[TierStatus],
+    tiers: Iterable[ShownTier],
     *,
     now: datetime,
     width: int,
@@ -35,16 +36,16 @@ def render(
     """
     lines: list[RenderableType] = [Text(one_line(above), "bold")] if above else []
     listed: dict[str, list[NodeStatus]] = {}
-    for status in statuses:
-        lines += _describe(status)
-        chosen = list(status.nodes.values())
+    for shown in tiers:
+        lines += _describe(shown)
+        chosen = list(shown.status.nodes.values())
         if len(chosen) > _LISTED and not lists_all:
             chosen = [node for node in chosen if not node.has_converged][:_LISTED]
             lines.append(
-                Text(f"  {len(chosen)} of {len(status.nodes)} nodes are listed; --all lists the others", "dim")
+                Text(f"  {len(chosen)} of {len(shown.status.nodes)} nodes are listed; --all lists the others", "dim")
             )
         if chosen:
-            listed[status.tier] = chosen[:height]
+            listed[shown.tier] = chosen[:height]
     return Group(*lines, nodes_table(listed, now=now, width=width)) if listed else Group(*lines)
 
 
@@ -65,9 +66,9 @@ class Screenful:
             yield Text(f"… {len(lines) - height + 1} lines more: make the window higher, or name a tier", "bold")
 
 
-def _describe(status: TierStatus) -> Iterator[RenderableType]:
-    explanation = status.explanation
-    yield Text(one_line(explanation.headline), "bold green" if status.has_converged else "bold")
+def _describe(shown: ShownTier) -> Iterator[RenderableType]:
+    explanation = shown.explanation
+    yield Text(one_line(explanation.headline), "bold green" if shown.status.has_converged else "bold")
     if explanation.written:
         yield _indented(explanation.written, "dim")
     for obstacle in explanation.obstacles:

@@ -9,9 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from airflow_provider_chefconsul.domain.explanation.node import describe_reason
 from airflow_provider_chefconsul.domain.text import one_line
-from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.tier_status import NodeStatus
+from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing
 
 WIDE = 100  # columns of a terminal, from which on all is shown
 _LONGEST_NAME = {True: 40, False: 16}
@@ -21,9 +21,7 @@ _STYLES = {
     Standing.RUNNING: "yellow",
     Standing.REBOOTING: "yellow",
     Standing.INTERRUPTED: "yellow",
-    Standing.INTERRUPTED: "yellow",
     Standing.ABSENT: "dim",
-    Standing.LEFT: "dim",
     Standing.LEFT: "dim",
     None: "dim",
 }
@@ -77,7 +75,7 @@ def _narrow(node: NodeStatus, now: datetime) -> list[Text]:
 
 
 def _standing(node: NodeStatus, now: datetime, *, longest_why: int) -> Iterable[Text]:
-    why = one_line(node.why)
+    why = one_line(describe_reason(node))
     if len(why) > longest_why:
         why = f"{why[:longest_why]}…"
     return (

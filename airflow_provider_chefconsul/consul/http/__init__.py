@@ -1,1 +1,1 @@
-"""Consul's HTTP API as coroutines; nothing else knows py-consul or httpx."""
+"""Consul's HTTP API as coroutines; nothing else knows py-consul or httpx. Internal."""

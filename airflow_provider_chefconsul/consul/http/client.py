@@ -14,11 +14,10 @@ import consul.base
 from consul.callback import CB
 
 from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT, next_index
+from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTION, Operation
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.transport import HttpxTransport
 from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader, RequestRejected
-
-_OPERATIONS = 64  # that Consul takes in a transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +73,16 @@ class ConsulClient(consul.base.Consul):
         """Delete a key that still has that ModifyIndex; whether Consul did."""
         return bool(await self.kv.delete(key, cas=modify_index))
 
-    async def tree(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[Entry]]:
-        """Every entry below a prefix, and Consul's index; with ``index``, as soon as something below it changes.
+    async def tree(self, prefix: str) -> tuple[int, list[Entry]]:
+        """Every entry below a prefix, and Consul's index.
 
-        Without ``index`` the read is consistent: a server that has just been elected answers others from an old state.
+        The read is consistent: a server that has just been elected answers others from an old state.
         """
-        consistency = "default" if index else "consistent"
-        found_index, found = await self.kv.get(prefix, recurse=True, consistency=consistency, **_blocking(index, wait))
-        return next_index(index, found_index), [_entry(item) for item in found or ()]
+        index, found = await self.kv.get(prefix, recurse=True, consistency="consistent")
+        return next_index(0, index), [_entry(item) for item in found or ()]
 
     async def names(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[str]]:
-        """The keys below a prefix without their values, and Consul's index; like :meth:`tree`."""
+        """The keys below a prefix without their values, and Consul's index; with ``index``, as soon as one changes."""
         consistency = "default" if index else "consistent"
         found_index, found = await self.kv.get(prefix, keys=True, consistency=consistency, **_blocking(index, wait))
         return next_index(index, found_index), found or []
@@ -99,16 +97,15 @@ class ConsulClient(consul.base.Consul):
             _, entries = await self.tree(prefixes[0])
             return {prefixes[0]: entries}
         found: dict[str, list[Entry]] = {prefix: [] for prefix in prefixes}
-        for start in range(0, len(prefixes), _OPERATIONS):
-            batch = prefixes[start : start + _OPERATIONS]
-            operations = [{"KV": {"Verb": "get-tree", "Key": prefix}} for prefix in batch]
-            query = {**self._datacenter, "consistent": "1"}
-            answer = await self._transport.put(CB.json(), "/v1/txn", query, json.dumps(operations))
-            place = 0
+        for start in range(0, len(prefixes), LONGEST_TRANSACTION):
+            batch = prefixes[start : start + LONGEST_TRANSACTION]
+            operations = [Operation.read_tree(prefix) for prefix in batch]
+            answer = await self._transact(operations, {**self._datacenter, "consistent": "1"})
+            position = 0
             for entry in self._entries_of(answer):  # in the order of the operations
-                while place < len(batch) - 1 and not entry.key.startswith(batch[place]):
-                    place += 1
-                found[batch[place]].append(entry)
+                while position < len(batch) - 1 and not entry.key.startswith(batch[position]):
+                    position += 1
+                found[batch[position]].append(entry)
         return found
 
     async def fold(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> int:
@@ -124,22 +121,18 @@ class ConsulClient(consul.base.Consul):
         _, found = await self.kv.get(prefix, keys=True, separator="/", consistency="consistent")
         return found or []
 
-    async def transact(self, operations: Sequence[Mapping[str, Any]]) -> None:
-        """Apply KV operations all or none.
+    async def transact(self, operations: Sequence[Operation]) -> None:
+        """Apply operations all or none.
 
-        :param operations: e.g. ``{"Verb": "cas", "Key": ..., "Value": b"...", "Index": 7}``, at most 64.
         :raises TransactionConflict: a check failed.
         :raises RequestTooLarge: more than Consul takes in one transaction.
         """
-        await self.apply([encode_operation(operation) for operation in operations])
+        await self._transact(operations, self._datacenter)
 
-    async def apply(self, operations: Sequence[Mapping[str, Any]]) -> None:
-        """Apply operations all or none, on the catalog too; like :meth:`transact`.
-
-        :param operations: as Consul takes them, e.g. ``{"Node": {"Verb": "set", "Node": {…}}}``.
-        """
+    async def _transact(self, operations: Sequence[Operation], query: Mapping[str, str]) -> Any:
         # py-consul's own txn.put leaves the datacenter out.
-        await self._transport.put(CB.json(), "/v1/txn", self._datacenter, json.dumps(operations))
+        document = json.dumps([operation.to_fields() for operation in operations])
+        return await self._transport.put(CB.json(), "/v1/txn", query, document)
 
     async def read(
         self,
@@ -226,13 +219,6 @@ class ConsulClient(consul.base.Consul):
     async def __aenter__(self) -> ConsulClient:
         """Enter the context."""
         return self
-
-
-def encode_operation(operation: Mapping[str, Any]) -> dict[str, Any]:
-    """A KV operation as Consul takes it."""
-    if "Value" not in operation:
-        return {"KV": dict(operation)}
-    return {"KV": {**operation, "Value": base64.b64encode(operation["Value"]).decode()}}
 
 
 def _blocking(index: int, wait: timedelta) -> dict[str, Any]:

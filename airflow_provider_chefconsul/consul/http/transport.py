@@ -108,21 +108,21 @@ class HttpxTransport(consul.base.HTTPClient):
         raw: bool = False,
     ) -> T:
         if "index" in dict(params or ()):
-            response = await self._block_together(path, dict(params), headers)
+            response = await self._block_shared(path, dict(params), headers)
         else:
             response = await self._ask(method, path, params, headers, data)
-        where, text = f"{self.base_uri}{path}", response.content.decode(errors="replace")
+        url, text = f"{self.base_uri}{path}", response.content.decode(errors="replace")
         if response.status_code >= httpx.codes.BAD_REQUEST and response.status_code != httpx.codes.NOT_FOUND:
-            raise (await self._find_datacenter(text)) or status_error(response.status_code, text, where)
+            raise (await self._find_datacenter(text)) or status_error(response.status_code, text, url)
         body = response.content if raw else text
         try:
             answer = callback(consul.base.Response(response.status_code, response.headers, body))
             check_answer(method, path, answer)
         except (ConsulException, ValueError, TypeError, AttributeError, LookupError) as error:
-            raise RequestRejected(f"{where}: this does not answer like Consul: {error!s:.200}") from error
+            raise RequestRejected(f"{url}: this does not answer like Consul: {error!s:.200}") from error
         return answer
 
-    async def _block_together(self, path: str, params: dict[str, str], headers: Any) -> Answer:
+    async def _block_shared(self, path: str, params: dict[str, str], headers: Any) -> Answer:
         """Send a blocking query, unless somebody else waits for the answer to the same."""
         question = (path, tuple(sorted((name, value) for name, value in params.items() if name != "wait")))
         patience = float(params["wait"].removesuffix("s")) * 17 / 16 + _GRACE
@@ -163,8 +163,8 @@ class HttpxTransport(consul.base.HTTPClient):
             return response
         if _SHORTEST_CUT <= blocked < wait:
             pool.learn(timedelta(seconds=blocked))
-            how = error or f"{self.base_uri}{path}: {response.status_code if response else ''}"
-            raise QueryCut(f"{how}: cut after {blocked:.1f} s of {wait:g} s that it was to block")
+            cause = error or f"{self.base_uri}{path}: {response.status_code if response else ''}"
+            raise QueryCut(f"{cause}: cut after {blocked:.1f} s of {wait:g} s that it was to block")
         if response is None:
             assert error is not None
             raise error
@@ -186,15 +186,15 @@ class HttpxTransport(consul.base.HTTPClient):
         :param wait: seconds that Consul was asked to block; it adds up to a sixteenth.
         """
         patience = wait * 17 / 16 + _READ_TIMEOUT
-        where, timeout = f"{self.base_uri}{path}", httpx.Timeout(_READ_TIMEOUT, read=patience)
+        url, timeout = f"{self.base_uri}{path}", httpx.Timeout(_READ_TIMEOUT, read=patience)
         try:
             async with (
                 asyncio.timeout(patience + _TIME_TO_READ),
                 http.stream(method, self.uri(path, params), content=data, headers=headers, timeout=timeout) as response,
             ):
-                content = await _read(response, where)
+                content = await _read(response, url)
         except TimeoutError as error:
-            raise ConsulUnavailable(f"{where}: the answer took longer than {patience + _TIME_TO_READ:g} s") from error
+            raise ConsulUnavailable(f"{url}: the answer took longer than {patience + _TIME_TO_READ:g} s") from error
         except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake passes httpx as it is
             raise transport_error(error, self.base_uri, size=len(data or "")) from error
         return Answer(response.status_code, response.headers, content)
@@ -215,7 +215,7 @@ def _is_unavailable(error: BaseException) -> bool:
     return isinstance(error, ConsulUnavailable) and not isinstance(error, QueryCut)
 
 
-async def _read(response: httpx.Response, where: str) -> bytes:
+async def _read(response: httpx.Response, url: str) -> bytes:
     """The whole body.
 
     :raises RequestRejected: it is larger than anything that is kept here.
@@ -225,6 +225,6 @@ async def _read(response: httpx.Response, where: str) -> bytes:
         size += len(chunk)
         if size > _LARGEST_ANSWER:
             limit = f"{_LARGEST_ANSWER >> 20} MiB"
-            raise RequestRejected(f"{where}: the answer is larger than {limit}; look at what answers or is kept there")
+            raise RequestRejected(f"{url}: the answer is larger than {limit}; check what answers or is kept there")
         chunks.append(chunk)
     return b"".join(chunks)

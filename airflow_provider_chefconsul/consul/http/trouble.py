@@ -33,9 +33,9 @@ class QueryCut(ConsulUnavailable):
     """A blocking query was ended before Consul was to answer, by what stands in between: no outage."""
 
 
-def status_error(status: int, body: str, where: str) -> ConsulError:
+def status_error(status: int, body: str, url: str) -> ConsulError:
     """The error for an HTTP status that is not success; 404 is an answer, not an error."""
-    words = f"{where}: {status} {' '.join(body.split())[:500]}"
+    words = f"{url}: {status} {' '.join(body.split())[:500]}"
     match status:
         case 409 if "Permission denied" not in body:  # a transaction says so with the status of a conflict
             return TransactionConflict(words)

@@ -1,1 +1,1 @@
-"""Blocking queries that all in an event loop share."""
+"""Blocking queries, shared by everything in an event loop that watches the same keys. Internal."""

@@ -17,8 +17,8 @@ from airflow_provider_chefconsul.consul.catalog import (
     read_named,
     read_nodes,
 )
-from airflow_provider_chefconsul.consul.gathering import gather_all
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.consul.watching.topic import Topic
 from airflow_provider_chefconsul.consul.watching.watch import Query, SharedWatch
 from airflow_provider_chefconsul.domain.model.membership import Members, Selector, ServiceMembers

@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.consul.record import TierRecord, read_record
+from airflow_provider_chefconsul.consul.record import TierRecord, read_tier
 from airflow_provider_chefconsul.consul.watching.topic import Subscription, Topic, subscribed
 from airflow_provider_chefconsul.consul.watching.watch import SharedWatch
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
@@ -33,34 +33,11 @@ async def subscribed_to_tier(
     key = (settings, environment)
     shared = _environments.acquire(key, lambda: EnvironmentWatch(settings, environment))
     try:
-        with subscribed(shared.topic(tier), viewer) as sight:
-            yield sight
+        with subscribed(shared.topic(tier), viewer) as subscription:
+            yield subscription
     finally:
         is_last = _environments.release(key, shared)
         await (shared.end() if is_last else shared.leave(tier))
-
-
-async def read_tier(
-    client: ConsulClient,
-    keys: Keys,
-    place: tuple[str, str],
-    entries: list[Entry],
-    *,
-    index: int = 0,
-    last: TierRecord | None = None,
-) -> TierRecord:
-    """A tier, of which these entries were read.
-
-    :param place: the environment and the tier.
-    :param last: what was read of it before; the same again where nothing has changed.
-    :raises AccessDenied: the token may not read it; never taken for an empty tier.
-    """
-    desired = keys.desired(*place)
-    if not any(entry.key == desired for entry in entries):
-        # A list leaves out what the token may not read; a single key says so.
-        entry = await client.get(desired)
-        entries = [*entries, entry] if entry else entries
-    return await read_record(keys, place, entries, index=index, last=last)
 
 
 class EnvironmentWatch:
@@ -153,7 +130,7 @@ class PrefixWatch(SharedWatch):
         self, tier: str, entries: list[Entry], last: TierRecord | None
     ) -> TierRecord | ChefConsulError:
         try:
-            return await read_tier(self.client, self._keys, (self._environment, tier), entries, last=last)
+            return await read_tier(self.client, self._keys, self._environment, tier, entries, last=last)
         except ConsulUnavailable:
             raise
         except ChefConsulError as error:

@@ -14,8 +14,8 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_chefconsul.consul.gathering import gather_all
 from airflow_provider_chefconsul.consul.http.blocking import SHORTEST_WAIT
+from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.consul.watching.topic import Topic, Trouble
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 

@@ -1,1 +1,1 @@
-"""What watchers tell of: new generations, and tiers that have converged."""
+"""Events for watchers: new generations, and tiers that have converged. Internal."""

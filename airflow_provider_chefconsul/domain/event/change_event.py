@@ -1,4 +1,4 @@
-"""Telling of changes: which generations in an environment's history a watcher has not told of. Pure."""
+"""Change events: the generations in an environment's history that a watcher has not sent an event for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ChangeEvent:
     """One generation of a tier.
 
     :param desired: the desired state as it was first written at that generation.
-    :param missed: how many generations before it were never told of, since the history no longer has them.
+    :param missed: how many generations before it got no event, since the history no longer has them.
     """
 
     environment: str
@@ -29,22 +29,19 @@ class ChangeEvent:
 
     @property
     def cursor(self) -> Cursor:
-        """How far the tier is told of with this event."""
+        """The watcher's cursor once this event is sent."""
         return {self.tier: self.generation}
 
     def to_payload(self) -> dict[str, Any]:
         """What consumers get; ``key`` is the same however often the event is sent."""
-        canary = self.desired.canary
-        is_canary = canary is not None and canary.assignment.generation == self.generation
-        assignment = canary.assignment if canary is not None and is_canary else self.desired.stable
         return {
             "event": "desired_state_changed",
             "key": f"{self.environment}/{self.tier}@{self.generation}",
             "environment": self.environment,
             "tier": self.tier,
-            **assignment.to_fields(),
+            **self.desired.assignment_at(self.generation).to_fields(),
             "generation": self.generation,
-            "canary": is_canary,
+            "canary": self.desired.is_of_canary(self.generation),
             "written_by": asdict(self.desired.written_by),
             "written_at": self.desired.written_at,
             "missed": self.missed,
@@ -68,12 +65,12 @@ def find_changes(
     """
     events = []
     for tier, history in sorted(_select(histories, tiers).items()):
-        told = cursor.get(tier, 0)
+        newest_sent = cursor.get(tier, 0)
         for generation in sorted(history):
-            if generation > told:
-                missed = generation - told - 1
+            if generation > newest_sent:
+                missed = generation - newest_sent - 1
                 events.append(ChangeEvent(environment, tier, generation, history[generation], missed))
-                told = generation
+                newest_sent = generation
     return events
 
 

@@ -1,4 +1,4 @@
-"""Telling of convergence: when have all of some tiers converged on what stands, without a canary? Pure."""
+"""Convergence events: when several tiers have all converged at one moment, with no canary out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 from airflow_provider_chefconsul.domain.event.cursor import Cursor
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.convergence import evaluate
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.verdict.standing import Summary
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged
+from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 
 _NEVER = datetime.max.replace(tzinfo=UTC)  # a watcher has no deadline: what is late may still converge
@@ -25,26 +24,24 @@ class ConvergenceEvent:
 
     environment: str
     assignments: Mapping[str, Assignment]
-    summaries: Mapping[str, Summary]
+    statuses: Mapping[str, TierStatus]
 
     @property
     def cursor(self) -> Cursor:
-        """How far the tiers are told of with this event."""
+        """The watcher's cursor once this event is sent."""
         return {tier: assignment.generation for tier, assignment in self.assignments.items()}
 
     def to_payload(self) -> dict[str, Any]:
         """What consumers get; ``key`` is the same however often the event is sent."""
-        told = ",".join(f"{tier}@{generation}" for tier, generation in sorted(self.cursor.items()))
+        generations = ",".join(f"{tier}@{generation}" for tier, generation in sorted(self.cursor.items()))
         return {
             "event": "tier_converged",
-            "key": f"{self.environment}/{told}",
+            "key": f"{self.environment}/{generations}",
             "environment": self.environment,
             "tiers": {
                 tier: {
                     **assignment.to_fields(),
-                    "nodes": {
-                        str(standing): len(nodes) for standing, nodes in self.summaries[tier].by_standing.items()
-                    },
+                    "nodes": {str(standing): len(nodes) for standing, nodes in self.statuses[tier].by_standing.items()},
                 }
                 for tier, assignment in sorted(self.assignments.items())
             },
@@ -85,7 +82,7 @@ class ConvergenceWatch:
         """
         waits: dict[str, Wait] = {}
         assignments: dict[str, Assignment] = {}
-        summaries: dict[str, Summary] = {}
+        statuses: dict[str, TierStatus] = {}
         for tier, snapshot in snapshots.items():
             if not isinstance(snapshot.desired, DesiredState):
                 continue
@@ -93,12 +90,11 @@ class ConvergenceWatch:
             wait = self.waits.get(tier)
             if wait is None or wait.generation != stable.generation or wait.find_replaced(snapshot.desired):
                 wait = Wait(stable.generation, _NEVER)
-            wait = wait.observe(snapshot, now=now)
-            waits[tier], verdict = wait.hold(evaluate(snapshot, wait, self.policy, now=now), self.policy, now=now)
+            waits[tier], verdict = wait.observe(snapshot, self.policy, now=now)
             is_whole = snapshot.desired.canary is None and self.state in {None, stable.state}
             if is_whole and isinstance(verdict, Converged):
-                assignments[tier], summaries[tier] = stable, verdict.summary
+                assignments[tier], statuses[tier] = stable, verdict.status
         watch = replace(self, waits=waits)
         if not snapshots or len(assignments) < len(snapshots):
             return watch, None
-        return watch, ConvergenceEvent(self.environment, assignments, summaries)
+        return watch, ConvergenceEvent(self.environment, assignments, statuses)

@@ -1,11 +1,11 @@
-"""How far a watcher has told of an environment: by tier, the newest generation that an event was sent for."""
+"""How far a watcher has got: by tier, the newest generation that it has sent an event for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 Cursor = Mapping[str, int]
-"""By tier, the newest generation that was told of, or that stood when the watcher began; a new tier is not in it."""
+"""By tier, the newest generation that an event was sent for, or that was desired when the watcher started."""
 
 
 def read_cursor(stored: object) -> Cursor | None:
@@ -16,5 +16,5 @@ def read_cursor(stored: object) -> Cursor | None:
 
 
 def is_ahead(generations: Mapping[str, int], cursor: Cursor) -> bool:
-    """Whether a tier has a generation that was not told of."""
+    """Whether a tier has a generation that no event was sent for yet."""
     return any(generation > cursor.get(tier, 0) for tier, generation in generations.items())

@@ -1,1 +1,1 @@
-"""What is said of it, in words; nothing is decided here."""
+"""Verdicts and standings in words; nothing is decided here. Internal."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from airflow_provider_chefconsul.domain.explanation.tier import describe_counts
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Scalar
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.standing import Summary, judge
-from airflow_provider_chefconsul.domain.write.change import Refused, describe_decision
-from airflow_provider_chefconsul.domain.write.plan import Step
+from airflow_provider_chefconsul.domain.text import list_some
+from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
+from airflow_provider_chefconsul.domain.write.decision import Refused, describe_decision
+from airflow_provider_chefconsul.domain.write.plan import MISSING, Missing, PlannedWave
 from airflow_provider_chefconsul.exceptions import WriteRefused
 
 _NAMED = 50
@@ -21,18 +23,18 @@ _NAMED = 50
 class Question:
     """What is asked.
 
-    :param where: the environment and the tier.
+    :param tier_path: the environment and the tier.
     :param number: of the wave, from 1.
     :param count: how many waves there are.
-    :param step: what the wave would do now.
+    :param planned: what the wave would do now.
     :param snapshot: the tier as it is now.
     :param refusal: why it would be refused now; None when nothing stands against it.
     """
 
-    where: str
+    tier_path: str
     number: int
     count: int
-    step: Step
+    planned: PlannedWave
     snapshot: TierSnapshot
     refusal: WriteRefused | None = None
 
@@ -40,10 +42,10 @@ class Question:
     def subject(self) -> str:
         """The question in one line."""
         changes = ", ".join(
-            f"{each.name or 'state'} {_text(each.before)} → {_text(each.after)}" for each in self.step.differences
+            f"{each.name or 'state'} {_text(each.before)} → {_text(each.after)}" for each in self.planned.differences
         )
-        nodes = f"{len(self.step.nodes)} of {len(self.snapshot.members)} members"
-        return f"{self.where}: begin wave {self.number} of {self.count}, {changes or 'nothing new'} on {nodes}?"
+        nodes = f"{len(self.planned.nodes)} of {len(self.snapshot.members)} members"
+        return f"{self.tier_path}: begin wave {self.number} of {self.count}, {changes or 'nothing new'} on {nodes}?"
 
     @property
     def lines(self) -> Sequence[str]:
@@ -67,20 +69,20 @@ class Question:
     def _describe_change(self) -> str:
         if self.refusal is not None:
             return f"As things stand, the wave would be refused: {self.refusal}"
-        decision = self.step.decision
+        decision = self.planned.decision
         if isinstance(decision, Refused):
             return f"As things stand, the wave would be refused: {decision.reason}"
-        if self.step.before is None or self.step.after is None:
+        if self.planned.before is None or self.planned.after is None:
             return f"As things stand, there is {describe_decision(decision)}."
-        return f"From {self.step.before.describe()} to {self.step.after.describe()}."
+        return f"From {self.planned.before.describe()} to {self.planned.after.describe()}."
 
     def _describe_nodes(self) -> str:
-        nodes, members = self.step.nodes, self.snapshot.members
+        nodes, members = self.planned.nodes, self.snapshot.members
         if not nodes:
             return f"None of {len(members)} members gets anything new by it."
         absent = [node for node in nodes if node in members and not members[node].is_present]
-        away = f" Not alive of these: {_name(absent)}." if absent else ""
-        return f"New on {len(nodes)} of {len(members)} members: {_name(nodes)}.{away}"
+        away = f" Not alive of these: {list_some(absent, _NAMED)}." if absent else ""
+        return f"New on {len(nodes)} of {len(members)} members: {list_some(nodes, _NAMED)}.{away}"
 
     def _describe_before(self) -> str:
         desired = self.snapshot.desired
@@ -88,21 +90,14 @@ class Question:
             return "No wave before it is out."
         assignment = desired.canary.assignment
         covered = {
-            node: judge(member, assignment, self.snapshot.evidence.get(node))
-            for node, member in self.snapshot.members.items()
-            if desired.canary.has_node(node)
+            name: node
+            for name, node in tier_status(self.snapshot).nodes.items()
+            if node.assigned is not None and node.assigned.generation == assignment.generation
         }
-        return f"The waves before it: {Summary(assignment.generation, covered)}."
+        return f"The waves before it: {describe_counts(TierStatus(desired, covered))}."
 
 
-def _text(found: tuple[Scalar, ...]) -> str:
-    if not found:
+def _text(value: Scalar | Missing) -> str:
+    if value is MISSING:
         return "none"
-    [value] = found
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _name(nodes: Iterable[str]) -> str:
-    listed = list(nodes)
-    left = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    return f"{', '.join(listed[:_NAMED])}{left}"

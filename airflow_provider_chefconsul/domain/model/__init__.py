@@ -1,1 +1,1 @@
-"""What there is: the documents of the shared data view, names, and who belongs to a tier."""
+"""Documents of the shared data view, names, and the members of a tier. Internal."""

@@ -33,7 +33,22 @@ class Assignment:
 
     def has_content(self, state: str, values: Mapping[str, Scalar]) -> bool:
         """Whether this assignment says just that, whatever its generation; 1, 1.0 and true are three values."""
-        return self.state == state and _typed(self.values) == _typed(values)
+        return (
+            self.state == state
+            and self.values.keys() == values.keys()
+            and all(is_same(self.values[name], values[name]) for name in values)
+        )
+
+    def is_same_as(self, other: Assignment) -> bool:
+        """Whether both are one assignment, by generation and id."""
+        return self.is_identified_by(other.generation, other.id)
+
+    def is_identified_by(self, generation: int | None, assignment_id: str | None) -> bool:
+        """Whether these name this assignment; documents of older writers and clients have no id.
+
+        A generation can be given twice, after a tier was deleted or an old snapshot of Consul restored; an id cannot.
+        """
+        return self.generation == generation and (self.id is None or assignment_id is None or self.id == assignment_id)
 
     def describe(self) -> str:
         """What logs and commands say of it: "generation 7, state converged, release=2.5.0"."""
@@ -133,6 +148,23 @@ class DesiredState:
         return self.stable
 
     @property
+    def newest(self) -> Assignment:
+        """The assignment that was made last: the canary's while one is out, else the stable one."""
+        return self.stable if self.canary is None else self.canary.assignment
+
+    def is_of_canary(self, generation: int) -> bool:
+        """Whether the canary that is out has that generation."""
+        return self.canary is not None and self.canary.assignment.generation == generation
+
+    def assignment_at(self, generation: int) -> Assignment:
+        """The assignment of a generation, the one under which the history has this document: canary's or stable."""
+        return self.newest if self.is_of_canary(generation) else self.stable
+
+    def previous_at(self, generation: int) -> int | None:
+        """The stable generation before that one; before a canary's, it is the one beside it."""
+        return self.stable.generation if self.is_of_canary(generation) else self.previous
+
+    @property
     def assignments(self) -> tuple[Assignment, ...]:
         """The stable assignment and, while one is out, the canary's."""
         return (self.stable, self.canary.assignment) if self.canary else (self.stable,)
@@ -188,6 +220,11 @@ class DesiredState:
         )
 
 
+def is_same(one: object, other: object) -> bool:
+    """Whether two values are the same to recipes, which see types: 1, 1.0 and true are three values."""
+    return type(one) is type(other) and one == other
+
+
 def is_scalar(value: object) -> bool:
     """Whether a value is a JSON scalar that both languages read alike."""
     if isinstance(value, int):
@@ -230,7 +267,3 @@ def _read_canary(document: Document) -> Canary:
         threshold=document.integer("threshold", maximum=BUCKETS),
         nodes=tuple(nodes),
     )
-
-
-def _typed(values: Mapping[str, Scalar]) -> dict[str, tuple[type, Scalar]]:
-    return {name: (type(value), value) for name, value in values.items()}

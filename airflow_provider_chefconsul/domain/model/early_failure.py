@@ -1,4 +1,4 @@
-"""A Chef run that died before it read any tier: what a node's ``_nodes`` key says of it."""
+"""A Chef run that ended before it had read a tier, as reported under a node's ``_nodes`` key."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from airflow_provider_chefconsul.domain.model.report import RunError, read_error
 
 @dataclass(frozen=True, slots=True)
 class EarlyFailure:
-    """The document under an environment's ``_nodes/<node>`` key; it stays there when later runs succeed.
+    """The document under an environment's ``_nodes/<node>`` key; later runs leave it there.
 
     :param finished_at: ISO 8601, UTC, by the node's clock.
-    :param modify_index: the key's ModifyIndex; what the node reported later has a higher one.
+    :param modify_index: the key's ModifyIndex; later reports of the node have a higher one.
     """
 
     node: str
@@ -25,8 +25,8 @@ class EarlyFailure:
     def from_json(cls, key: str, text: str | bytes | None, modify_index: int) -> EarlyFailure:
         """Read the document under ``key``.
 
-        :raises MalformedDocument: not the document that belongs there.
-        :raises UnknownSchema: a document of another schema.
+        :raises MalformedDocument: the document is not one that belongs there.
+        :raises UnknownSchema: the document has another schema.
         """
         document = read_document(key, text)
         error = read_error(document.child("error"))

@@ -114,7 +114,7 @@ class LeaseObservation:
     since: float
 
     def observe(self, modify_index: int, *, now: float, is_interrupted: bool = False) -> LeaseObservation:
-        """This sighting, having looked again.
+        """This observation, having looked again.
 
         :param is_interrupted: whether Consul was away since the last look: its holder could not renew it either, so the
             time that has passed says nothing about the holder.

@@ -1,4 +1,4 @@
-"""Who belongs to a tier: how authors name its members, and what Consul says of each."""
+"""The members of a tier: how authors select them, and whether Consul has them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 
 
 class Presence(StrEnum):
-    """What Consul's catalog says of a node."""
+    """A node's presence, according to Consul's catalog and health checks."""
 
     ALIVE = "alive"
-    """Its agent is alive, or nothing checks that; its service may be gone from the catalog."""
+    """Its agent is alive, or no check says otherwise; its service may be gone from the catalog."""
     FAILED = "failed"
     """Its agent is not alive, and Consul still lists it."""
     GONE = "gone"
     """Consul no longer lists it."""
     UNKNOWN = "unknown"
-    """Named by the author of a Dag; Consul does not list it."""
+    """Named by a Dag's author; Consul does not list it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """A node of a tier.
 
-    :param unhealthy: the checks on it that do not pass, where the tier is a service; and its maintenance.
+    :param unhealthy: its maintenance, and failing checks of the tier's service.
     :param meta: its metadata.
     :param node_id: Consul's id of the machine; None where the catalog has none.
     """
@@ -55,7 +55,7 @@ class ServiceMembers:
     service: str
 
     def __str__(self) -> str:
-        """The form that authors write."""
+        """The form in which authors write it."""
         return f"service:{self.service}"
 
 
@@ -67,18 +67,18 @@ class MetaMembers:
     value: str
 
     def __str__(self) -> str:
-        """The form that authors write."""
+        """The form in which authors write it."""
         return f"meta:{self.key}={self.value}"
 
 
 @dataclass(frozen=True, slots=True)
 class ListedMembers:
-    """Nodes named by the author; one that Consul does not list is unknown."""
+    """Nodes named by the author; those that Consul does not list are unknown."""
 
     nodes: tuple[str, ...]
 
     def __str__(self) -> str:
-        """The form that authors write."""
+        """The form in which authors write it."""
         return ", ".join(self.nodes)
 
 
@@ -86,11 +86,11 @@ Selector = ServiceMembers | MetaMembers | ListedMembers
 
 
 def parse_members(members: str | Sequence[str], tier: str) -> Selector:
-    """Read the ``members`` parameter of operators and sensors.
+    """Parse the ``members`` parameter of operators and sensors.
 
     :param members: ``"service"`` (the service named like the tier), ``"service:NAME"``, ``"meta:KEY=VALUE"`` or a list
         of node names.
-    :raises InvalidInput: anything else.
+    :raises InvalidInput: it is anything else.
     """
     if not isinstance(members, str):
         if not members:
@@ -104,15 +104,17 @@ def parse_members(members: str | Sequence[str], tier: str) -> Selector:
     key, equals, value = rest.partition("=")
     if kind == "meta" and key and equals and value:
         return MetaMembers(key, value)
-    raise InvalidInput(f"members {members!r} is none of 'service', 'service:NAME', 'meta:KEY=VALUE' or a list of nodes")
+    raise InvalidInput(
+        f"invalid members {members!r}; expected 'service', 'service:NAME', 'meta:KEY=VALUE' or a list of nodes"
+    )
 
 
 def in_order(members: Members) -> list[tuple[str, Member]]:
-    """Members with their names, as people list them: web-2 before web-10."""
+    """Members with their names in natural order: web-2 before web-10."""
     return [(name, members[name]) for name in sorted(members, key=natural_order)]
 
 
 def carry_over(seen: Iterable[str], current: Members) -> Members:
-    """The members of a wait: those of today, and as gone those seen earlier that are not among them."""
+    """The members of a wait: the current ones, and as gone those seen earlier that are no longer among them."""
     gone = {node: Member(node, Presence.GONE) for node in seen if node not in current}
     return {**current, **gone} if gone else current

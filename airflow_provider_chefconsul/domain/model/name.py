@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
@@ -14,19 +15,20 @@ _DIGITS = re.compile("[0-9]+")
 
 
 def is_name(text: object) -> bool:
-    """Whether ``text`` can name an environment, tier, node or state: up to 128 safe characters."""
+    """Whether ``text`` is a valid name of an environment, tier, node or state: 1 to 128 safe characters."""
     return isinstance(text, str) and _NAME.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=1 << 16)
 def natural_order(name: str) -> tuple[str, str]:
-    """A sort key that puts web-2 before web-10; no two names have the same."""
+    """A sort key that puts web-2 before web-10; unique per name."""
     return _DIGITS.sub(_sortable, name), name
 
 
 def check_name(kind: str, text: object) -> str:
-    """Return ``text`` when it is a name.
+    """Return ``text`` if it is a valid name.
 
-    :raises InvalidInput: names the kind and the text, and says the form.
+    :raises InvalidInput: names the kind and the text, and describes the form.
     """
     if isinstance(text, str) and is_name(text):
         return text
@@ -38,7 +40,7 @@ def check_name(kind: str, text: object) -> str:
 def check_tiers(environment: str, tier: str | Sequence[str]) -> list[str]:
     """The tiers that an operator's parameter names.
 
-    :raises InvalidInput: names what has not the form of a name.
+    :raises InvalidInput: names the text that is not a valid name.
     """
     check_name("environment", environment)
     if not isinstance(tier, (str, list, tuple)):
@@ -50,17 +52,17 @@ def check_tiers(environment: str, tier: str | Sequence[str]) -> list[str]:
 
 
 def _sortable(digits: re.Match[str]) -> str:
-    """A number as text that sorts as it counts: its length before it."""
+    """A number as text that sorts numerically: its length, then its digits."""
     number = digits[0].lstrip("0")
     return f"{len(number):05}{number}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that somebody who wrote ``name`` most likely meant; None when none is near.
+    """The known name that was most likely meant by ``name``; None if none is close.
 
-    The same machine under another spelling comes before a name that only looks alike.
+    Another spelling of the same machine's name is preferred to one that merely looks similar.
 
-    :param known: may hold ``name`` itself, which is never the answer.
+    :param known: may contain ``name`` itself, which is never returned.
     """
     others = sorted(set(known) - {name}, key=natural_order)
     if same := twin(name, others):
@@ -71,16 +73,16 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def twin(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is the same machine's in another spelling; None when there is none.
+    """The known name that is another spelling of the same machine's; None if there is none.
 
-    Such are names that differ in case only, and a short host name with its fully qualified one. Two fully qualified
-    names of different domains are two machines; web-1 and web-2 are, too, however alike they look.
+    Names that differ only in case, or a short host name and its fully qualified one. Fully qualified names in different
+    domains are different machines, and so are web-1 and web-2.
     """
     return twins([name], known).get(name)
 
 
 def twins(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """By name, its :func:`twin` among the known names, for those that have one; each name is looked at once."""
+    """By name, its :func:`twin` among the known names, for those that have one; linear in the number of names."""
     by_folded: dict[str, list[str]] = {}
     by_short: dict[str, list[str]] = {}
     for other in sorted(set(known), key=natural_order):

@@ -1,4 +1,4 @@
-"""What a node says of its last Chef run: the report and its JSON form (schema 1)."""
+"""A node's report of its last Chef run, and its JSON form (schema 1)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MESSAGE_LIMIT = 2000
 
 
 class Status(StrEnum):
-    """Where a Chef run stands."""
+    """The status of a Chef run."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REBOOTING = "rebooting"
     INTERRUPTED = "interrupted"
-    """Cut off from outside, by a shutdown or a stop of its unit: no failure of the release, the next run decides."""
+    """Cut off from outside, by a shutdown or a stop of its unit: not a failure of the release; the next run decides."""
 
 
 _UNFINISHED = {Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED}
@@ -29,7 +29,7 @@ _UNFINISHED = {Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED}
 
 @dataclass(frozen=True, slots=True)
 class RunError:
-    """Why a Chef run failed; ``message`` holds at most 2000 characters, ``resource`` is empty when none is to blame."""
+    """Why a Chef run failed; ``message`` has at most 2000 characters, ``resource`` is empty if no resource failed."""
 
     kind: str
     message: str
@@ -46,11 +46,11 @@ class NodeReport:
 
     :param generation: the generation that the run compiled, not the newest; null when it failed before it read one.
     :param source: where the run took its assignment from: ``consul``, ``cache`` or ``default``.
-    :param started_at: ISO 8601, UTC, by the node's clock; for people, no decision rests on it.
+    :param started_at: ISO 8601, UTC, by the node's clock; for people only; no decision rests on it.
     :param id: the id of the assignment that the run compiled; None in the reports of older clients.
     :param node_id: Consul's id of the machine; None where the node may not read it.
-    :param previous_status: what the run before came to on the same assignment, see :func:`previous_status`; None when
-        there was none, and in the reports of older clients.
+    :param previous_status: how the run before ended on the same assignment, see :func:`previous_status`; None when
+        there was none, and in reports of older clients.
     """
 
     node: str
@@ -70,21 +70,16 @@ class NodeReport:
     previous_status: Status | None = None
 
     def has_converged_on(self, assignment: Assignment) -> bool:
-        """Whether this report says that its node is where the assignment wants it."""
+        """Whether this report says that its node has converged on the assignment."""
         return self.status is Status.SUCCEEDED and self.is_about(assignment) and self.state == assignment.state
 
     def is_about(self, assignment: Assignment) -> bool:
-        """Whether this report's run compiled that assignment.
-
-        A generation can be given twice, after a tier was deleted or an old snapshot of Consul restored; an id cannot.
-        """
-        return self.generation == assignment.generation and (
-            self.id is None or assignment.id is None or self.id == assignment.id
-        )
+        """Whether this report's run compiled that assignment."""
+        return assignment.is_identified_by(self.generation, self.id)
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether its run has not come to an end that says how it went."""
+        """Whether its run has not yet ended with a success or a failure."""
         return self.status in _UNFINISHED
 
     @property
@@ -99,7 +94,7 @@ class NodeReport:
 
     @property
     def is_silent_of_before(self) -> bool:
-        """Whether it says nothing of the run before, as older clients' reports do."""
+        """Whether it says nothing about the run before, like the reports of older clients."""
         return self.previous_status is None and self.id is None
 
     def is_of_other_machine(self, node_id: str | None) -> bool:
@@ -121,8 +116,8 @@ class NodeReport:
     def from_json(cls, key: str, text: str | bytes | None) -> NodeReport:
         """Read the document under ``key``.
 
-        :raises MalformedDocument: not the document that belongs there.
-        :raises UnknownSchema: a document of another schema.
+        :raises MalformedDocument: the document is not one that belongs there.
+        :raises UnknownSchema: the document has another schema.
         """
         document = read_document(key, text)
         return cls(
@@ -145,9 +140,9 @@ class NodeReport:
 
 
 def previous_status(before: NodeReport | None, assignment: Assignment) -> Status | None:
-    """What a report of a new run on the assignment says of the run before it.
+    """What the report of a new run on the assignment says about the run before it.
 
-    A failure does not vanish behind runs that never finished: only one that did takes its place.
+    A failure does not vanish behind runs that never finished; only a finished run replaces it.
 
     :param before: the node's report that stands when the new run begins.
     """

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.model.report import NodeReport
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What Consul holds for a node: its report, or why it cannot be read; and the key's ModifyIndex."""
 
-    report: NodeReport | MalformedDocument
+    report: NodeReport | Unreadable
     modify_index: int
 
 
@@ -23,10 +23,10 @@ class Evidence:
 class TierSnapshot:
     """A tier as it was at one moment.
 
-    :param desired: None when the tier has no desired state; an error when it cannot be read.
+    :param desired: None when the tier has none.
     :param evidence: by node name; nodes that are no members may be among them.
     """
 
-    desired: DesiredState | MalformedDocument | None
+    desired: DesiredState | Unreadable | None
     members: Members
     evidence: Mapping[str, Evidence] = field(default_factory=dict)

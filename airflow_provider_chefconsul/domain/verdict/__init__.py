@@ -1,1 +1,1 @@
-"""Where nodes and tiers stand, and what a wait comes to."""
+"""Where nodes and tiers stand, and when a wait is over. ``ConvergencePolicy`` is public."""

@@ -1,162 +1,144 @@
-"""Judging a wait: has a tier converged, can it still, or has it failed? Pure: time and evidence are parameters."""
+"""What a policy makes of where a tier stands: it has converged, it still can, or it has failed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 
-from airflow_provider_chefconsul.domain.count import ceiling_of, floor_of
-from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
-from airflow_provider_chefconsul.domain.model.membership import Members, carry_over
+from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.model.name import natural_order
-from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.verdict.standing import EXCUSED, Standing, Summary, judge
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Verdict, Waiting
-from airflow_provider_chefconsul.domain.verdict.wait import Wait
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.verdict.standing import EXCUSED, Standing
+from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 
 _NAMED = 8  # nodes that a reason names
 _NOT_SLOW = {Standing.CONVERGED, *EXCUSED}
 
 
-def evaluate(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, *, now: datetime) -> Verdict:
-    """Judge a wait by one snapshot of its tier. The wait must have observed it: see :meth:`Wait.observe`."""
-    nobody = Summary(wait.generation)
-    generations = wait.generations
-    match snapshot.desired:
-        case None:
-            return Failed("the tier has no desired state: it was never written, or the key was deleted", nobody)
-        case MalformedDocument() as error:
-            return Failed(str(error), nobody)
-        case DesiredState() as desired:
-            pass
-    if wait.generation not in desired.generations:
-        return Failed(describe_superseded(desired, wait.generation), nobody)
-    if (other := wait.find_replaced(desired)) is not None:
-        return Failed(_replaced(desired, other), nobody)
-    members = carry_over(wait.seen_members, snapshot.members)
-    if not members:
-        return Failed("the tier has no members", nobody)
-    summary = Summary(
-        wait.generation,
-        {
-            node: judge(
-                member,
-                assignment,
-                snapshot.evidence.get(node),
-                failures_after=wait.failures_after,
-                was_seen_alive=node in wait.seen_alive,
-                has_converged_before=node in wait.still_converged,
-                must_be_healthy=policy.min_healthy_time > timedelta(0),
-            )
-            for node, member in members.items()
-            if (assignment := desired.assignment_for(node)).generation in generations
-        },
-    )
-    stalled = None
-    if policy.progress_deadline is not None and wait.progressed_at is not None:
-        stalled = now >= wait.progressed_at + policy.progress_deadline
-    is_wave = desired.canary is not None and generations == {desired.canary.assignment.generation}
-    covered = len(summary.nodes) if is_wave else None
-    unread = [
-        node
-        for node, each in snapshot.evidence.items()
-        if node in summary.nodes and isinstance(each.report, MalformedDocument)
-    ]
-    is_late = now >= wait.deadline
-    return _weigh(summary, members, policy, covered, unread, is_late=is_late, is_stalled=bool(stalled))
+@dataclass(frozen=True, slots=True)
+class Converged:
+    """The policy is met."""
+
+    status: TierStatus
 
 
-def _weigh(
-    summary: Summary,
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The policy is not met yet, and can still be."""
+
+    status: TierStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The wait has failed; ``is_timeout`` when its deadline passed without another verdict."""
+
+    reason: str
+    status: TierStatus
+    is_timeout: bool = False
+
+
+Verdict = Converged | Waiting | Failed
+
+
+def weigh(
+    status: TierStatus,
     members: Members,
     policy: ConvergencePolicy,
-    covered: int | None,
-    unread: Collection[str],
     *,
-    is_late: bool,
-    is_stalled: bool,
+    is_wave: bool = False,
+    is_late: bool = False,
+    is_stalled: bool = False,
 ) -> Verdict:
-    """Weigh what was found.
+    """Weigh where a tier stands.
 
-    :param covered: how many nodes a canary covers, None for a wait that is for no canary.
-    :param unread: nodes whose reports cannot be read, each of which may say that it failed; lost ones are among them.
+    :param status: the members that are waited for.
+    :param members: all of the tier's, over which budgets are spent.
+    :param is_wave: whether those are the nodes of a canary, so that numbers meant for the whole tier cannot be had.
+    :param is_late: whether the deadline has passed.
+    :param is_stalled: whether no further node converged for longer than the policy's ``progress_deadline``.
     """
-    present, absent = summary.present, _find_excused(summary, members)
-    failed, converged = summary.count(Standing.FAILED), summary.count(Standing.CONVERGED)
-    all_present = len(members) - len(absent)
-    may_fail = floor_of(policy.max_failed, all_present)
-    if failed > may_fail:
-        named = _name(summary.by_standing[Standing.FAILED])
-        reason = f"{failed} of {all_present} members present failed ({named}); max_failed={policy.max_failed} is spent"
-        return Failed(reason, summary)
-    needed = max(ceiling_of(policy.min_converged, present), policy.min_members)
-    if covered is not None:  # numbers that are meant for the whole tier cannot be had of a wave
-        needed = min(needed, max(covered, 1))
-    missing = []
-    if converged < needed:
-        missing.append(f"{converged} of {present} members present converged, {needed} are needed")
-    earlier = summary.by_standing.get(Standing.FAILED_EARLIER, [])
-    if (earlier or unread) and failed + len(earlier) + len(unread) > may_fail:
-        doubts = []
-        if earlier:
-            doubts.append(f"{len(earlier)} failed before this try, with no success since ({_name(earlier)})")
-        if unread:
-            doubts.append(f"the reports of {len(unread)} cannot be read ({_name(unread)})")
-        missing.append(f"of {all_present} members present, {', '.join(doubts)}; max_failed={policy.max_failed}")
-    lost = summary.by_standing.get(Standing.LOST, [])
-    if len(lost) > floor_of(policy.max_lost, all_present):
-        named = f"{len(lost)} of {all_present} members present are lost ({_name(lost)})"
-        missing.append(f"{named}: their agents are no longer alive; max_lost={policy.max_lost}")
-    if unknown := summary.by_standing.get(Standing.UNKNOWN):
-        missing.append(f"Consul does not know {_name(unknown)}")
-    if policy.max_absent is not None and len(absent) > floor_of(policy.max_absent, len(members)):
-        named = f"{len(absent)} of {len(members)} members are absent or have left ({_name(absent)})"
-        missing.append(f"{named}; max_absent={policy.max_absent}")
-    if not missing:
-        return Converged(summary)
-    if is_stalled and not is_late:
-        slow = [node for standing, nodes in summary.by_standing.items() if standing not in _NOT_SLOW for node in nodes]
-        named = f" ({_name(slow)})" if slow else ""
-        within = f"within progress_deadline={policy.progress_deadline}"
-        return Failed(f"no further node converged {within}{named}: {'; '.join(missing)}", summary)
-    if is_late:
-        return Failed(f"deadline passed: {'; '.join(missing)}", summary, is_timeout=True)
-    return Waiting(summary)
-
-
-def _find_excused(summary: Summary, members: Members) -> list[str]:
-    """The members that are absent or have left; of those that are not judged, all whose agents are not alive."""
-    return [
-        node
-        for node, member in members.items()
-        if (summary.nodes[node][0] in EXCUSED if node in summary.nodes else not member.is_present)
-    ]
-
-
-def _name(nodes: Iterable[str]) -> str:
-    ordered = sorted(nodes, key=natural_order)
-    return ", ".join(ordered[:_NAMED]) + (", …" if len(ordered) > _NAMED else "")
-
-
-def _replaced(desired: DesiredState, other: Assignment) -> str:
-    return (
-        f"generation {other.generation} is another than the one waited for: the tier was deleted or restored meanwhile "
-        f"and the number given again, to state {other.state}, written by {desired.written_by} at {desired.written_at}"
-    )
-
-
-def describe_superseded(desired: DesiredState, generation: int) -> str:
-    """What became of a generation that no node is assigned any more, and by whose doing."""
-    if generation > desired.generation:
-        return (
-            f"generation {generation} is ahead of the desired state, which is at generation {desired.generation}: "
-            f"the key was restored or rewritten by hand"
+    excused = _find_excused(status, members)
+    all_present = len(members) - len(excused)
+    failed, may_fail = status.by_standing.get(Standing.FAILED, []), policy.max_failed.at_most(all_present)
+    if len(failed) > may_fail:
+        return Failed(
+            f"{len(failed)} of {all_present} members present failed ({list_some(failed, _NAMED)}); "
+            f"max_failed={policy.max_failed} is spent",
+            status,
         )
-    newest = desired.canary.assignment if desired.canary else desired.stable
-    how = "is superseded by" if generation < newest.generation else "was taken back to"
-    return (
-        f"generation {generation} {how} generation {newest.generation}, state {newest.state}, "
-        f"written by {desired.written_by} at {desired.written_at}"
+    missing = [
+        *_too_few_converged(status, policy, is_wave=is_wave),
+        *_possible_failures(status, policy, all_present, len(failed), may_fail),
+        *_too_many_lost(status, policy, all_present),
+        *_unknown(status),
+        *_too_many_absent(excused, policy, len(members)),
+    ]
+    if not missing:
+        return Converged(status)
+    if is_late:
+        return Failed(f"deadline passed: {'; '.join(missing)}", status, is_timeout=True)
+    if is_stalled:
+        slow = [name for name, node in status.nodes.items() if node.standing not in _NOT_SLOW]
+        named = f" ({list_some(slow, _NAMED)})" if slow else ""
+        within = f"within progress_deadline={policy.progress_deadline}"
+        return Failed(f"no further node converged {within}{named}: {'; '.join(missing)}", status)
+    return Waiting(status)
+
+
+def _find_excused(status: TierStatus, members: Members) -> list[str]:
+    """The members that are absent or have left; of those that are not judged, all whose agents are not alive."""
+    return sorted(
+        (
+            name
+            for name, member in members.items()
+            if (status.nodes[name].is_excused if name in status.nodes else not member.is_present)
+        ),
+        key=natural_order,
     )
+
+
+def _too_few_converged(status: TierStatus, policy: ConvergencePolicy, *, is_wave: bool) -> list[str]:
+    present, converged = status.present, status.count(Standing.CONVERGED)
+    needed = max(policy.min_converged.at_least(present), policy.min_members)
+    if is_wave:
+        needed = min(needed, max(len(status.nodes), 1))
+    if converged >= needed:
+        return []
+    return [f"{converged} of {present} members present converged, {needed} are needed"]
+
+
+def _possible_failures(
+    status: TierStatus, policy: ConvergencePolicy, all_present: int, failed: int, may_fail: int
+) -> list[str]:
+    """Failures before this try, and reports that cannot be read, each of which may say that its node failed."""
+    earlier = status.by_standing.get(Standing.FAILED_EARLIER, [])
+    unread = sorted((name for name, node in status.nodes.items() if node.unreadable), key=natural_order)
+    if not (earlier or unread) or failed + len(earlier) + len(unread) <= may_fail:
+        return []
+    doubts = []
+    if earlier:
+        doubts.append(f"{len(earlier)} failed before this try, with no success since ({list_some(earlier, _NAMED)})")
+    if unread:
+        doubts.append(f"the reports of {len(unread)} cannot be read ({list_some(unread, _NAMED)})")
+    return [f"of {all_present} members present, {', '.join(doubts)}; max_failed={policy.max_failed}"]
+
+
+def _too_many_lost(status: TierStatus, policy: ConvergencePolicy, all_present: int) -> list[str]:
+    lost = status.by_standing.get(Standing.LOST, [])
+    if len(lost) <= policy.max_lost.at_most(all_present):
+        return []
+    named = f"{len(lost)} of {all_present} members present are lost ({list_some(lost, _NAMED)})"
+    return [f"{named}: their agents are no longer alive; max_lost={policy.max_lost}"]
+
+
+def _unknown(status: TierStatus) -> list[str]:
+    unknown = status.by_standing.get(Standing.UNKNOWN)
+    return [f"Consul does not know {list_some(unknown, _NAMED)}"] if unknown else []
+
+
+def _too_many_absent(excused: list[str], policy: ConvergencePolicy, members: int) -> list[str]:
+    if policy.max_absent is None or len(excused) <= policy.max_absent.at_most(members):
+        return []
+    named = f"{len(excused)} of {members} members are absent or have left ({list_some(excused, _NAMED)})"
+    return [f"{named}; max_absent={policy.max_absent}"]

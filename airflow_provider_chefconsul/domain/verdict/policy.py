@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_chefconsul.domain.count import Count, check_count
+from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 _DURATIONS = ("min_healthy_time", "progress_deadline", "timeout")
 _LONGEST = timedelta(days=3650)  # the calendar ends: what is further off is no moment
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class ConvergencePolicy:
     """When a wait is over. Counts are numbers of nodes or "N%".
 
@@ -39,43 +39,68 @@ class ConvergencePolicy:
     :param timeout: how long one try may take.
     """
 
-    min_converged: Count = "100%"
-    max_failed: Count = 0
-    max_lost: Count = 0
-    max_absent: Count | None = None
-    min_members: int = 1
-    min_healthy_time: timedelta = timedelta(0)
-    progress_deadline: timedelta | None = None
-    timeout: timedelta = timedelta(minutes=30)
+    min_converged: Count
+    max_failed: Count
+    max_lost: Count
+    max_absent: Count | None
+    min_members: int
+    min_healthy_time: timedelta
+    progress_deadline: timedelta | None
+    timeout: timedelta
 
-    def __post_init__(self) -> None:
+    def __init__(  # noqa: PLR0917 - as a dataclass has it
+        self,
+        min_converged: int | str | Count = "100%",
+        max_failed: int | str | Count = 0,
+        max_lost: int | str | Count = 0,
+        max_absent: int | str | Count | None = None,
+        min_members: int = 1,
+        min_healthy_time: timedelta = timedelta(0),
+        progress_deadline: timedelta | None = None,
+        timeout: timedelta = timedelta(minutes=30),
+    ) -> None:
         """Refuse what can never be meant.
 
         :raises InvalidInput: names the parameter.
         """
-        check_count("min_converged", self.min_converged)
-        check_count("max_failed", self.max_failed)
-        check_count("max_lost", self.max_lost)
-        if self.max_absent is not None:
-            check_count("max_absent", self.max_absent)
-        if type(self.min_members) is not int or self.min_members < 1:
-            raise InvalidInput(f"min_members must be a number of at least 1, not {self.min_members!r}")
+        given: dict[str, Any] = {
+            "min_converged": Count.parse("min_converged", min_converged),
+            "max_failed": Count.parse("max_failed", max_failed),
+            "max_lost": Count.parse("max_lost", max_lost),
+            "max_absent": None if max_absent is None else Count.parse("max_absent", max_absent),
+            "min_members": min_members,
+            "min_healthy_time": min_healthy_time,
+            "progress_deadline": progress_deadline,
+            "timeout": timeout,
+        }
+        if type(min_members) is not int or min_members < 1:
+            raise InvalidInput(f"min_members must be a number of at least 1, not {min_members!r}")
         for name in _DURATIONS:
-            _check_duration(name, getattr(self, name))
-        if self.min_healthy_time >= self.timeout:
-            raise InvalidInput(f"min_healthy_time={self.min_healthy_time} does not fit into timeout={self.timeout}")
+            _check_duration(name, given[name])
+        if min_healthy_time >= timeout:
+            raise InvalidInput(f"min_healthy_time={min_healthy_time} does not fit into timeout={timeout}")
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
 
     def to_fields(self) -> dict[str, Any]:
         """The policy as JSON scalars; durations in seconds."""
-        fields = asdict(self)
-        return fields | {name: fields[name].total_seconds() for name in _DURATIONS if fields[name] is not None}
+        return {each.name: _to_scalar(getattr(self, each.name)) for each in fields(self)}
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> ConvergencePolicy:
+    def from_fields(cls, given: Mapping[str, Any]) -> ConvergencePolicy:
         """What :meth:`to_fields` gave."""
-        given = dict(fields)
         durations = {name: timedelta(seconds=given[name]) for name in _DURATIONS if given[name] is not None}
-        return cls(**(given | durations))
+        return cls(**{**given, **durations})
+
+
+def _to_scalar(value: Count | timedelta | int | None) -> int | float | str | None:
+    match value:
+        case Count():
+            return value.written
+        case timedelta():
+            return value.total_seconds()
+        case _:
+            return value
 
 
 def check_policy(name: str, policy: object) -> ConvergencePolicy:

@@ -1,56 +1,48 @@
-"""Where a tier and each of its members stand, beside what they were assigned and what they reported. Pure."""
+"""Where a tier stands: each of its members, what is desired of it, and who reports without being a member."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from functools import cached_property
 
-from airflow_provider_chefconsul.domain.explanation.explain import NOBODY_DIED, TierExplanation, explain_tier
-from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
-from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
-from airflow_provider_chefconsul.domain.model.lease import Lease
-from airflow_provider_chefconsul.domain.model.membership import Member, in_order
-from airflow_provider_chefconsul.domain.model.report import NodeReport
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.membership import in_order
+from airflow_provider_chefconsul.domain.model.name import natural_order
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.standing import EXCUSED, Standing, judge
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.standing import EXCUSED, NodeStatus, Standing, judge
 
 
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """One member of a tier.
-
-    :param assigned: None when the tier has no desired state that can be read; so is ``standing``.
-    :param report: None when there is none that can be read.
-    :param why: why it stands so, in a few words; empty when it has converged.
-    :param since: aware, by the clock of who wrote it down; None where nobody did.
-    """
-
-    member: Member
-    assigned: Assignment | None
-    report: NodeReport | None
-    standing: Standing | None
-    why: str
-    since: datetime | None
-
-    @property
-    def has_converged(self) -> bool:
-        """Whether it is where it should be."""
-        return self.standing is Standing.CONVERGED
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TierStatus:
     """A tier at one moment.
 
-    :param nodes: by name, each member.
+    :param desired: None when the tier has no desired state.
+    :param nodes: by name, in order, each member; in a wait, those that are assigned a generation which is waited for.
+    :param strangers: nodes that report and are no members, in order; a wait does not look for them.
     """
 
-    tier: str
-    snapshot: TierSnapshot
-    explanation: TierExplanation
+    desired: DesiredState | Unreadable | None
     nodes: Mapping[str, NodeStatus] = field(default_factory=dict)
+    strangers: tuple[str, ...] = ()
+
+    @cached_property
+    def by_standing(self) -> dict[Standing, list[str]]:
+        """Node names by standing, in order; standings that nobody has are left out."""
+        grouped: dict[Standing | None, list[str]] = {}
+        for name, node in self.nodes.items():
+            grouped.setdefault(node.standing, []).append(name)
+        return {standing: grouped[standing] for standing in Standing if standing in grouped}
+
+    def count(self, standing: Standing) -> int:
+        """How many members stand so."""
+        return len(self.by_standing.get(standing, ()))
+
+    @property
+    def present(self) -> int:
+        """How many members are neither absent nor have left."""
+        return len(self.nodes) - sum(self.count(standing) for standing in EXCUSED)
 
     @property
     def has_converged(self) -> bool:
@@ -58,37 +50,24 @@ class TierStatus:
 
         As the default policy of a wait judges it, but for each assignment that there is.
         """
-        asked = [node for node in self.nodes.values() if node.standing not in EXCUSED]
-        return bool(asked) and all(node.has_converged for node in asked)
+        return 0 < self.count(Standing.CONVERGED) == self.present
 
 
-def tier_status(
-    environment: str,
-    tier: str,
-    snapshot: TierSnapshot,
-    *,
-    now: datetime,
-    lease: Lease | MalformedDocument | None = None,
-    died: Mapping[str, EarlyFailure] = NOBODY_DIED,
-) -> TierStatus:
-    """Where a tier stands.
+def tier_status(snapshot: TierSnapshot, *, before: TierStatus | None = None) -> TierStatus:
+    """Where a tier stands, judged by one snapshot alone.
 
-    :param lease: what stands under the environment's lease key.
-    :param died: by node, runs that read no tier.
+    :param before: where it stood; members of which nothing has changed keep their :class:`NodeStatus`.
     """
-    explanation = explain_tier(environment, tier, snapshot, now=now, lease=lease, died=died)
-    nodes = {
-        name: _node_status(member, snapshot, explanation.nodes[name].since)
-        for name, member in in_order(snapshot.members)
-    }
-    return TierStatus(tier, snapshot, explanation, nodes)
-
-
-def _node_status(member: Member, snapshot: TierSnapshot, since: datetime | None) -> NodeStatus:
-    evidence = snapshot.evidence.get(member.node)
-    report = evidence.report if evidence is not None and isinstance(evidence.report, NodeReport) else None
-    if not isinstance(snapshot.desired, DesiredState):
-        return NodeStatus(member, None, report, None, "nothing is assigned", since)
-    assigned = snapshot.desired.assignment_for(member.node)
-    standing, why = judge(member, assigned, evidence)
-    return NodeStatus(member, assigned, report, standing, why, since)
+    desired, evidence = snapshot.desired, snapshot.evidence
+    known = before.nodes if before is not None and before.desired == desired else {}
+    nodes: dict[str, NodeStatus] = {}
+    for name, member in in_order(snapshot.members):
+        found, kept = evidence.get(name), known.get(name)
+        if kept is not None and kept.evidence is found and kept.member == member:
+            nodes[name] = kept
+        elif isinstance(desired, DesiredState):
+            nodes[name] = judge(member, desired, found)
+        else:
+            nodes[name] = NodeStatus(member, evidence=found)
+    strangers = sorted(evidence.keys() - snapshot.members.keys(), key=natural_order)
+    return TierStatus(desired, nodes, tuple(strangers))

@@ -1,4 +1,4 @@
-"""A wait for a tier: what it is for, and what was seen since it began. Pure: time is a parameter."""
+"""A wait for a tier: what it is for, what was seen since it began, and the verdict on each look at the tier."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.domain.model.membership import Members, carry_over, in_order
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Verdict, Waiting, weigh
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Verdict, Waiting
+from airflow_provider_chefconsul.domain.verdict.standing import judge
+from airflow_provider_chefconsul.domain.verdict.superseded import describe_replaced, describe_superseded
+from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,12 @@ class Wait:
             holding_since=_read_moment(fields["holding_since"]),
         )
 
-    def observe(self, snapshot: TierSnapshot, *, now: datetime) -> Wait:
-        """This wait, having seen the snapshot too."""
+    def observe(self, snapshot: TierSnapshot, policy: ConvergencePolicy, *, now: datetime) -> tuple[Wait, Verdict]:
+        """This wait, having seen the tier, and its verdict: the one place where a wait is judged."""
+        wait = self._remember(snapshot, now=now)
+        return wait._hold(wait._judge(snapshot, policy, now=now), policy, now=now)
+
+    def _remember(self, snapshot: TierSnapshot, *, now: datetime) -> Wait:
         alive = (node for node, member in snapshot.members.items() if member.is_present)
         wait = replace(
             self,
@@ -107,6 +116,54 @@ class Wait:
             still_converged=frozenset(converged),
             progressed_at=wait.progressed_at if converged <= self.seen_converged else now,
         )
+
+    def _judge(self, snapshot: TierSnapshot, policy: ConvergencePolicy, *, now: datetime) -> Verdict:
+        desired = snapshot.desired
+        nobody = TierStatus(desired)
+        match desired:
+            case None:
+                return Failed("the tier has no desired state: it was never written, or the key was deleted", nobody)
+            case Unreadable():
+                return Failed(str(desired), nobody)
+        if self.generation not in desired.generations:
+            return Failed(describe_superseded(desired, self.generation), nobody)
+        if (other := self.find_replaced(desired)) is not None:
+            return Failed(describe_replaced(desired, other), nobody)
+        members = carry_over(self.seen_members, snapshot.members)
+        if not members:
+            return Failed("the tier has no members", nobody)
+        return weigh(
+            self._status(snapshot, desired, members, must_be_healthy=policy.min_healthy_time > timedelta(0)),
+            members,
+            policy,
+            is_wave=desired.canary is not None and self.generations == {desired.canary.assignment.generation},
+            is_late=now >= self.deadline,
+            is_stalled=self._is_stalled(policy, now=now),
+        )
+
+    def _status(
+        self, snapshot: TierSnapshot, desired: DesiredState, members: Members, *, must_be_healthy: bool
+    ) -> TierStatus:
+        """Where those members stand that are assigned a generation which is waited for."""
+        nodes = {}
+        for name, member in in_order(members):
+            node = judge(
+                member,
+                desired,
+                snapshot.evidence.get(name),
+                failures_after=self.failures_after,
+                was_seen_alive=name in self.seen_alive,
+                has_converged_before=name in self.still_converged,
+                must_be_healthy=must_be_healthy,
+            )
+            if node.assigned is not None and node.assigned.generation in self.generations:
+                nodes[name] = node
+        return TierStatus(desired, nodes)
+
+    def _is_stalled(self, policy: ConvergencePolicy, *, now: datetime) -> bool:
+        if policy.progress_deadline is None or self.progressed_at is None:
+            return False
+        return now >= self.progressed_at + policy.progress_deadline
 
     def find_replaced(self, desired: DesiredState) -> Assignment | None:
         """An assignment that has a generation which is waited for, and is another than the one that had it first."""
@@ -133,7 +190,7 @@ class Wait:
         had_converged = report.shows_success_before or (report.is_silent_of_before and node in self.still_converged)
         return is_running and had_converged
 
-    def hold(self, verdict: Verdict, policy: ConvergencePolicy, *, now: datetime) -> tuple[Wait, Verdict]:
+    def _hold(self, verdict: Verdict, policy: ConvergencePolicy, *, now: datetime) -> tuple[Wait, Verdict]:
         """This wait with what a verdict means for it, and the verdict once it has held for long enough."""
         if not isinstance(verdict, Converged):
             return replace(self, holding_since=None), verdict
@@ -142,10 +199,10 @@ class Wait:
         if max(now - since, timedelta(0)) >= policy.min_healthy_time:  # a late wait is judged as of its deadline
             return held, verdict
         if now >= self.deadline:
-            met = f"the policy is met since {since.isoformat(timespec='seconds')} only"
-            reason = f"deadline passed: {met}, and must be for min_healthy_time={policy.min_healthy_time}"
-            return held, Failed(reason, verdict.summary, is_timeout=True)
-        return held, Waiting(verdict.summary)
+            met = f"the policy has been met only since {since.isoformat(timespec='seconds')}"
+            reason = f"deadline passed: {met}; it must hold for min_healthy_time={policy.min_healthy_time}"
+            return held, Failed(reason, verdict.status, is_timeout=True)
+        return held, Waiting(verdict.status)
 
     def next_moment(self, policy: ConvergencePolicy, *, now: datetime) -> datetime:
         """When the verdict may change although nothing that is observed does: after ``now``, or the deadline."""

@@ -1,1 +1,1 @@
-"""What a write of desired states means for a tier, decided before anything is written."""
+"""What a write of desired states does to a tier, planned before it happens. ``StateModel`` is public."""

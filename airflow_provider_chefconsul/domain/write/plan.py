@@ -1,15 +1,25 @@
-"""What a change would do to a tier, said before it is made: what differs, and whom each wave takes. Pure."""
+"""What a change would do to a tier's nodes, wave by wave, said before it is made. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
-from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Scalar
-from airflow_provider_chefconsul.domain.model.membership import Members
+from airflow_provider_chefconsul.domain.model.desired import Assignment, Scalar, is_same
 from airflow_provider_chefconsul.domain.model.name import natural_order
-from airflow_provider_chefconsul.domain.write.change import Change, Decision, Refused, Write, plan_write
+from airflow_provider_chefconsul.domain.write.change import Change, plan_write
+from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Write
 from airflow_provider_chefconsul.domain.write.wave import Wave
+
+
+class Missing(Enum):
+    """Stands for a value that an assignment does not have; null is a value."""
+
+    MISSING = "missing"
+
+
+MISSING = Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +27,16 @@ class Difference:
     """The state or a value that would become another.
 
     :param name: of the value; empty for the state.
-    :param before: empty where the value is not there, else it alone; so is ``after``.
     """
 
     name: str
-    before: tuple[Scalar, ...]
-    after: tuple[Scalar, ...]
+    before: Scalar | Missing
+    after: Scalar | Missing
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One write of the change.
+class PlannedWave:
+    """What one write does to a tier's nodes.
 
     :param wave: None is the whole tier at once.
     :param before: what the nodes that it takes are assigned until then; None when nothing is.
@@ -48,78 +57,51 @@ class Step:
             return []
         old: Mapping[str, Scalar] = self.before.values if self.before else {}
         new = self.after.values
-        state: tuple[str, ...] = (self.before.state,) if self.before else ()
-        found = [Difference("", state, (self.after.state,))]
-        found += [
-            Difference(name, *(((values[name],) if name in values else ()) for values in (old, new)))
-            for name in sorted({*old, *new})
-        ]
-        return [each for each in found if _typed(each.before) != _typed(each.after)]
+        found = [Difference("", self.before.state if self.before else MISSING, self.after.state)]
+        found += [Difference(name, old.get(name, MISSING), new.get(name, MISSING)) for name in sorted({*old, *new})]
+        return [each for each in found if not is_same(each.before, each.after)]
 
 
-def preview_write(current: DesiredState | None, decision: Decision, members: Members, wave: Wave | None) -> Step:
+def plan_wave(basis: Basis, decision: Decision, wave: Wave | None) -> PlannedWave:
     """What one decision means for the members.
 
-    :param current: what the decision was made on.
+    :param basis: what the decision rests on, with the members.
     """
     if not isinstance(decision, Write):
-        return Step(wave, decision)
-    desired = decision.desired
+        return PlannedWave(wave, decision)
+    current, desired, members = basis.current, decision.desired, sorted(basis.members, key=natural_order)
     if current is None:
-        return Step(wave, decision, None, desired.stable, tuple(sorted(members, key=natural_order)))
-    after = desired.canary.assignment if desired.canary is not None else desired.stable
+        return PlannedWave(wave, decision, None, desired.stable, tuple(members))
+    after = desired.newest
     nodes = tuple(
-        node
-        for node in sorted(members, key=natural_order)
-        if current.assignment_for(node).generation != desired.assignment_for(node).generation
+        node for node in members if current.assignment_for(node).generation != desired.assignment_for(node).generation
     )
-    # Of a canary that is taken back, the others have kept what its nodes go back to.
-    is_taken_back = current.canary is not None and after.generation == current.stable.generation
-    before = current.canary.assignment if current.canary is not None and is_taken_back else current.stable
-    return Step(wave, decision, before, after, nodes)
+    # Of a canary that is rolled back, the others have kept what its nodes go back to.
+    is_rolled_back = after.generation == current.stable.generation
+    return PlannedWave(wave, decision, current.newest if is_rolled_back else current.stable, after, nodes)
 
 
-def preview_waves(
-    current: DesiredState | None,
-    first: Decision,
-    change: Change,
-    waves: Sequence[Wave],
-    members: Members,
-    *,
-    written_at: str,
-    newest_generation: int,
-    by_name: bool = False,
-) -> list[Step]:
+def plan_waves(basis: Basis, first: Decision, change: Change, waves: Sequence[Wave]) -> list[PlannedWave]:
     """What each wave of a rollout would do, were the members the same all the while; ends where one is refused.
 
-    :param first: what the adapter decided for the first wave.
-    :param change: the change without a canary; for the other parameters see :func:`plan_write`.
+    :param basis: what the first decision rests on, with the members.
+    :param first: what was decided for the first wave.
+    :param change: the change without a canary.
     """
-    steps: list[Step] = []
-    standing, decision = current, first
+    planned: list[PlannedWave] = []
+    decision = first
     for number, wave in enumerate(waves):
         if number > 0:
-            decision = plan_write(
-                standing,
-                change_for(change, wave, is_first=False),
-                written_at=written_at,
-                newest_generation=newest_generation,
-                members=members,
-                by_name=by_name,
-            )
-        steps.append(preview_write(standing, decision, members, wave))
-        if isinstance(decision, Refused):
-            break
-        if isinstance(decision, Write):
-            standing = decision.desired
-    return steps
+            decision = plan_write(basis, change_for(change, wave, is_first=False))
+        planned.append(plan_wave(basis, decision, wave))
+        match decision:
+            case Refused():
+                break
+            case Write(desired):
+                basis = replace(basis, current=desired)
+    return planned
 
 
 def change_for(change: Change, wave: Wave, *, is_first: bool) -> Change:
     """The write of one wave: the whole tier promotes, and only the first is forced, since it would begin anew else."""
     return replace(change, canary=None if wave.is_all else wave, force=change.force and is_first)
-
-
-def _typed(found: tuple[Scalar, ...]) -> list[tuple[type, Scalar]]:
-    """1, 1.0 and true are three values."""
-    return [(type(each), each) for each in found]

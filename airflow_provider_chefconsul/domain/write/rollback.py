@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from airflow_provider_chefconsul.domain.count import parse_number
-from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Writer
-from airflow_provider_chefconsul.domain.write.change import Decision, Refused, Unchanged, Write, find_stale
+from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState, Writer
+from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write, find_stale
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 
@@ -18,8 +18,8 @@ class RollBack:
 
     :param to: a generation, or ``"previous"``: what stood before the desired state that stands, or without its canary.
     :param sequence: as in a change: a rollback older than what stands is stale, too.
-    :param only_own: refuse to take back what another Dag run wrote.
-    :param generation: refuse to take back anything but this generation; None is whatever stands.
+    :param only_own: refuse to roll back what another Dag run wrote.
+    :param generation: refuse to roll back anything but this generation; None is whatever stands.
     """
 
     writer: Writer
@@ -29,8 +29,8 @@ class RollBack:
     generation: int | None = None
 
 
-def check_target(to: object) -> int | Literal["previous"]:
-    """Return where a rollback goes when it is "previous" or a generation; a templated number is text.
+def parse_target(to: object) -> int | Literal["previous"]:
+    """Where a rollback goes: "previous" or a generation; a templated number is text.
 
     :raises InvalidInput: it is neither.
     """
@@ -42,90 +42,83 @@ def check_target(to: object) -> int | Literal["previous"]:
     raise InvalidInput(f'to must be "previous" or a generation, not {to!r}')
 
 
-def plan_rollback(
-    current: DesiredState | None,
-    rollback: RollBack,
-    history: Mapping[int, DesiredState],
-    *,
-    written_at: str,
-    newest_generation: int = 0,
-    new_id: str | None = None,
-) -> Decision:
+def plan_rollback(basis: Basis, rollback: RollBack) -> Decision:
     """Decide what a rollback means for a tier.
 
-    While a canary is out, going back to the stable content only takes the canary back: its nodes return to the
+    While a canary is out, going back to the stable content only rolls the canary back: its nodes return to the
     generation that all others have kept, and those do nothing. Otherwise the old content becomes a new generation.
-    Going back twice goes further back.
-
-    :param current: what stands now.
-    :param history: by generation, the desired state as it was first written.
-    :param newest_generation: the newest in the history, also of those that cannot be read.
-    :param new_id: the id of the assignment, should this make one.
+    Going back twice goes further back; a retry does not.
     """
-    if current is None:
-        return Refused("the tier has no desired state, so there is nothing to roll back")
-    if current.written_by == rollback.writer:
-        return Unchanged(current.stable.generation)
-    if stale := find_stale(current, rollback.sequence):
-        return stale
-    if rollback.only_own and not current.written_by.is_same_run(rollback.writer):
-        return Refused(
-            f"generation {current.generation} was written by {current.written_by}, so there is nothing of this Dag run "
-            f"to take back",
-            is_stale=True,
-        )
-    newest = current.canary.assignment.generation if current.canary else current.stable.generation
-    if rollback.generation is not None and rollback.generation != newest:
-        return Refused(f"generation {newest} stands, so there is no {rollback.generation} to take back", is_stale=True)
+    match basis.current:
+        case None:
+            return Refused("the tier has no desired state, so there is nothing to roll back")
+        case DesiredState(written_by=writer, stable=stable) if writer == rollback.writer:
+            return Unchanged(stable.generation)
+        case DesiredState() as current if stale := find_stale(current, rollback.sequence):
+            return stale
+        case DesiredState(generation=generation, written_by=writer) if _is_foreign(writer, rollback):
+            return Refused(
+                f"generation {generation} was written by {writer}, so this Dag run has nothing to roll back",
+                is_stale=True,
+            )
+        case DesiredState(newest=newest) if rollback.generation not in {None, newest.generation}:
+            return Refused(
+                f"cannot roll back generation {rollback.generation}: generation {newest.generation} is the newest",
+                is_stale=True,
+            )
+        case DesiredState() as current:
+            return _go_back(basis, current, rollback)
+
+
+def _is_foreign(writer: Writer, rollback: RollBack) -> bool:
+    return rollback.only_own and not writer.is_same_run(rollback.writer)
+
+
+def _go_back(basis: Basis, current: DesiredState, rollback: RollBack) -> Decision:
+    """Which content the tier has afterwards, and by which generation."""
     sequence = max((each for each in (current.sequence, rollback.sequence) if each is not None), default=None)
-    signed = replace(current, written_by=rollback.writer, written_at=written_at, sequence=sequence)
-    kept: Decision = Unchanged(current.stable.generation)
+    signed = replace(current, written_by=rollback.writer, written_at=basis.written_at, sequence=sequence)
+    stable = current.stable
+    to_stable: Decision = Unchanged(stable.generation)
     if current.canary is not None:
-        kept = Write(replace(signed, canary=None), current.stable.generation, is_new=False)
-    if rollback.to == current.stable.generation or (rollback.to == "previous" and current.canary is not None):
-        return kept
-    target = _find_previous(current, history) if rollback.to == "previous" else rollback.to
-    if target is None:
-        return Refused(f"generation {current.stable.generation} has no earlier content to go back to")
-    entry = history.get(target)
-    if entry is None:
-        return Refused(f"generation {target} is not in the tier's history, which holds {_describe(history)}")
-    content = assignment_of(entry, target)
-    if current.stable.has_content(content.state, content.values):
-        return kept
-    generation = max([current.generation, newest_generation, *history]) + 1
-    desired = replace(
-        signed,
-        generation=generation,
-        stable=Assignment(generation, content.state, content.values, new_id),
-        canary=None,
-        previous=previous_of(entry, target),
-    )
-    return Write(desired, generation)
+        to_stable = Write(replace(signed, canary=None), stable.generation, is_new=False)
+    target = _find_target(basis, current, rollback)
+    entry = None if target is None else basis.history.get(target)
+    match target, entry:
+        case int(), _ if target == stable.generation:
+            return to_stable
+        case None, _:
+            return Refused(f"generation {stable.generation} has no earlier content to go back to")
+        case _, None:
+            return Refused(f"generation {target} is not in the tier's history, which holds {_describe(basis.history)}")
+        case int(), DesiredState():
+            content = entry.assignment_at(target)
+            if stable.has_content(content.state, content.values):
+                return to_stable
+            generation = basis.next_generation
+            back = Assignment(generation, content.state, content.values, basis.new_id)
+            previous = entry.previous_at(target)
+            desired = replace(signed, generation=generation, stable=back, canary=None, previous=previous)
+            return Write(desired, generation)
 
 
-def assignment_of(entry: DesiredState, generation: int) -> Assignment:
-    """The assignment that began with the history entry of that generation."""
-    if entry.canary is not None and entry.canary.assignment.generation == generation:
-        return entry.canary.assignment
-    return entry.stable
+def _find_target(basis: Basis, current: DesiredState, rollback: RollBack) -> int | None:
+    """The generation whose content the tier is to have.
 
-
-def previous_of(entry: DesiredState, generation: int) -> int | None:
-    """The stable generation before the one that began with that history entry; a canary's is the one beside it."""
-    if entry.canary is not None and entry.canary.assignment.generation == generation:
-        return entry.stable.generation
-    return entry.previous
-
-
-def _find_previous(current: DesiredState, history: Mapping[int, DesiredState]) -> int | None:
-    """The newest earlier stable generation with another content; one that is not in the history ends the search."""
+    That is the stable one without its canary, or the newest earlier stable generation with another content; one that
+    is not in the history ends the search.
+    """
+    match rollback.to, current.canary:
+        case int() as generation, _:
+            return generation
+        case _, Canary():
+            return current.stable.generation
     target = current.previous
-    while target is not None and (entry := history.get(target)) is not None:
-        content = assignment_of(entry, target)
+    while target is not None and (entry := basis.history.get(target)) is not None:
+        content = entry.assignment_at(target)
         if not current.stable.has_content(content.state, content.values):
             break
-        earlier = previous_of(entry, target)
+        earlier = entry.previous_at(target)
         target = earlier if earlier is not None and earlier < target else None
     return target
 

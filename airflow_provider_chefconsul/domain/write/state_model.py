@@ -32,7 +32,9 @@ class StateModel:
         for before, after in sorted(self.transitions):
             for state in (before, after):
                 if state not in self.states:
-                    raise InvalidInput(f"transition {before} → {after}: {state} is none of {self._listed}")
+                    raise InvalidInput(
+                        f"transition {before} → {after}: unknown state {state}; expected one of: {self._listed}"
+                    )
 
     def check(self, before: str | None, after: str) -> None:
         """Check one transition; None before is a tier whose state is not known.
@@ -41,7 +43,7 @@ class StateModel:
         """
         for state in (before, after):
             if state is not None and state not in self.states:
-                raise InvalidInput(f"state {state} is none of {self._listed}")
+                raise InvalidInput(f"unknown state {state}; expected one of: {self._listed}")
         if before is not None and before != after and (before, after) not in self.transitions:
             allowed = sorted(follower for state, follower in self.transitions if state == before)
             raise InvalidInput(

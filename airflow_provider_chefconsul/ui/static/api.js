@@ -14,7 +14,7 @@ function address(path, parameters = []) {
   return `api/${steps}?${query}`;
 }
 
-export class Refused extends Error {
+class Refused extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;

@@ -32,7 +32,7 @@ export class Curve {
   draw({ curve, declared_at, members, counts, now }) {
     const points = curve.map(([moment, count]) => [Date.parse(moment), count]);
     const last = points.at(-1);
-    const isDone = members > 0 && (counts.converged ?? 0) + (counts.absent ?? 0) === members;
+    const isDone = members > 0 && (counts.converged ?? 0) + (counts.absent ?? 0) + (counts.left ?? 0) === members;
     const declared = Date.parse(declared_at ?? "");
     const from = Number.isNaN(declared) ? (points[0]?.[0] ?? Date.parse(now)) : declared;
     const reached = Math.max(from, last?.[0] ?? from);

@@ -111,7 +111,6 @@ export class HeatMap {
     box.tabIndex = -1;
     box.dataset.node = fields[0];
     const glyph = document.createElement("span");
-    glyph.className = "glyph";
     const name = document.createElement("span");
     name.className = "name";
     name.textContent = fields[0];

@@ -104,10 +104,9 @@ function reportParts(report) {
   const list = element("dl", {}, ...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, `${value}`)]));
   if (!report.error) return [list];
   const { class: kind, message, resource } = report.error;
-  const where = resource ? element("p", { class: "text" }, `in ${resource}`) : null;
   return [
     element("h4", {}, kind),
-    ...(where ? [where] : []),
+    ...(resource ? [element("p", { class: "text" }, `in ${resource}`)] : []),
     element("pre", { tabindex: "0", "data-key": "error", "aria-label": "Error message" }, message),
     list,
   ];

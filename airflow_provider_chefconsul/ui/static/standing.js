@@ -13,7 +13,6 @@ export const STANDINGS = new Map([
   ["old_generation", { glyph: "‹", words: "old generation" }],
   ["wrong_state", { glyph: "≠", words: "wrong state" }],
   ["malformed_report", { glyph: "!", words: "malformed report" }],
-  ["unhealthy", { glyph: "△", words: "unhealthy" }],
 ]);
 
 const UNASSIGNED = { glyph: "·", words: "nothing assigned" };

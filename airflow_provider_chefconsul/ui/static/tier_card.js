@@ -31,7 +31,7 @@ export class TierCard {
       { class: "tier", "aria-label": `Tier ${tier}`, "data-tier": tier },
       element(
         "div",
-        { class: "where" },
+        { class: "overview" },
         element("div", { class: "head" }, element("h2", {}, tier), this.#fraction, this.#bar, this.#counts),
         this.#assigned,
       ),

@@ -4,8 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.task_groups import rollout
+from airflow_provider_chefconsul import ConvergencePolicy, rollout
 
 with DAG("upgrade_web", schedule=None, params={"release": "2.5.0"}):
     rollout(

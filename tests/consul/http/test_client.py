@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_chefconsul.consul.http.blocking import next_index
 from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.http.plain import plain_client
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import (
@@ -70,13 +71,11 @@ async def test_tree_and_names(client, consul_kv, consul_root):
     assert (await client.names(f"{consul_root}/c/"))[1] == []
 
 
-@pytest.mark.parametrize("method", ["tree", "names"])
-async def test_blocking_query_wakes_for_its_prefix(client, consul_kv, consul_root, method):
+async def test_blocking_query_wakes_for_its_prefix(client, consul_kv, consul_root):
     """A change below the prefix ends it, one beside it does not."""
     consul_kv["a/1"] = "one"
-    query = getattr(client, method)
-    index, _ = await query(f"{consul_root}/a/")
-    blocked = asyncio.create_task(query(f"{consul_root}/a/", index=index))
+    index, _ = await client.names(f"{consul_root}/a/")
+    blocked = asyncio.create_task(client.names(f"{consul_root}/a/", index=index))
     consul_kv["b/1"] = "other"
     await asyncio.wait({blocked}, timeout=0.3)
     assert not blocked.done()
@@ -87,20 +86,17 @@ async def test_blocking_query_wakes_for_its_prefix(client, consul_kv, consul_roo
     assert len(found) == 2
 
 
-@pytest.mark.parametrize("method", ["tree", "names"])
-async def test_blocking_query_ends_with_its_wait(client, consul_kv, consul_root, method):
+async def test_blocking_query_ends_with_its_wait(client, consul_kv, consul_root):
     """Nothing changed: the same index, to go on with."""
     consul_kv["a/1"] = "one"
-    query = getattr(client, method)
-    index, found = await query(f"{consul_root}/a/")
-    assert await query(f"{consul_root}/a/", index=index, wait=SHORT) == (index, found)
+    index, found = await client.names(f"{consul_root}/a/")
+    assert await client.names(f"{consul_root}/a/", index=index, wait=SHORT) == (index, found)
 
 
-@pytest.mark.parametrize("method", ["tree", "names"])
-async def test_index_ahead_of_the_server_is_given_up(client, consul_kv, consul_root, method):
+async def test_index_ahead_of_the_server_is_given_up(client, consul_kv, consul_root):
     """After a restore, Consul's index may lie behind the one last seen; the next query must not block."""
     consul_kv["a/1"] = "one"
-    index, found = await getattr(client, method)(f"{consul_root}/a/", index=10**9, wait=SHORT)
+    index, found = await client.names(f"{consul_root}/a/", index=10**9, wait=SHORT)
     assert index == 0
     assert len(found) == 1
 
@@ -108,9 +104,9 @@ async def test_index_ahead_of_the_server_is_given_up(client, consul_kv, consul_r
 # Transactions ---------------------------------------------------------------------------------------------------------
 
 
-def write(key: str, value: bytes = b"new", **check: int) -> dict[str, object]:
+def write(key: str, value: bytes = b"new", index: int | None = None) -> Operation:
     """An operation that sets a key, or with an index checks and sets it."""
-    return {"Verb": "cas" if check else "set", "Key": key, "Value": value, **check}
+    return Operation.set_key(key, value) if index is None else Operation.check_and_set(key, value, index)
 
 
 async def test_transaction(client, consul_kv, consul_root):
@@ -119,9 +115,9 @@ async def test_transaction(client, consul_kv, consul_root):
     old = await client.get(f"{consul_root}/old")
     await client.transact(
         [
-            write(f"{consul_root}/new", b"\x00\xff", Index=0),
-            write(f"{consul_root}/old", Index=old.modify_index),
-            {"Verb": "delete", "Key": f"{consul_root}/gone"},
+            write(f"{consul_root}/new", b"\x00\xff", index=0),
+            write(f"{consul_root}/old", index=old.modify_index),
+            Operation.delete(f"{consul_root}/gone"),
         ]
     )
     assert (await client.get(f"{consul_root}/new")).value == b"\x00\xff"
@@ -133,7 +129,7 @@ async def test_conflict_applies_nothing(client, consul_kv, consul_root, index):
     """One failed check and none of the operations happens."""
     consul_kv["a"] = "old"
     with pytest.raises(TransactionConflict, match="index is stale"):
-        await client.transact([write(f"{consul_root}/b"), write(f"{consul_root}/a", Index=index)])
+        await client.transact([write(f"{consul_root}/b"), write(f"{consul_root}/a", index=index)])
     assert dict(consul_kv) == {"a": "old"}
 
 

@@ -13,9 +13,11 @@ import pytest
 
 from airflow_provider_chefconsul.consul.catalog import read_addresses, read_members
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.trouble import status_error
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, MetaMembers, ServiceMembers
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
@@ -153,7 +155,7 @@ async def test_json_that_is_not_consuls(body):
                 client.tree("a/"),
                 client.put("a", "1", modify_index=0),
                 client.delete("a", modify_index=1),
-                client.transact([{"Verb": "set", "Key": "a", "Value": b"1"}]),
+                client.transact([Operation.set_key("a", b"1")]),
                 client.leader(),
                 client.local_datacenter(),
                 read_addresses(client),
@@ -249,7 +251,7 @@ async def test_values_that_are_too_large(cluster, consul_root, consul_kv):
     async with connect(cluster.http_port, root=consul_root) as client:
         for _ in range(5):
             with pytest.raises(RequestTooLarge, match="demo/web: too many tiers or values"):
-                await SharedView(client).write("demo", {"web": make_change(values={"blob": "x" * 2_000_000})})
+                await write(SharedView(client), "demo", {"web": make_change(values={"blob": "x" * 2_000_000})})
     assert not consul_kv
 
 
@@ -291,7 +293,7 @@ async def test_writes_are_sent_once(trouble):
     """The outcome of a write whose answer is lost is unknown: whoever planned it must look first."""
     with answering(trouble) as peer:
         async with connect(peer.port) as client:
-            write = {"Verb": "set", "Key": "a", "Value": b"1"}
+            write = Operation.set_key("a", b"1")
             for request in (client.kv.put("a", "1"), client.kv.delete("a"), client.transact([write])):
                 with pytest.raises(ConsulUnavailable):
                     await request
@@ -302,8 +304,8 @@ async def test_blocking_query_is_waited_for():
     """An answer that Consul holds back for as long as it was asked to is not taken for silence."""
     with answering(Answer(200, "[]")) as peer:
         async with connect(peer.port) as client:
-            await client.tree("a/", index=7)
-    assert peer.requests[0].query == {"index": ["7"], "wait": ["55.000s"], "recurse": ["1"]}
+            await client.names("a/", index=7)
+    assert peer.requests[0].query == {"index": ["7"], "wait": ["55.000s"], "keys": ["True"]}
 
 
 # Tokens and proxies ---------------------------------------------------------------------------------------------------

@@ -19,9 +19,10 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.consul.watching import catalog_watch, environment_watch
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 from tests.support.factory import make_desired, make_policy, make_report
 from tests.support.peer import Peer, Request, forward_to
 from tests.support.progress import PATIENCE, Lines
@@ -367,14 +368,12 @@ async def test_unreadable_documents_that_change_keep_no_memory(view, consul_kv, 
                     if evidence is not None and evidence.modify_index > seen[-1]:
                         break
             seen.append(evidence.modify_index)
-            error = evidence.report
-            assert isinstance(error, MalformedDocument)
-            assert error.__traceback__ is error.__cause__ is error.__context__ is None
+            assert isinstance(evidence.report, Unreadable)
 
         seen = [0]
         await rewrite(0)
-        before = live(MalformedDocument), live(TracebackType), live(Entry)
+        before = live(Unreadable), live(TracebackType), live(Entry)
         for number in range(1, 20):
             await rewrite(number)
-        after = live(MalformedDocument), live(TracebackType), live(Entry)
+        after = live(Unreadable), live(TracebackType), live(Entry)
     assert all(late <= early + 4 for early, late in zip(before, after, strict=True)), (before, after)

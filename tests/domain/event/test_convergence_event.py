@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_chefconsul.domain.event.convergence_event import ConvergenceWatch
 from airflow_provider_chefconsul.domain.model.report import Status
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from tests.support.factory import (
     NOW,
     make_assignment,
@@ -69,7 +69,7 @@ def test_tells_when_the_tier_has_converged():
         pytest.param(make_tier(7, make_report("web-1"), make_failure("web-2")), id="one has failed"),
         pytest.param(make_tier(7, members=()), id="no members"),
         pytest.param(make_tier(desired=None), id="nothing is desired"),
-        pytest.param(make_tier(desired=MalformedDocument("k", "not JSON")), id="malformed"),
+        pytest.param(make_tier(desired=Unreadable("k", "not JSON")), id="malformed"),
         pytest.param(
             make_converged(desired=make_desired(8, stable=make_assignment(7), canary=make_canary(8, nodes=()))),
             id="a canary is out, though it covers nobody",

@@ -52,6 +52,16 @@ desired_states = st.builds(
 )
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [((7, "a"), (7, "a"), True), ((7, "a"), (7, "b"), False), ((7, "a"), (8, "a"), False), ((7, "a"), (7, None), True)],
+)
+def test_assignments_are_the_same_by_generation_and_id(one, other, is_same):
+    """A generation number can come again, an id cannot; an older document has no id."""
+    first, second = (make_assignment(number, id=identity) for number, identity in (one, other))
+    assert first.is_same_as(second) is second.is_same_as(first) is is_same
+
+
 @given(desired_states)
 def test_json_form_round_trips(desired):
     """What is written reads back as the same, to the type of each value, and gives the same text again."""
@@ -103,6 +113,19 @@ def test_each_node_is_assigned_one_of_the_generations(desired, node):
     assignment = desired.assignment_for(node)
     assert assignment is desired.stable or (desired.canary and assignment is desired.canary.assignment)
     assert assignment.generation in desired.generations
+
+
+@pytest.mark.parametrize(
+    ("canary", "generation", "at", "previous", "is_of_canary"),
+    [(None, 7, 7, 6, False), (8, 8, 8, 7, True), (8, 7, 7, 6, False), (8, 3, 7, 6, False)],
+    ids=["stable", "canary", "beside a canary", "neither"],
+)
+def test_assignment_of_a_generation(canary, generation, at, previous, is_of_canary):
+    """The canary's or the stable one, the generation that was stable before it, and which of both it is."""
+    desired = make_desired(stable=make_assignment(7), canary=canary and make_canary(canary), previous=6)
+    assert desired.newest.generation == (canary or 7)
+    assert desired.assignment_at(generation).generation == at
+    assert (desired.previous_at(generation), desired.is_of_canary(generation)) == (previous, is_of_canary)
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_chefconsul.domain.explanation.node import describe_reason
+from airflow_provider_chefconsul.domain.explanation.tier import describe_counts
 from airflow_provider_chefconsul.domain.model.desired import Canary
 from airflow_provider_chefconsul.domain.model.membership import Presence
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
-from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.convergence import evaluate
-from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
-from airflow_provider_chefconsul.exceptions import MalformedDocument
 from tests.support.factory import (
-    NOW,
     make_assignment,
     make_canary,
     make_desired,
@@ -27,13 +25,15 @@ from tests.support.factory import (
     make_report,
     make_snapshot,
     make_wait,
+    seen,
+    verdict_of,
 )
 
 
-def judge_now(snapshot: TierSnapshot, wait: Wait | None = None, policy: ConvergencePolicy | None = None) -> Verdict:
-    """Observe and evaluate, as the loop does."""
-    wait = (wait or make_wait()).observe(snapshot, now=NOW)
-    return evaluate(snapshot, wait, policy or make_policy(), now=NOW)
+def stands(verdict: Verdict, node: str) -> tuple[Standing | None, str]:
+    """Where a node stands, and why in a few words."""
+    status = verdict.status.nodes[node]
+    return status.standing, describe_reason(status)
 
 
 ALL = [make_report(node) for node in ("web-1", "web-2", "web-3")]
@@ -48,7 +48,7 @@ TWO = ALL[:2]
         (make_report("web-3", status=Status.REBOOTING), Standing.REBOOTING, "since 2026-11-22T08:00:09Z"),
         (make_report("web-3", generation=6), Standing.OLD_GENERATION, "succeeded on generation 6"),
         (make_report("web-3", state="off"), Standing.WRONG_STATE, "reports state off, not converged"),
-        (("web-3", MalformedDocument("k", "not JSON")), Standing.MALFORMED, "k: not JSON"),
+        (("web-3", Unreadable("k", "not JSON")), Standing.MALFORMED, "k: not JSON"),
         (
             make_failure("web-3", generation=None, state=None, error=RunError("JSON::ParserError", "eof")),
             Standing.NOT_REPORTED,
@@ -58,59 +58,59 @@ TWO = ALL[:2]
 )
 def test_one_member_holds_the_tier_up(third, standing, why):
     """Whatever a member's own report lacks, the tier waits and says who and why."""
-    verdict = judge_now(make_snapshot(*TWO, *([third] if third else [])))
+    verdict = verdict_of(make_snapshot(*TWO, *([third] if third else [])))
     assert isinstance(verdict, Waiting)
-    assert verdict.summary.nodes["web-3"] == (standing, why)
-    assert verdict.summary.by_standing[Standing.CONVERGED] == ["web-1", "web-2"]
+    assert stands(verdict, "web-3") == (standing, why)
+    assert verdict.status.by_standing[Standing.CONVERGED] == ["web-1", "web-2"]
 
 
 def test_everyone_reported():
     """All members' own reports carry generation, state and success."""
-    verdict = judge_now(make_snapshot(*ALL))
+    verdict = verdict_of(make_snapshot(*ALL))
     assert isinstance(verdict, Converged)
-    assert str(verdict.summary) == "3 of 3 members converged"
+    assert describe_counts(verdict.status) == "3 of 3 members converged"
 
 
 def test_failure_fails_at_once_and_names_the_resource():
     """One failed member is one more than max_failed=0 allows."""
-    verdict = judge_now(make_snapshot(*TWO, make_failure("web-3")))
+    verdict = verdict_of(make_snapshot(*TWO, make_failure("web-3")))
     assert isinstance(verdict, Failed)
     assert verdict.reason == "1 of 3 members present failed (web-3); max_failed=0 is spent"
     why = "Errno::ENOSPC: No space left on device in file[/srv/web/index.html]"
-    assert verdict.summary.nodes["web-3"] == (Standing.FAILED, why)
+    assert stands(verdict, "web-3") == (Standing.FAILED, why)
 
 
 def test_failure_within_the_budget():
     """Two budgets together let a tier converge without one member."""
     snapshot = make_snapshot(*TWO, make_failure("web-3"))
-    assert isinstance(judge_now(snapshot, policy=make_policy(max_failed="34%", min_converged="60%")), Converged)
-    assert isinstance(judge_now(snapshot, policy=make_policy(max_failed=1)), Waiting)
-    assert isinstance(judge_now(snapshot, policy=make_policy(max_failed="33%", min_converged="60%")), Failed)
+    assert isinstance(verdict_of(snapshot, policy=make_policy(max_failed="34%", min_converged="60%")), Converged)
+    assert isinstance(verdict_of(snapshot, policy=make_policy(max_failed=1)), Waiting)
+    assert isinstance(verdict_of(snapshot, policy=make_policy(max_failed="33%", min_converged="60%")), Failed)
 
 
 def test_failure_before_this_try_is_history():
     """A retry gives the failed node its next run, and still fails when that fails too."""
     snapshot = make_snapshot(*TWO, make_failure("web-3"))
     (index,) = {evidence.modify_index for node, evidence in snapshot.evidence.items() if node == "web-3"}
-    verdict = judge_now(snapshot, make_wait(failures_after=index))
+    verdict = verdict_of(snapshot, make_wait(failures_after=index))
     assert isinstance(verdict, Waiting)
-    assert verdict.summary.nodes["web-3"][0] is Standing.FAILED_EARLIER
-    assert isinstance(judge_now(snapshot, make_wait(failures_after=index - 1)), Failed)
+    assert verdict.status.nodes["web-3"].standing is Standing.FAILED_EARLIER
+    assert isinstance(verdict_of(snapshot, make_wait(failures_after=index - 1)), Failed)
 
 
 def test_absent_members_are_excused_but_not_alone():
     """Absent members hold nobody up; a tier of nothing but absent members never passes."""
-    assert isinstance(judge_now(make_snapshot(*TWO, members=("web-1", "web-2"), absent=["web-3"])), Converged)
+    assert isinstance(verdict_of(make_snapshot(*TWO, members=("web-1", "web-2"), absent=["web-3"])), Converged)
     everyone = ("web-1", "web-2", "web-3")
-    assert isinstance(judge_now(make_snapshot(members=(), absent=everyone)), Waiting)
-    assert isinstance(judge_now(make_snapshot(*ALL, members=(), absent=everyone)), Waiting)
+    assert isinstance(verdict_of(make_snapshot(members=(), absent=everyone)), Waiting)
+    assert isinstance(verdict_of(make_snapshot(*ALL, members=(), absent=everyone)), Waiting)
 
 
 def test_max_absent():
     """Too many absent members hold the tier up until they are back or time is up."""
     snapshot = make_snapshot(*TWO, members=("web-1", "web-2"), absent=["web-3"])
-    assert isinstance(judge_now(snapshot, policy=make_policy(max_absent=0)), Waiting)
-    verdict = evaluate(snapshot, make_wait(), make_policy(max_absent=0), now=make_wait().deadline)
+    assert isinstance(verdict_of(snapshot, policy=make_policy(max_absent=0)), Waiting)
+    verdict = verdict_of(snapshot, make_wait(), make_policy(max_absent=0), now=make_wait().deadline)
     assert isinstance(verdict, Failed)
     assert verdict.is_timeout
     assert verdict.reason == "deadline passed: 1 of 3 members are absent or have left (web-3); max_absent=0"
@@ -118,31 +118,31 @@ def test_max_absent():
 
 def test_member_that_leaves_the_catalog_has_left():
     """A member seen since the wait began stays a member, and counts in max_absent."""
-    wait = make_wait().observe(make_snapshot(*TWO), now=NOW)
-    verdict = judge_now(make_snapshot(*TWO, members=("web-1", "web-2")), wait, make_policy(max_absent=0))
+    wait = seen(make_wait(), make_snapshot(*TWO))
+    verdict = verdict_of(make_snapshot(*TWO, members=("web-1", "web-2")), wait, make_policy(max_absent=0))
     assert isinstance(verdict, Waiting)
-    assert verdict.summary.by_standing[Standing.LEFT] == ["web-3"]
-    assert isinstance(judge_now(make_snapshot(*TWO, members=("web-1", "web-2")), wait), Converged)
+    assert verdict.status.by_standing[Standing.LEFT] == ["web-3"]
+    assert isinstance(verdict_of(make_snapshot(*TWO, members=("web-1", "web-2")), wait), Converged)
 
 
 def test_interval_run_does_not_undo_convergence():
     """A node seen converged that runs Chef again is still converged, until that run fails."""
-    wait = make_wait().observe(make_snapshot(*ALL), now=NOW)
+    wait = seen(make_wait(), make_snapshot(*ALL))
     again = make_report("web-3", status=Status.RUNNING)
-    assert isinstance(judge_now(make_snapshot(*TWO, again), wait), Converged)
-    assert isinstance(judge_now(make_snapshot(*TWO, make_failure("web-3")), wait), Failed)
+    assert isinstance(verdict_of(make_snapshot(*TWO, again), wait), Converged)
+    assert isinstance(verdict_of(make_snapshot(*TWO, make_failure("web-3")), wait), Failed)
 
 
 def test_no_members_is_an_error():
     """An empty tier is never zero nodes to wait for."""
-    verdict = judge_now(make_snapshot(members=()))
+    verdict = verdict_of(make_snapshot(members=()))
     assert isinstance(verdict, Failed)
     assert verdict.reason == "the tier has no members"
 
 
 def test_superseded_names_who_did_it():
     """A newer generation ends the wait and names the run that wrote it."""
-    verdict = judge_now(make_snapshot(*ALL, desired=make_desired(8)))
+    verdict = verdict_of(make_snapshot(*ALL, desired=make_desired(8)))
     assert isinstance(verdict, Failed)
     assert verdict.reason == (
         "generation 7 is superseded by generation 8, state converged, "
@@ -154,13 +154,13 @@ def test_superseded_names_who_did_it():
     ("desired", "words"),
     [
         (None, "has no desired state"),
-        (MalformedDocument("chefconsul/demo/web/desired", "not JSON"), "chefconsul/demo/web/desired: not JSON"),
+        (Unreadable("chefconsul/demo/web/desired", "not JSON"), "chefconsul/demo/web/desired: not JSON"),
         (make_desired(6), "generation 7 is ahead of the desired state, which is at generation 6"),
     ],
 )
 def test_desired_state_that_cannot_be_waited_for(desired, words):
     """A desired state that is gone, unreadable or set back ends the wait."""
-    verdict = judge_now(make_snapshot(*ALL, desired=desired))
+    verdict = verdict_of(make_snapshot(*ALL, desired=desired))
     assert isinstance(verdict, Failed)
     assert words in verdict.reason
 
@@ -170,25 +170,25 @@ def test_only_members_assigned_the_generation_count():
     canary = Canary(make_assignment(8, values={"release": "2.6.0"}), salt="8", threshold=0, nodes=("web-2",))
     desired = make_desired(8, stable=make_assignment(7), canary=canary)
     snapshot = make_snapshot(make_report("web-2", generation=8), desired=desired)
-    verdict = judge_now(snapshot, make_wait(8))
+    verdict = verdict_of(snapshot, make_wait(8))
     assert isinstance(verdict, Converged)
-    assert list(verdict.summary.nodes) == ["web-2"]
-    assert isinstance(judge_now(snapshot, make_wait(7)), Waiting)
+    assert list(verdict.status.nodes) == ["web-2"]
+    assert isinstance(verdict_of(snapshot, make_wait(7)), Waiting)
 
 
 def test_budgets_are_of_the_whole_tier():
     """While a canary of one is out, one failure in three is within a third, and absent members elsewhere count."""
     desired = make_desired(8, stable=make_assignment(7), canary=make_canary(nodes=("web-2",)))
     failed = make_snapshot(make_failure("web-2", generation=8), desired=desired)
-    assert isinstance(judge_now(failed, make_wait(8), make_policy(max_failed="34%", min_converged=0)), Waiting)
-    verdict = judge_now(failed, make_wait(8), make_policy(max_failed="33%"))
+    assert isinstance(verdict_of(failed, make_wait(8), make_policy(max_failed="34%", min_converged=0)), Waiting)
+    verdict = verdict_of(failed, make_wait(8), make_policy(max_failed="33%"))
     assert isinstance(verdict, Failed)
     assert verdict.reason == "1 of 3 members present failed (web-2); max_failed=33% is spent"
     there = make_snapshot(
         make_report("web-2", generation=8), desired=desired, members=("web-1", "web-2"), absent=["web-3"]
     )
-    assert isinstance(judge_now(there, make_wait(8), make_policy(max_absent="33%")), Waiting)
-    assert isinstance(judge_now(there, make_wait(8), make_policy(max_absent="34%")), Converged)
+    assert isinstance(verdict_of(there, make_wait(8), make_policy(max_absent="33%")), Waiting)
+    assert isinstance(verdict_of(there, make_wait(8), make_policy(max_absent="34%")), Converged)
 
 
 def test_all_waves_spend_one_budget():
@@ -199,17 +199,17 @@ def test_all_waves_spend_one_budget():
     for size, kind in ((1, Waiting), (2, Failed)):
         desired = make_desired(8, stable=make_assignment(7), canary=make_canary(nodes=tuple(names[:size])))
         assert isinstance(
-            judge_now(make_snapshot(*reports, members=names, desired=desired), make_wait(8), policy), kind
+            verdict_of(make_snapshot(*reports, members=names, desired=desired), make_wait(8), policy), kind
         )
 
 
 def test_reason_names_the_first_eight():
     """A large tier's verdict stays a line."""
     names = [f"web-{number}" for number in range(1, 10)]
-    verdict = judge_now(make_snapshot(*map(make_failure, names), members=names))
+    verdict = verdict_of(make_snapshot(*map(make_failure, names), members=names))
     assert isinstance(verdict, Failed)
     assert verdict.reason == (
-        "9 of 9 members present failed (web-1, web-2, web-3, web-4, web-5, web-6, web-7, web-8, …); "
+        "9 of 9 members present failed (web-1, web-2, web-3, web-4, web-5, web-6, web-7, web-8, … and 1 more); "
         "max_failed=0 is spent"
     )
 
@@ -219,7 +219,7 @@ def test_reason_names_the_first_eight():
     [
         (
             make_desired(8, stable=make_assignment(7)),
-            "generation 8 was taken back to generation 7, state converged, written by Dag shop_rollout, ",
+            "generation 8 was rolled back to generation 7, state converged, written by Dag shop_rollout, ",
         ),
         (
             make_desired(9, stable=make_assignment(7, state="off"), canary=make_canary(9)),
@@ -229,7 +229,7 @@ def test_reason_names_the_first_eight():
 )
 def test_canary_that_is_out_no_more_ends_the_wait(desired, words):
     """It was taken back, or another took its place."""
-    verdict = judge_now(make_snapshot(*ALL, desired=desired), make_wait(8))
+    verdict = verdict_of(make_snapshot(*ALL, desired=desired), make_wait(8))
     assert isinstance(verdict, Failed)
     assert words in verdict.reason
 
@@ -240,8 +240,8 @@ def test_wave_is_not_asked_for_more_nodes_than_it_covers(policy):
     canary = Canary(make_assignment(8), salt="8", threshold=0, nodes=("web-1",))
     desired = make_desired(8, stable=make_assignment(7), canary=canary)
     wave = make_snapshot(make_report("web-1", generation=8), desired=desired)
-    assert isinstance(judge_now(wave, make_wait(8), make_policy(**policy)), Converged)
-    assert isinstance(judge_now(make_snapshot(make_report("web-1")), policy=make_policy(**policy)), Waiting)
+    assert isinstance(verdict_of(wave, make_wait(8), make_policy(**policy)), Converged)
+    assert isinstance(verdict_of(make_snapshot(make_report("web-1")), policy=make_policy(**policy)), Waiting)
 
 
 @pytest.mark.parametrize(
@@ -261,13 +261,13 @@ def test_wave_is_not_asked_for_more_nodes_than_it_covers(policy):
 def test_a_node_that_dies_of_the_release_holds_the_tier_up(third, policy, kind):
     """All have reported success, and then one is lost or leaves."""
     members = make_members("web-1", "web-2") | make_members("web-3", **third)
-    assert isinstance(judge_now(replace(make_snapshot(*ALL), members=members), policy=make_policy(**policy)), kind)
+    assert isinstance(verdict_of(replace(make_snapshot(*ALL), members=members), policy=make_policy(**policy)), kind)
 
 
 def test_lost_nodes_are_named():
     """The reason says who is lost, and which budget that exceeds."""
     snapshot = make_snapshot(*ALL, members=("web-1", "web-2"), absent=["web-3"])
-    verdict = evaluate(snapshot, make_wait(), make_policy(), now=make_wait().deadline)
+    verdict = verdict_of(snapshot, make_wait(), make_policy(), now=make_wait().deadline)
     assert verdict.reason == (
         "deadline passed: 2 of 3 members present converged, 3 are needed; "
         "1 of 3 members present are lost (web-3): their agents are no longer alive; max_lost=0"
@@ -278,51 +278,47 @@ def test_lost_nodes_are_named():
     ("report", "words"),
     [
         (make_failure("web-3"), "1 failed before this try, with no success since (web-3)"),
-        (("web-3", MalformedDocument("k", "not JSON")), "the reports of 1 cannot be read (web-3)"),
+        (("web-3", Unreadable("k", "not JSON")), "the reports of 1 cannot be read (web-3)"),
     ],
 )
 def test_failures_of_an_earlier_try_stand_in_the_way(report, words):
     """They do not fail a later try at once, nor do they let it pass; nor does a report that may hide one."""
     snapshot, wait = make_snapshot(*TWO, report), make_wait(failures_after=10**6)
     policy = make_policy(min_converged=2)
-    assert isinstance(judge_now(snapshot, wait, policy), Waiting)
-    assert words in evaluate(snapshot, wait, policy, now=wait.deadline).reason
-    assert isinstance(judge_now(snapshot, wait, make_policy(min_converged=2, max_failed=1)), Converged)
+    assert isinstance(verdict_of(snapshot, wait, policy), Waiting)
+    assert words in verdict_of(snapshot, wait, policy, now=wait.deadline).reason
+    assert isinstance(verdict_of(snapshot, wait, make_policy(min_converged=2, max_failed=1)), Converged)
 
 
 def test_what_was_seen_converged_is_forgotten_when_something_takes_it_away():
     """A failure, another assignment or a report that cannot be read: what runs then has not converged."""
     running = make_report("web-3", status=Status.RUNNING)
     policy = make_policy(max_failed=1)
-    takers = (make_failure("web-3"), make_report("web-3", generation=8), ("web-3", MalformedDocument("k", "not JSON")))
+    takers = (make_failure("web-3"), make_report("web-3", generation=8), ("web-3", Unreadable("k", "not JSON")))
     for between in takers:
-        wait = make_wait().observe(make_snapshot(*ALL), now=NOW).observe(make_snapshot(*TWO, between), now=NOW)
-        assert isinstance(judge_now(make_snapshot(*TWO, running), wait, policy), Waiting)
+        wait = seen(make_wait(), make_snapshot(*ALL), make_snapshot(*TWO, between))
+        assert isinstance(verdict_of(make_snapshot(*TWO, running), wait, policy), Waiting)
     out = make_desired(8, stable=make_assignment(7), canary=make_canary(8, nodes=("web-3",)))
-    wait = make_wait().observe(make_snapshot(*ALL), now=NOW).observe(make_snapshot(*ALL, desired=out), now=NOW)
-    assert isinstance(judge_now(make_snapshot(*TWO, running), wait, policy), Waiting)
+    wait = seen(make_wait(), make_snapshot(*ALL), make_snapshot(*ALL, desired=out))
+    assert isinstance(verdict_of(make_snapshot(*TWO, running), wait, policy), Waiting)
 
 
 def test_a_generation_that_is_given_again_is_another():
     """The tier is deleted and declared anew, or restored, in mid-wait: what is waited for will never come."""
     first, again = (make_desired(7, stable=make_assignment(7, id=each)) for each in ("a1", "b2"))
-    wait = make_wait().observe(make_snapshot(*TWO, desired=first), now=NOW)
+    wait = seen(make_wait(), make_snapshot(*TWO, desired=first))
     wait = Wait.from_fields(wait.to_fields())
-    verdict = judge_now(make_snapshot(*[replace(report, id="b2") for report in ALL], desired=again), wait)
+    verdict = verdict_of(make_snapshot(*[replace(report, id="b2") for report in ALL], desired=again), wait)
     assert isinstance(verdict, Failed)
-    assert verdict.reason.startswith(
-        "generation 7 is another than the one waited for: the tier was deleted or restored"
-    )
-    assert isinstance(judge_now(make_snapshot(*ALL, desired=make_desired(7)), wait), Converged), "an older writer's"
+    assert verdict.reason.startswith("generation 7 is no longer the one waited for: the tier was deleted or restored")
+    assert isinstance(verdict_of(make_snapshot(*ALL, desired=make_desired(7)), wait), Converged), "an older writer's"
 
 
 def test_a_lost_nodes_report_that_cannot_be_read_may_say_that_it_failed():
     """Who may be lost is one budget, who may have failed another."""
-    snapshot = make_snapshot(
-        *TWO, ("web-3", MalformedDocument("k", "not JSON")), members=("web-1", "web-2"), absent=["web-3"]
-    )
+    snapshot = make_snapshot(*TWO, ("web-3", Unreadable("k", "not JSON")), members=("web-1", "web-2"), absent=["web-3"])
     policy = make_policy(min_converged=2, max_lost=1)
-    assert isinstance(judge_now(snapshot, policy=policy), Waiting)
-    reason = evaluate(snapshot, make_wait(), policy, now=make_wait().deadline).reason
+    assert isinstance(verdict_of(snapshot, policy=policy), Waiting)
+    reason = verdict_of(snapshot, make_wait(), policy, now=make_wait().deadline).reason
     assert reason == "deadline passed: of 3 members present, the reports of 1 cannot be read (web-3); max_failed=0"
-    assert isinstance(judge_now(snapshot, policy=replace(policy, max_failed=1)), Converged)
+    assert isinstance(verdict_of(snapshot, policy=replace(policy, max_failed=1)), Converged)

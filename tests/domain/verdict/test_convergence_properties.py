@@ -17,14 +17,14 @@ from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary,
 from airflow_provider_chefconsul.domain.model.membership import Member, Presence
 from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence, TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.convergence import evaluate
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import MalformedDocument, UnknownSchema
 from tests.support.examples import examples
-from tests.support.factory import NOW, make_assignment, make_desired, make_report, make_wait
+from tests.support.factory import make_assignment, make_desired, make_report, make_wait, seen, verdict_of
 
 NODES = [f"web-{number}" for number in range(6)]
 OLD_INDEX, NEW_INDEX = 20, 21  # what was reported before, and what is reported in a test
@@ -41,13 +41,13 @@ class Situation:
 
     def judge(self, **overrides: Any) -> Verdict:
         """The verdict by the present snapshot."""
-        return evaluate(self.present, self.wait, self.policy, **{"now": NOW} | overrides)
+        return verdict_of(self.present, self.wait, self.policy, **overrides)
 
-    def after(self, node: str, report: NodeReport | MalformedDocument) -> Situation:
+    def after(self, node: str, report: NodeReport | Unreadable) -> Situation:
         """This situation once a node has reported."""
         evidence = {**self.present.evidence, node: Evidence(report, NEW_INDEX)}
         present = replace(self.present, evidence=evidence)
-        return replace(self, earlier=self.present, present=present, wait=self.wait.observe(present, now=NOW))
+        return replace(self, earlier=self.present, present=present, wait=seen(self.wait, present))
 
 
 # Strategies -----------------------------------------------------------------------------------------------------------
@@ -106,11 +106,11 @@ slips = st.sampled_from(
 )  # successes, but mostly of something else
 
 
-def read(text: str | bytes) -> MalformedDocument:
+def read(text: str | bytes) -> Unreadable:
     """Why a report cannot be read, as the shared data view passes it on."""
     with pytest.raises(MalformedDocument) as caught:
         NodeReport.from_json("chefconsul/demo/web/nodes/web-0", text)
-    return caught.value
+    return Unreadable.of(caught.value)
 
 
 def without(field: str) -> str:
@@ -178,7 +178,7 @@ def situations(draw: st.DrawFn) -> Situation:
     generations = sorted(present.desired.generations)
     generation = draw(st.sampled_from([*generations * 4, 6]))
     failures_after = draw(mostly(st.just(0), st.integers(0, OLD_INDEX)))
-    wait = make_wait(generation, failures_after=failures_after).observe(earlier, now=NOW).observe(present, now=NOW)
+    wait = seen(make_wait(generation, failures_after=failures_after), earlier, present)
     return Situation(earlier, present, wait, draw(policies))
 
 
@@ -198,9 +198,7 @@ def test_strategies_draw_every_verdict():
         verdict = situation.judge()
         seen[type(verdict).__name__] += 1
         seen["held by history"] += isinstance(verdict, Converged) and not isinstance(
-            evaluate(
-                situation.present, replace(situation.wait, still_converged=frozenset()), situation.policy, now=NOW
-            ),
+            replace(situation, wait=replace(situation.wait, still_converged=frozenset())).judge(),
             Converged,
         )
 
@@ -233,7 +231,7 @@ def test_silence_is_never_success(situation):
     assume(isinstance(verdict, Converged))
     desired = situation.present.desired
     is_wave = desired.canary is not None and desired.canary.assignment.generation == situation.wait.generation
-    covered = max(len(verdict.summary.nodes), 1)
+    covered = max(len(verdict.status.nodes), 1)
     needed = min(situation.policy.min_members, covered) if is_wave else situation.policy.min_members
     present = {node for node, member in situation.present.members.items() if member.is_present}
     said_so = {
@@ -254,9 +252,8 @@ def test_silence_is_never_success(situation):
 def test_only_own_words_make_a_member_converged(situation):
     """Without history, the converged are those whose present report says just that, and nobody who is absent."""
     generation = situation.wait.generation
-    wait = make_wait(generation).observe(situation.present, now=NOW)
-    verdict = evaluate(situation.present, wait, situation.policy, now=NOW)
-    for node in verdict.summary.by_standing.get(Standing.CONVERGED, []):
+    verdict = verdict_of(situation.present, make_wait(generation), situation.policy)
+    for node in verdict.status.by_standing.get(Standing.CONVERGED, []):
         assert situation.present.members[node].is_present
         report = situation.present.evidence[node].report
         state = situation.present.desired.assignment_for(node).state
@@ -275,10 +272,10 @@ def test_more_reports_never_turn_success_into_waiting(situation, nodes, data):
     """
     verdict = situation.judge()
     assume(isinstance(verdict, Converged))
-    assume(not verdict.summary.count(Standing.MALFORMED) and not verdict.summary.count(Standing.FAILED_EARLIER))
+    assume(not verdict.status.count(Standing.MALFORMED) and not verdict.status.count(Standing.FAILED_EARLIER))
     alive = [node for node, member in situation.present.members.items() if member.is_present]
     for node in filter(alive.__contains__, nodes):
-        had_converged = node in verdict.summary.by_standing.get(Standing.CONVERGED, [])
+        had_converged = node in verdict.status.by_standing.get(Standing.CONVERGED, [])
         assignment = situation.present.desired.assignment_for(node)
         if had_converged:
             reports = reports_on(assignment, status=st.sampled_from([Status.SUCCEEDED, Status.RUNNING]))
@@ -297,14 +294,14 @@ def test_more_reports_never_turn_success_into_waiting(situation, nodes, data):
 def test_malformed_report_is_no_progress(situation, data, garbage):
     """A report that cannot be read never raises, never counts as converged, and never ends a wait."""
     before = situation.judge()
-    lacking = sorted(set(before.summary.nodes).difference(before.summary.by_standing.get(Standing.CONVERGED, [])))
+    lacking = sorted(set(before.status.nodes).difference(before.status.by_standing.get(Standing.CONVERGED, [])))
     node = data.draw(mostly(st.sampled_from(lacking or NODES), st.sampled_from(NODES)))
     after = situation.after(node, garbage).judge()
-    assert node not in after.summary.by_standing.get(Standing.CONVERGED, [])
+    assert node not in after.status.by_standing.get(Standing.CONVERGED, [])
     if isinstance(before, Waiting):
         assert isinstance(after, Waiting)
 
 
 def test_garbage_has_unknown_schemas():
     """Documents of a schema from the future are among what cannot be read."""
-    assert isinstance(read(json.dumps(json.loads(make_report().to_json()) | {"schema": 2})), UnknownSchema)
+    assert read(json.dumps(json.loads(make_report().to_json()) | {"schema": 2})).kind is UnknownSchema

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_chefconsul.domain.explanation.node import describe_reason
 from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.convergence import evaluate
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from tests.support.factory import NOW, make_members, make_policy, make_report, make_snapshot, make_wait
 
@@ -34,9 +34,7 @@ def seconds(number: float) -> timedelta:
 
 def look(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, at: float) -> tuple[Wait, Verdict]:
     """What the loop does with a snapshot, some seconds after the wait began."""
-    now = NOW + seconds(at)
-    wait = wait.observe(snapshot, now=now)
-    return wait.hold(evaluate(snapshot, wait, policy, now=now), policy, now=now)
+    return wait.observe(snapshot, policy, now=NOW + seconds(at))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +103,8 @@ def test_no_progress_of_those_who_are_absent():
 def test_unhealthy_member_says_which_check():
     """A converged node with a check of the service that does not pass holds the tier up."""
     _, verdict = look(SICK, make_wait(), make_policy(min_healthy_time=seconds(1)), 0)
-    assert verdict.summary.nodes["web-3"] == (Standing.UNHEALTHY, "http is critical")
+    status = verdict.status.nodes["web-3"]
+    assert (status.standing, describe_reason(status)) == (Standing.UNHEALTHY, "http is critical")
 
 
 def test_deadline_while_the_policy_is_met():
@@ -117,8 +116,8 @@ def test_deadline_while_the_policy_is_met():
     assert isinstance(verdict, Failed)
     assert verdict.is_timeout
     assert verdict.reason == (
-        "deadline passed: the policy is met since 2026-11-22T08:09:40+00:00 only, "
-        "and must be for min_healthy_time=0:00:30"
+        "deadline passed: the policy has been met only since 2026-11-22T08:09:40+00:00; "
+        "it must hold for min_healthy_time=0:00:30"
     )
     wait, _ = look(ALL, make_wait(), policy, 570)
     assert isinstance(look(ALL, wait, policy, 600)[1], Converged)
@@ -160,7 +159,7 @@ def test_convergence_has_held_for_long_enough(steps, policy):
     for pause, snapshot in steps:
         at += pause
         now = NOW + seconds(at)
-        is_met = isinstance(evaluate(snapshot, wait.observe(snapshot, now=now), policy, now=now), Converged)
+        is_met = wait.observe(snapshot, policy, now=now)[0].holding_since is not None
         met_since = None if not is_met else at if met_since is None else met_since
         wait, verdict = look(snapshot, wait, policy, at)
         assert isinstance(verdict, Converged) == (is_met and seconds(at - met_since) >= policy.min_healthy_time)

@@ -8,10 +8,18 @@ import pytest
 
 from airflow_provider_chefconsul.domain.model.membership import Member, Presence
 from airflow_provider_chefconsul.domain.model.report import Status
-from airflow_provider_chefconsul.domain.verdict.convergence import evaluate
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
-from tests.support.factory import NOW, make_failure, make_members, make_policy, make_report, make_snapshot, make_wait
+from tests.support.factory import (
+    make_failure,
+    make_members,
+    make_policy,
+    make_report,
+    make_snapshot,
+    make_wait,
+    seen,
+    verdict_of,
+)
 
 ALIVE, DEAD, GONE, UNKNOWN = Presence.ALIVE, Presence.FAILED, Presence.GONE, Presence.UNKNOWN
 DONE = [make_report("web-1"), make_report("web-2")]
@@ -30,11 +38,11 @@ def judge(presence, report, *, was_seen_alive=False, **policy):
     # The shared data view no longer shows a node that Consul does not list, where it was no member before.
     if presence is not GONE:
         members = members | {"web-3": Member("web-3", presence)}
-    wait = make_wait().observe(before, now=NOW)
+    wait = seen(make_wait(), before)
     if presence is GONE and not was_seen_alive:
         wait = replace(wait, seen_members=wait.seen_members | {"web-3"})
     snapshot = replace(make_snapshot(*DONE, *([report] if report else [])), members=members)
-    return evaluate(snapshot, wait.observe(snapshot, now=NOW), make_policy(**policy), now=NOW)
+    return verdict_of(snapshot, wait, make_policy(**policy))
 
 
 @pytest.mark.parametrize("was_seen_alive", [False, True])
@@ -57,7 +65,7 @@ def judge(presence, report, *, was_seen_alive=False, **policy):
 def test_evidence_first(presence, report, was_seen_alive, standing, kind):
     """What a node reported for the generation counts, whether it was seen alive or not."""
     verdict = judge(presence, report, was_seen_alive=was_seen_alive)
-    assert verdict.summary.nodes["web-3"][0] is standing
+    assert verdict.status.nodes["web-3"].standing is standing
     assert isinstance(verdict, kind)
 
 
@@ -75,7 +83,7 @@ def test_evidence_first(presence, report, was_seen_alive, standing, kind):
 def test_presence_second(presence, report, was_seen_alive, standing, kind):
     """Of a node that reported nothing for the generation, it matters whether it was there."""
     verdict = judge(presence, report, was_seen_alive=was_seen_alive)
-    assert verdict.summary.nodes["web-3"][0] is standing
+    assert verdict.status.nodes["web-3"].standing is standing
     assert isinstance(verdict, kind)
 
 
@@ -110,7 +118,7 @@ LOST, ABSENT, LEFT = (DEAD, SUCCEEDED), (DEAD, SILENT), (GONE, SUCCEEDED)
 def test_what_each_counts_towards(row, present, policy, kind):
     """The lost are members present, and spend a budget of their own; the absent and those that left share one."""
     verdict = judge(*row, **policy)
-    assert verdict.summary.present == present
+    assert verdict.status.present == present
     assert isinstance(verdict, kind)
 
 
@@ -121,6 +129,5 @@ def test_a_percentage_lost_is_of_the_whole_tier():
         make_snapshot(make_report("web-1"), RUNNING),
         members=make_members("web-1", absent=["web-2", "web-3"]),
     )
-    wait = make_wait().observe(two, now=NOW)
     for lost, kind in (("49%", Waiting), ("50%", Converged)):  # web-2 is absent: of two present, one is lost
-        assert isinstance(evaluate(two, wait, make_policy(min_converged=1, max_lost=lost), now=NOW), kind)
+        assert isinstance(verdict_of(two, policy=make_policy(min_converged=1, max_lost=lost)), kind)

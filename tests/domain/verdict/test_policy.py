@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -61,7 +62,17 @@ def test_policy_refuses_what_cannot_be_meant(wrong, words):
 )
 def test_policy_takes_what_can_be_meant(right):
     """Bounds included; a progress_deadline beyond the timeout only never comes."""
-    assert all(getattr(make_policy(**right), name) == value for name, value in right.items())
+    policy = make_policy(**right)
+    given = {name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in right.items()}
+    assert policy.to_fields() == make_policy().to_fields() | given
+
+
+def test_policy_shows_what_its_author_wrote():
+    """Its representation makes the same again; counts are parsed, and keep the form that they were given in."""
+    policy = make_policy(min_converged="90%", max_failed=2)
+    assert repr(policy).startswith("ConvergencePolicy(min_converged='90%', max_failed=2, max_lost=0, max_absent=None, ")
+    assert policy.min_converged.at_least(11) == 10
+    assert replace(policy, max_lost="5%") == make_policy(min_converged="90%", max_failed=2, max_lost="5%")
 
 
 counts = st.integers(0, 9) | st.integers(0, 100).map("{}%".format)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow_provider_chefconsul.domain.model.report import Status
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.progress import converged_moments, thin_out
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from tests.support.factory import NOW, make_canary, make_desired, make_failure, make_report, make_snapshot
 
 
@@ -17,7 +18,7 @@ def finished(node, second, **overrides):
 
 def seconds(snapshot):
     """When members converged, in seconds after eight."""
-    return [(moment - NOW).total_seconds() for moment in converged_moments(snapshot)]
+    return [(moment - NOW).total_seconds() for moment in converged_moments(tier_status(snapshot))]
 
 
 def test_members_count_from_the_end_of_their_run():
@@ -29,7 +30,7 @@ def test_who_has_not_converged_on_its_assignment_does_not_count():
     """An old generation, another state, a failure, a run that goes on, a spoilt report, none at all."""
     assert seconds(make_snapshot(finished("web-1", 10, generation=6), finished("web-2", 10, state="off"))) == []
     assert seconds(make_snapshot(make_failure("web-1"), make_report("web-2", status=Status.RUNNING))) == []
-    assert seconds(make_snapshot(("web-1", MalformedDocument("k", "spoilt")))) == []
+    assert seconds(make_snapshot(("web-1", Unreadable("k", "spoilt")))) == []
 
 
 def test_absent_members_and_strangers_do_not_count():
@@ -53,7 +54,7 @@ def test_a_time_that_cannot_be_read_is_left_out():
 def test_nothing_has_converged_where_nothing_is_desired():
     """Neither without a desired state nor with one that cannot be read."""
     assert seconds(make_snapshot(finished("web-1", 10), desired=None)) == []
-    assert seconds(make_snapshot(finished("web-1", 10), desired=MalformedDocument("k", "spoilt"))) == []
+    assert seconds(make_snapshot(finished("web-1", 10), desired=Unreadable("k", "spoilt"))) == []
 
 
 def test_thinning_keeps_the_ends_and_the_limit():

@@ -6,18 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_chefconsul.domain.explanation.node import describe_reason
 from airflow_provider_chefconsul.domain.model.membership import Member, Presence
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence
-from airflow_provider_chefconsul.domain.verdict.standing import Standing, Summary, judge
-from airflow_provider_chefconsul.exceptions import MalformedDocument
-from tests.support.factory import make_assignment, make_failure, make_report
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.standing import Standing, judge
+from tests.support.factory import make_assignment, make_desired, make_failure, make_report
 
 HERE = Member("web-1")
 
 
 RUNNING, REBOOTING, INTERRUPTED = Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED
-SPOILT = MalformedDocument("k", "not JSON")
+SPOILT = Unreadable("k", "not JSON")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ SPOILT = MalformedDocument("k", "not JSON")
 def test_standings(report, failures_after, has_converged_before, standing):
     """One report with ModifyIndex 100, against generation 7, of a node whose agent is alive."""
     history = {"failures_after": failures_after, "has_converged_before": has_converged_before}
-    assert judge(HERE, make_assignment(7), Evidence(report, 100), **history)[0] is standing
+    assert judge(HERE, make_desired(7), Evidence(report, 100), **history).standing is standing
 
 
 @pytest.mark.parametrize(
@@ -72,12 +73,12 @@ def test_what_a_report_says_of_the_run_before(report, failures_after, standing):
     for remembered in (False, True):
         found = judge(
             HERE,
-            make_assignment(7),
+            make_desired(7),
             Evidence(report, 100),
             failures_after=failures_after,
             has_converged_before=remembered,
         )
-        assert found[0] is standing
+        assert found.standing is standing
 
 
 @pytest.mark.parametrize(
@@ -92,9 +93,11 @@ def test_what_a_report_says_of_the_run_before(report, failures_after, standing):
 )
 def test_a_report_counts_for_its_own_assignment_only(assigned, reported, standing):
     """A generation that was given twice has another id; older documents have none, and are read as before."""
-    found = judge(HERE, make_assignment(7, id=assigned), Evidence(make_report(id=reported), 100))
-    assert found[0] is standing
-    assert ("an earlier tier of that name" in found[1]) == (standing is Standing.OLD_GENERATION)
+    found = judge(
+        HERE, make_desired(7, stable=make_assignment(7, id=assigned)), Evidence(make_report(id=reported), 100)
+    )
+    assert found.standing is standing
+    assert ("an earlier tier of that name" in describe_reason(found)) == (standing is Standing.OLD_GENERATION)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_a_report_counts_for_its_own_assignment_only(assigned, reported, standin
 def test_a_report_of_an_earlier_machine_is_none(listed, reported, standing):
     """Where both ids of the machine are known, they must be the same."""
     member = Member("web-1", node_id=listed)
-    assert judge(member, make_assignment(7), Evidence(make_report(node_id=reported), 100))[0] is standing
+    assert judge(member, make_desired(7), Evidence(make_report(node_id=reported), 100)).standing is standing
 
 
 def case(presences, reports, standing, *, seen=(False, True)):
@@ -157,19 +160,20 @@ def test_evidence_first_presence_second(presence, report, was_seen_alive, standi
     for remembered in (False, True):
         found = judge(
             Member("web-1", presence),
-            make_assignment(7, id="a1"),
+            make_desired(7, stable=make_assignment(7, id="a1")),
             evidence,
             was_seen_alive=was_seen_alive,
             has_converged_before=remembered,
         )
-        assert found[0] is standing
-        assert found[1] or standing is Standing.CONVERGED
+        assert found.standing is standing
+        assert describe_reason(found) or standing is Standing.CONVERGED
 
 
 def test_silence():
     """A member without a report has not reported, or is absent."""
-    assert judge(HERE, make_assignment(7), None) == (Standing.NOT_REPORTED, "has never reported")
-    assert judge(Member("web-1", DEAD), make_assignment(7), None) == (Standing.ABSENT, "its agent is not alive")
+    silent, absent = (judge(member, make_desired(7), None) for member in (HERE, Member("web-1", DEAD)))
+    assert (silent.standing, describe_reason(silent)) == (Standing.NOT_REPORTED, "has never reported")
+    assert (absent.standing, describe_reason(absent)) == (Standing.ABSENT, "its agent is not alive")
 
 
 @given(
@@ -184,37 +188,6 @@ def test_silence():
 def test_converged_means_the_report_says_so(report, failures_after):
     """For a member not seen converged before, no other report passes."""
     assert isinstance(report, NodeReport)
-    standing, why = judge(HERE, make_assignment(7), Evidence(report, 100), failures_after=failures_after)
-    assert (standing is Standing.CONVERGED) == report.has_converged_on(make_assignment(7))
-    assert (why == "") == (standing is Standing.CONVERGED)
-
-
-def test_summary_counts_and_names():
-    """Standings come in their order, nodes in theirs; those that nobody has are left out."""
-    summary = Summary(
-        7,
-        {
-            "web-3": (Standing.FAILED, "Errno::ENOSPC: No space left"),
-            "web-2": (Standing.RUNNING, "since 08:00"),
-            "web-1": (Standing.CONVERGED, ""),
-            "web-5": (Standing.ABSENT, "its agent is not alive"),
-            "web-4": (Standing.RUNNING, ""),
-        },
-    )
-    assert summary.by_standing == {
-        Standing.CONVERGED: ["web-1"],
-        Standing.ABSENT: ["web-5"],
-        Standing.RUNNING: ["web-2", "web-4"],
-        Standing.FAILED: ["web-3"],
-    }
-    assert (summary.present, summary.count(Standing.RUNNING), summary.count(Standing.MALFORMED)) == (4, 2, 0)
-    assert str(summary) == ("1 of 5 members converged, 1 absent (web-5), 2 running (web-2, web-4), 1 failed (web-3)")
-    assert summary.waiting() == ["2 running (web-2, web-4)", "1 failed (web-3)"]
-    assert summary.excused() == ["1 absent (web-5)"]
-
-
-def test_summary_of_a_large_tier_stays_a_line():
-    """The first eight of each standing are named."""
-    summary = Summary(7, {f"web-{number}": (Standing.RUNNING, "") for number in range(100)})
-    assert str(summary).startswith("0 of 100 members converged, 100 running (web-0, web-1, web-2, ")
-    assert str(summary).endswith("web-7, …)")
+    found = judge(HERE, make_desired(7), Evidence(report, 100), failures_after=failures_after)
+    assert found.has_converged == report.has_converged_on(make_assignment(7))
+    assert (describe_reason(found) == "") == found.has_converged

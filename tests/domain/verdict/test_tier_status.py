@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from airflow_provider_chefconsul.domain.explanation.node import describe_reason
+from airflow_provider_chefconsul.domain.explanation.tier import describe_counts
+from airflow_provider_chefconsul.domain.model.membership import Member, Presence
 from airflow_provider_chefconsul.domain.model.report import Status
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
-from airflow_provider_chefconsul.exceptions import MalformedDocument
 from tests.support.factory import (
-    NOW,
     make_assignment,
     make_canary,
     make_desired,
@@ -19,12 +24,12 @@ from tests.support.factory import (
 )
 
 ALL = [make_report(node) for node in ("web-1", "web-2", "web-3")]
-SPOILT = MalformedDocument("demo/web/nodes/web-1", "not JSON")
+SPOILT = Unreadable("demo/web/nodes/web-1", "not JSON")
 
 
 def look(*reports, **overrides):
     """The tier of :func:`make_snapshot`."""
-    return tier_status("demo", "web", make_snapshot(*reports, **overrides), now=NOW)
+    return tier_status(make_snapshot(*reports, **overrides))
 
 
 @pytest.mark.parametrize(
@@ -60,14 +65,57 @@ def test_node_has_what_was_found():
     """Report, standing, reason and since when; a report that cannot be read is none."""
     status = look(("web-1", SPOILT), make_failure("web-2"))
     spoilt, failed, silent = status.nodes.values()
-    assert (spoilt.standing, spoilt.report, spoilt.why) == (Standing.MALFORMED, None, str(SPOILT))
-    assert failed.why.startswith("Errno::ENOSPC: No space left")
-    assert failed.since == status.explanation.nodes["web-2"].since is not None
-    assert (silent.report, silent.since, silent.why) == (None, None, "has never reported")
+    assert (spoilt.standing, spoilt.report, spoilt.unreadable) == (Standing.MALFORMED, None, SPOILT)
+    assert describe_reason(spoilt) == str(SPOILT)
+    assert describe_reason(failed).startswith("Errno::ENOSPC: No space left")
+    assert failed.since == datetime(2026, 11, 22, 8, 0, 9, tzinfo=UTC)
+    assert (silent.report, silent.since, describe_reason(silent)) == (None, None, "has never reported")
 
 
 def test_nothing_is_assigned():
     """Members are listed all the same."""
     node = look(*ALL, desired=None).nodes["web-1"]
-    assert (node.assigned, node.standing, node.why) == (None, None, "nothing is assigned")
+    assert (node.assigned, node.standing, describe_reason(node)) == (None, None, "nothing is assigned")
     assert node.report == ALL[0]
+
+
+def test_standings_are_counted_and_named():
+    """Standings come in their order, nodes in theirs; those that nobody has are left out."""
+    running = [make_report(node, status=Status.RUNNING) for node in ("web-2", "web-4")]
+    reports = [make_report("web-1"), *running, make_failure("web-3")]
+    status = look(*reports, members=[f"web-{number}" for number in range(1, 5)], absent=["web-5"])
+    assert status.by_standing == {
+        Standing.CONVERGED: ["web-1"],
+        Standing.ABSENT: ["web-5"],
+        Standing.RUNNING: ["web-2", "web-4"],
+        Standing.FAILED: ["web-3"],
+    }
+    assert (status.present, status.count(Standing.RUNNING), status.count(Standing.MALFORMED)) == (4, 2, 0)
+    counts = "1 of 5 members converged, 1 absent (web-5), 2 running (web-2, web-4), 1 failed (web-3)"
+    assert describe_counts(status) == counts
+
+
+def test_line_of_a_large_tier_stays_a_line():
+    """The first eight of each standing are named."""
+    counts = describe_counts(look(members=[f"web-{number}" for number in range(100)]))
+    assert counts.startswith("0 of 100 members converged, 100 not_reported (web-0, web-1, web-2, ")
+    assert counts.endswith("web-7, … and 92 more)")
+
+
+def test_what_has_not_changed_is_not_judged_again():
+    """Members keep their status, unless their report, their presence or the desired state has changed."""
+    first = make_snapshot(*ALL)
+    before = tier_status(first)
+    members = {**first.members, "web-2": Member("web-2", Presence.FAILED)}
+    evidence = {**first.evidence, "web-3": make_snapshot(make_failure("web-3")).evidence["web-3"]}
+    after = tier_status(TierSnapshot(first.desired, members, evidence), before=before)
+    assert after.nodes["web-1"] is before.nodes["web-1"]
+    assert [after.nodes[name].standing for name in ("web-2", "web-3")] == [Standing.LOST, Standing.FAILED]
+    anew = tier_status(TierSnapshot(make_desired(8), members, evidence), before=after)
+    assert anew.nodes["web-1"].standing is Standing.OLD_GENERATION
+
+
+def test_strangers_report_and_are_no_members():
+    """In order."""
+    status = look(make_report("web-10"), make_report("web-9"), members=["web-1"])
+    assert status.strangers == ("web-9", "web-10")

@@ -8,16 +8,31 @@ from enum import IntEnum, StrEnum
 import pytest
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, check_values
-from airflow_provider_chefconsul.domain.write.change import Refused, Unchanged, Write, plan_write
+from airflow_provider_chefconsul.domain.write.change import Act, Change, Content, choose_act, find_content, plan_write
+from airflow_provider_chefconsul.domain.write.decision import Decision, Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.wave import Wave
-from tests.support.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
+from tests.support.factory import (
+    make_assignment,
+    make_basis,
+    make_canary,
+    make_change,
+    make_desired,
+    make_members,
+    make_writer,
+)
 
 AT = "2026-11-22T09:00:00Z"
+ONE, TWO, HALF, ALL = (Wave.parse(size) for size in (1, 2, "50%", "100%"))
+
+
+def plan(current: DesiredState | None, change: Change, **basis: object) -> Decision:
+    """Decide on what stands."""
+    return plan_write(make_basis(current, **basis), change)
 
 
 def test_first_write_makes_generation_one():
     """A tier without a desired state gets its first generation."""
-    decision = plan_write(None, make_change(), written_at=AT)
+    decision = plan(None, make_change())
     assert isinstance(decision, Write)
     assert decision.generation == 1
     assert decision.desired.stable.state == "converged"
@@ -28,7 +43,7 @@ def test_first_write_makes_generation_one():
 def test_new_content_makes_the_next_generation():
     """Another state, or other values, is one generation further."""
     for change in (make_change(state="off"), make_change(values={"release": "2.6.0"}), make_change(values={})):
-        decision = plan_write(make_desired(7), change, written_at=AT)
+        decision = plan(make_desired(7), change)
         assert isinstance(decision, Write)
         assert decision.generation == decision.desired.stable.generation == 8
 
@@ -36,14 +51,14 @@ def test_new_content_makes_the_next_generation():
 def test_what_stands_is_left_alone():
     """The same content by another run is no new generation."""
     change = make_change(writer=make_writer(run_id="manual__2"))
-    assert plan_write(make_desired(7), change, written_at=AT) == Unchanged(7)
+    assert plan(make_desired(7), change) == Unchanged(7)
 
 
 @pytest.mark.parametrize(("standing", "wanted"), [(1, 1.0), (1, True), (0, False), ("1", 1), (None, "")])
 def test_values_of_another_type_differ(standing, wanted):
     """Recipes see types, so a value that only compares equal in Python is a change."""
     current = make_desired(7, stable=make_assignment(7, values={"x": standing}))
-    assert isinstance(plan_write(current, make_change(values={"x": wanted}), written_at=AT), Write)
+    assert isinstance(plan(current, make_change(values={"x": wanted})), Write)
 
 
 class Colour(StrEnum):
@@ -56,15 +71,15 @@ class Colour(StrEnum):
 def test_value_of_a_derived_type_is_the_plain_one(value):
     """What Consul gives back compares equal, so that a retry makes no second generation."""
     change = make_change(values=check_values({"x": value}))
-    first = plan_write(None, change, written_at=AT)
+    first = plan(None, change)
     assert isinstance(first, Write)
     stored = DesiredState.from_json("key", first.desired.to_json())
-    assert plan_write(stored, change, written_at=AT) == Unchanged(1)
+    assert plan(stored, change) == Unchanged(1)
 
 
 def test_deleted_state_goes_on_above_its_history():
     """A generation is never given twice."""
-    decision = plan_write(None, make_change(), written_at=AT, newest_generation=7)
+    decision = plan(None, make_change(), generations=[6, 7])
     assert isinstance(decision, Write)
     assert decision.generation == 8
 
@@ -72,10 +87,10 @@ def test_deleted_state_goes_on_above_its_history():
 def test_force_makes_a_generation_once_for_each_task_instance():
     """A forced write happens although nothing differs; its own retry changes nothing."""
     change = make_change(force=True, writer=make_writer(run_id="manual__2"))
-    first = plan_write(make_desired(7), change, written_at=AT)
+    first = plan(make_desired(7), change)
     assert isinstance(first, Write)
     assert first.generation == 8
-    assert plan_write(first.desired, change, written_at=AT) == Unchanged(8)
+    assert plan(first.desired, change) == Unchanged(8)
 
 
 @pytest.mark.parametrize(
@@ -89,21 +104,52 @@ def test_force_makes_a_generation_once_for_each_task_instance():
 )
 def test_illegal_origin_is_refused(current, allowed_from, reason):
     """The reason names where the tier is and from where the state is allowed."""
-    decision = plan_write(current, make_change(state="off", allowed_from=allowed_from), written_at=AT)
+    decision = plan(current, make_change(state="off", allowed_from=allowed_from))
     assert isinstance(decision, Refused)
     assert reason in decision.reason
 
 
 def test_legal_origins():
     """A listed state, or None for a tier without one, may be left; what stands already needs no permission."""
-    assert isinstance(
-        plan_write(make_desired(), make_change(state="off", allowed_from=["converged"]), written_at=AT), Write
-    )
-    assert isinstance(plan_write(None, make_change(allowed_from=[None]), written_at=AT), Write)
-    assert plan_write(make_desired(7), make_change(allowed_from=["waiting"]), written_at=AT) == Unchanged(7)
+    assert isinstance(plan(make_desired(), make_change(state="off", allowed_from=["converged"])), Write)
+    assert isinstance(plan(None, make_change(allowed_from=[None])), Write)
+    assert plan(make_desired(7), make_change(allowed_from=["waiting"])) == Unchanged(7)
 
 
 # Canaries -------------------------------------------------------------------------------------------------------------
+
+N, Y = False, True
+
+
+@pytest.mark.parametrize(
+    ("content", "is_wave", "is_forced", "act"),
+    [
+        (Content.UNDECLARED, N, N, Act.ASSIGN),
+        (Content.UNDECLARED, N, Y, Act.ASSIGN),
+        (Content.UNDECLARED, Y, N, Act.REFUSE),
+        (Content.UNDECLARED, Y, Y, Act.REFUSE),
+        (Content.STABLE, N, N, Act.LEAVE),
+        (Content.STABLE, Y, N, Act.LEAVE),
+        (Content.STABLE, N, Y, Act.ASSIGN),
+        (Content.STABLE, Y, Y, Act.BEGIN_CANARY),
+        (Content.CANARY, N, N, Act.PROMOTE),
+        (Content.CANARY, N, Y, Act.ASSIGN),
+        (Content.CANARY, Y, N, Act.WIDEN),
+        (Content.CANARY, Y, Y, Act.WIDEN),
+        (Content.BESIDE_CANARY, N, N, Act.ROLL_BACK),
+        (Content.BESIDE_CANARY, Y, N, Act.ROLL_BACK),
+        (Content.BESIDE_CANARY, N, Y, Act.ASSIGN),
+        (Content.BESIDE_CANARY, Y, Y, Act.BEGIN_CANARY),
+        (Content.NEW, N, N, Act.ASSIGN),
+        (Content.NEW, N, Y, Act.ASSIGN),
+        (Content.NEW, Y, N, Act.BEGIN_CANARY),
+        (Content.NEW, Y, Y, Act.BEGIN_CANARY),
+    ],
+)
+def test_rules_of_writing(content, is_wave, is_forced, act):
+    """All cases that there are."""
+    assert choose_act(content, is_wave=is_wave, is_forced=is_forced) is act
+
 
 WEB = make_members("web-1", "web-2", "web-3", "web-4")
 OUT = make_desired(8, stable=make_assignment(7), canary=make_canary(8), previous=6)  # release 2.6.0 on web-1
@@ -112,19 +158,45 @@ OTHER = {"release": "2.7.0"}
 
 
 @pytest.mark.parametrize(
+    ("current", "change", "content"),
+    [
+        (None, {}, Content.UNDECLARED),
+        (make_desired(7), {}, Content.STABLE),
+        (make_desired(7), {"values": NEXT}, Content.NEW),
+        (make_desired(7), {"state": "off"}, Content.NEW),
+        (OUT, {"values": NEXT}, Content.CANARY),
+        (OUT, {}, Content.BESIDE_CANARY),
+        (OUT, {"values": OTHER}, Content.NEW),
+        (replace(OUT, stable=OUT.newest), {"values": NEXT}, Content.CANARY),
+    ],
+)
+def test_content_of_a_change(current, change, content):
+    """What stands already is found by state and values; of two that are alike, the canary counts."""
+    assert find_content(current, make_change(**change)) is content
+
+
+@pytest.mark.parametrize(
     ("current", "change", "generation", "stable", "canary", "previous", "is_new"),
     [
-        (make_desired(7, previous=6), {"values": NEXT, "canary": Wave(1)}, 8, 7, 8, 6, True),
-        (OUT, {"values": NEXT, "canary": Wave(2)}, 8, 7, 8, 6, False),
+        (make_desired(7, previous=6), {"values": NEXT, "canary": ONE}, 8, 7, 8, 6, True),
+        (OUT, {"values": NEXT, "canary": TWO}, 8, 7, 8, 6, False),
         (OUT, {"values": NEXT}, 8, 8, None, 7, False),
         (OUT, {}, 7, 7, None, 6, False),
-        (OUT, {"canary": Wave(1)}, 7, 7, None, 6, False),
-        (OUT, {"values": OTHER, "canary": Wave(1)}, 9, 7, 9, 6, True),
+        (OUT, {"canary": ONE}, 7, 7, None, 6, False),
+        (OUT, {"values": OTHER, "canary": ONE}, 9, 7, 9, 6, True),
         (OUT, {"values": OTHER}, 9, 9, None, 7, True),
         (OUT, {"values": NEXT, "force": True}, 9, 9, None, 7, True),
         (OUT, {"force": True}, 9, 9, None, 7, True),
-        (OUT, {"values": NEXT, "canary": Wave(2), "force": True}, 8, 7, 8, 6, False),
-        (make_desired(7), {"canary": Wave(1), "force": True, "writer": make_writer(run_id="2")}, 8, 7, 8, None, True),
+        (OUT, {"values": NEXT, "canary": TWO, "force": True}, 8, 7, 8, 6, False),
+        (
+            make_desired(7),
+            {"canary": ONE, "force": True, "writer": make_writer(run_id="2")},
+            8,
+            7,
+            8,
+            None,
+            True,
+        ),
         (make_desired(8, stable=make_assignment(7)), {"values": OTHER}, 9, 9, None, 7, True),
     ],
     ids=[
@@ -144,7 +216,7 @@ OTHER = {"release": "2.7.0"}
 )
 def test_what_a_write_means_while_a_canary_is_out(current, change, generation, stable, canary, previous, is_new):
     """Whose generation it is, which generations the tier then has, and which one it goes back to."""
-    decision = plan_write(current, make_change(**change), written_at=AT, members=WEB)
+    decision = plan(current, make_change(**change), members=WEB)
     assert isinstance(decision, Write)
     assert (decision.generation, decision.is_new) == (generation, is_new)
     desired = decision.desired
@@ -156,10 +228,10 @@ def test_what_a_write_means_while_a_canary_is_out(current, change, generation, s
 
 def test_waves_from_the_first_to_all():
     """Each task of a rollout, and then each of them once more: one generation, and the retries change nothing."""
-    waves = [make_change(values=NEXT, canary=canary) for canary in (Wave(1), Wave("50%"), Wave("100%"), None)]
+    waves = [make_change(values=NEXT, canary=canary) for canary in (ONE, HALF, ALL, None)]
     current, nodes = make_desired(7), []
     for change in waves:
-        decision = plan_write(current, change, written_at=AT, members=WEB)
+        decision = plan(current, change, members=WEB)
         assert isinstance(decision, Write)
         assert decision.generation == 8
         current = decision.desired
@@ -167,21 +239,26 @@ def test_waves_from_the_first_to_all():
     assert nodes == [1, 2, 4, 4]
     assert current == make_desired(8, stable=make_canary(8).assignment, previous=7, written_at=AT)
     for change in waves:
-        assert plan_write(current, change, written_at=AT, members=WEB) == Unchanged(8)
+        assert plan(current, change, members=WEB) == Unchanged(8)
 
 
 @pytest.mark.parametrize(
     ("current", "canary", "members", "reason"),
     [
-        (None, Wave(1), WEB, "a canary needs a desired state that the other nodes keep, and the tier has none yet"),
-        (make_desired(), Wave(1), {}, "no member is present"),
-        (make_desired(), Wave(("web-9",)), WEB, "canary names web-9, which the tier does not have"),
-        (OUT, Wave(("web-2",)), WEB, "a canary only widens, and web-1 of the one that is out is not named"),
+        (
+            None,
+            ONE,
+            WEB,
+            "a canary needs a desired state that the other nodes keep, and the tier has none yet",
+        ),
+        (make_desired(), ONE, {}, "no member is present"),
+        (make_desired(), Wave.parse(("web-9",)), WEB, "canary names nodes that are not members of the tier: web-9"),
+        (OUT, Wave.parse(("web-2",)), WEB, "a canary can only widen: also name web-1, which it already covers"),
     ],
 )
 def test_canary_that_cannot_be_had_is_refused(current, canary, members, reason):
     """Nothing is written, and the reason says why."""
-    decision = plan_write(current, make_change(values=NEXT, canary=canary), written_at=AT, members=members)
+    decision = plan(current, make_change(values=NEXT, canary=canary), members=members)
     assert isinstance(decision, Refused)
     assert reason in decision.reason
     assert not decision.is_stale
@@ -191,8 +268,8 @@ def test_origin_while_a_canary_is_out():
     """What counts is the state that the other nodes are in."""
     current = make_desired(8, stable=make_assignment(7, state="waiting"), canary=make_canary(8))
     change = make_change(values=NEXT, allowed_from=["waiting"])
-    assert isinstance(plan_write(current, change, written_at=AT), Write)
-    assert isinstance(plan_write(current, replace(change, allowed_from=["converged"]), written_at=AT), Refused)
+    assert isinstance(plan(current, change), Write)
+    assert isinstance(plan(current, replace(change, allowed_from=["converged"])), Refused)
 
 
 # Sequences ------------------------------------------------------------------------------------------------------------
@@ -205,7 +282,7 @@ def test_origin_while_a_canary_is_out():
 def test_sequence(standing, wanted, written):
     """Only what is older is stale; without a sequence, the one that stands stays."""
     current = make_desired(sequence=standing)
-    decision = plan_write(current, make_change(state="off", sequence=wanted), written_at=AT)
+    decision = plan(current, make_change(state="off", sequence=wanted))
     if written == "stale":
         assert isinstance(decision, Refused)
         assert decision.is_stale
@@ -221,48 +298,52 @@ def test_sequence(standing, wanted, written):
 
 @pytest.mark.parametrize(
     "change",
-    [{"values": NEXT}, {}, {"values": NEXT, "canary": Wave(2)}, {"values": OTHER}, {"values": NEXT, "force": True}],
+    [
+        {"values": NEXT},
+        {},
+        {"values": NEXT, "canary": TWO},
+        {"values": OTHER},
+        {"values": NEXT, "force": True},
+    ],
 )
 def test_stale_write_leaves_a_canary_alone(change):
     """Neither promotes, takes back, widens nor replaces it."""
-    decision = plan_write(OUT, make_change(**change, sequence=5), written_at=AT, members=WEB)
+    decision = plan(OUT, make_change(**change, sequence=5), members=WEB)
     assert isinstance(decision, Refused)
     assert decision.is_stale
 
 
 @pytest.mark.parametrize(
     ("current", "change", "generation"),
-    [(make_desired(7), {}, 7), (OUT, {"values": NEXT, "canary": Wave(1)}, 8)],
+    [(make_desired(7), {}, 7), (OUT, {"values": NEXT, "canary": ONE}, 8)],
     ids=["all", "canary"],
 )
 def test_what_stands_is_unchanged_even_when_older(current, change, generation):
     """A task of last month that wants what is there has nothing to complain of, wherever it may come from."""
     change = make_change(**change, sequence=5, allowed_from=["nowhere"])
-    assert plan_write(current, change, written_at=AT, members=WEB) == Unchanged(generation)
+    assert plan(current, change, members=WEB) == Unchanged(generation)
 
 
 def test_what_stands_belongs_to_the_later_time():
     """Else a write of a time between could go back behind who declared it again; nodes do nothing for it."""
-    first = plan_write(None, make_change(values={"release": "2.4"}, sequence=100), written_at=AT).desired
-    again = plan_write(first, make_change(values={"release": "2.4"}, sequence=300), written_at=AT)
+    first = plan(None, make_change(values={"release": "2.4"}, sequence=100)).desired
+    again = plan(first, make_change(values={"release": "2.4"}, sequence=300))
     assert again == Write(replace(first, sequence=300), 1, is_new=False, assigns=False)
-    between = plan_write(again.desired, make_change(values={"release": "2.3"}, sequence=200), written_at=AT)
+    between = plan(again.desired, make_change(values={"release": "2.3"}, sequence=200))
     assert isinstance(between, Refused)
     assert between.is_stale
-    assert plan_write(again.desired, make_change(values={"release": "2.4"}, sequence=200), written_at=AT) == Unchanged(
-        1
-    )
+    assert plan(again.desired, make_change(values={"release": "2.4"}, sequence=200)) == Unchanged(1)
 
 
 def test_an_id_is_made_with_each_generation_and_stays_with_it():
     """Widening, promoting and taking back keep the ids of what they keep."""
-    first = plan_write(None, make_change(), written_at=AT, new_id="a1").desired
+    first = plan(None, make_change(), new_id="a1").desired
     assert first.stable.id == "a1"
-    out = plan_write(first, make_change(values=NEXT, canary=Wave(1)), written_at=AT, new_id="b2", members=WEB).desired
+    out = plan(first, make_change(values=NEXT, canary=ONE), new_id="b2", members=WEB).desired
     assert (out.stable.id, out.canary.assignment.id) == ("a1", "b2")
-    wider = plan_write(out, make_change(values=NEXT, canary=Wave(2)), written_at=AT, new_id="c3", members=WEB).desired
+    wider = plan(out, make_change(values=NEXT, canary=TWO), new_id="c3", members=WEB).desired
     assert (wider.stable.id, wider.canary.assignment.id) == ("a1", "b2")
-    assert plan_write(wider, make_change(values=NEXT), written_at=AT, new_id="c3").desired.stable.id == "b2"
-    assert plan_write(wider, make_change(), written_at=AT, new_id="c3").desired.stable.id == "a1"
+    assert plan(wider, make_change(values=NEXT), new_id="c3").desired.stable.id == "b2"
+    assert plan(wider, make_change(), new_id="c3").desired.stable.id == "a1"
     forced = make_change(force=True, writer=make_writer(run_id="manual__2"))
-    assert plan_write(first, forced, written_at=AT, new_id="c3").desired.stable.id == "c3"
+    assert plan(first, forced, new_id="c3").desired.stable.id == "c3"

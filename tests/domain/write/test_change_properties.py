@@ -7,23 +7,25 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.domain.count import ceiling_of
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState
-from airflow_provider_chefconsul.domain.write.change import Change, Refused, Unchanged, Write, plan_write
-from airflow_provider_chefconsul.domain.write.wave import Wave
+from airflow_provider_chefconsul.domain.write.change import Change, plan_write
+from airflow_provider_chefconsul.domain.write.decision import Decision, Refused, Unchanged, Write
+from airflow_provider_chefconsul.domain.write.wave import NamedNodes, Wave
 from tests.support.examples import examples
-from tests.support.factory import make_assignment, make_change, make_desired, make_members, make_writer
+from tests.support.factory import make_assignment, make_basis, make_change, make_desired, make_members, make_writer
 
-AT = "2026-11-22T09:00:00Z"
 NODES = [f"web-{number}" for number in range(6)]
 integers = st.integers(-(2**63), 2**63 - 1)
 scalars = st.none() | st.booleans() | integers | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = st.sampled_from([{}, {"release": "1"}, {"release": 1}]) | st.dictionaries(
     st.text(min_size=1), scalars, max_size=3
 )
-waves = st.builds(Wave, st.integers(1, 7) | st.integers(1, 100).map("{}%".format)) | st.builds(
-    Wave, st.lists(st.sampled_from(NODES), min_size=1, unique=True).map(tuple)
+waves = st.builds(
+    Wave.parse,
+    st.integers(1, 7)
+    | st.integers(1, 100).map("{}%".format)
+    | st.lists(st.sampled_from(NODES), min_size=1, unique=True),
 )
 changes = st.builds(
     make_change,
@@ -63,6 +65,11 @@ tiers = st.dictionaries(st.sampled_from(NODES), st.sampled_from([True, True, Tru
 thorough = settings(max_examples=examples(3))
 
 
+def plan(current: DesiredState | None, change: Change, **basis: object) -> Decision:
+    """Decide on what stands."""
+    return plan_write(make_basis(current, **basis), change)
+
+
 def assignments(desired: DesiredState) -> dict[str, Assignment]:
     """By node, what each is assigned."""
     return {node: desired.assignment_for(node) for node in NODES}
@@ -72,22 +79,22 @@ def assignments(desired: DesiredState) -> dict[str, Assignment]:
 @given(currents, changes, tiers)
 def test_retry_never_makes_a_second_generation(current, change, members):
     """Planning the same change again on its own result writes nothing, and names the generation it made."""
-    decision = plan_write(current, change, written_at=AT, members=members)
+    decision = plan(current, change, members=members)
     standing = decision.desired if isinstance(decision, Write) else current
-    again = plan_write(
+    again = plan(
         standing, replace(change, allowed_from=["nowhere"]), written_at="2026-11-22T10:00:00Z", members=members
     )
     if isinstance(decision, Write | Unchanged):
         assert again == Unchanged(decision.generation)
     else:
-        assert plan_write(current, change, written_at=AT, members=members) == decision
+        assert plan(current, change, members=members) == decision
 
 
 @thorough
 @given(currents, changes, tiers, st.integers(0, 9))
 def test_generations_only_grow(current, change, members, newest_generation):
     """A new generation is one above whatever there was; any other write keeps one that some nodes have."""
-    decision = plan_write(current, change, written_at=AT, newest_generation=newest_generation, members=members)
+    decision = plan(current, change, generations=[newest_generation], members=members)
     if isinstance(decision, Write):
         assert decision.generation in decision.desired.generations
         if decision.is_new:
@@ -102,7 +109,7 @@ def test_generations_only_grow(current, change, members, newest_generation):
 @given(currents, changes, tiers)
 def test_stale_write_is_never_made(current, change, members):
     """What is written is not older than what stood, and a refusal as stale says so truly; sequences only grow."""
-    decision = plan_write(current, change, written_at=AT, members=members)
+    decision = plan(current, change, members=members)
     is_older = None not in {current and current.sequence, change.sequence} and change.sequence < current.sequence
     assert not (isinstance(decision, Write) and is_older)
     assert not (isinstance(decision, Refused) and decision.is_stale and not is_older)
@@ -117,7 +124,7 @@ def test_write_that_makes_no_generation_gives_nobody_a_third(current, change, me
 
     Promotion, and a wider canary, leave the covered as they are; taking a canary back leaves the others as they are.
     """
-    decision = plan_write(current, change, written_at=AT, members=members)
+    decision = plan(current, change, members=members)
     if not isinstance(decision, Write) or decision.is_new:
         return
     stable, canary = current.stable, current.canary
@@ -135,15 +142,15 @@ def test_write_that_makes_no_generation_gives_nobody_a_third(current, change, me
 @given(currents, changes.filter(lambda change: change.canary is not None), tiers)
 def test_canary_moves_no_more_nodes_than_it_says(current, change, members):
     """A write of a wave gives no more present members another assignment than the wave has, apart from taking back."""
-    decision = plan_write(current, change, written_at=AT, members=members)
+    decision = plan(current, change, members=members)
     if not isinstance(decision, Write) or decision.desired.canary is None:
         return
     size = change.canary.size
     present = sum(member.is_present for member in members.values())
-    allowed = len(size) if isinstance(size, tuple) else ceiling_of(size, present)
+    allowed = len(size.nodes) if isinstance(size, NamedNodes) else size.at_least(present)
     before, after = assignments(current), assignments(decision.desired)
     moved = [node for node in members if before[node] != after[node] and after[node].generation == decision.generation]
-    assert len(moved) <= (len(members) if size == "100%" else allowed)
+    assert len(moved) <= (len(members) if change.canary.is_all else allowed)
     assert decision.desired.stable == current.stable
 
 
@@ -152,12 +159,12 @@ def test_each_generation_means_one_thing(steps: list[tuple[Change, dict]]):
     """Whatever is written after each other, a generation keeps its content, and the document's never shrinks."""
     current, meaning = None, {}
     for change, members in steps:
-        decision = plan_write(current, change, written_at=AT, members=members)
+        decision = plan(current, change, members=members)
         if not isinstance(decision, Write):
             continue
         desired = decision.desired
         assert current is None or desired.generation >= current.generation
-        for assignment in (desired.stable, *([desired.canary.assignment] if desired.canary else [])):
+        for assignment in desired.assignments:
             known = meaning.setdefault(assignment.generation, assignment)
             assert known.has_content(assignment.state, assignment.values)
         assert desired.previous is None or desired.previous in meaning

@@ -9,11 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
-from airflow_provider_chefconsul.domain.write.change import Refused, Unchanged, Write, plan_write
+from airflow_provider_chefconsul.domain.write.change import plan_write
+from airflow_provider_chefconsul.domain.write.decision import Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from tests.support.examples import examples
-from tests.support.factory import make_assignment, make_canary, make_change, make_desired, make_members, make_writer
+from tests.support.factory import (
+    make_assignment,
+    make_basis,
+    make_canary,
+    make_change,
+    make_desired,
+    make_members,
+    make_writer,
+)
 
 AT = "2026-11-22T09:00:00Z"
 BACK = make_writer(task_id="web.roll_back")
@@ -42,7 +51,67 @@ def back(current: DesiredState | None, to: object = "previous", **overrides: obj
     """Plan a rollback by another task of the same Dag run."""
     options = {"writer": BACK, "to": to} | overrides
     history = {key: entry for key, entry in HISTORY.items() if current is None or key <= current.generation}
-    return plan_rollback(current, RollBack(**options), history, written_at=AT)
+    return plan_rollback(make_basis(current, history=history), RollBack(**options))
+
+
+OWN = make_desired(7, stable=make_assignment(6), written_by=BACK)
+THEIRS = make_writer(run_id="manual__2")
+
+
+@pytest.mark.parametrize(
+    ("current", "overrides", "outcome"),
+    [
+        (None, {}, "refused"),
+        (OWN, {}, "unchanged 6"),
+        (OWN, {"sequence": 5}, "unchanged 6"),
+        (CURRENT, {"sequence": 5}, "stale"),
+        (CURRENT, {"only_own": True, "writer": THEIRS}, "stale"),
+        (CURRENT, {"only_own": True}, "write 8"),
+        (CURRENT, {"generation": 6}, "stale"),
+        (CURRENT, {"generation": 7}, "write 8"),
+        (HISTORY[8], {"generation": 7}, "stale"),
+        (HISTORY[8], {"generation": 8}, "write 7"),
+        (HISTORY[8], {}, "write 7"),
+        (HISTORY[8], {"to": 7}, "write 7"),
+        (HISTORY[8], {"to": 6}, "write 9"),
+        (CURRENT, {"to": 7}, "unchanged 7"),
+        (HISTORY[5], {}, "refused"),
+        (CURRENT, {"to": 4}, "refused"),
+        (stood(10, "2.4.0", 7), {"to": 6}, "unchanged 10"),
+        (CURRENT, {"to": 6}, "write 8"),
+        (CURRENT, {}, "write 8"),
+    ],
+    ids=[
+        "nothing to roll back",
+        "a retry",
+        "a retry, even when stale",
+        "of an earlier time",
+        "another run's",
+        "its own",
+        "another generation",
+        "the generation",
+        "another generation than the canary's",
+        "the canary's generation",
+        "a canary",
+        "a canary, by the stable generation",
+        "past a canary",
+        "where it stands",
+        "nothing earlier",
+        "not in the history",
+        "to what it has already",
+        "to a generation",
+        "to what was before",
+    ],
+)
+def test_rules_of_rolling_back(current, overrides, outcome):
+    """Every case, in the order in which they count, with the generation that nodes have afterwards."""
+    match back(current, **overrides):
+        case Refused(is_stale=is_stale):
+            assert outcome == ("stale" if is_stale else "refused")
+        case Unchanged(generation):
+            assert outcome == f"unchanged {generation}"
+        case Write(generation=generation):
+            assert outcome == f"write {generation}"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +191,7 @@ def test_rollback_to_what_there_is_not(current, to, overrides, reason):
 
 def test_rollback_without_any_history():
     """Keys that somebody deleted are not guessed."""
-    decision = plan_rollback(CURRENT, RollBack(BACK), {}, written_at=AT)
+    decision = plan_rollback(make_basis(CURRENT), RollBack(BACK))
     assert decision == Refused("generation 6 is not in the tier's history, which holds nothing")
 
 
@@ -135,7 +204,7 @@ def test_rollback_without_any_history():
         ),
         (
             {"only_own": True, "writer": make_writer(run_id="manual__2")},
-            "generation 7 was written by Dag shop_rollout, run manual__1, task web.set, so there is nothing of this",
+            "generation 7 was written by Dag shop_rollout, run manual__1, task web.set, so this Dag run has nothing to",
         ),
     ],
 )
@@ -176,16 +245,16 @@ def test_sequence_of_a_rollback(standing, own, written):
 
 def test_new_generation_is_above_what_cannot_be_read():
     """A history entry that was garbled, or a key that was set back, holds its generation all the same."""
-    decision = plan_rollback(CURRENT, RollBack(BACK), HISTORY, written_at=AT, newest_generation=12)
+    decision = plan_rollback(make_basis(CURRENT, history=HISTORY, generations=[12]), RollBack(BACK))
     assert isinstance(decision, Write)
     assert decision.generation == 13
-    assert plan_rollback(CURRENT, RollBack(BACK), HISTORY, written_at=AT).generation == 10
+    assert plan_rollback(make_basis(CURRENT, history=HISTORY), RollBack(BACK)).generation == 10
 
 
 def test_history_that_goes_round_ends():
     """An entry that names itself as its predecessor, put there by hand, holds nobody up."""
     history = {6: stood(6, "2.5.0", 6)}
-    decision = plan_rollback(CURRENT, RollBack(BACK), history, written_at=AT)
+    decision = plan_rollback(make_basis(CURRENT, history=history), RollBack(BACK))
     assert decision == Refused("generation 7 has no earlier content to go back to")
 
 
@@ -211,15 +280,15 @@ class Tier:
         """Write a release, by a task of its own."""
         writer = make_writer(task_id=f"set-{len(self.history)}-{canary}")
         change = make_change(values={"release": release}, canary=canary, force=force, writer=writer)
-        self.apply(plan_write(self.current, change, written_at=AT, members=WEB))
+        self.apply(plan_write(make_basis(self.current, members=WEB), change))
 
     def roll_back(self, task_id: str) -> object:
         """Roll back, and once more as a retry of the same task."""
         rollback = RollBack(make_writer(task_id=task_id))
-        decision = plan_rollback(self.current, rollback, self.history, written_at=AT)
+        decision = plan_rollback(make_basis(self.current, history=self.history), rollback)
         self.apply(decision)
         if isinstance(decision, Write):
-            again = plan_rollback(self.current, rollback, self.history, written_at=AT)
+            again = plan_rollback(make_basis(self.current, history=self.history), rollback)
             assert again == Unchanged(decision.generation)
         return decision
 
@@ -238,7 +307,7 @@ def test_rollbacks_go_back_through_all_that_stood(steps, is_out):
     for release, kind in steps:
         standing = contents[-1] if contents else None
         if kind in {"waves", "tried"} and standing not in {None, release}:
-            tier.write(release, canary=Wave(1))
+            tier.write(release, canary=Wave.parse(1))
         if kind == "tried" and standing is not None:
             tier.write(standing)
             continue
@@ -246,7 +315,7 @@ def test_rollbacks_go_back_through_all_that_stood(steps, is_out):
         if release != standing:
             contents.append(release)
     if is_out:
-        tier.write(99, canary=Wave(1))
+        tier.write(99, canary=Wave.parse(1))
         assert isinstance(tier.roll_back("canary"), Write)
     while contents:
         assert tier.current is not None

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.domain.write.change import Refused, Write, plan_write
+from airflow_provider_chefconsul.domain.write.change import plan_write
+from airflow_provider_chefconsul.domain.write.decision import Refused, Write
 from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from tests.support.factory import make_assignment, make_change, make_desired
+from tests.support.factory import make_assignment, make_basis, make_change, make_desired
 
 STATES = ["off", "waiting", "converged"]
 MODEL = StateModel(STATES, [("off", "waiting"), ("waiting", "converged"), ("converged", "off")])
@@ -26,8 +27,8 @@ def test_legal_transitions(before):
     [
         ("off", "converged", "transition off → converged is not in the state model; off may be followed by waiting"),
         ("waiting", "off", "transition waiting → off is not in the state model; waiting may be followed by converged"),
-        (None, "on", "state on is none of converged, off, waiting"),
-        ("on", "off", "state on is none of converged, off, waiting"),
+        (None, "on", "unknown state on; expected one of: converged, off, waiting"),
+        ("on", "off", "unknown state on; expected one of: converged, off, waiting"),
     ],
 )
 def test_illegal_transitions(before, after, words):
@@ -56,15 +57,15 @@ def test_origins(state, origins):
 
 def test_origins_of_no_state():
     """The error lists what there is."""
-    with pytest.raises(InvalidInput, match="state on is none of converged, off, waiting"):
+    with pytest.raises(InvalidInput, match="unknown state on; expected one of: converged, off, waiting"):
         MODEL.allowed_from("on")
 
 
 @pytest.mark.parametrize(
     ("states", "transitions", "words"),
     [
-        (["off"], [("off", "on")], "transition off → on: on is none of off"),
-        (["on"], [("off", "on")], "transition off → on: off is none of on"),
+        (["off"], [("off", "on")], "transition off → on: unknown state on; expected one of: off"),
+        (["on"], [("off", "on")], "transition off → on: unknown state off; expected one of: on"),
         (["o/n"], [], "state 'o/n' is not a name"),
         ([""], [], "state '' is not a name"),
     ],
@@ -91,7 +92,7 @@ def test_write_is_refused_just_where_the_model_says_so(transitions, before, afte
     model = StateModel(STATES, transitions)
     current = None if before is None else make_desired(7, stable=make_assignment(7, state=before))
     change = make_change(state=after, values={"release": "2.6.0"}, allowed_from=model.allowed_from(after))
-    decision = plan_write(current, change, written_at="2026-11-22T09:00:00Z")
+    decision = plan_write(make_basis(current), change)
     try:
         model.check(before, after)
     except InvalidInput:

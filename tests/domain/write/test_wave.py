@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS, rank, threshold
 from airflow_provider_chefconsul.domain.model.desired import Canary
 from airflow_provider_chefconsul.domain.model.membership import Members
-from airflow_provider_chefconsul.domain.write.wave import NoWave, Wave, check_waves, parse_wave, plan_canary
+from airflow_provider_chefconsul.domain.write.wave import NamedNodes, NoWave, Wave, plan_canary
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from tests.support.factory import make_assignment, make_canary, make_members
 
@@ -18,14 +19,14 @@ TEN = make_members(*NODES)
 
 def plan(canary: object, members: Members = TEN, standing: Canary | None = None, spread: str | None = None) -> Canary:
     """The canary of generation 8 that an author's words lead to."""
-    found = plan_canary(make_assignment(8), standing, parse_wave(canary, spread), members)
+    found = plan_canary(make_assignment(8), standing, Wave.parse(canary, spread), members)
     assert isinstance(found, Canary)
     return found
 
 
 def refuse(canary: object, members: Members = TEN, standing: Canary | None = None) -> str:
     """Why there is none."""
-    found = plan_canary(make_assignment(8), standing, parse_wave(canary), members)
+    found = plan_canary(make_assignment(8), standing, Wave.parse(canary), members)
     assert isinstance(found, NoWave)
     return found.reason
 
@@ -38,19 +39,20 @@ def covered(canary: Canary, nodes: list[str] = NODES) -> set[str]:
 @pytest.mark.parametrize(
     ("canary", "spread", "wave", "words"),
     [
-        (1, None, Wave(1), "1"),
-        ("3", None, Wave(3), "3"),
-        ("1%", None, Wave("1%"), "1%"),
-        ("100%", "meta:zone", Wave("100%", "zone"), "100%"),
-        (5, "meta:a:b", Wave(5, "a:b"), "5"),
-        (["web-2", "web-1", "web-2"], None, Wave(("web-2", "web-1")), "web-2, web-1"),
-        (("web-1",), None, Wave(("web-1",)), "web-1"),
+        (1, None, Wave(Count(1)), "1"),
+        ("3", None, Wave(Count(3)), "3"),
+        ("1%", None, Wave(Count(1, is_percentage=True)), "1%"),
+        ("100%", "meta:zone", Wave(Count(100, is_percentage=True), "zone"), "100%"),
+        (5, "meta:a:b", Wave(Count(5), "a:b"), "5"),
+        (["web-2", "web-1", "web-2"], None, Wave(NamedNodes(("web-2", "web-1"))), "web-2, web-1"),
+        (("web-1",), None, Wave(NamedNodes(("web-1",))), "web-1"),
     ],
 )
 def test_waves_as_authors_write_them(canary, spread, wave, words):
     """A number, a percentage, or nodes without doubles; a templated number is text."""
-    assert parse_wave(canary, spread) == wave
+    assert Wave.parse(canary, spread) == wave
     assert str(wave) == words
+    assert Wave.parse(wave.written, spread) == wave
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_waves_as_authors_write_them(canary, spread, wave, words):
 def test_anything_else_is_no_wave(canary):
     """The error shows what was written and says the form."""
     with pytest.raises(InvalidInput) as caught:
-        parse_wave(canary)
+        Wave.parse(canary)
     words = 'canary must be a number of nodes from 1, "1%" to "100%", or a list of nodes'
     assert str(caught.value) == f"{words}, not {canary!r}"
 
@@ -81,7 +83,7 @@ def test_anything_else_is_no_wave(canary):
 def test_list_and_spread_that_cannot_be_meant(canary, spread, words):
     """The error names the parameter."""
     with pytest.raises(InvalidInput) as caught:
-        parse_wave(canary, spread)
+        Wave.parse(canary, spread)
     assert words in str(caught.value)
 
 
@@ -91,7 +93,7 @@ def test_list_and_spread_that_cannot_be_meant(canary, spread, words):
 )
 def test_waves_that_may_widen(waves):
     """Waves of one kind grow; a number and a percentage are compared when the members are known."""
-    assert check_waves(waves) == [parse_wave(wave) for wave in waves]
+    assert Wave.parse_all(waves) == [Wave.parse(wave) for wave in waves]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_waves_that_may_widen(waves):
 def test_waves_that_cannot_be_meant(waves, words):
     """The error names the pair that does not widen."""
     with pytest.raises(InvalidInput) as caught:
-        check_waves(waves)
+        Wave.parse_all(waves)
     assert words in str(caught.value)
 
 
@@ -208,14 +210,19 @@ def test_named_nodes():
 @pytest.mark.parametrize(
     ("canary", "members", "standing", "words"),
     [
-        (["web-1", "web-99", "web-50"], TEN, None, "canary names web-50, web-99, which the tier does not have"),
+        (
+            ["web-1", "web-99", "web-50"],
+            TEN,
+            None,
+            "canary names nodes that are not members of the tier: web-50, web-9",
+        ),
         (
             ["web-2"],
             TEN,
             make_canary(nodes=("web-1",)),
-            "a canary only widens, and web-1 of the one that is out is not",
+            "a canary can only widen: also name web-1, which it already covers",
         ),
-        (1, {}, None, "no member is present, so a canary would tell nothing"),
+        (1, {}, None, "no member is present, so a canary would prove nothing"),
         ("100%", make_members(absent=["web-1"]), None, "no member is present"),
         (["web-1"], make_members(absent=["web-1"]), None, "no member is present"),
     ],

@@ -7,11 +7,11 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.domain.count import ceiling_of
+from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.domain.model.canary import threshold
 from airflow_provider_chefconsul.domain.model.desired import Canary
 from airflow_provider_chefconsul.domain.model.membership import Member, Presence
-from airflow_provider_chefconsul.domain.write.wave import ALL, NoWave, Wave, plan_canary
+from airflow_provider_chefconsul.domain.write.wave import NamedNodes, NoWave, Wave, plan_canary
 from tests.support.examples import examples
 from tests.support.factory import make_assignment, make_members
 
@@ -21,8 +21,8 @@ drawn = st.builds(Member, st.just(""), st.sampled_from(Presence), meta=zones)
 tiers = st.dictionaries(st.sampled_from(NODES), drawn, max_size=12)
 tiers = tiers.map(lambda members: {node: Member(node, each.presence, (), each.meta) for node, each in members.items()})
 counts = st.integers(1, 14) | st.integers(1, 100).map("{}%".format)
-waves = st.builds(Wave, counts, st.none() | st.just("zone")) | st.builds(
-    Wave, st.lists(st.sampled_from(NODES), min_size=1, max_size=6, unique=True).map(tuple)
+waves = st.builds(Wave.parse, counts, st.none() | st.just("meta:zone")) | st.builds(
+    Wave.parse, st.lists(st.sampled_from(NODES), min_size=1, max_size=6, unique=True)
 )
 thorough = settings(max_examples=examples(3))
 
@@ -47,17 +47,17 @@ def test_never_more_nodes_than_the_wave_allows(rollout):
         present = {node for node, member in members.items() if member.is_present}
         found = step(standing, wave, members)
         if isinstance(found, NoWave):
-            assert not present or isinstance(wave.size, tuple)
+            assert not present or isinstance(wave.size, NamedNodes)
             continue
         after = covered(found, members)
         new = after - before_of_tier
         assert covered(found) >= before
-        if isinstance(wave.size, tuple):
-            assert after == before_of_tier.union(wave.size)
-        elif wave.size == ALL:
+        if isinstance(wave.size, NamedNodes):
+            assert after == before_of_tier.union(wave.size.nodes)
+        elif wave.is_all:
             assert after == set(members)
         else:
-            lacking = max(0, ceiling_of(wave.size, len(present)) - len(before_of_tier))
+            lacking = max(0, wave.size.at_least(len(present)) - len(before_of_tier))
             assert len(new) == min(lacking, len(present - before_of_tier))
             assert new <= present
         assert step(found, wave, members) == found
@@ -65,19 +65,19 @@ def test_never_more_nodes_than_the_wave_allows(rollout):
 
 
 @thorough
-@given(st.lists(st.tuples(tiers, waves), min_size=1, max_size=6), tiers, st.sampled_from([ALL, 99]))
+@given(st.lists(st.tuples(tiers, waves), min_size=1, max_size=6), tiers, st.sampled_from(["100%", 99]))
 def test_last_wave_covers_everybody(rollout, members, size):
     """Whatever went before, all present members have the new assignment; with 100% also those absent or to come."""
     standing = None
     for earlier, wave in rollout:
         found = step(standing, wave, earlier)
         standing = standing if isinstance(found, NoWave) else found
-    found = step(standing, Wave(size), members)
+    found = step(standing, Wave.parse(size), members)
     if isinstance(found, NoWave):
         assert not any(member.is_present for member in members.values())
     else:
         assert covered(found) >= {node for node, member in members.items() if member.is_present}
-        assert size != ALL or covered(found) == set(NODES)
+        assert size != "100%" or covered(found) == set(NODES)
 
 
 @given(st.lists(st.sampled_from(NODES), min_size=1, unique=True), st.lists(counts, min_size=1, max_size=5))
@@ -85,20 +85,20 @@ def test_members_who_stay_are_said_by_a_threshold(nodes, sizes):
     """Without a spread, and with nobody absent, no node is named, so that newcomers fall on the right side."""
     standing, most = None, 0
     for size in sizes:
-        standing = step(standing, Wave(size), make_members(*nodes))
-        most = max(most, min(ceiling_of(size, len(nodes)), len(nodes)))
+        standing = step(standing, Wave.parse(size), make_members(*nodes))
+        most = max(most, min(Count.parse("size", size).at_least(len(nodes)), len(nodes)))
         assert isinstance(standing, Canary)
         assert standing.nodes == ()
-        assert ALL in sizes or standing.threshold == threshold("8", nodes, most)
+        assert "100%" in sizes or standing.threshold == threshold("8", nodes, most)
 
 
 @thorough
-@given(tiers, st.lists(counts.filter(lambda size: size != ALL), min_size=1, max_size=4))
+@given(tiers, st.lists(counts.filter(lambda size: size != "100%"), min_size=1, max_size=4))
 def test_spread_is_even(members, sizes):
     """While the members stay, no zone is two nodes ahead of another that has present nodes left."""
     standing = None
     for size in sizes:
-        found = step(standing, Wave(size, "zone"), members)
+        found = step(standing, Wave.parse(size, "meta:zone"), members)
         if isinstance(found, NoWave):
             return
         standing = found

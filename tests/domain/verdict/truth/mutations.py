@@ -9,72 +9,71 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
-from airflow_provider_chefconsul.domain.model.desired import Assignment
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.domain.model.membership import Member
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence, TierSnapshot
-from airflow_provider_chefconsul.domain.verdict import convergence
-from airflow_provider_chefconsul.domain.verdict.standing import Standing, judge
+from airflow_provider_chefconsul.domain.verdict import wait as wait_module
+from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing, judge
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
-from airflow_provider_chefconsul.exceptions import MalformedDocument
 from tests.domain.verdict.truth import node
 from tests.domain.verdict.truth.waiter import FALSE_GREEN, FALSE_RED
 from tests.domain.verdict.truth.world import World
 
-Judged = tuple[Standing, str]
 Patch = AbstractContextManager[Any]
 
 
-def _judge(change: Callable[[Judged, Member, Evidence | None, bool], Standing]) -> Patch:
+def _judge(change: Callable[[NodeStatus, Member, Evidence | None, bool], Standing | None]) -> Patch:
     """Judge members otherwise.
 
     :param change: takes what is judged, of whom, by what, and whether that had converged before.
     """
 
     def judge_otherwise(
-        member: Member, assignment: Assignment, evidence: Evidence | None, *, has_converged_before: bool, **history: Any
-    ) -> Judged:
-        judged = judge(member, assignment, evidence, has_converged_before=has_converged_before, **history)
-        return change(judged, member, evidence, has_converged_before), judged[1]
+        member: Member, desired: DesiredState, evidence: Evidence | None, *, has_converged_before: bool, **history: Any
+    ) -> NodeStatus:
+        judged = judge(member, desired, evidence, has_converged_before=has_converged_before, **history)
+        return replace(judged, standing=change(judged, member, evidence, has_converged_before))
 
-    return patch.object(convergence, "judge", judge_otherwise)
+    return patch.object(wait_module, "judge", judge_otherwise)
 
 
 def _take(old: Standing, new: Standing) -> Callable[[], Patch]:
     """Take a standing for another."""
-    return lambda: _judge(lambda judged, *_: new if judged[0] is old else judged[0])
+    return lambda: _judge(lambda judged, *_: new if judged.standing is old else judged.standing)
 
 
 def _give(**history: Any) -> Callable[[], Patch]:
     """Judge members by a history that was not so."""
-    return lambda: patch.object(convergence, "judge", lambda *of, **known: judge(*of, **known | history))
+    return lambda: patch.object(wait_module, "judge", lambda *of, **known: judge(*of, **known | history))
 
 
 @contextmanager
 def _let_seen_converged_grow() -> Iterator[None]:
-    observe = Wait.observe
+    remember_rightly = Wait._remember
 
     def remember(wait: Wait, snapshot: TierSnapshot, *, now: datetime) -> Wait:
-        seen = observe(wait, snapshot, now=now)
+        seen = remember_rightly(wait, snapshot, now=now)
         return replace(seen, still_converged=seen.seen_converged)
 
-    def change(judged: Judged, member: Member, evidence: Evidence | None, has_converged_before: bool) -> Standing:
-        if not has_converged_before or evidence is None or isinstance(evidence.report, MalformedDocument):
-            return judged[0]
-        is_on = evidence.report.status in {Status.RUNNING, Status.REBOOTING}
-        return Standing.CONVERGED if is_on and member.is_present else judged[0]
+    def change(
+        judged: NodeStatus, member: Member, _evidence: Evidence | None, has_converged_before: bool
+    ) -> Standing | None:
+        if not has_converged_before or judged.report is None:
+            return judged.standing
+        is_on = judged.report.status in {Status.RUNNING, Status.REBOOTING}
+        return Standing.CONVERGED if is_on and member.is_present else judged.standing
 
-    with patch.object(Wait, "observe", remember), _judge(change):
+    with patch.object(Wait, "_remember", remember), _judge(change):
         yield
 
 
 def _excuse_the_dead() -> Patch:
-    return _judge(lambda judged, member, *_: judged[0] if member.is_present else Standing.ABSENT)
+    return _judge(lambda judged, member, *_: judged.standing if member.is_present else Standing.ABSENT)
 
 
 def _let_unread_pass() -> Patch:
-    weigh = convergence._weigh
-    return patch.object(convergence, "_weigh", lambda *given, **rest: weigh(*given[:4], (), **rest))
+    return patch.object(NodeStatus, "unreadable", property(lambda _: None))
 
 
 def _forget_behind_unfinished(before: NodeReport | None, assignment: Assignment) -> Status | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from airflow_provider_chefconsul.domain.count import Count
 from airflow_provider_chefconsul.domain.model.desired import Assignment
 from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
@@ -225,8 +226,8 @@ def _shows(post: Post) -> bool:
     )
 
 
-def _part(count: int | str, whole: int, *, up: bool = False) -> int:
-    if isinstance(count, int):
-        return count
-    hundredths = whole * int(count.rstrip("%"))
+def _part(count: Count, whole: int, *, up: bool = False) -> int:
+    if not count.is_percentage:
+        return count.amount
+    hundredths = whole * count.amount
     return hundredths // 100 + (1 if up and hundredths % 100 else 0)

@@ -7,10 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from airflow_provider_chefconsul.domain.verdict import convergence
+from airflow_provider_chefconsul.domain.explanation.node import describe_reason
+from airflow_provider_chefconsul.domain.explanation.tier import describe_counts
+from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.domain.verdict.verdict import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from tests.domain.verdict.truth.oracle import Finding, Oracle
 from tests.domain.verdict.truth.world import World
@@ -67,27 +68,29 @@ class Waiter:
             return
         snapshot = world.snapshot(self.wait.seen_members, self.oracle.listed)
         finding = self.oracle.look(world, set(snapshot.members), now)
-        wait = self.wait.observe(snapshot, now=now)
-        wait, verdict = wait.hold(convergence.evaluate(snapshot, wait, self.policy, now=now), self.policy, now=now)
-        self.wait = wait
+        self.wait, verdict = self.wait.observe(snapshot, self.policy, now=now)
         self.tally["looks"] += 1
         match verdict:
             case Converged():
                 self.tally["greens"] += 1
-                self._check(FALSE_GREEN, is_right=finding.may_be_green, said=str(verdict.summary))
+                self._check(FALSE_GREEN, is_right=finding.may_be_green, said=describe_counts(verdict.status))
                 self._count_news(world, finding)
             case Failed():
                 self.tally["reds"] += 1
                 is_right = not finding.must_be_green if verdict.is_timeout else finding.may_be_red
                 self._check(FALSE_RED, is_right=is_right, said=verdict.reason)
             case Waiting():
-                self._check(MISSED_GREEN, is_right=self.is_weak or not finding.must_be_green, said=str(verdict.summary))
-        for node, (standing, why) in verdict.summary.nodes.items():
+                self._check(
+                    MISSED_GREEN,
+                    is_right=self.is_weak or not finding.must_be_green,
+                    said=describe_counts(verdict.status),
+                )
+        for node, status in verdict.status.nodes.items():
             fact = finding.facts.get(node)
             is_right = fact is None or (
-                (standing is not Standing.CONVERGED or fact.has) and (standing is not Standing.FAILED or fact.failed)
+                (not status.has_converged or fact.has) and (status.standing is not Standing.FAILED or fact.failed)
             )
-            self._check(FALSE_STANDING, is_right=is_right, said=f"{node} {standing} {why}")
+            self._check(FALSE_STANDING, is_right=is_right, said=f"{node} {status.standing} {describe_reason(status)}")
         if not isinstance(verdict, Waiting):
             self.wait = None
 

@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.domain.model.desired import Assignment, Desired
 from airflow_provider_chefconsul.domain.model.membership import Member, Presence
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence, TierSnapshot
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 
 SPOILT = "{"
@@ -194,7 +195,7 @@ class World:
         """
         evidence = {node: Evidence(_read(node, post.said.text), post.index) for node, post in self.posts.items()}
         desired = self.declared.document if self.declared else None
-        shown = MalformedDocument("chefconsul/demo/web/desired", "not JSON") if self.is_spoilt else desired
+        shown = Unreadable("chefconsul/demo/web/desired", "not JSON") if self.is_spoilt else desired
         return TierSnapshot(shown, self._members(known, ever_listed, evidence, desired), evidence)
 
     def _members(
@@ -232,8 +233,8 @@ class World:
 
 
 @lru_cache(maxsize=4096)
-def _read(node: str, text: str) -> NodeReport | MalformedDocument:
+def _read(node: str, text: str) -> NodeReport | Unreadable:
     try:
         return NodeReport.from_json(f"chefconsul/demo/web/nodes/{node}", text)
     except MalformedDocument as error:
-        return error
+        return Unreadable.of(error)

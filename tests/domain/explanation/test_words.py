@@ -6,25 +6,33 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_chefconsul.domain.explanation.explain import explain_node, explain_tier
+from airflow_provider_chefconsul.domain.explanation.node import explain_node, explain_nodes
+from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import Member, Presence
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence
-from airflow_provider_chefconsul.domain.verdict.standing import Standing
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.standing import judge
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from tests.support.factory import NOW, make_canary, make_desired, make_failure, make_report, make_snapshot
 
 LATER = NOW + timedelta(minutes=4, seconds=9)  # four minutes after make_report's runs ended
-SPOILT = MalformedDocument("chefconsul/demo/web/nodes/web-1", "not JSON")
+SPOILT = Unreadable("chefconsul/demo/web/nodes/web-1", "not JSON")
 STILL = {"status": Status.RUNNING, "finished_at": None}
 
 
-def explain(report=None, *, now=LATER, desired=None, found=None, **member):
+def look(report=None, *, index=100, desired=None, must_be_healthy=False, failures_after=0, **member):
+    """Where web-1 stands."""
+    evidence = None if report is None else Evidence(report, index)
+    history = {"must_be_healthy": must_be_healthy, "failures_after": failures_after}
+    return judge(Member("web-1", **member), desired or make_desired(), evidence, **history)
+
+
+def explain(report=None, *, now=LATER, **overrides):
     """The explanation of web-1."""
-    evidence = None if report is None else Evidence(report, 100)
-    return explain_node(Member("web-1", **member), desired or make_desired(), evidence, now=now, found=found)
+    return explain_node(look(report, **overrides), now=now)
 
 
 @pytest.mark.parametrize(
@@ -68,19 +76,16 @@ def test_each_standing_in_words(report, member, text):
     explanation = explain(report, **member)
     assert explanation.text == text
     assert str(explanation) == f"web-1: {text}"
-    is_converged = explanation.standing is Standing.CONVERGED
-    assert bool(explanation.action) is not is_converged
+    assert bool(explanation.action) is not look(report, **member).has_converged
 
 
 def test_unhealthy_and_earlier_failures_are_what_a_wait_found():
     """A wait knows more than one look: it says what it found."""
-    found = (Standing.UNHEALTHY, "http is critical")
-    assert explain(make_report(), found=found).text == "converged on generation 7, 4 minutes ago, but http is critical"
-    found = (Standing.FAILED_EARLIER, "…")
-    assert explain(make_failure(), found=found).text.startswith(
+    unhealthy = explain(make_report(), must_be_healthy=True, unhealthy=("http is critical",))
+    assert unhealthy.text == "converged on generation 7, 4 minutes ago, but http is critical"
+    assert explain(make_failure(), failures_after=100).text.startswith(
         "failed converging generation 7 before this try, 4 minutes ago; its next run decides: Errno::ENOSPC"
     )
-    assert explain(make_report(**STILL), found=(Standing.CONVERGED, "")).text == "converged on generation 7, runs again"
 
 
 def test_what_a_node_wrote_stays_one_safe_line():
@@ -93,7 +98,7 @@ def test_moments_that_cannot_be_read_are_left_out():
     """Times in reports are for people; a node may have written anything."""
     report = make_report(started_at="soon", finished_at="later")
     assert explain(report).text == "converged on generation 7"
-    assert explain(report).since is None
+    assert look(report).since is None
 
 
 def test_when_a_node_was_assigned_its_generation_is_known_of_the_newest_only():
@@ -101,34 +106,32 @@ def test_when_a_node_was_assigned_its_generation_is_known_of_the_newest_only():
     desired = make_desired(8, stable=make_desired(7).stable, canary=make_canary(nodes=("web-9",)))
     explanation = explain(make_report(generation=5), desired=desired)
     assert explanation.text == "last ran generation 5 (succeeded 4 minutes ago), and was assigned generation 7"
-    assert explanation.since is None
+    assert look(make_report(generation=5), desired=desired).since is None
 
 
-DIED = EarlyFailure("web-1", "2026-11-22T08:03:09Z", RunError("SyntaxError", "unexpected end"), modify_index=101)
+EARLY = EarlyFailure("web-1", "2026-11-22T08:03:09Z", RunError("SyntaxError", "unexpected end"), modify_index=101)
 
 
 @pytest.mark.parametrize("report", [None, make_report(generation=6)])
 def test_run_that_died_before_it_read_a_tier_is_told(report):
     """It explains why a node says nothing, or nothing new."""
-    evidence = report and Evidence(report, 100)
-    explanation = explain_node(Member("web-1"), make_desired(), evidence, now=LATER, died=DIED)
+    explanation = explain_node(look(report), now=LATER, early_failure=EARLY)
     assert explanation.text.endswith(
-        "; its last run died before it read a tier, 1 minute ago: SyntaxError: unexpected end"
+        "; its last run ended before it had read a tier, 1 minute ago: SyntaxError: unexpected end"
     )
 
 
 @pytest.mark.parametrize(("report", "index"), [(make_report(), 100), (make_report(generation=6), 102)])
 def test_run_that_died_is_history_once_the_node_has_reported(report, index):
     """Its document stays where it is."""
-    explanation = explain_node(Member("web-1"), make_desired(), Evidence(report, index), now=LATER, died=DIED)
-    assert "died" not in explanation.text
+    assert "SyntaxError" not in explain_node(look(report, index=index), now=LATER, early_failure=EARLY).text
 
 
 def test_tier_says_what_is_desired_and_who_holds_it_up():
     """The headline counts; the obstacles name who and what to do."""
     lease = Lease.begin(DagRun("shop_rollout", "manual__1"), timedelta(minutes=15), "release 2.5.0", now=NOW)
     snapshot = make_snapshot(make_report("web-1"), make_failure("web-3"), absent=["web-4"])
-    explanation = explain_tier("demo", "web", snapshot, now=LATER, lease=lease)
+    explanation = explain_tier("demo", "web", tier_status(snapshot), now=LATER, lease=lease)
     assert explanation.headline == (
         "demo/web: 1 of 4 members converged, assigned generation 7, state converged, release=2.5.0"
     )
@@ -141,56 +144,57 @@ def test_tier_says_what_is_desired_and_who_holds_it_up():
             "may write"
         ),
     )
-    assert list(explanation.nodes) == ["web-1", "web-2", "web-3", "web-4"]
+    assert list(explain_nodes(tier_status(snapshot), now=LATER)) == ["web-1", "web-2", "web-3", "web-4"]
 
 
 def test_tier_with_a_canary_says_both_assignments():
     """Two assignments stand at once."""
     desired = make_desired(8, stable=make_desired(7).stable, canary=make_canary())
     snapshot = make_snapshot(make_report("web-1", generation=8), make_report("web-2"), desired=desired)
-    explanation = explain_tier("demo", "web", snapshot, now=LATER)
+    explanation = explain_tier("demo", "web", tier_status(snapshot), now=LATER)
     assert explanation.headline == (
         "demo/web: 2 of 3 members converged, canary assigned generation 8, state converged, release=2.6.0, the others "
         "generation 7, state converged, release=2.5.0"
     )
     assert explanation.obstacles[1] == (
-        "a canary is out on 1 of 3 members; declare it for all to promote it, or roll back to take it back"
+        "a canary is out on 1 of 3 members; declare it for all to promote it, or roll it back"
     )
 
 
 def test_converged_tier_has_no_obstacles():
     """Nothing holds it up."""
     snapshot = make_snapshot(*(make_report(f"web-{number}") for number in (1, 2, 3)))
-    assert explain_tier("demo", "web", snapshot, now=LATER).obstacles == ()
+    assert explain_tier("demo", "web", tier_status(snapshot), now=LATER).obstacles == ()
 
 
 @pytest.mark.parametrize(
     ("desired", "headline", "obstacle"),
     [
         (None, "demo/web: no desired state", "nobody has declared it, or its key was deleted"),
-        (MalformedDocument("chefconsul/demo/web/desired", "not JSON"), "demo/web: its desired state cannot be read",
+        (Unreadable("chefconsul/demo/web/desired", "not JSON"), "demo/web: its desired state cannot be read",
          "chefconsul/demo/web/desired: not JSON; put back the newest document of the tier's history"),
     ],
 )  # fmt: skip
 def test_tier_whose_desired_state_is_missing_or_spoilt(desired, headline, obstacle):
     """Nothing is assigned, and the nodes' last words are shown."""
     snapshot = make_snapshot(make_report("web-1"), ("web-2", SPOILT), desired=desired, absent=["web-4"])
-    explanation = explain_tier("demo", "web", snapshot, now=LATER)
+    explanation = explain_tier("demo", "web", tier_status(snapshot), now=LATER)
     assert explanation.headline == headline
     assert explanation.obstacles[0].startswith(obstacle)
-    assert {name: node.text for name, node in explanation.nodes.items()} == {
+    status = tier_status(snapshot)
+    assert {name: node.text for name, node in explain_nodes(status, now=LATER).items()} == {
         "web-1": "nothing is assigned; it reported succeeded on generation 7, 4 minutes ago",
         "web-2": f"nothing is assigned; its report cannot be read: {SPOILT}",
         "web-3": "nothing is assigned; it has never reported",
         "web-4": "absent; nothing is assigned; it has never reported",
     }
-    assert {node.standing for node in explanation.nodes.values()} == {None}
+    assert {node.standing for node in status.nodes.values()} == {None}
 
 
 def test_tier_without_members_and_a_spoilt_lease():
     """Both stop a rollout before any node does."""
-    spoilt = MalformedDocument("chefconsul/demo/_lease", "not JSON")
-    explanation = explain_tier("demo", "web", make_snapshot(members=()), now=LATER, lease=spoilt)
+    spoilt = Unreadable("chefconsul/demo/_lease", "not JSON")
+    explanation = explain_tier("demo", "web", tier_status(make_snapshot(members=())), now=LATER, lease=spoilt)
     assert explanation.obstacles == (
         "it has no members: Consul lists no node for it, so nobody can converge",
         "the environment's lease cannot be read, so nobody may write: chefconsul/demo/_lease: not JSON",
@@ -200,8 +204,8 @@ def test_tier_without_members_and_a_spoilt_lease():
 def test_tier_without_members_that_nodes_report_in():
     """Their service may have another name than the tier."""
     snapshot = make_snapshot(make_report("web-1"), make_report("web-2"), make_report("web-10"), members=())
-    obstacle = explain_tier("demo", "web", snapshot, now=NOW).obstacles[0]
+    obstacle = explain_tier("demo", "web", tier_status(snapshot), now=NOW).obstacles[0]
     assert obstacle == (
         "it has no members: Consul lists no node for it, so nobody can converge; yet web-1 and 2 more report in it: "
-        "look at how members are named"
+        "check how members are named"
     )

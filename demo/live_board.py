@@ -34,13 +34,13 @@ _PATIENCE = 300_000.0  # milliseconds until a page is given up, 30 s otherwise: 
 _DAGS = Path(__file__).resolve().parent.parent / "dags"
 
 
-class StageError(RuntimeError):
-    """Something is missing to look at the board."""
+class BoardError(RuntimeError):
+    """The board cannot be shown, because something is missing."""
 
 
 @dataclass
-class Stage:
-    """What is there to look at, and with."""
+class LiveBoard:
+    """A board in a browser, with the Consul and the Airflow behind it."""
 
     view: SharedView
     airflow: AirflowStandalone
@@ -49,7 +49,7 @@ class Stage:
 
     @asynccontextmanager
     async def page(self, *, theme: Literal["light", "dark"] = "light") -> AsyncIterator[Page]:
-        """A page of a laptop's size, of somebody who is signed in."""
+        """A page of a laptop's size, signed in."""
         context = await self.browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=theme)
         context.set_default_timeout(_PATIENCE)
         await context.add_cookies([{"name": "_token", "value": self.token, "url": self.airflow.url}])
@@ -62,11 +62,11 @@ class Stage:
 async def open_browser() -> AsyncIterator[Browser]:
     """Debian's Chromium, without a window.
 
-    :raises StageError: there is none.
+    :raises BoardError: Chromium is missing.
     """
     chromium = find("chromium")
     if chromium is None:
-        raise StageError("Chromium is missing: python -m demo.packages chromium")
+        raise BoardError("Chromium is missing: python -m demo.packages chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=chromium, args=list(CHROMIUM_FLAGS), timeout=_PATIENCE
@@ -76,8 +76,8 @@ async def open_browser() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def open_stage() -> AsyncIterator[Stage]:
-    """Start all of it, and stop it at the end."""
+async def open_board() -> AsyncIterator[LiveBoard]:
+    """Start Airflow, Consul and Chromium, and stop them at the end."""
     with tempfile.TemporaryDirectory(prefix="board-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         with (
@@ -92,4 +92,4 @@ async def open_stage() -> AsyncIterator[Stage]:
                 ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port)) as client,
                 open_browser() as browser,
             ):
-                yield Stage(SharedView(client), airflow, browser, airflow.token_of("admin"))
+                yield LiveBoard(SharedView(client), airflow, browser, airflow.token_of("admin"))

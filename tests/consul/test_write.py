@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import roll_back, write
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, MetaMembers
 from airflow_provider_chefconsul.domain.write.change import Write
@@ -47,23 +48,23 @@ def before_transaction(cluster, act) -> Peer:
 @pytest.mark.parametrize("overrides", [{"state": "off"}, {}], ids=["another state", "what stands"])
 async def test_nobody_elses_write_passes_while_a_lease_stands(view, consul_kv, overrides):
     """Who holds it, since when and why is said; nothing is written, for any of the tiers."""
-    await view.write("demo", {"web": make_change()})
+    await write(view, "demo", {"web": make_change()})
     consul_kv["demo/_lease"] = OTHERS.to_json()
     before = dict(consul_kv)
     with pytest.raises(
         EnvironmentLeased,
         match="demo/app, web: environment demo is held by Dag nightly, run scheduled__1 since 2026-11-22T08:00:00Z",
     ):
-        await view.write("demo", {"app": make_change(), "web": make_change(**overrides)})
+        await write(view, "demo", {"app": make_change(), "web": make_change(**overrides)})
     with pytest.raises(EnvironmentLeased, match="held by Dag nightly"):
-        await view.roll_back("demo", ["web"], RollBack(make_writer(task_id="back")))
+        await roll_back(view, "demo", ["web"], RollBack(make_writer(task_id="back")))
     assert dict(consul_kv) == before
 
 
 async def test_lease_of_another_environment_is_none_of_this_business(view, consul_kv):
     """One orchestrator per environment, not for all."""
     consul_kv["production/_lease"] = OTHERS.to_json()
-    await view.write("demo", {"web": make_change()})
+    await write(view, "demo", {"web": make_change()})
     assert generations(consul_kv) == [1]
 
 
@@ -71,12 +72,12 @@ async def test_holders_write_renews_the_lease(view, consul_kv):
     """In the same transaction; whatever task of the Dag run it is."""
     held = make_lease(acquired_at="2020-01-01T00:00:00Z", expires_at="2020-01-01T00:05:00Z")
     consul_kv["demo/_lease"] = held.to_json()
-    await view.write("demo", {"web": make_change(writer=make_writer(task_id="another", map_index=2))})
+    await write(view, "demo", {"web": make_change(writer=make_writer(task_id="another", map_index=2))})
     renewed = Lease.from_json("key", consul_kv["demo/_lease"])
     assert renewed == replace(held, expires_at=renewed.expires_at)
     assert renewed.expires_at > desired(consul_kv).written_at
     before = consul_kv["demo/_lease"]
-    await view.write("demo", {"web": make_change()})  # stands already: no transaction, so no renewal either
+    await write(view, "demo", {"web": make_change()})  # stands already: no transaction, so no renewal either
     assert consul_kv["demo/_lease"] == before
 
 
@@ -85,7 +86,7 @@ async def test_lease_that_cannot_be_read_lets_nobody_write(view, consul_kv, docu
     """Nobody knows whose it is; the error names the key."""
     consul_kv["demo/_lease"] = document
     with pytest.raises(MalformedDocument, match="demo/_lease"):
-        await view.write("demo", {"web": make_change()})
+        await write(view, "demo", {"web": make_change()})
     assert dict(consul_kv) == {"demo/_lease": document}
 
 
@@ -97,7 +98,7 @@ async def test_lease_taken_between_plan_and_write(cluster, consul_root, consul_k
     with before_transaction(cluster, lambda: consul_kv.update({"demo/_lease": OTHERS.to_json()})) as peer:
         async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, root=consul_root)) as client:
             with pytest.raises(EnvironmentLeased, match="held by Dag nightly"):
-                await SharedView(client).write("demo", {"web": make_change()})
+                await write(SharedView(client), "demo", {"web": make_change()})
     assert dict(consul_kv) == {"demo/_lease": OTHERS.to_json()}
 
 
@@ -114,7 +115,7 @@ async def test_own_lease_that_changes_between_plan_and_write(cluster, consul_roo
 
     with before_transaction(cluster, change) as peer:
         async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, root=consul_root)) as client:
-            await SharedView(client).write("demo", {"web": make_change()})
+            await write(SharedView(client), "demo", {"web": make_change()})
         assert len([request for request in peer.requests if request.path == "/v1/txn"]) == 2
     assert generations(consul_kv) == [1]
     assert ("demo/_lease" in consul_kv) == (not is_released)
@@ -126,13 +127,13 @@ async def test_own_lease_that_changes_between_plan_and_write(cluster, consul_roo
 async def test_as_many_tiers_as_consul_takes_in_one_transaction(view, consul_kv):
     """Thirty-one at once; one more is refused before anything is sent, by its number of operations."""
     tiers = [f"tier-{number}" for number in range(32)]
-    with pytest.raises(RequestTooLarge, match="32 tiers take 66 operations, and Consul takes 64 in one transaction"):
-        await view.write("demo", dict.fromkeys(tiers, make_change()))
+    with pytest.raises(RequestTooLarge, match="32 tiers need 66 operations, but Consul takes at most 64 in one"):
+        await write(view, "demo", dict.fromkeys(tiers, make_change()))
     assert dict(consul_kv) == {}
-    await view.write("demo", dict.fromkeys(tiers[1:], make_change()))
+    await write(view, "demo", dict.fromkeys(tiers[1:], make_change()))
     assert sum(key.endswith("/desired") for key in consul_kv) == 31
     # What stands already takes none.
-    await view.write("demo", dict.fromkeys(tiers, make_change()))
+    await write(view, "demo", dict.fromkeys(tiers, make_change()))
     assert sum(key.endswith("/desired") for key in consul_kv) == 32
 
 
@@ -142,20 +143,22 @@ async def test_as_many_tiers_as_consul_takes_in_one_transaction(view, consul_kv)
 async def test_rollout_in_waves(view, consul_kv, members):
     """Members come from Consul; widening and promoting add nothing to the history."""
     members("web-1", "web-2", "web-3", "web-4", rack="r1")
-    await view.write("demo", {"web": make_change()})
+    await write(view, "demo", {"web": make_change()})
     selectors = {"web": MetaMembers("rack", "r1")}
     covered = []
-    for canary in (Wave(1), Wave("50%"), Wave("50%"), Wave("100%"), None):
+    for canary in (Wave.parse(1), Wave.parse("50%"), Wave.parse("50%"), Wave.parse("100%"), None):
         change = make_change(values=NEXT, canary=canary)
-        decision = (await view.write("demo", {"web": change}, selectors))["web"]
+        decision = (await write(view, "demo", {"web": change}, selectors)).decisions["web"]
         assert decision.generation == 2
         found = desired(consul_kv)
         covered.append(sum(found.assignment_for(f"web-{number}").generation == 2 for number in range(1, 5)))
     assert covered == [1, 2, 2, 4, 4]
     assert generations(consul_kv) == [1, 2]
     assert (found.stable.values, found.canary, found.previous) == (NEXT, None, 1)
-    with pytest.raises(WriteRefused, match="demo/web: no member is present, so a canary would tell nothing"):
-        await view.write("demo", {"web": make_change(state="off", canary=Wave(1))}, {"web": ListedMembers(("web-9",))})
+    with pytest.raises(WriteRefused, match="demo/web: no member is present, so a canary would prove nothing"):
+        await write(
+            view, "demo", {"web": make_change(state="off", canary=Wave.parse(1))}, {"web": ListedMembers(("web-9",))}
+        )
 
 
 @pytest.mark.parametrize("is_applied", [True, False], ids=["answer lost", "request lost"])
@@ -177,7 +180,7 @@ async def test_lost_promotion_is_made_once(cluster, consul_root, consul_kv, is_a
 
     with Peer(lose_first_transaction) as peer:
         async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, root=consul_root)) as client:
-            decision = (await SharedView(client).write("demo", {"web": make_change(values=NEXT)}))["web"]
+            decision = (await write(SharedView(client), "demo", {"web": make_change(values=NEXT)})).decisions["web"]
     assert isinstance(decision, Write)
     assert (decision.generation, decision.is_new) == (8, False)
     assert decision.desired == desired(consul_kv)

@@ -20,10 +20,12 @@ from airflow_provider_chefconsul.cli.display.table import nodes_table
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from airflow_provider_chefconsul.domain.verdict.tier_status import NodeStatus, tier_status
+from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable
 from demo.cluster import ConsulCluster
@@ -32,15 +34,15 @@ from demo.standalone import AirflowStandalone
 
 DAG_ID = "phase2_declarative_rollout"
 OLD_RELEASE, NEW_RELEASE = "2.4.0", "2.5.0"
-_PATIENCE = 600.0  # seconds for each step of the story, a few on an idle machine
+_PATIENCE = 600.0  # seconds for each step, a few on an idle machine
 _PAUSE = 1.0
 
 
 @dataclass
-class Story:
-    """The demo's run; ``tell`` returns whether it ended well.
+class Walkthrough:
+    """The demo, step by step.
 
-    :param console: where the table and the events go.
+    :param console: gets the table and the events.
     :param nodes: the directory of the nodes' files.
     :param client: what runs on the nodes as chef-client.
     """
@@ -54,8 +56,8 @@ class Story:
     tasks: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
-    async def tell(self) -> bool:
-        """Tell the whole story."""
+    async def run(self) -> bool:
+        """Take all steps; whether the Dag run succeeded and every node ended converged."""
         settings = ConsulSettings("127.0.0.1", self.cluster.http_port)
         async with ConsulClient(settings) as client, self._watching(SharedView(client)):
             await self._declare_old_release(SharedView(client))
@@ -73,7 +75,9 @@ class Story:
     async def _declare_old_release(self, view: SharedView) -> None:
         writer = Writer("demo", "before", "yesterday")
         change = Change("converged", writer, {"release": OLD_RELEASE})
-        await self._patiently(lambda: view.write(ENVIRONMENT, dict.fromkeys(TIERS, change)))  # twice is once
+        await self._patiently(
+            lambda: write(view, ENVIRONMENT, dict.fromkeys(TIERS, change))
+        )  # writing it twice changes nothing
         self.say(f"environment {ENVIRONMENT}: all tiers at release {OLD_RELEASE}")
         await self._until(lambda: len(self._converged()) == sum(map(len, TIERS.values())))
 
@@ -86,7 +90,7 @@ class Story:
         await asyncio.to_thread(self.cluster.restart_node, node)
         self.say(f"{node} comes back; nobody tells it anything, its agent's watch runs its client")
         await self._until(lambda: node in self._converged())
-        self.say(f"{node} caught up: {self._standing('web')}")
+        self.say(f"{node} caught up: {self._describe('web')}")
 
     async def _trigger(self) -> str:
         self.say("waiting for Airflow")
@@ -106,7 +110,7 @@ class Story:
             for task, state in states.items():
                 if state != self.tasks.get(task) and task.endswith(".wait") and state in {"success", "failed"}:
                     tier = task.partition("_")[0]
-                    self.say(f"{task} {state}: {tier} at {self._standing(tier)}")
+                    self.say(f"{task} {state}: {tier} at {self._describe(tier)}")
             self.tasks = states
             if adding is None and states.get("db_converged.wait") == "success":
                 adding = asyncio.create_task(self._add("web-4"))
@@ -122,10 +126,10 @@ class Story:
         self.say(f"{node} is added in the middle; nobody tells it anything")
         await asyncio.to_thread(add_node, self.cluster, self.nodes, node, "web", self.client)
         await self._until(lambda: node in self._converged())
-        self.say(f"{node} joined and converged: {self._standing('web')}")
+        self.say(f"{node} joined and converged: {self._describe('web')}")
 
     async def _ask(self, nodes: list[str]) -> bool:
-        """Ask what the nodes serve, where something real runs; whether it is the new release."""
+        """Ask nodes that really serve something for it; whether all serve the new release."""
         served = {}
         async with httpx.AsyncClient(trust_env=False) as http:
             for node in nodes:
@@ -137,7 +141,7 @@ class Story:
                     self.console.print(Text(f"{node}: curl {url}: {served[node]}"), soft_wrap=True)
         return all(answer.endswith(f"release {NEW_RELEASE}") for answer in served.values())
 
-    def _standing(self, tier: str) -> str:
+    def _describe(self, tier: str) -> str:
         desired = self.snapshots[tier].desired
         assert isinstance(desired, DesiredState)
         release = desired.stable.values.get("release", "?")
@@ -147,21 +151,21 @@ class Story:
         self.console.print(self._table("At the end"))
         took = timedelta(seconds=round(time.monotonic() - self.started))
         self.console.print(f"Dag run {run_id}: {state}; {len(self._converged())} nodes converged, ", end="")
-        self.console.print(f"not: {', '.join(missing)}" if missing else "none is missing", end="")
+        self.console.print(f"not: {', '.join(missing)}" if missing else "none missing", end="")
         self.console.print(f"; {took} altogether.")
 
     def say(self, event: str) -> None:
         """Print an event with the time since the start."""
         self.console.print(Text(f"{time.monotonic() - self.started:6.1f} s  {event}"), soft_wrap=True)
 
-    async def _until(self, has_come: Callable[[], bool]) -> bool:
+    async def _until(self, is_met: Callable[[], bool]) -> bool:
         """Wait for a condition on the snapshots; False when it does not come."""
         give_up = time.monotonic() + _PATIENCE
         while time.monotonic() < give_up:
-            if len(self.snapshots) == len(TIERS) and has_come():
+            if len(self.snapshots) == len(TIERS) and is_met():
                 return True
             await asyncio.sleep(0.1)
-        self.say(f"… and it did not come to that in {_PATIENCE:.0f} s")
+        self.say(f"… gave up waiting after {_PATIENCE:.0f} s")
         return False
 
     @asynccontextmanager
@@ -180,7 +184,7 @@ class Story:
             await asyncio.gather(*watches, return_exceptions=True)
 
     async def _watch(self, view: SharedView, tier: str) -> None:
-        """Keep a tier's snapshot up to date, whatever becomes of Consul meanwhile."""
+        """Keep a tier's snapshot up to date, also when Consul is away for a while."""
         while True:
             try:
                 async with aclosing(view.watch(ENVIRONMENT, tier, ServiceMembers(tier))) as watch:
@@ -191,7 +195,7 @@ class Story:
                 await asyncio.sleep(_PAUSE)
 
     async def _patiently(self, ask: Callable[[], Awaitable[object]]) -> None:
-        """Ask Consul for something that may be done twice, until it is done."""
+        """Repeat what may be done twice until Consul has done it."""
         give_up = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -205,12 +209,8 @@ class Story:
                 return
 
     def _nodes(self) -> dict[str, list[NodeStatus]]:
-        now = datetime.now(UTC)
         found = {tier: self.snapshots[tier] for tier in TIERS if tier in self.snapshots}
-        return {
-            tier: list(tier_status(ENVIRONMENT, tier, snapshot, now=now).nodes.values())
-            for tier, snapshot in found.items()
-        }
+        return {tier: list(tier_status(snapshot).nodes.values()) for tier, snapshot in found.items()}
 
     def _present(self, tier: str) -> set[str]:
         return {node for node, member in self.snapshots[tier].members.items() if member.is_present}

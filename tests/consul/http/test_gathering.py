@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from airflow_provider_chefconsul.consul.gathering import gather_all
+from airflow_provider_chefconsul.consul.http.gathering import gather_all
 
 
 async def test_failure_ends_the_others_first():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.exceptions import InvalidInput, RequestTooLarge
-from airflow_provider_chefconsul.nudge.job import LONGEST_EVENT, batches, check_events, event_payload, node_filter
+from airflow_provider_chefconsul.nudge.session import LONGEST_EVENT, batches, check_events, event_payload, node_filter
 
 names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
@@ -42,8 +42,8 @@ def test_forty_nodes_need_several_batches() -> None:
     assert node_filter(nodes[:2]) == r"^(web-00\.eu-west\.example\.com|web-01\.eu-west\.example\.com)$"
 
 
-def test_longest_names_can_be_told() -> None:
-    """Unless a prefix for each node leaves no room: that is said before anything is sent, and how to mend it."""
+def test_longest_names_can_be_named() -> None:
+    """Unless a prefix for each node leaves no room: that is said before anything is sent, with the remedy."""
     longest = "a." * 64
     check_events([longest], None)
     check_events(["w" * 128], "rexec/of/this/cluster")

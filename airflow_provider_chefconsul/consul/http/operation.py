@@ -1,0 +1,85 @@
+"""What a transaction of Consul is made of. Standard library only."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+LONGEST_TRANSACTION = 64  # operations; later versions of Consul take more
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of a transaction, on the key-value store or on the catalog."""
+
+    kind: Literal["KV", "Node", "Service", "Check"]
+    fields: Mapping[str, Any]
+
+    @classmethod
+    def set_key(cls, key: str, value: str | bytes) -> Operation:
+        """Write a key, whatever it holds."""
+        return cls("KV", {"Verb": "set", "Key": key, "Value": _encode(value)})
+
+    @classmethod
+    def check_and_set(cls, key: str, value: str | bytes, index: int) -> Operation:
+        """Write a key that still has that ModifyIndex; 0 stands for one that is not there."""
+        return cls("KV", {"Verb": "cas", "Key": key, "Value": _encode(value), "Index": index})
+
+    @classmethod
+    def delete(cls, key: str) -> Operation:
+        """Delete a key, should it be there."""
+        return cls("KV", {"Verb": "delete", "Key": key})
+
+    @classmethod
+    def check_and_delete(cls, key: str, index: int) -> Operation:
+        """Delete a key that still has that ModifyIndex."""
+        return cls("KV", {"Verb": "delete-cas", "Key": key, "Index": index})
+
+    @classmethod
+    def check_absent(cls, key: str) -> Operation:
+        """Fail when the key is there."""
+        return cls("KV", {"Verb": "check-not-exists", "Key": key})
+
+    @classmethod
+    def read_tree(cls, prefix: str) -> Operation:
+        """Read every entry below a prefix."""
+        return cls("KV", {"Verb": "get-tree", "Key": prefix})
+
+    @classmethod
+    def set_node(cls, node: str, address: str, meta: Mapping[str, str], node_id: str | None = None) -> Operation:
+        """Register a node.
+
+        :param node_id: Consul's id of its machine.
+        """
+        entry = {"Node": node, "Address": address, "Meta": dict(meta)}
+        return cls("Node", {"Verb": "set", "Node": entry if node_id is None else {**entry, "ID": node_id}})
+
+    @classmethod
+    def delete_node(cls, node: str) -> Operation:
+        """Deregister a node, with its services and checks."""
+        return cls("Node", {"Verb": "delete", "Node": {"Node": node}})
+
+    @classmethod
+    def set_service(cls, node: str, service: str) -> Operation:
+        """Register an instance of a service on a node."""
+        return cls("Service", {"Verb": "set", "Node": node, "Service": {"ID": service, "Service": service}})
+
+    @classmethod
+    def set_check(cls, node: str, check_id: str, name: str, status: str) -> Operation:
+        """Register a check of a node.
+
+        :param status: "passing" or "critical".
+        """
+        return cls(
+            "Check", {"Verb": "set", "Check": {"Node": node, "CheckID": check_id, "Name": name, "Status": status}}
+        )
+
+    def to_fields(self) -> dict[str, Any]:
+        """The operation as Consul takes it."""
+        return {self.kind: dict(self.fields)}
+
+
+def _encode(value: str | bytes) -> str:
+    return base64.b64encode(value.encode() if isinstance(value, str) else value).decode()

@@ -1,0 +1,119 @@
+"""What is said of a tier: what is desired, how many members are there, and what holds it up as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.lease import Lease
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.moment import ago, read_moment
+from airflow_provider_chefconsul.domain.text import list_some
+from airflow_provider_chefconsul.domain.verdict.standing import EXCUSED, Standing
+from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
+
+_NAMED = 8  # nodes that a line names for each standing
+
+
+@dataclass(frozen=True, slots=True)
+class TierExplanation:
+    """Where a tier stands, in words.
+
+    :param headline: what is desired, and how many members are there.
+    :param written: who wrote the desired state, and when; empty when there is none.
+    :param obstacles: what holds the tier up as a whole, with what to do about it.
+    """
+
+    headline: str
+    written: str = ""
+    obstacles: tuple[str, ...] = ()
+
+
+def explain_tier(
+    environment: str, tier: str, status: TierStatus, *, now: datetime, lease: Lease | Unreadable | None = None
+) -> TierExplanation:
+    """Explain a tier, but none of its nodes.
+
+    :param lease: what stands under the environment's lease key.
+    """
+    tier_path = f"{environment}/{tier}"
+    held = _explain_lease(lease, now)
+    match status.desired:
+        case None:
+            missing = "nobody has declared it, or its key was deleted: SetDesiredStateOperator declares it"
+            return TierExplanation(f"{tier_path}: no desired state", "", (missing, *held))
+        case Unreadable() as unreadable:
+            advice = f"{unreadable}; put back the newest document of the tier's history"
+            return TierExplanation(f"{tier_path}: its desired state cannot be read", "", (advice, *held))
+        case DesiredState() as desired:
+            pass
+    obstacles = [*_explain_members(status), *_explain_canary(desired, status), *held]
+    written = f"written by {desired.written_by}, {ago(read_moment(desired.written_at), now) or desired.written_at}"
+    converged = f"{status.count(Standing.CONVERGED)} of {len(status.nodes)} members converged"
+    return TierExplanation(f"{tier_path}: {converged}, {describe_assignments(desired)}", written, tuple(obstacles))
+
+
+def describe_assignments(desired: DesiredState) -> str:
+    """What is desired, in one line."""
+    if desired.canary is None:
+        return f"assigned {desired.stable.describe()}"
+    return f"canary assigned {desired.canary.assignment.describe()}, the others {desired.stable.describe()}"
+
+
+def describe_counts(status: TierStatus) -> str:
+    """How many have converged, and who has not: a line that changes only when a standing does."""
+    converged = f"{status.count(Standing.CONVERGED)} of {len(status.nodes)} members converged"
+    return ", ".join([converged, *_list(status, EXCUSED), *_list(status, _HOLDING_UP)])
+
+
+_HOLDING_UP = frozenset(Standing) - EXCUSED - {Standing.CONVERGED}
+
+
+def _list(status: TierStatus, standings: Iterable[Standing]) -> list[str]:
+    """By standing, how many stand so, and who: "2 failed (web-1, web-2)"."""
+    return [
+        f"{len(nodes)} {standing} ({list_some(nodes, _NAMED)})"
+        for standing, nodes in status.by_standing.items()
+        if standing in standings
+    ]
+
+
+def _explain_members(status: TierStatus) -> list[str]:
+    if not status.nodes:
+        others = f" and {len(status.strangers) - 1} more report" if len(status.strangers) > 1 else " reports"
+        strangers = (
+            f"; yet {status.strangers[0]}{others} in it: check how members are named" if status.strangers else ""
+        )
+        return [f"it has no members: Consul lists no node for it, so nobody can converge{strangers}"]
+    obstacles = []
+    if waiting := _list(status, _HOLDING_UP):
+        obstacles.append(f"held up by {', '.join(waiting)}")
+    if excused := _list(status, EXCUSED):
+        obstacles.append(f"excused, since they were not there: {', '.join(excused)}")
+    return obstacles
+
+
+def _explain_canary(desired: DesiredState, status: TierStatus) -> list[str]:
+    canary = desired.canary
+    if canary is None:
+        return []
+    covered = sum(
+        node.assigned is not None and node.assigned.generation == canary.assignment.generation
+        for node in status.nodes.values()
+    )
+    share = f"{covered} of {len(status.nodes)} members"
+    return [f"a canary is out on {share}; declare it for all to promote it, or roll it back"]
+
+
+def _explain_lease(lease: Lease | Unreadable | None, now: datetime) -> list[str]:
+    match lease:
+        case None:
+            return []
+        case Unreadable() as unreadable:
+            return [f"the environment's lease cannot be read, so nobody may write: {unreadable}"]
+        case Lease() as standing:
+            when = ago(read_moment(standing.acquired_at), now) or standing.acquired_at
+            why = f" ({standing.reason})" if standing.reason else ""
+            return [f"lease held by {standing.holder}, acquired {when}{why}: only that Dag run may write"]

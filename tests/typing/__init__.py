@@ -1,0 +1,1 @@
+"""What mypy must accept of the public face; checked, never run."""

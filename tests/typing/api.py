@@ -1,0 +1,114 @@
+"""Every public name as a Dag author uses it. mypy checks the types, so a name that turns into Any is an error here."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import assert_type
+
+from airflow.sdk import DAG, Asset, TaskGroup, chain
+from consul.std import Consul
+
+import airflow_provider_chefconsul
+from airflow_provider_chefconsul import (
+    AcquireLeaseOperator,
+    ApproveWaveOperator,
+    ChefConsulError,
+    ConsulExecChefOperator,
+    ConsulHook,
+    ConvergedSensor,
+    ConvergencePolicy,
+    DriftAuditOperator,
+    ReleaseLeaseOperator,
+    RollBackOperator,
+    SetDesiredStateOperator,
+    SSHChefOperator,
+    StateModel,
+    desired_state_changed,
+    rollout,
+    tier_converged,
+    transition,
+    transitions,
+)
+
+assert_type(airflow_provider_chefconsul.__version__, str)
+
+POLICY = ConvergencePolicy(
+    min_converged="90%",
+    max_failed=1,
+    max_lost=0,
+    max_absent=None,
+    min_members=2,
+    min_healthy_time=timedelta(seconds=30),
+)
+assert_type(POLICY.timeout, timedelta)
+assert_type(POLICY.progress_deadline, timedelta | None)
+
+MODEL = StateModel(states=["off", "converged"], transitions=[("off", "converged"), ("converged", "off")])
+assert_type(MODEL.allowed_from("off"), list[str | None])
+
+assert_type(tier_converged("demo", ["web", "db"], state="converged", policy=POLICY), Asset)
+assert_type(desired_state_changed("demo"), Asset)
+
+with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", "web")]) as dag:
+    acquire = AcquireLeaseOperator(task_id="acquire", environment="demo", ttl=timedelta(minutes=5), reason="upgrade")
+    release = ReleaseLeaseOperator(task_id="release", environment="demo")
+    declare = SetDesiredStateOperator(
+        task_id="declare",
+        environment="demo",
+        tier=["web", "app"],
+        state="converged",
+        values={"release": "2.5.0", "replicas": 3, "debug": False},
+        canary="10%",
+        allowed_from=[None, "off"],
+        sequence="{{ ts }}",
+        wait=POLICY,
+    )
+    nudge = ConsulExecChefOperator(
+        task_id="nudge", environment="demo", tier="web", generation=declare.output, max_parallel=2
+    )
+    nudge_by_ssh = SSHChefOperator(task_id="ssh", environment="demo", tier="web", members="meta:role=web")
+    wait = ConvergedSensor(task_id="wait", environment="demo", tier="web", policy=POLICY, generation=declare.output)
+    approve = ApproveWaveOperator(
+        task_id="approve", environment="demo", tier="web", state="converged", canary="50%", wave=2, waves=3
+    )
+    roll_back = RollBackOperator(task_id="roll_back", environment="demo", tier=["web", "app"], to=41, wait=POLICY)
+    audit = DriftAuditOperator(task_id="audit", environment="demo", max_drifted="5%")
+
+    single = transition("demo", "web", "off", {"release": "2.5.0"}, policy=POLICY, model=MODEL, command=None)
+    several = transitions("demo", [("web", "off"), (["web", "app"], "converged")], model=MODEL)
+    waves = rollout("demo", "web", "converged", waves=[1, "25%", ["web-7"], "100%"], auto_revert=True, approval=True)
+    assert_type(single, TaskGroup)
+    assert_type(several, list[TaskGroup])
+    assert_type(waves, TaskGroup)
+    chain(acquire, declare, [nudge, nudge_by_ssh], wait, approve, single, *several, waves, roll_back, audit, release)
+
+
+def open_client(hook: ConsulHook) -> Consul | str:
+    """Use py-consul's own client, and the errors' root."""
+    try:
+        return hook.get_conn()
+    except ChefConsulError as error:
+        return str(error)
+
+
+def misuse() -> None:
+    """Each of these is an error to mypy, which also reports an "ignore" that it does not need."""
+    _ = airflow_provider_chefconsul.no_such_name  # type: ignore[attr-defined]
+    AcquireLeaseOperator(task_id="t", environment=1)  # type: ignore[arg-type]
+    ApproveWaveOperator(task_id="t", environment="demo", tier="web", state="off", wave="2", waves=3)  # type: ignore[arg-type]
+    _ = ChefConsulError().problem  # type: ignore[attr-defined]
+    ConsulExecChefOperator(task_id="t", environment="demo", tier="web", max_parallel="2")  # type: ignore[arg-type]
+    ConsulHook(consul_conn_id=None)  # type: ignore[arg-type]
+    ConvergedSensor(task_id="t", environment="demo", tier="web", policy="100%")  # type: ignore[arg-type]
+    ConvergencePolicy(timeout=60)  # type: ignore[arg-type]
+    DriftAuditOperator(task_id="t", max_drifted=0.5)  # type: ignore[arg-type]
+    ReleaseLeaseOperator(task_id="t", environment=1)  # type: ignore[arg-type]
+    RollBackOperator(task_id="t", environment="demo", tier="web", to=None)  # type: ignore[arg-type]
+    SSHChefOperator(task_id="t", environment="demo", tier="web", timeout=60)  # type: ignore[arg-type]
+    SetDesiredStateOperator(task_id="t", environment="demo", tier="web", state=1)  # type: ignore[arg-type]
+    StateModel(states=["off"], transitions=["off"])  # type: ignore[list-item]
+    desired_state_changed("demo", 1)  # type: ignore[arg-type]
+    rollout("demo", "web", "off", waves=2)  # type: ignore[arg-type]
+    tier_converged("demo", policy="100%")  # type: ignore[arg-type]
+    transition("demo", "web", "off", max_parallel="2")  # type: ignore[arg-type]
+    transitions("demo", [("web", 1)])  # type: ignore[list-item]
