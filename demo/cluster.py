@@ -89,8 +89,8 @@ class ConsulCluster:
     def start(self, timeout_seconds: float = _PATIENCE) -> None:
         """Start the server, wait until it leads, then start the nodes added so far and wait for them.
 
-        :raises AgentError: an agent exited, or the server is not the leader in time; with the end of its log.
-        :raises ClusterError: the time is over.
+                :raises AgentError: when an agent exited, or the server does not lead in time; with the end of its log.
+        :raises ClusterError: when the time is over.
         """
         self._is_started = True
         try:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
-_PERCENTAGE = re.compile(r"(\d|[1-9]\d|100)%", re.ASCII)
+_PERCENTAGE = re.compile(r"(\d{1,3})%", re.ASCII)
+_WHOLE = 100
 _MOST_DIGITS = 18  # beyond what anything is counted in here; Python refuses to convert some thousands
 
 
@@ -26,7 +27,7 @@ class Count:
                 return value
             case int() if type(value) is int and value >= 0:
                 return cls(value)
-            case str() if found := _PERCENTAGE.fullmatch(value):
+            case str() if (found := _PERCENTAGE.fullmatch(value)) and int(found[1]) <= _WHOLE:
                 return cls(int(found[1]), is_percentage=True)
             case _:
                 return None

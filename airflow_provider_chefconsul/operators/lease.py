@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_chefconsul.domain.model.lease import DagRun, check_ttl
 from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.domain.parameter import check_switch
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
@@ -61,7 +62,7 @@ class AcquireLeaseOperator(Stoppable):
         self.reason = reason
         self.timeout = timeout
         self.consul_conn_id = consul_conn_id
-        self.deferrable = deferrable
+        self.deferrable = check_switch("deferrable", deferrable)
 
     def execute(self, context: Context) -> None:
         """Take the lease, here or by deferring."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -126,13 +127,14 @@ class NudgeOperator(Stoppable):
         converged: set[str] = set()
         if not self.all_nodes or generation is not None:  # else it does not matter what is desired
             desired = record.required_desired(tier_path)
-            members = {
-                node: member
-                for node, member in members.items()
-                if generation is None or desired.assignment_for(node).generation == generation
+            judged = tier_status(replace(snapshot, desired=desired)).nodes  # all by one desired state
+            nodes = {
+                name: node
+                for name, node in judged.items()
+                if generation is None or (node.assigned is not None and node.assigned.generation == generation)
             }
-            converged = {node for node, status in tier_status(snapshot).nodes.items() if status.has_converged}
-            converged &= members.keys()
+            members = {name: node.member for name, node in nodes.items()}
+            converged = {name for name, node in nodes.items() if node.has_converged}
             if generation is not None and not members:
                 is_gone = generation not in desired.generations
                 why = (

@@ -8,7 +8,6 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_answer
@@ -28,7 +27,7 @@ class LeaseTrigger(WaitingTrigger[bool]):
     :param ttl: seconds that the lease stands when nobody renews it.
     :param reason: why, for those who wait.
     :param deadline: ISO 8601 with offset; when to give up.
-    :param stored: ``dag_id`` and ``run_id``, which an older version stored in place of ``holder``.
+    :param dag_id: with ``run_id``, what an older version stored in place of ``holder``.
     """
 
     def __init__(
@@ -40,10 +39,11 @@ class LeaseTrigger(WaitingTrigger[bool]):
         ttl: float,
         reason: str,
         deadline: str,
-        **stored: str,
+        dag_id: str = "",
+        run_id: str = "",
     ) -> None:
-        super().__init__(consul_conn_id=consul_conn_id, environment=environment, holder=None)
-        self.holder: DagRun = DagRun(**(holder or stored))
+        stored = {"dag_id": dag_id, "run_id": run_id}
+        super().__init__(consul_conn_id=consul_conn_id, environment=environment, holder=holder or stored)
         self.ttl = ttl
         self.reason = reason
         self.deadline = datetime.fromisoformat(deadline)
@@ -69,6 +69,7 @@ class LeaseTrigger(WaitingTrigger[bool]):
         """
         from airflow_provider_chefconsul.consul.lease import acquire
 
+        assert self.holder is not None  # the Dag run that waits
         limit = self.deadline if until is None else min(self.deadline, until)
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             is_held = await acquire(

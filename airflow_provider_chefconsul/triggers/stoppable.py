@@ -43,9 +43,7 @@ class Stoppable(BaseOperator):
         try:
             return asyncio.run(self._remember(coroutine))
         except asyncio.CancelledError:
-            raise AirflowException(
-                "Airflow stopped this task; it leaves neither sessions nor job keys in Consul"
-            ) from None
+            raise AirflowException("Airflow stopped this task") from None
         finally:
             self._here = None
 

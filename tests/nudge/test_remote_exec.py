@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, InvalidInput, RequestTooLarge
 from airflow_provider_chefconsul.nudge.remote_exec import run_over_consul
 from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
-from airflow_provider_chefconsul.testing.consul_agent import free_port
+from airflow_provider_chefconsul.testing.port import free_port
 from demo.cluster import ConsulCluster
 
 NODES = ["web-1", "web-2", "web-3"]

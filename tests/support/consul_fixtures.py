@@ -10,6 +10,7 @@ from typing import Any
 import consul
 import pytest
 
+from airflow_provider_chefconsul.consul.catalog import EXTERNAL_HEALTH
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
@@ -46,14 +47,14 @@ def consul_kv(plain_consul: consul.Consul, consul_root: str) -> Iterator[RawKeys
 def members(plain_consul: consul.Consul) -> Iterator[Callable[..., None]]:
     """Register nodes with a service named like their tier and, when ``check`` is given, an agent's health check.
 
-    Once a minute Consul deregisters a node that has an agent's check but no agent.
+    The check is not ``serfHealth``: once a minute Consul deregisters a node that has that one, but no agent.
     """
     registered: set[str] = set()
 
     def register(*nodes: str, tier: str = "web", check: str | None = None, **meta: str) -> None:
         for node in nodes:
             registered.add(node)
-            health = {"CheckID": "serfHealth", "Name": "Serf Health Status", "Status": check}
+            health = {"CheckID": EXTERNAL_HEALTH, "Name": "External Node Health", "Status": check}
             plain_consul.http.put(
                 lambda response: response,
                 "/v1/catalog/register",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -121,9 +120,9 @@ def make_wait(generation: int = 7, **overrides: Any) -> Wait:
 
 
 def seen(wait: Wait, *snapshots: TierSnapshot, now: datetime = NOW) -> Wait:
-    """A wait that has seen these, whatever it made of them."""
+    """A wait that has seen these, whatever it makes of them."""
     for snapshot in snapshots:
-        wait = replace(wait.observe(snapshot, make_policy(), now=now)[0], holding_since=None)
+        wait = wait._remember(snapshot, now=now)
     return wait
 
 

@@ -25,7 +25,7 @@ from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.support.airflow_home import connect, make_context
 from tests.support.factory import make_desired, make_lease
 
-STOPPED = "Airflow stopped this task; it leaves neither sessions nor job keys in Consul"
+STOPPED = "Airflow stopped this task"
 
 
 @contextmanager

@@ -94,3 +94,9 @@ durations = st.integers(1, 10**6).map(lambda milliseconds: timedelta(millisecond
 def test_json_form_round_trips(policy):
     """It comes back through JSON as it was, durations of zero and none included."""
     assert ConvergencePolicy.from_fields(json.loads(json.dumps(policy.to_fields()))) == policy
+
+
+def test_percentage_with_a_leading_zero():
+    """Authors could write it, so a stored policy may hold it."""
+    stored = ConvergencePolicy().to_fields() | {"max_failed": "05%"}
+    assert ConvergencePolicy.from_fields(stored) == ConvergencePolicy(max_failed="5%")
