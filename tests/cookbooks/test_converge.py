@@ -89,7 +89,7 @@ def test_state_that_the_recipe_does_not_know(trial):
     assert (report.status, report.generation, report.state) == (Status.FAILED, 7, "converged")
     assert report.error.kind == "DesiredState::UnknownState"
     assert "assigned state converged" in report.error.message
-    assert "it knows off, waiting" in report.error.message
+    assert "only for: off, waiting" in report.error.message
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_ready_that_does_not_come(trial, free_port):
     assert last.exists()
     assert (report.status, report.error.kind) == (Status.FAILED, "DesiredState::NotReady")
     assert report.error.resource == f"desired_state_ready[http://127.0.0.1:{free_port}/]"
-    assert "was not ready within 0.2 s, at last: Errno::ECONNREFUSED" in report.error.message
+    assert "was not ready within 0.2 s; last problem: Errno::ECONNREFUSED" in report.error.message
 
 
 def test_installed_trigger(trial):
@@ -285,7 +285,7 @@ def test_ten_triggers_at_once(trial, gate):
         gate.open()
         ran = [end.result() for end in ends]
     assert [run.code for run in waited] == [0] * 8
-    assert all("another trigger waits already" in run.output for run in waited)
+    assert all("another trigger is already waiting" in run.output for run in waited)
     assert [run.code for run in ran] == [0, 0]
     assert len(compiled.read_text().split()) == 2
     assert compiled.read_text().split()[-1] == "11"

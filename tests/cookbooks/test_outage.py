@@ -82,7 +82,7 @@ def test_fail_late(trial, nowhere):
     (kept,) = node.kept_reports()
     assert ran.code == 1
     assert repaired.read_text() == "the agent"
-    assert "web is left as it is" in ran.output
+    assert "leaving web unchanged" in ran.output
     assert (kept["status"], kept["generation"], kept["updated_resources"]) == ("failed", None, 1)
     assert kept["error"]["class"] == "DesiredState::ConsulUnavailable"
 
