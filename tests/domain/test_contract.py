@@ -93,7 +93,9 @@ def assert_refused(kind: type[DesiredState | NodeReport], case: dict[str, Any]) 
 
 @pytest.mark.parametrize("kind", [DesiredState, NodeReport])
 @pytest.mark.parametrize("raw", [None, b"\xff{}", "[" * 100_000, "9" * 10_000], ids=["none", "bytes", "deep", "long"])
-def test_text_that_breaks_the_parser_is_malformed(kind: type[DesiredState | NodeReport], raw: str | bytes | None) -> None:
+def test_text_that_breaks_the_parser_is_malformed(
+    kind: type[DesiredState | NodeReport], raw: str | bytes | None
+) -> None:
     """Whatever exception Python's parser raises for it."""
     with pytest.raises(MalformedDocument, match="not JSON"):
         kind.from_json(KEY, raw)
