@@ -101,7 +101,7 @@ def test_state_that_the_recipe_does_not_know(trial):
     ],
 )
 def test_desired_state_that_cannot_be_used(trial, consul_root, document, kind, words):
-    """A missing, malformed or newer desired state fails the run with an error that names the key, without a generation."""
+    """A missing, malformed or newer desired state fails the run; the error names the key, the generation is null."""
     trial.recipe("desired_state('web')\nfile('/nowhere/at/all')")
     if document is not None:
         trial.keys["demo/web/desired"] = document
