@@ -13,7 +13,7 @@ from tests.support.factory import make_policy
 
 
 def test_asset_of_convergence():
-    """It names what is watched, and has the watcher that tells of it."""
+    """It names the watched tier, and has the watcher that reports its convergence."""
     policy = make_policy(max_absent=1)
     asset = tier_converged("demo", ["web", "db"], state="converged", policy=policy, consul_conn_id="consul_eu")
     assert asset.uri == asset.name == "consul://consul_eu/demo/db,web?event=converged&state=converged"
@@ -46,7 +46,7 @@ def test_asset_of_changes():
     ],
 )
 def test_addresses_have_one_form(given, normal):
-    """Two spellings of one thing are one asset."""
+    """Two spellings of one address are one asset."""
     assert Asset(uri=given, name="one").uri == normal
 
 
@@ -67,7 +67,7 @@ def test_addresses_have_one_form(given, normal):
     ],
 )
 def test_bad_addresses_are_refused(uri, words):
-    """One error that quotes the address, says what is wrong, and the form."""
+    """One error that quotes the address and says what is wrong and which form is expected."""
     with pytest.raises(InvalidInput) as caught:
         Asset(uri=uri, name="one")
     assert words in str(caught.value)
@@ -75,7 +75,7 @@ def test_bad_addresses_are_refused(uri, words):
 
 
 def test_bad_parameters_are_refused_when_the_dag_is_parsed():
-    """Not by a watcher that fails in the triggerer, where nobody looks."""
+    """Not only in the triggerer, where nobody looks."""
     with pytest.raises(InvalidInput, match="environment 'de mo' is not a name"):
         tier_converged("de mo")
     with pytest.raises(InvalidInput, match="invalid members 'web'; expected 'service'"):
@@ -87,7 +87,7 @@ def test_bad_parameters_are_refused_when_the_dag_is_parsed():
 
 
 def test_handler_is_declared():
-    """Airflow ignores an entry that has not both."""
+    """Airflow ignores an entry without both."""
     assert get_provider_info()["asset-uris"] == [
         {"schemes": ["consul"], "handler": "airflow_provider_chefconsul.assets.normalize_uri"}
     ]

@@ -1,4 +1,4 @@
-"""What task groups leave to ``default_args``, and what they refuse because nobody knows it when the Dag is parsed."""
+"""What task groups leave to ``default_args``, and what they refuse because it must be known at parse time."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ def one(**options):
 
 
 def several(**options):
-    """Two transitions in order."""
+    """Two chained transitions."""
     return transitions("demo", [("web", "off"), ("web", "on")], **options)
 
 
 def in_waves(**options):
-    """A rollout with all that it may have."""
+    """A rollout with all its parameters."""
     return [rollout("demo", "web", "off", approval=True, auto_revert=True, **options)]
 
 
 def parameters_of(a_task):
-    """Those of ``DEFAULTS`` that the task has."""
+    """The parameters in ``DEFAULTS`` that the task has."""
     return {name: getattr(a_task, name) for name in DEFAULTS if hasattr(a_task, name)}
 
 
 @pytest.mark.parametrize("build", [one, several, in_waves])
 def test_default_args_of_the_dag_hold(build):
-    """For every parameter of every task that takes it, unless the group itself gives it a meaning."""
+    """For every parameter of every task, unless the group itself gives it a meaning."""
     with DAG("defaults", schedule=None, default_args=DEFAULTS) as dag:
         build()
     for each in dag.tasks:
@@ -72,7 +72,7 @@ def test_default_args_of_the_dag_hold(build):
 
 @pytest.mark.parametrize("build", [one, several, in_waves])
 def test_default_args_of_a_group_hold(build):
-    """Those of a group around it, and those given to the group itself; the nearest wins."""
+    """Those of an enclosing group, and those given to the group itself; the nearest wins."""
     with (
         DAG("outer", schedule=None, default_args={"consul_conn_id": "consul_production"}) as dag,
         TaskGroup("around", default_args={"consul_conn_id": "consul_staging"}),
@@ -85,8 +85,8 @@ def test_default_args_of_a_group_hold(build):
 
 
 @pytest.mark.parametrize("build", [one, several, in_waves])
-def test_what_is_given_wins(build):
-    """Over ``default_args``, even where it is what the operators have built in."""
+def test_explicit_arguments_win(build):
+    """Over ``default_args``, even if they equal the operators' own defaults."""
     given = {"consul_conn_id": "consul_default", "deferrable": False, "members": "service", "policy": None}
     with DAG("given", schedule=None, default_args=DEFAULTS) as dag:
         build(**given, command=None)
@@ -108,7 +108,7 @@ def test_no_command_by_default_args():
 
 
 def test_tier_and_state_of_a_mapping_or_an_xcom():
-    """They go to the tasks that resolve them; the group needs a name."""
+    """They are passed to the tasks, which resolve them; the group needs a name."""
     with DAG("mapped", schedule=None, params={"tier": Param("web", type="string")}) as dag:
 
         @task
@@ -140,8 +140,8 @@ def test_tier_and_state_of_a_mapping_or_an_xcom():
         *((in_waves, name) for name in ("waves", "spread", "force", "policy", "deferrable", "group_id")),
     ],
 )
-def test_what_is_read_when_the_dag_is_parsed_is_no_reference(build, name):
-    """It is named, and so is the reason."""
+def test_parse_time_parameters_must_not_be_references(build, name):
+    """The error names the parameter and the reason."""
     with DAG("unknown", schedule=None):
 
         @task
@@ -152,8 +152,8 @@ def test_what_is_read_when_the_dag_is_parsed_is_no_reference(build, name):
             build(**{name: choose()})
 
 
-def test_steps_and_models_are_read_when_the_dag_is_parsed():
-    """A step that a mapping or an XCom tells has no place in a chain that is built now."""
+def test_transitions_and_models_must_be_known_at_parse_time():
+    """A mapping or an XCom cannot add a transition to a chain that is built now."""
     with DAG("unknown_steps", schedule=None):
 
         @task
@@ -202,15 +202,15 @@ NEVER_WRITTEN = [
         (RollBackOperator, {"to": "last"}, 'to must be "previous" or a generation'),
     ],
 )
-def test_what_can_never_be_is_an_import_error(kind, wrong, words):
-    """Where it is written out: nobody has to run the Dag to learn of it."""
+def test_impossible_literals_are_import_errors(kind, wrong, words):
+    """Nobody has to run the Dag to learn of them."""
     given = {"environment": "demo", "tier": "web"} | ({"state": "off"} if kind is SetDesiredStateOperator else {})
     with DAG("never", schedule=None), pytest.raises(InvalidInput, match=words):
         kind(task_id="wrong", **given | wrong)
 
 
 def test_templates_are_left_to_the_task():
-    """Wherever a parameter is templated."""
+    """In every templated parameter."""
     text = "{{ params.anything }}"
     with DAG("templated", schedule=None):
         target = {"environment": text, "tier": [text, "web"], "members": [text], "consul_conn_id": text}

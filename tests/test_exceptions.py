@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.exceptions import ChefConsulError, EnvironmentL
 
 
 def draw(error: type[Exception], indent: str = "") -> list[str]:
-    """An error and those below it, a line each, in the order of their definition."""
+    """An error and its subclasses, one per line, in the order of their definition."""
     others = [base.__name__ for base in error.__bases__ if not issubclass(base, ChefConsulError)]
     note = f" (also a {', '.join(others)})" if others and error is not ChefConsulError else ""
     lines = [f"{error.__name__}{note}"]
@@ -32,7 +32,7 @@ def test_tree_is_drawn_as_it_is():
 
 
 def test_every_error_is_in_the_tree():
-    """So whoever catches the root catches all of them."""
+    """So catching the root catches all of them."""
     classes = [each for each in vars(exceptions).values() if inspect.isclass(each)]
     defined = [each for each in classes if each.__module__ == exceptions.__name__]
     assert len(defined) > 10
@@ -40,7 +40,7 @@ def test_every_error_is_in_the_tree():
 
 
 @pytest.mark.parametrize("error", [StaleWrite, EnvironmentLeased, LeaseLost])
-def test_refusals_are_told_apart(error):
-    """Each is a refused write to scripts; but whoever waits for a lease does not go on waiting after losing it."""
+def test_refusals_are_distinct(error):
+    """Each is a refused write for scripts; but a wait for a lease does not continue after losing it."""
     assert exit_code_of(error("no")) is ExitCode.REFUSED
     assert not isinstance(LeaseLost("no"), StaleWrite | EnvironmentLeased)

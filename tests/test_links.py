@@ -18,7 +18,7 @@ KEY = TaskInstanceKey(dag_id="shop_rollout", task_id="web", run_id="manual__1", 
 
 
 def link_of(**overrides: object) -> str:
-    """What the button of a task leads to."""
+    """The address of a task's button."""
     operator = ConvergedSensor(task_id="web", environment="demo", tier="web")
     for name, rendered in overrides.items():  # as Airflow sets what a template gave
         setattr(operator, name, rendered)
@@ -32,7 +32,7 @@ def test_operators_have_the_button(kind):
 
 
 def test_link_to_a_tier(consul_connection, cluster, consul_kv, consul_root):
-    """The page on which the desired state is shown, on the connection's Consul."""
+    """The page with the desired state, on the connection's Consul."""
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
     link = link_of()
     assert link == f"http://127.0.0.1:{cluster.http_port}/ui/dc1/kv/{consul_root}/demo/web/desired/edit"
@@ -54,13 +54,13 @@ def test_link_into_the_connections_datacenter(monkeypatch, cluster):
 
 
 @pytest.mark.parametrize("wrong", [{"tier": "we/b"}, {"environment": ""}, {"environment": "_nodes"}])
-def test_no_link_for_what_is_no_name(consul_connection, wrong):
-    """The task has said so already; the button stays away."""
+def test_no_link_for_an_invalid_name(consul_connection, wrong):
+    """The task has already reported it; there is no button."""
     assert link_of(**wrong) == ""
 
 
-def test_no_link_while_consul_cannot_be_asked(monkeypatch):
-    """A task that has ended well does not fail for want of a button."""
+def test_no_link_while_consul_is_unavailable(monkeypatch):
+    """A task that has succeeded does not fail because of a button."""
     with Peer(lambda _: Answer(403, "Permission denied")) as peer:
         connect(monkeypatch, peer.port)
         assert link_of() == ""

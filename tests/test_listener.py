@@ -1,4 +1,4 @@
-"""How far a watcher has told is stored with the event, in one transaction of Airflow's database."""
+"""A watcher's cursor is stored with its event, in one transaction of Airflow's database."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRIGGER = DesiredStateChangedTrigger(environment="demo", tier="web")
 
 
 class WatchedAsset(AssetStore):
-    """An asset in Airflow's database, whose watcher's events are written as a triggerer does."""
+    """An asset in Airflow's database; its watcher's events are written as by a triggerer."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class WatchedAsset(AssetStore):
         Trigger.submit_event(self.trigger_id, TriggerEvent(payload))
 
     @property
-    def told(self) -> list[str]:
+    def events(self) -> list[str]:
         """The keys of the events in the database."""
         with create_session() as session:
             events = session.scalars(select(AssetEvent).where(AssetEvent.asset_id == self.asset_id))
@@ -68,7 +68,7 @@ class WatchedAsset(AssetStore):
 
 @pytest.fixture
 def asset(airflow_database, request):
-    """An asset of the test's own."""
+    """The test's own asset."""
     made = WatchedAsset(f"consul://consul_default/demo/{request.node.name}")
     yield made
     with create_session() as session:
@@ -82,14 +82,14 @@ def make_payload(generation: int, key: str = TRIGGER.cursor_key) -> dict[str, An
 
 
 async def test_cursor_is_stored_with_the_event(asset):
-    """By Airflow's own way of writing a trigger's event."""
+    """With Airflow's own code for writing a trigger's event."""
     asset.persist(make_payload(3))
-    assert asset.told == ["demo/web@3"]
+    assert asset.events == ["demo/web@3"]
     assert await asset.aget(TRIGGER.cursor_key) == {"web": 3}
 
 
 async def test_both_or_none(asset, monkeypatch):
-    """A triggerer that is killed before the commit leaves neither."""
+    """A triggerer killed before the commit leaves neither."""
 
     def die(self) -> None:
         raise KeyboardInterrupt
@@ -99,13 +99,13 @@ async def test_both_or_none(asset, monkeypatch):
         patch.setattr("sqlalchemy.orm.Session.commit", die)
         with pytest.raises(KeyboardInterrupt):
             asset.persist(make_payload(4))
-    assert asset.told == ["demo/web@3"]
+    assert asset.events == ["demo/web@3"]
     assert await asset.aget(TRIGGER.cursor_key) == {"web": 3}
 
 
 @pytest.mark.parametrize("payload", [None, "text", {}, {"cursor": 3}, make_payload(3, key="somebody/else")])
 def test_events_of_others_are_left_alone(asset, payload):
-    """Other providers' triggers send whatever they like."""
+    """Other providers' triggers may send anything."""
     asset.persist(payload)
     with create_session() as session:
         stored = session.scalars(
@@ -116,7 +116,7 @@ def test_events_of_others_are_left_alone(asset, payload):
 
 @pytest.mark.parametrize("copy", [{"source_task_id": "forward"}, {"extra": {"from_rest_api": True}}, {}])
 def test_a_copied_event_touches_no_session(airflow_database, copy):
-    """A task that passes an event on, and the REST API, write in sessions of their own: ours would stay open."""
+    """A task that forwards an event, and the REST API, use their own sessions."""
     extra = {"from_trigger": True, "payload": make_payload(9), **copy.get("extra", {})}
     event = ListenerEvent(Asset("copied"), extra, None, copy.get("source_task_id"), None, None, [], None)
     get_listener_manager().hook.on_asset_event_emitted(asset_event=event)
@@ -124,21 +124,21 @@ def test_a_copied_event_touches_no_session(airflow_database, copy):
 
 
 async def test_kills_lose_and_repeat_nothing(asset, consul_connection, monkeypatch):
-    """However many of its events were written when a triggerer is killed, each generation is told once."""
+    """However often the triggerer is killed between events, each generation is reported once."""
     monkeypatch.setattr("airflow_provider_chefconsul.triggers.watcher._APART", 0)
     chance = random.Random(5)
     async with ConsulHook(consul_connection).open_view() as view:
         async with running(TRIGGER, asset):
             await asset.is_set.wait()
         written = 0
-        while len(asset.told) < GENERATIONS:
+        while len(asset.events) < GENERATIONS:
             more = min(chance.randint(1, 4), GENERATIONS - written)
             for number in range(written, written + more):
                 await write(view, "demo", {"web": make_change(values={"release": f"{number}"}, sequence=None)})
             written += more
             events: Events
             async with running(TRIGGER, asset) as events:
-                await events.reach(written - len(asset.told))
+                await events.reach(written - len(asset.events))
                 for payload in events[: chance.randint(0, len(events))]:  # the others are lost with the process
                     asset.persist(payload)
-    assert asset.told == [f"demo/web@{generation}" for generation in range(1, GENERATIONS + 1)]
+    assert asset.events == [f"demo/web@{generation}" for generation in range(1, GENERATIONS + 1)]

@@ -1,4 +1,4 @@
-"""What rollout() and transitions() put into a Dag; what their tasks do is tested with them, and in tests/dags."""
+"""The tasks that rollout() and transitions() add to a Dag; the tasks' own tests are with them and in tests/dags."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def dag():
 
 
 def edges(dag: DAG) -> dict[str, set[str]]:
-    """By task, those that it waits for."""
+    """By task, its upstream tasks."""
     return {task.task_id: task.upstream_task_ids for task in dag.tasks}
 
 
 def test_wave_after_wave(dag):
-    """Each begins when the one before has converged; the last one promotes, and the end comes of all of them."""
+    """Each begins once the one before has converged; the last one promotes, and the end depends on all."""
     group = rollout("demo", "web", "converged", {"release": "2.5.0"}, waves=[1, "10%", "100%"])
     assert group.group_id == "web_converged"
     found = edges(dag)
@@ -53,7 +53,7 @@ def test_named_waves(dag):
 
 
 def test_spread_is_for_waves_that_choose(dag):
-    """It reaches the waves that take a number of nodes; the last one takes all."""
+    """It is passed to waves of a number of nodes; the last wave takes all."""
     rollout("demo", "web", "off", waves=[["web-1"], 3, "100%"], spread="meta:zone")
     spreads = [dag.get_task(f"web_off.wave_{number}.set").spread for number in (1, 2, 3)]
     assert spreads == [None, "meta:zone", None]
@@ -61,8 +61,8 @@ def test_spread_is_for_waves_that_choose(dag):
         rollout("demo", "app", "off", spread="zone")
 
 
-def test_revert_follows_every_task_that_may_fail(dag):
-    """One failure is enough for it, it takes back this Dag run's own writes only, and the group ends after it."""
+def test_rollback_follows_every_task_that_may_fail(dag):
+    """One failure triggers it, it rolls back only this Dag run's writes, and the group ends after it."""
     rollout("demo", "web", "off", waves=[1, "100%"], approval=True, auto_revert=True)
     roll_back = dag.get_task("web_off.revert.roll_back")
     assert isinstance(roll_back, RollBackOperator)
@@ -78,7 +78,7 @@ def test_revert_follows_every_task_that_may_fail(dag):
 
 
 def test_approval_before_each_wave_but_the_first(dag):
-    """Airflow's own operator asks; what it says is made when the question is put, and a rejection fails."""
+    """Airflow's own operator asks; its text is rendered when it asks, and a rejection fails."""
     rollout("demo", "web", "off", waves=[1, "10%", "100%"], approval={"body": "Look at the dashboard first."})
     found = edges(dag)
     assert found["web_off.approve_2"] == {"web_off.wave_1.wait"}
@@ -93,7 +93,7 @@ def test_approval_before_each_wave_but_the_first(dag):
 
 
 def test_parameters_reach_every_wave(dag):
-    """And the revert, where they have a meaning for it."""
+    """And the rollback, if they apply to it."""
     policy = ConvergencePolicy(max_failed=1, timeout=timedelta(minutes=5))
     rollout(
         "demo", "web", "off", waves=[1, "100%"], policy=policy, members=["web-1", "web-2"], command="true",
@@ -127,7 +127,7 @@ def test_parameters_reach_every_wave(dag):
     ],
 )
 def test_waves_that_do_not_widen(dag, waves, words):
-    """An error when the Dag is parsed, that names them."""
+    """A parse-time error that names them."""
     with pytest.raises(InvalidInput, match=words):
         rollout("demo", "web", "off", waves=waves)
 
@@ -141,20 +141,20 @@ def test_waves_that_do_not_widen(dag, waves, words):
     ],
 )
 def test_switches_are_no_text(dag, parameters, words):
-    """Python takes "no" for yes."""
+    """Python treats "no" as true."""
     with pytest.raises(InvalidInput, match=words):
         rollout("demo", "web", "off", **parameters)
 
 
 @pytest.mark.parametrize("step", ["web", ("web",), ("web", "off", "on"), ("web", None), (None, "off")])
-def test_step_is_a_pair(dag, step):
-    """Anything else is named."""
+def test_transition_is_a_pair(dag, step):
+    """The error names anything else."""
     with pytest.raises(InvalidInput, match="a step must be a pair of a tier"):
         transitions("demo", [step])
 
 
 def test_transitions_are_chained(dag):
-    """Each step waits for the one before; a tier that comes to a state twice gets a number."""
+    """Each waits for the one before; a tier that reaches a state twice gets a number."""
     groups = transitions("demo", [("web", "off"), (["app", "db"], "off"), ("web", "off")], {"release": "2.5.0"})
     assert [group.group_id for group in groups] == ["web_off", "app_db_off", "web_off_2"]
     found = edges(dag)
@@ -164,7 +164,7 @@ def test_transitions_are_chained(dag):
 
 
 def test_model_is_asked_when_the_dag_is_parsed(dag):
-    """A step that it does not allow after the tier's own step before is named; other tiers' steps do not matter."""
+    """An error names a transition that the model does not allow after the same tier's last one."""
     transitions("demo", [("web", "off"), ("db", "converged"), ("web", "waiting"), ("web", "converged")], model=MODEL)
     words = "tier web: transition off → converged is not in the state model; off may be followed by waiting"
     with DAG("wrong", schedule=None), pytest.raises(InvalidInput, match=words):
@@ -174,7 +174,7 @@ def test_model_is_asked_when_the_dag_is_parsed(dag):
 
 
 def test_model_is_asked_again_at_the_write(dag):
-    """By way of allowed_from: the states before, the state itself, and none at all."""
+    """Through allowed_from: the states before, the state itself, and None."""
     group = transition("demo", "web", "waiting", model=MODEL)
     assert group.children["web_waiting.set"].allowed_from == [None, "waiting", "off"]
     with pytest.raises(InvalidInput, match="transition converged → waiting is not in the state model"):

@@ -1,4 +1,4 @@
-"""What transition() puts into a Dag; what its tasks do is tested with them."""
+"""The tasks that transition() adds to a Dag; the tasks' own tests are with them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def dag():
 
 
 def test_tasks_in_order(dag):
-    """Declare, then nudge, then wait, in a group named after where the tier goes."""
+    """Declare, then nudge, then wait, in a group named after tier and state."""
     group = transition("demo", "web", "off")
     assert isinstance(group, TaskGroup)
     assert group.group_id == "web_off"
@@ -48,7 +48,7 @@ def test_no_command_no_nudge(dag):
 
 
 def test_names_of_groups(dag):
-    """Several tiers are all in the name; a name that is given stands."""
+    """Several tiers are all in the name; an explicit name is kept."""
     assert transition("demo", ["web", "app"], "off").group_id == "web_app_off"
     assert transition("demo", "web", "off", group_id="halt").group_id == "halt"
     with TaskGroup("outer"):
@@ -57,7 +57,7 @@ def test_names_of_groups(dag):
 
 @pytest.mark.parametrize("command", ["chef-client", None])
 def test_wait_is_for_what_was_set(dag, command):
-    """Never for whatever generation happens to be the newest when the wait begins."""
+    """Never for the newest generation when the wait begins."""
     group = transition("demo", "web", "off", command=command)
     declare, wait = group.children["web_off.set"], group.children["web_off.wait"]
     assert wait.generation.operator is declare
@@ -65,7 +65,7 @@ def test_wait_is_for_what_was_set(dag, command):
 
 
 def test_parameters_reach_the_tasks(dag):
-    """Each where it belongs; what all tasks share is the same in all."""
+    """Each task gets its own; shared ones are the same in all."""
     policy = ConvergencePolicy(min_converged="80%")
     group = transition(
         "demo",
@@ -93,7 +93,7 @@ def test_parameters_reach_the_tasks(dag):
 
 @pytest.mark.parametrize("policy", [None, ConvergencePolicy(timeout=timedelta(minutes=5))])
 def test_nudge_takes_no_longer_than_the_wait_may(dag, policy):
-    """A node that hangs in its nudge would hold up the task that judges it."""
+    """A node that hangs in its nudge would delay the task that judges it."""
     group = transition("demo", "web", "off", policy=policy)
     assert group.children["web_off.nudge"].timeout <= group.children["web_off.wait"].policy.timeout
 

@@ -18,7 +18,7 @@ GLOSSARY = (PACKAGE.parent / "docs" / "glossary.md").read_text()
 
 
 def test_no_class_name_is_defined_twice():
-    """So a name alone says which class is meant."""
+    """So a name alone identifies the class."""
     definitions = defaultdict(list)
     for file in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -29,7 +29,7 @@ def test_no_class_name_is_defined_twice():
 
 
 def test_glossary_defines_each_word_once():
-    """Every standing in the table of standings, and no word in two rows."""
+    """Each standing is in the table of standings, and no word has two rows."""
     words, standings = GLOSSARY.split("## Standings")
     rows = re.findall(r"^\| ([a-z][\w ,]*|Dag run) \|", words, flags=re.MULTILINE)
     terms = [term for row in rows if row != "word" for term in row.split(", ")]
@@ -60,7 +60,7 @@ def test_synonyms_are_words_of_a_name(name, is_synonym):
 
 
 def test_every_way_to_give_a_name_is_seen():
-    """To functions, parameters, variables, attributes, classes, imports, errors and what a match captures."""
+    """Functions, parameters, variables, attributes, classes, imports, errors, and captures of a match."""
     code = """
 import a as b
 from c import d as e
@@ -80,10 +80,10 @@ match jj:
 
 
 def test_no_name_is_a_synonym():
-    """Of a word in the glossary; names that others chose apart."""
+    """Of a word in the glossary, apart from names that others chose."""
     assert "\n".join(map(str, findings())) == ""
 
 
 def test_every_exception_is_needed():
-    """So that the list of names that stay does not outlive them."""
+    """So that no name outlives its entry in the list."""
     assert {(each.file, each.name) for each in findings(allowed={})} >= set(ALLOWED)

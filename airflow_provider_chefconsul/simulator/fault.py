@@ -12,13 +12,13 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 
 GRAMMAR = """\
 A fault is: WHO WHAT [in STATE] [with NAME=VALUE]
-  WHO   a node (web-7), a pattern (web-*), or some of a tier, chosen by the seed (10% of web, 3 of web)
-  WHAT  fails | hangs | is slow 20s | reports malformed    a run of that state and with that value, else every run
+  WHO   a node (web-7), a pattern (web-*), or part of a tier, chosen by the seed (10% of web, 3 of web)
+  WHAT  fails | hangs | is slow 20s | reports malformed    each run, or only runs with this state and value
         dies after converging                              its agent dies once such a run has reported success
         reboots 5s                                         such a run reports rebooting; 5s later the node is back
-        goes absent | returns | joins | leaves             at a time (at 10s), or as soon as that state is desired
+        goes absent | returns | joins | leaves             at a time (at 10s), or once this state is desired
         flaps every 5s                                     absent, back, absent, …
-Durations are 500ms, 20s, 1.5s or 2m; times count from the start of the fleet."""
+Durations are 500ms, 20s, 1.5s or 2m; times are relative to the start of the fleet."""
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _DURATION = r"\d{1,6}(?:\.\d{1,3})?(?:ms|s|m)"

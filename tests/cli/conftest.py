@@ -1,4 +1,4 @@
-"""Calling `airflow chefconsul` in this process, as Airflow's own entry point does."""
+"""Calls `airflow chefconsul` in this process, as Airflow's own entry point does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.raw_keys import RawKeys
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command printed, and its exit code."""
+    """A command's output and exit code."""
 
     code: int
     out: str
@@ -32,7 +32,7 @@ Run = Callable[..., Ended]
 
 @pytest.fixture
 def airflow_chefconsul(consul_connection: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Run:
-    """Run `airflow chefconsul` with some words to its end."""
+    """Run `airflow chefconsul` with these arguments to its end."""
     from airflow.cli.cli_parser import get_parser
 
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")  # the commands set it; put back when the test ends
@@ -52,7 +52,7 @@ def airflow_chefconsul(consul_connection: str, monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.fixture
 def declare(airflow_chefconsul: Run) -> Callable[..., None]:
-    """Declare a tier by the command line."""
+    """Declare a tier with the command line."""
 
     def declare(tier: str = "web", release: str = "2.5.0", *words: str) -> None:
         value = f"release={release}"

@@ -1,4 +1,4 @@
-"""What a watch without a screen prints of two looks at a tier."""
+"""What a watch without a screen prints for two looks at a tier."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def changes(before, after, **options):
 
 
 def test_first_look_names_who_holds_it_up():
-    """Those that have converged are counted."""
+    """Nodes that have converged are only counted."""
     assert changes(None, look(make_report("web-1"), make_report("web-2"))) == [
         HEADLINE.format(2),
         "demo/web web-3: not reported: has never reported",
@@ -33,7 +33,7 @@ def test_first_look_names_who_holds_it_up():
 
 
 def test_only_what_differs_is_named():
-    """A node that converges changes the headline, too; one that begins to run does not."""
+    """A node that converges also changes the headline; one that begins to run does not."""
     first = look(make_report("web-1"))
     running = make_report("web-2", status=Status.RUNNING, finished_at=None)
     second = look(make_report("web-1"), running, minutes=1)
@@ -52,19 +52,19 @@ def test_time_alone_is_no_change():
 
 
 def test_another_failure_is_a_change():
-    """Also of a node that failed before."""
+    """Even of a node that had failed before."""
     (line,) = changes(look(make_failure("web-1")), look(make_report("web-1", status=Status.FAILED)))
     assert line.startswith("demo/web web-1: failed converging generation 7")
 
 
 def test_node_that_left():
-    """It would be missing unseen else."""
+    """It would vanish unnoticed otherwise."""
     lines = changes(look(), look(members=("web-1", "web-2")))
     assert lines == [HEADLINE.format(0).replace("of 3", "of 2"), "demo/web web-3: is no longer a member"]
 
 
 def test_many_at_once_are_counted():
-    """Unless all are asked for."""
+    """Unless all are requested."""
     nodes = [f"web-{number:03}" for number in range(100)]
     lines = changes(None, look(members=nodes))
     assert len(lines) == 22

@@ -1,4 +1,4 @@
-"""What Airflow loads of the command line with each of its commands."""
+"""What Airflow loads of the command line for each of its own commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.cli.exit_code import MEANINGS, ExitCode
 
 
 def commands(group):
-    """Every command below a group, with its words."""
+    """Every command below a group, with its arguments."""
     for each in group.subcommands:
         if isinstance(each, GroupCommand):
             yield from ((f"{each.name} {words}", command) for words, command in commands(each))
@@ -46,7 +46,7 @@ def test_airflow_has_the_commands():
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_help_says_the_exit_codes(words, capsys):
-    """Of every command, so that nobody has to look for them."""
+    """Of every command, so that nobody has to search for them."""
     with pytest.raises(SystemExit) as ended:
         get_parser().parse_args(["chefconsul", *words.split(), "--help"])
     assert ended.value.code == 0
@@ -58,7 +58,7 @@ def test_help_says_the_exit_codes(words, capsys):
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_has_a_function(words, airflow_chefconsul):
-    """The lazy path leads to one: a name that cannot be is refused by it."""
+    """The lazy path of each command leads to a function."""
     given = {"plan": ("web", "--state", "off"), "set": ("web", "--state", "off"), "rollback": ("web",)}
     given |= {
         "explain": ("web",),
@@ -73,7 +73,7 @@ def test_every_command_has_a_function(words, airflow_chefconsul):
 
 
 def test_definition_is_cheap():
-    """Every `airflow` command imports it: it loads nothing of ours but itself, the exit codes and the errors."""
+    """Every `airflow` command imports it, so it loads only itself, the exit codes and the errors."""
     code = (
         "import sys\n"
         "import airflow.cli.cli_config\n"

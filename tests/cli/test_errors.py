@@ -22,13 +22,13 @@ COMMANDS = [
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    """Nobody waits for a Consul that is never there."""
+    """Shortens the wait for a Consul that is never there."""
     monkeypatch.setattr("airflow_provider_chefconsul.cli.command.PATIENCE", timedelta(seconds=0.2))
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_unknown_connection(airflow_chefconsul, words):
-    """Exit code 1: the connection cannot be used; how it can be is said."""
+    """Exit code 1; the error says how to define the connection."""
     ended = airflow_chefconsul(*words, "--conn-id", "nowhere")
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == (
@@ -39,7 +39,7 @@ def test_unknown_connection(airflow_chefconsul, words):
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_consul_that_is_not_there(airflow_chefconsul, monkeypatch, free_port, words):
-    """Exit code 1, and the address that was tried."""
+    """Exit code 1, and the address."""
     connect(monkeypatch, free_port, connection_id="gone")
     ended = airflow_chefconsul(*words, "--conn-id", "gone")
     assert (ended.code, ended.out) == (1, "")
@@ -49,7 +49,7 @@ def test_consul_that_is_not_there(airflow_chefconsul, monkeypatch, free_port, wo
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_token_that_may_not(airflow_chefconsul, monkeypatch, words):
-    """Exit code 1; never taken for an environment without tiers."""
+    """Exit code 1; never mistaken for an environment without tiers."""
     with Peer(lambda _: Answer(403, "Permission denied")) as peer:
         connect(monkeypatch, peer.port, connection_id="forbidden")
         ended = airflow_chefconsul(*words, "--conn-id", "forbidden")
@@ -66,7 +66,7 @@ def test_connection_that_cannot_be_used(airflow_chefconsul, monkeypatch):
 
 
 def test_connection_of_the_database(airflow_chefconsul, airflow_database, cluster, consul_root, declare):
-    """As the UI stores it: outside of a task, Airflow would look into the environment alone."""
+    """As the UI stores it; outside a task, Airflow would look only at environment variables."""
     from airflow.models.connection import Connection
     from airflow.utils.session import create_session
 

@@ -11,7 +11,7 @@ from tests.support.factory import make_failure, make_report
 
 @pytest.fixture
 def tier(declare, members, consul_kv):
-    """One node that converged, one that failed and one that never reported."""
+    """One node has converged, one has failed and one has never reported."""
     members("web-1", "web-2", "web-3")
     declare()
     consul_kv["demo/web/nodes/web-1"] = make_report(generation=1).to_json()
@@ -20,7 +20,7 @@ def tier(declare, members, consul_kv):
 
 @pytest.mark.usefixtures("tier")
 def test_tier(airflow_chefconsul):
-    """What is desired, what holds it up, and for each node that does, who can act."""
+    """The desired state, the obstacles, and who can act on each."""
     ended = airflow_chefconsul("explain", "demo", "web")
     assert ended.code == 3
     lines = ended.out.splitlines()
@@ -49,7 +49,7 @@ def test_node(airflow_chefconsul, node, code, words):
 
 @pytest.mark.usefixtures("tier")
 def test_node_that_is_no_member(airflow_chefconsul):
-    """The error names those that are."""
+    """The error lists the members."""
     ended = airflow_chefconsul("explain", "demo", "web", "cache")
     assert (ended.code, ended.out) == (3, "")
     assert ended.err == (
@@ -60,7 +60,7 @@ def test_node_that_is_no_member(airflow_chefconsul):
 
 
 def test_machine_that_reports_under_another_name(airflow_chefconsul, declare, members, consul_kv):
-    """Consul lists its short name, Chef reports the full one: that is why nothing was ever reported."""
+    """Consul lists the short name, Chef reports the full one: so the member seems silent."""
     members("web-1", "web-2")
     declare()
     for node in ("web-1", "web-2.example.com"):
@@ -73,8 +73,8 @@ def test_machine_that_reports_under_another_name(airflow_chefconsul, declare, me
     ]
 
 
-def test_run_that_died_before_it_read_a_tier(airflow_chefconsul, declare, members, consul_kv):
-    """It left no report of the tier; what it said for the environment is told."""
+def test_early_failure(airflow_chefconsul, declare, members, consul_kv):
+    """It left no report for the tier, so the environment's report is shown."""
     members("web-1")
     declare()
     error = {"class": "SyntaxError", "message": "unexpected end of file", "resource": ""}

@@ -1,4 +1,4 @@
-"""`airflow chefconsul forget`: a tier goes with all that is kept of it, and with nothing else."""
+"""`airflow chefconsul forget` removes a tier with all its keys, and nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORGET = ("forget", "demo", "web")
 
 @pytest.fixture
 def kept(consul_kv):
-    """A tier with all kinds of keys, and what must stay: its neighbours."""
+    """A tier with all kinds of keys, and its neighbours, which must stay."""
     consul_kv["demo/web/desired"] = make_desired(3).to_json()
     for number in (1, 2, 3):
         consul_kv[f"demo/_history/web/{number:012d}"] = make_desired(number).to_json()
@@ -57,7 +57,7 @@ def test_tier_is_removed_and_counted(airflow_chefconsul, consul_kv, kept):
 def test_late_report_does_not_count_for_the_tier_that_is_declared_again(
     airflow_chefconsul, declare, consul_kv, members
 ):
-    """Generation 1 is given again; what a node kept from the old one has the old one's id."""
+    """Generation 1 recurs; a report that a node kept has the old id."""
     members("web-1")
     declare()
     old = json.loads(consul_kv["demo/web/desired"])["stable"]
@@ -82,7 +82,7 @@ def test_json(airflow_chefconsul, consul_kv, kept):
 
 
 def test_history_alone_is_a_tier_to_forget(airflow_chefconsul, consul_kv):
-    """What is left of a tier whose other keys somebody deleted by hand."""
+    """Someone deleted its other keys by hand."""
     consul_kv["demo/_history/web/000000000001"] = make_desired(1).to_json()
     ended = airflow_chefconsul(*FORGET, "--yes")
     assert ended.out == "demo/web: forgotten, removed 1 generation of history\n"
@@ -90,7 +90,7 @@ def test_history_alone_is_a_tier_to_forget(airflow_chefconsul, consul_kv):
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 4), ("no", 4)])
-def test_it_is_asked_about(airflow_chefconsul, consul_kv, kept, members, monkeypatch, answer, code):
+def test_confirmation(airflow_chefconsul, consul_kv, kept, members, monkeypatch, answer, code):
     """The question names the members, whose next runs will fail; only yes is yes."""
     members("web-1", "web-2")
     members("web-3", check="critical")
@@ -105,7 +105,7 @@ def test_it_is_asked_about(airflow_chefconsul, consul_kv, kept, members, monkeyp
 
 
 def test_nobody_to_ask(airflow_chefconsul, consul_kv, kept, monkeypatch):
-    """A script must say --yes."""
+    """A script must pass --yes."""
     before = dict(consul_kv)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     ended = airflow_chefconsul(*FORGET)
@@ -115,7 +115,7 @@ def test_nobody_to_ask(airflow_chefconsul, consul_kv, kept, monkeypatch):
 
 
 def test_lease_keeps_the_tier(airflow_chefconsul, consul_kv, kept):
-    """Whoever holds the environment may be in the middle of it."""
+    """The holder may be in the middle of a rollout."""
     consul_kv["demo/_lease"] = make_lease().to_json()
     before = dict(consul_kv)
     ended = airflow_chefconsul(*FORGET, "--yes")
@@ -125,7 +125,7 @@ def test_lease_keeps_the_tier(airflow_chefconsul, consul_kv, kept):
 
 
 def forget_through(answer, root: str, patience: float = 10):
-    """Forget demo/web through a peer; the counts, and the peer's transactions."""
+    """Forget demo/web through a peer; returns the counts and the peer's transactions."""
 
     async def run(port: int):
         async with ConsulClient(ConsulSettings("127.0.0.1", port, root=root)) as client:
@@ -138,7 +138,7 @@ def forget_through(answer, root: str, patience: float = 10):
 
 
 def test_large_tier_goes_in_several_transactions(cluster, consul_root, consul_kv, kept):
-    """Consul takes 64 operations at once; what is desired goes with the first, the newest generation with the last."""
+    """Consul takes 64 operations each: the desired state goes first, the newest generation last."""
     for number in range(200):
         consul_kv[f"demo/web/nodes/more-{number}"] = "{}"
     forward, desired, newest = forward_to(cluster.http_port), [], []
@@ -165,8 +165,8 @@ def test_large_tier_goes_in_several_transactions(cluster, consul_root, consul_kv
     ids=["leased", "declared"],
 )
 @pytest.mark.parametrize("transaction", [1, 2])
-def test_what_comes_in_between_ends_it(cluster, consul_root, consul_kv, kept, key, document, kind, transaction):
-    """Consul itself refuses; what is there to be kept from then on is kept, and generations go on."""
+def test_concurrent_write_ends_it(cluster, consul_root, consul_kv, kept, key, document, kind, transaction):
+    """Consul itself refuses; what was written since stays, and generations continue."""
     for number in range(70):
         consul_kv[f"demo/web/nodes/more-{number}"] = "{}"
     forward, seen = forward_to(cluster.http_port), []
@@ -187,7 +187,7 @@ def test_what_comes_in_between_ends_it(cluster, consul_root, consul_kv, kept, ke
 
 @pytest.mark.parametrize("is_applied", [True, False], ids=["answer lost", "request lost"])
 def test_lost_transaction(cluster, consul_root, consul_kv, kept, is_applied):
-    """It is made once more, and counted once."""
+    """It is repeated once, and counted once."""
     forward, seen = forward_to(cluster.http_port), []
 
     def answer(request: Request) -> Answer | None:
@@ -205,14 +205,14 @@ def test_lost_transaction(cluster, consul_root, consul_kv, kept, is_applied):
 
 
 def test_consul_that_stays_away(cluster, consul_root, consul_kv, kept):
-    """It is said."""
+    """The error says so."""
     forward = forward_to(cluster.http_port)
     with pytest.raises(ConsulUnavailable):
         forget_through(lambda request: None if request.path == "/v1/txn" else forward(request), consul_root, patience=0)
 
 
 def test_token_that_may_read_a_part(acl_consul, consul_root):
-    """What it may not see would stay behind: nothing is removed."""
+    """Keys that it may not see would stay behind, so nothing is removed."""
     acl_consul.put(f"kv/{consul_root}/demo/web/desired", {})
     rules = f'key_prefix "{consul_root}/demo/web/" {{ policy = "write" }}'
 

@@ -6,7 +6,7 @@ from tests.cli.conftest import standing
 
 
 def test_generations_newest_first(airflow_chefconsul, declare, members, consul_kv):
-    """What each assigned, by whom and when; those that nodes have now are marked, a canary's is called one."""
+    """Assignment, writer and time of each; current ones are marked, as canary if they are one."""
     members("web-1", "web-2")
     declare("web", "2.4.0")
     declare("web", "2.5.0")
@@ -30,7 +30,7 @@ def test_generations_newest_first(airflow_chefconsul, declare, members, consul_k
 
 
 def test_narrow_terminal(airflow_chefconsul, declare, monkeypatch):
-    """Without the writer, and nothing is wider than the terminal."""
+    """The writer is left out, and nothing is wider than the terminal."""
     monkeypatch.setenv("COLUMNS", "60")
     declare("web", "a-release-with-a-long-name-" * 4)
     lines = airflow_chefconsul("history", "demo", "web").out.splitlines()

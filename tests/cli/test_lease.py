@@ -1,4 +1,4 @@
-"""`airflow chefconsul lease`: whom it belongs to, and breaking it."""
+"""`airflow chefconsul lease`: shows the holder, and breaks the lease."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write(state):
 
 
 def test_show(airflow_chefconsul, consul_kv):
-    """Free, or held by whom, since when, why and until when."""
+    """Free, or held: by whom, since when, why and until when."""
     ended = airflow_chefconsul("lease", "show", "demo")
     assert (ended.code, ended.out) == (0, "demo: nobody holds it, so anybody may write\n")
     assert airflow_chefconsul("lease", "show", "demo", "-o", "json").json == {"environment": "demo", "lease": None}
@@ -52,7 +52,7 @@ def test_show(airflow_chefconsul, consul_kv):
 
 
 def test_broken_lease_keeps_its_holder_out(airflow_chefconsul, consul_kv):
-    """Others write again; the old holder is refused and told why, until it acquires the lease anew."""
+    """Others can write again; the former holder is refused until it acquires the lease again."""
     acquire()
     assert write("off") == {"web": 1}
     ended = airflow_chefconsul(*BREAK, "--yes")
@@ -68,7 +68,7 @@ def test_broken_lease_keeps_its_holder_out(airflow_chefconsul, consul_kv):
 
 
 def test_nothing_to_break(airflow_chefconsul, consul_kv):
-    """Breaking what nobody holds is done already."""
+    """Breaking a free lease succeeds."""
     ended = airflow_chefconsul(*BREAK, "--yes")
     assert (ended.code, ended.out) == (0, "demo: nobody holds it, so there is nothing to break\n")
     assert not consul_kv
@@ -77,7 +77,7 @@ def test_nothing_to_break(airflow_chefconsul, consul_kv):
 
 @pytest.mark.parametrize("words", [("lease", "show", "demo"), (*BREAK, "--yes")])
 def test_lease_that_cannot_be_read_says_what_to_do(airflow_chefconsul, consul_kv, words):
-    """Nobody may write while it stands, and whose it is cannot be told."""
+    """It blocks all writes, and its holder is unknown."""
     consul_kv["demo/_lease"] = "junk"
     ended = airflow_chefconsul(*words)
     assert ended.code == 1
@@ -86,15 +86,15 @@ def test_lease_that_cannot_be_read_says_what_to_do(airflow_chefconsul, consul_kv
 
 
 class Terminal(io.StringIO):
-    """What stands for a terminal on standard input."""
+    """A fake terminal on standard input."""
 
     def isatty(self):
-        """Somebody can be asked."""
+        """Someone can be asked."""
         return True
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("Yes", 0), ("", 4), ("n", 4), ("later", 4)])
-def test_it_is_asked_about(airflow_chefconsul, consul_kv, monkeypatch, answer, code):
+def test_confirmation(airflow_chefconsul, consul_kv, monkeypatch, answer, code):
     """Only yes is yes; the question names the holder."""
     acquire()
     before = dict(consul_kv)
@@ -106,7 +106,7 @@ def test_it_is_asked_about(airflow_chefconsul, consul_kv, monkeypatch, answer, c
 
 
 def test_nobody_to_ask(airflow_chefconsul, consul_kv, monkeypatch):
-    """A script must say --yes."""
+    """A script must pass --yes."""
     acquire()
     before = dict(consul_kv)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
@@ -117,7 +117,7 @@ def test_nobody_to_ask(airflow_chefconsul, consul_kv, monkeypatch):
 
 
 def test_lease_that_changed_meanwhile_is_not_broken(consul_connection, consul_kv, cluster, consul_root):
-    """A renewal says that the holder lives; whoever breaks it has to check again."""
+    """A renewal shows that the holder is alive, so the user must check again."""
     acquire()
 
     async def break_late():

@@ -1,4 +1,4 @@
-"""`airflow chefconsul plan`: what a write would do, and that it does nothing."""
+"""`airflow chefconsul plan` shows what a write would do, and writes nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NODES = [f"web-{number}" for number in range(1, 9)]
 
 @pytest.fixture
 def untouched(consul_kv, plain_consul, consul_root):
-    """Checks, when the test has ended, that no key was written: neither a value nor an index has changed."""
+    """Checks at the end of the test that no key was written: no value and no index has changed."""
 
     def look():
         _, entries = plain_consul.kv.get(f"{consul_root}/", recurse=True)
@@ -35,7 +35,7 @@ def tier(declare, members, untouched):
 
 @pytest.mark.usefixtures("tier")
 def test_whole_tier(airflow_chefconsul):
-    """The decision, what differs, and who is assigned something else."""
+    """The decision, the differences, and the nodes that get another assignment."""
     ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
     assert ended.code == 0
     assert ended.out.splitlines() == [
@@ -67,8 +67,8 @@ def test_absent_nodes_are_counted_among_those_whom_a_wave_takes(airflow_chefcons
 
 
 @pytest.mark.usefixtures("tier")
-def test_what_stands_is_unchanged(airflow_chefconsul):
-    """Nothing would be written, and nobody would act; unless it is forced."""
+def test_same_content_is_unchanged(airflow_chefconsul):
+    """Nothing would be written and no node would act, unless forced."""
     same = ("--state", "converged", "--value", "release=2.5.0", "--value-json", "replicas=3", "--sequence", "5")
     ended = airflow_chefconsul("plan", "demo", "web", *same)
     assert (ended.code, ended.out) == (0, "demo/web: nothing to write, still generation 1\n")
@@ -78,8 +78,8 @@ def test_what_stands_is_unchanged(airflow_chefconsul):
 
 
 @pytest.mark.usefixtures("tier")
-def test_later_time_of_what_stands(airflow_chefconsul):
-    """It would be recorded, and nothing else; no node is spoken of."""
+def test_later_time_of_same_content(airflow_chefconsul):
+    """Only the time would be recorded; no node is mentioned."""
     same = ("--state", "converged", "--value", "release=2.5.0", "--value-json", "replicas=3")
     ended = airflow_chefconsul("plan", "demo", "web", *same, "--sequence", "2099-01-01T00:00:00Z")
     assert ended.code == 0
@@ -89,7 +89,7 @@ def test_later_time_of_what_stands(airflow_chefconsul):
 
 
 def test_waves_are_those_that_a_rollout_takes(airflow_chefconsul, tier, consul_kv, untouched):
-    """Each wave takes what it adds; all together are the tier. Then the first is really written, and is as planned."""
+    """Each wave shows the nodes that it adds; then the first is really written, as planned."""
     document = airflow_chefconsul("plan", "demo", "web", *NEXT, "--waves", "1,50%,100%", "-o", "json").json
     steps = document["tiers"][0]["steps"]
     assert [step["wave"] for step in steps] == ["1", "50%", "100%"]
@@ -101,7 +101,7 @@ def test_waves_are_those_that_a_rollout_takes(airflow_chefconsul, tier, consul_k
 
 @pytest.mark.usefixtures("consul_kv")
 def test_canary_is_written_as_planned(airflow_chefconsul, declare, members, consul_kv):
-    """The nodes that plan names are those that set takes; spread over zones, too."""
+    """`plan` names the nodes that `set` then takes; also when spread over zones."""
     for number, node in enumerate(NODES):
         members(node, zone="ab"[number % 2])
     declare()
@@ -131,7 +131,7 @@ def test_canary_is_written_as_planned(airflow_chefconsul, declare, members, cons
     ],
 )
 def test_refusals(airflow_chefconsul, words, why):
-    """Exit code 4, with the words of the refusal."""
+    """Exit code 4, with the refusal's message."""
     ended = airflow_chefconsul("plan", "demo", "web", *NEXT, *words)
     assert ended.code == 4
     assert f"demo/web: refused: {why}" in ended.out
@@ -141,7 +141,7 @@ def test_refusals(airflow_chefconsul, words, why):
 
 
 def test_tier_without_members(airflow_chefconsul, tier):
-    """As `set` refuses it, unless it is said to be meant."""
+    """Refused as by `set`, unless it is allowed."""
     ended = airflow_chefconsul("plan", "demo", "wbe", *NEXT)
     assert ended.code == 4
     refusal = "demo/wbe has no members: Consul lists no node for service:wbe; tiers of demo: web; --without-members"
@@ -163,7 +163,7 @@ def test_one_refused_tier_refuses_all(airflow_chefconsul, tier, members):
 
 
 def test_lease_refuses(airflow_chefconsul, declare, consul_kv, untouched):
-    """The same fence as that of a write; what would be written is shown all the same."""
+    """As for a write; the planned write is still shown."""
     declare()
     consul_kv["demo/_lease"] = make_lease().to_json()
     untouched()

@@ -1,4 +1,4 @@
-"""`airflow chefconsul` as a process of its own: terminals, signals and pipes. Each costs some seconds of import."""
+"""`airflow chefconsul` as its own process: terminals, signals and pipes. Each test costs some seconds of import."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07)")
 
 @pytest.fixture
 def tier(consul_connection, consul_kv, members, monkeypatch):
-    """A tier of which one node has converged; the connection is in the environment of what is started."""
+    """A tier of which one node has converged; the connection is in the environment of started processes."""
     monkeypatch.delenv("COLUMNS", raising=False)
     members("web-1", "web-2")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
@@ -32,7 +32,7 @@ def tier(consul_connection, consul_kv, members, monkeypatch):
 
 @pytest.fixture
 def start(tier):
-    """Start the command; it is killed when the test ends before it does."""
+    """Start the command; it is killed if the test ends first."""
     started = []
 
     def start(*words, **options):
@@ -50,7 +50,7 @@ def start(tier):
 
 
 def test_closed_pipe(start):
-    """Whoever read the output is gone: no traceback, and the exit code of a command that SIGPIPE ended."""
+    """The reader is gone: no traceback, and the exit code of a command killed by SIGPIPE."""
     process = start("status", "demo", "--output", "json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     assert process.stderr.read() == b""
@@ -70,7 +70,7 @@ def test_watch_into_a_file_ends_with_ctrl_c(start, consul_kv):
 
 
 def test_watch_of_what_is_not_there_waits(start, consul_kv):
-    """An environment of which nothing is declared yet, as at the beginning of every practice."""
+    """Nothing is declared yet, as at the beginning of every rehearsal."""
     process = start("status", "new", "--watch", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "nothing is declared in new yet: airflow chefconsul set new TIER --state …" in process.stdout.readline()
     consul_kv["new/web/desired"] = make_desired(7).to_json()
@@ -80,14 +80,14 @@ def test_watch_of_what_is_not_there_waits(start, consul_kv):
 
 
 class Terminal:
-    """A terminal of 60 columns, and what was written to it."""
+    """A terminal of 60 columns, and its output."""
 
     def __init__(self):
         self.master, self.slave = pty.openpty()
         self.written = ""
 
     def read_until(self, words):
-        """Read until words have come; an empty string reads to the end."""
+        """Read until this text has come; an empty string reads to the end."""
         give_up = time.monotonic() + _PATIENCE
         while not words or words not in self.written:
             assert time.monotonic() < give_up, self.written
@@ -109,7 +109,7 @@ def terminal():
 
 @pytest.mark.parametrize(("ending", "code", "is_plain"), [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, True)])
 def test_watch_on_a_terminal_leaves_it_clean(start, consul_kv, terminal, ending, code, is_plain):
-    """It draws on a screen of its own, 60 columns wide, and gives the old one back; colours unless NO_COLOR is set."""
+    """It draws 60 columns wide on an alternate screen, and restores the old one; in colour unless NO_COLOR is set."""
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "60", "LINES": "20"}
     environment |= {"NO_COLOR": "1"} if is_plain else {}
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal.slave)

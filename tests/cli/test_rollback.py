@@ -1,4 +1,4 @@
-"""`airflow chefconsul rollback`, as RollBackOperator does it."""
+"""`airflow chefconsul rollback`, like RollBackOperator."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def two_releases(declare):
 
 
 def release(keys, tier="web"):
-    """The generation and release that a tier has now."""
+    """A tier's current generation and release."""
     desired = standing(keys, tier)
     return desired.generation, desired.stable.values["release"]
 
 
 @pytest.mark.usefixtures("two_releases")
 def test_previous_and_a_generation(airflow_chefconsul, consul_kv):
-    """Each call is another writer, so twice goes further back; and there is an end to it."""
+    """Each call is another writer, so a second one goes further back; finally there is nothing left."""
     ended = airflow_chefconsul("rollback", "demo", "web")
     assert (ended.code, release(consul_kv)) == (0, (3, "2.4.0"))
     assert ended.out == ("demo/web: rolled back: all nodes are assigned generation 3, state converged, release=2.4.0\n")
@@ -38,7 +38,7 @@ def test_previous_and_a_generation(airflow_chefconsul, consul_kv):
 
 @pytest.mark.usefixtures("two_releases")
 def test_several_tiers_are_one_transaction(airflow_chefconsul, declare, consul_kv):
-    """When one has nothing to go back to, none is changed."""
+    """If one has nothing to roll back to, none is changed."""
     declare("app", "2.5.0")
     before = dict(consul_kv)
     assert airflow_chefconsul("rollback", "demo", "db", "app", "web").code == 4
@@ -48,7 +48,7 @@ def test_several_tiers_are_one_transaction(airflow_chefconsul, declare, consul_k
 
 @pytest.mark.usefixtures("two_releases")
 def test_reverse_order_with_a_wait(airflow_chefconsul, members, consul_kv):
-    """Tier db goes back when web is back; a node that fails in web leaves db alone."""
+    """Tier db follows once web has converged; a node that fails in web leaves db unchanged."""
     for tier in ("db", "web"):
         members(f"{tier}-1", tier=tier)
         consul_kv[f"demo/{tier}/nodes/{tier}-1"] = make_report(f"{tier}-1", tier=tier, generation=3).to_json()
@@ -68,7 +68,7 @@ def test_reverse_order_with_a_wait(airflow_chefconsul, members, consul_kv):
 
 @pytest.mark.usefixtures("two_releases")
 def test_refusal_after_the_first_tier_tells_what_was_written(airflow_chefconsul, declare, members, consul_kv):
-    """Exit code 4 would say that nothing was."""
+    """Exit code 4 would mean that nothing was."""
     declare("app", "2.5.0")
     for tier in ("app", "web"):
         members(f"{tier}-1", tier=tier)

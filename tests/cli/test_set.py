@@ -1,4 +1,4 @@
-"""`airflow chefconsul set`: the guards of SetDesiredStateOperator, and its wait."""
+"""`airflow chefconsul set`: the checks of SetDesiredStateOperator, and its wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EMPTY = "--without-members"
 
 
 def test_values_are_text_unless_said_otherwise(airflow_chefconsul, consul_kv):
-    """`--value` never guesses; `--value-json` takes any scalar. Who did it and when is in the document."""
+    """`--value` never guesses; `--value-json` takes any scalar. The document has the writer and the time."""
     words = ("--value", "release=2.5.0", "--value", "n=3", "--value", "empty=", "--value", "a=b=c")
     others = ("--value-json", "replicas=3", "--value-json", "debug=true", "--value-json", 'motd="3"')
     ended = airflow_chefconsul("set", "demo", "web", "db", "--state", "converged", EMPTY, *words, *others)
@@ -37,8 +37,8 @@ def test_values_are_text_unless_said_otherwise(airflow_chefconsul, consul_kv):
     assert str(writer) == f"airflow chefconsul set, {writer.run_id}"
 
 
-def test_what_stands_is_not_written_again(airflow_chefconsul, declare, consul_kv):
-    """The same content by another call keeps the generation; a forced one makes one each time."""
+def test_same_content_is_not_written_again(airflow_chefconsul, declare, consul_kv):
+    """Another call keeps the generation; a forced one makes one each time."""
     declare()
     declare()
     assert standing(consul_kv).generation == 1
@@ -47,8 +47,8 @@ def test_what_stands_is_not_written_again(airflow_chefconsul, declare, consul_kv
     assert standing(consul_kv).generation == 3
 
 
-def test_words_of_what_was_written(airflow_chefconsul, declare, members):
-    """Whom a canary covers and how to promote it, and which nodes are assigned something else; no jargon."""
+def test_output_describes_the_write(airflow_chefconsul, declare, members):
+    """The canary's nodes, how to promote it, and which nodes get another assignment, without jargon."""
     members("web-1", "web-2")
     declare()
     next_release = ("--state", "converged", "--value", "release=2.6.0", "--value-json", "debug=true")
@@ -77,7 +77,7 @@ def test_words_of_what_was_written(airflow_chefconsul, declare, members):
 
 
 def test_sequence_is_now_by_default(airflow_chefconsul, declare, consul_kv):
-    """So a Dag run of last month cannot take back what a person did; and a person may say another time."""
+    """So last month's Dag run cannot undo what a person did; another time can be given."""
     declare()
     last_month = SetDesiredStateOperator(
         task_id="set", environment="demo", tier="web", state="off", on_stale="skip", allow_empty=True
@@ -104,7 +104,7 @@ def test_allowed_from(airflow_chefconsul, declare, words, code):
 
 
 def test_leased_environment(airflow_chefconsul, declare, consul_kv):
-    """Exit code 4, one line that says who holds it; nothing is written."""
+    """Exit code 4, and one line with the holder; nothing is written."""
     declare()
     consul_kv["demo/_lease"] = make_lease().to_json()
     before = dict(consul_kv)
@@ -117,7 +117,7 @@ def test_leased_environment(airflow_chefconsul, declare, consul_kv):
 
 @pytest.mark.parametrize("words", [(), ("--canary", "1"), ("--wait",)])
 def test_nobody_to_converge(airflow_chefconsul, declare, consul_kv, words):
-    """A tier without members may be a name mistyped: nothing is written, and the tiers that there are are named."""
+    """A tier without members may be mistyped: nothing is written, and the error lists the existing tiers."""
     declare("db")
     declare("web")
     before = dict(consul_kv)
@@ -131,13 +131,13 @@ def test_nobody_to_converge(airflow_chefconsul, declare, consul_kv, words):
 
 
 def test_declared_before_there_is_a_node(airflow_chefconsul, consul_kv):
-    """Whoever says so may."""
+    """Allowed with the option for it."""
     assert airflow_chefconsul("set", "demo", "web", *OFF, EMPTY).code == 0
     assert standing(consul_kv).stable.state == "off"
 
 
 def test_wait_until_converged(airflow_chefconsul, members, consul_kv):
-    """With the same progress lines as the sensor's; JSON leaves standard output to the result."""
+    """With the sensor's progress lines; with JSON, standard output holds only the result."""
     members("web-1")
     consul_kv["demo/web/nodes/web-1"] = make_report(generation=1, state="off").to_json()
     ended = airflow_chefconsul("set", "demo", "web", *OFF, "--wait", "-o", "json")
@@ -148,7 +148,7 @@ def test_wait_until_converged(airflow_chefconsul, members, consul_kv):
 
 @pytest.mark.parametrize("command", ["set", "rollback"])
 def test_absent_members_are_excused_and_said_to_be(airflow_chefconsul, members, consul_kv, command):
-    """They hold nothing up; ``--max-absent`` bounds how many, and how many die of it is a budget of its own."""
+    """``--max-absent`` limits their number; ``--max-lost`` that of nodes that die of the release."""
     members("web-1")
     members("web-2", check="critical")
     words = {"set": OFF, "rollback": ("--to", "1")}[command]
@@ -166,7 +166,7 @@ def test_absent_members_are_excused_and_said_to_be(airflow_chefconsul, members, 
 
 
 def test_wait_that_fails(airflow_chefconsul, members, consul_kv):
-    """Exit code 3; who held it up and why, and in the last line which budget was spent."""
+    """Exit code 3; the nodes that held it up with reasons, and finally the limit that was exceeded."""
     members("web-1")
     consul_kv["demo/web/nodes/web-1"] = make_failure(generation=1, state="off").to_json()
     ended = airflow_chefconsul("set", "demo", "web", *OFF, "--wait", "--timeout", "60s")
@@ -216,7 +216,7 @@ def test_wait_that_fails(airflow_chefconsul, members, consul_kv):
     ],
 )  # fmt: skip
 def test_bad_input_writes_nothing(airflow_chefconsul, consul_kv, words, why):
-    """Exit code 2, and one line that names what is wrong."""
+    """Exit code 2, and one line that names the mistake."""
     ended = airflow_chefconsul("set", *words)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"airflow chefconsul: error: {why}")
@@ -228,13 +228,13 @@ def test_bad_input_writes_nothing(airflow_chefconsul, consul_kv, words, why):
 
 
 def test_generation_for_scripts(airflow_chefconsul, members, consul_kv):
-    """Without a wait there is nothing to say of convergence."""
+    """Without a wait, the output does not mention convergence."""
     ended = airflow_chefconsul("set", "demo", "web", *OFF, EMPTY, "-o", "json")
     assert json.loads(ended.out) == {"environment": "demo", "generations": {"web": 1}}
 
 
 def test_member_that_nobody_has_writes_nothing(airflow_chefconsul, members, consul_kv):
-    """A name mistyped among the members is refused before the write, as the operator does."""
+    """A mistyped member is refused before the write, as by the operator."""
     members("web-1")
     ended = airflow_chefconsul("set", "demo", "web", *OFF, "--members", "wbe-1")
     assert ended.code == 2

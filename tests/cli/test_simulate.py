@@ -1,4 +1,4 @@
-"""``airflow chefconsul simulate`` as a process of its own."""
+"""``airflow chefconsul simulate`` as its own process."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def simulate(port: int, root: str, *arguments: str, **options: Any) -> Iterator[
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> str:
-    """What it printed, up to a line with that text."""
+    """Its output, up to a line with this text."""
     seen = ""
     assert process.stdout is not None
     for line in process.stdout:
@@ -70,7 +70,7 @@ def nodes(plain: consul.Consul) -> set[str]:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_takes_all_nodes_out_of_the_catalog(cluster, consul_root, consul_kv, plain_consul, number, code):
-    """Also where a shell has started it with SIGINT ignored; what happened was printed, a line each."""
+    """Even if a shell started it with SIGINT ignored; each event is a line of output."""
     before = nodes(plain_consul)
     arguments = ["--tier", "web=3", "--tier", "db=1", "--fault", "web-2 fails in converged"]
     consul_kv["demo/web/desired"] = json.dumps(DESIRED)
@@ -99,7 +99,7 @@ def test_signal_takes_all_nodes_out_of_the_catalog(cluster, consul_root, consul_
 
 
 def test_reader_that_is_gone_ends_it_cleanly(cluster, consul_root, consul_kv, plain_consul):
-    """As with `| head`: the nodes leave, and nothing is said about it."""
+    """As with `| head`: the nodes leave without an error message."""
     before = nodes(plain_consul)
     with simulate(cluster.http_port, consul_root, "--tier", "web=3") as process:
         read_until(process, "simulated nodes")
@@ -126,7 +126,7 @@ def test_reader_that_is_gone_ends_it_cleanly(cluster, consul_root, consul_kv, pl
     ],
 )
 def test_what_cannot_be_done_is_said(airflow_chefconsul, members, plain_consul, arguments, code, said):
-    """In words, with an exit code, and nothing is left in the catalog."""
+    """With a message and an exit code; no node stays in the catalog."""
     members("somebody", tier="taken")
     before = nodes(plain_consul)
     ended = airflow_chefconsul("simulate", "demo", *arguments)
@@ -137,7 +137,7 @@ def test_what_cannot_be_done_is_said(airflow_chefconsul, members, plain_consul, 
 
 @pytest.mark.parametrize("text", ["", "web", "=3", "web=", "web=three", "web=-1", "web=1=2"])
 def test_tier_that_cannot_be_read_is_named(text):
-    """Before Consul is asked for anything."""
+    """Before any request to Consul."""
     with pytest.raises(InvalidInput) as caught:
         parse_fleet([text])
     assert repr(text) in str(caught.value)

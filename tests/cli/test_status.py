@@ -19,7 +19,7 @@ def report(keys, node="web-1", *, tier="web", make=make_report, **overrides):
 
 
 def test_tier_that_has_converged(airflow_chefconsul, declare, members, consul_kv):
-    """The headline, who wrote it, a row for each node, and exit code 0."""
+    """The headline, the writer, a row per node, and exit code 0."""
     members("web-1", "web-2")
     declare()
     for node in ("web-1", "web-2"):
@@ -58,7 +58,7 @@ def test_nodes_that_hold_a_tier_up(airflow_chefconsul, declare, members, consul_
 
 
 def test_absent_member_is_excused(airflow_chefconsul, declare, members, consul_kv):
-    """As the default policy of a wait does; but not when nobody else is there."""
+    """As by a wait's default policy; but not if it is the only member."""
     members("web-1")
     members("web-2", check="critical")
     declare()
@@ -68,7 +68,7 @@ def test_absent_member_is_excused(airflow_chefconsul, declare, members, consul_k
 
 
 def test_tier_without_members_has_not_converged(airflow_chefconsul, declare):
-    """Nobody is not everybody."""
+    """Silence is never success."""
     declare()
     ended = airflow_chefconsul("status", "demo")
     assert ended.code == 3
@@ -76,7 +76,7 @@ def test_tier_without_members_has_not_converged(airflow_chefconsul, declare):
 
 
 def test_nodes_are_in_natural_order(airflow_chefconsul, declare, members):
-    """In the table, in the line of what holds it up, in explain and in plan: web-2 before web-10."""
+    """In the table, the obstacles, explain and plan: web-2 comes before web-10."""
     members("web-10", "web-2", "web-1")
     declare()
     out = airflow_chefconsul("status", "demo", "web").out
@@ -89,14 +89,14 @@ def test_nodes_are_in_natural_order(airflow_chefconsul, declare, members):
 
 
 def test_lease_is_shown(airflow_chefconsul, declare, consul_kv):
-    """Who may write belongs to where a tier stands."""
+    """With the tiers that it fences."""
     declare()
     consul_kv["demo/_lease"] = make_lease().to_json()
     assert "lease held by Dag shop_rollout, run manual__1, acquired" in airflow_chefconsul("status", "demo").out
 
 
 def test_json_has_the_documented_shape(airflow_chefconsul, declare, members, consul_kv):
-    """Scripts rely on it: fields are only ever added."""
+    """Scripts depend on it: fields are only ever added."""
     members("web-1", "web-2")
     declare()
     report(consul_kv, finished_at="2026-11-22T08:00:09Z")
@@ -134,7 +134,7 @@ def test_json_has_the_documented_shape(airflow_chefconsul, declare, members, con
 
 
 def test_desired_state_that_cannot_be_read(airflow_chefconsul, members, consul_kv):
-    """It is a finding, not the end of the command: the other tiers are shown."""
+    """It is shown as such, and the other tiers follow."""
     members("web-1")
     consul_kv["demo/web/desired"] = "{"
     ended = airflow_chefconsul("status", "demo", "--output", "json")
@@ -146,7 +146,7 @@ def test_desired_state_that_cannot_be_read(airflow_chefconsul, members, consul_k
 
 
 def test_what_is_not_there(airflow_chefconsul, declare):
-    """The error says what there is instead; exit code 3."""
+    """The error lists what exists; exit code 3."""
     ended = airflow_chefconsul("status", "demo")
     assert (ended.code, ended.out) == (3, "")
     next_step = "nothing is declared in demo yet: airflow chefconsul set demo TIER --state …; environments at http://"
@@ -167,7 +167,7 @@ def test_what_is_not_there(airflow_chefconsul, declare):
 @pytest.mark.parametrize(
     "command", [("status", "demo"), ("explain", "demo", "web"), ("explain", "demo", "web", "web-1")]
 )
-def test_what_nodes_wrote_reaches_no_terminal(airflow_chefconsul, declare, members, consul_kv, command):
+def test_text_of_nodes_cannot_control_the_terminal(airflow_chefconsul, declare, members, consul_kv, command):
     """Escape sequences are shown, not obeyed; markup is text."""
     members("web-1")
     declare()
@@ -182,7 +182,7 @@ def test_what_nodes_wrote_reaches_no_terminal(airflow_chefconsul, declare, membe
 
 
 def test_terminal_of_60_columns(airflow_chefconsul, declare, members, consul_kv, monkeypatch):
-    """Nothing is wider, every node is there with its standing, and a long reason is cut, not the name."""
+    """No line is wider, every node has its row and standing, and a long reason is cut, not the name."""
     monkeypatch.setenv("COLUMNS", "60")
     members("web-1", "web-2", "a-node-with-a-name-of-some-length")
     declare()
@@ -198,7 +198,7 @@ def test_terminal_of_60_columns(airflow_chefconsul, declare, members, consul_kv,
 
 
 def test_long_reason_leaves_room_for_the_other_nodes(airflow_chefconsul, declare, members, consul_kv):
-    """2,000 characters of one node are some lines of the table; explain has them all."""
+    """2,000 characters become a few lines of the table; explain shows them all."""
     members("web-1", "web-2")
     declare()
     report(consul_kv, make=make_failure, error=RunError("E", "x" * 2000))
@@ -209,7 +209,7 @@ def test_long_reason_leaves_room_for_the_other_nodes(airflow_chefconsul, declare
 
 
 def test_large_tier_lists_what_holds_it_up(airflow_chefconsul, declare, members, consul_kv):
-    """Of a tier of more than 50 nodes, unless all are asked for; JSON always has all."""
+    """For more than 50 nodes, unless all are requested; JSON always has all."""
     nodes = [f"web-{number}" for number in range(60)]
     declare()
     for node in nodes[3:]:
@@ -226,7 +226,7 @@ def test_large_tier_lists_what_holds_it_up(airflow_chefconsul, declare, members,
 
 
 def test_environment_is_read_and_nothing_else(airflow_chefconsul, declare, members, consul_kv):
-    """Looking changes no key."""
+    """Status changes no key."""
     members("web-1")
     declare()
     before = dict(consul_kv)
@@ -242,7 +242,7 @@ def test_environment_is_read_and_nothing_else(airflow_chefconsul, declare, membe
 
 @pytest.mark.parametrize("more", [(), ("--watch",)])
 def test_token_that_misses_a_tier_sees_no_environment(airflow_chefconsul, acl_consul, consul_root, monkeypatch, more):
-    """The rest would pass for all of it; a tier that is named can be shown."""
+    """The rest would pass for all of it; a named tier can be shown."""
     for tier in ("web", "db"):
         acl_consul.put(f"kv/{consul_root}/demo/{tier}/desired", json.loads(make_desired().to_json()))
     token = acl_consul.create_token(

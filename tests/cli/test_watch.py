@@ -1,4 +1,4 @@
-"""`airflow chefconsul status --watch`, in this process: what it prints as a tier changes."""
+"""`airflow chefconsul status --watch` in this process: its output as a tier changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.relay import Relay
 
 @pytest.fixture
 def watching(cluster, consul_root, capsys):
-    """StatusFollower the environment demo inside a block; what it has printed so far comes line by line."""
+    """Watches environment demo inside a block; gives its output line by line."""
 
     @asynccontextmanager
     async def watch(*, output="table", port=None, tiers=("web",), missing="", **args):
@@ -58,12 +58,12 @@ def watching(cluster, consul_root, capsys):
 
 
 def ends(words: str) -> Callable[[list[str]], bool]:
-    """Whether a line ends so."""
+    """Whether a line ends like this."""
     return lambda lines: any(line.endswith(words) for line in lines)
 
 
 async def test_line_for_each_change(watching, consul_kv, members):
-    """A write, a report, a node that joins: a line each, with the time in front."""
+    """A write, a report, a node that joins: one line each, with the time in front."""
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
     async with watching() as until:
@@ -78,7 +78,7 @@ async def test_line_for_each_change(watching, consul_kv, members):
 
 
 async def test_many_tiers(watching, cluster, consul_kv):
-    """Forty are seen at once, on a few connections."""
+    """Forty are watched at once, on a few connections."""
     tiers = [f"tier{number}" for number in range(40)]
     for tier in tiers:
         consul_kv[f"demo/{tier}/desired"] = make_desired(7).to_json()
@@ -88,7 +88,7 @@ async def test_many_tiers(watching, cluster, consul_kv):
 
 
 async def test_tier_that_is_declared_meanwhile(watching, consul_kv, members, monkeypatch):
-    """Without a tier named, whatever comes is watched."""
+    """If no tier is named, new ones are watched, too."""
     monkeypatch.setattr("airflow_provider_chefconsul.cli.display.follow._LOOK_AROUND", 0.05)
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
@@ -100,7 +100,7 @@ async def test_tier_that_is_declared_meanwhile(watching, consul_kv, members, mon
 
 @pytest.mark.parametrize("tier", [None, "web"])
 async def test_nothing_is_declared_yet(watching, consul_kv, members, monkeypatch, tier):
-    """It says how to declare it, waits, and goes on when somebody has."""
+    """The output says how to declare a tier; the watch continues once someone has."""
     monkeypatch.setattr("airflow_provider_chefconsul.cli.display.follow._LOOK_FOR_FIRST", 0.05)
     members("web-1")
     async with watching(tiers=[tier] if tier else [], tier=tier, missing="nothing is declared") as until:
@@ -110,7 +110,7 @@ async def test_nothing_is_declared_yet(watching, consul_kv, members, monkeypatch
 
 
 async def test_outage_before_anything_is_declared(watching, cluster, consul_kv, monkeypatch):
-    """It is told once and outlived, though there is no watch that could."""
+    """It is reported once and survived, although no tier is watched yet."""
     monkeypatch.setattr("airflow_provider_chefconsul.cli.display.follow._LOOK_FOR_FIRST", 0.05)
     is_away = True
     forward = forward_to(cluster.http_port)
@@ -144,7 +144,7 @@ def test_screen_says_what_is_missing():
 
 
 async def test_json_lines(watching, consul_kv, members):
-    """An object on each line, in the shape of a tier of `status --output json`."""
+    """One object per line, in the shape of a tier of `status --output json`."""
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
     async with watching(output="json") as until:
@@ -157,7 +157,7 @@ async def test_json_lines(watching, consul_kv, members):
 
 
 def test_ages_on_the_screen_grow():
-    """All that is drawn is worded anew, though nothing has changed: who wrote it, and what holds it up."""
+    """Everything is worded afresh at each drawing, even if nothing has changed."""
     output = Output()
     options = Namespace(environment="demo", all=False)
     watch = StatusFollower(cast("SharedView", None), options, output)  # drawing asks nobody
@@ -177,8 +177,8 @@ def test_ages_on_the_screen_grow():
 
 
 @pytest.mark.parametrize("output", ["table", "json"])
-async def test_outage_is_told_once_and_outlived(watching, cluster, consul_kv, members, output):
-    """While Consul is away one line says so; when it is back, what has changed meanwhile is shown."""
+async def test_outage_is_reported_once_and_survived(watching, cluster, consul_kv, members, output):
+    """One line when Consul goes away; then the changes made meanwhile are shown."""
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
     is_away = False
@@ -200,7 +200,7 @@ async def test_outage_is_told_once_and_outlived(watching, cluster, consul_kv, me
 
 
 async def test_error_ends_the_watch(watching, cluster, consul_kv):
-    """What another try does not mend is raised, not shown for ever."""
+    """An error that a retry would not fix is raised."""
     forward = forward_to(cluster.http_port)
 
     def answer(request):

@@ -1,4 +1,4 @@
-"""What stands in the data view, read from raw keys."""
+"""The data view's contents, read from raw keys."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from tests.support.raw_keys import RawKeys
 
 
 def generations(kv: RawKeys, tier: str = "web") -> list[int]:
-    """What the tier's history holds."""
+    """The generations in the tier's history."""
     return sorted(int(key.rpartition("/")[2]) for key in kv if key.startswith(f"demo/_history/{tier}/"))
 
 
 def desired(kv: RawKeys, tier: str = "web") -> DesiredState:
-    """What stands."""
+    """The tier's desired state."""
     return DesiredState.from_json("key", kv[f"demo/{tier}/desired"])

@@ -1,4 +1,4 @@
-"""The shared data view under ACLs that deny by default: what a token needs, and what becomes of one that lacks it."""
+"""The shared data view under ACLs that deny by default: which rules a token needs, and what happens without them."""
 
 from __future__ import annotations
 
@@ -62,28 +62,28 @@ WEB = ServiceMembers("web")
 
 @dataclass
 class Guarded:
-    """A tier with a member that has reported, and tokens for whoever comes."""
+    """A tier with a member that has reported, and a way to make tokens."""
 
     consul: AclConsul
     root: str
 
     def rules(self, text: str) -> str:
-        """Rules written for the default root, for this test's root."""
+        """Rules for the default root, rewritten for this test's root."""
         return text.replace("chefconsul/", f"{self.root}/")
 
     def connect(self, rules: str) -> ConsulClient:
-        """A client whose token has these rules and no others."""
+        """A client whose token has only these rules."""
         return self.consul.connect(self.consul.create_token(self.rules(rules)), self.root)
 
     async def keys(self) -> dict[str, bytes]:
-        """What stands below the root."""
+        """The keys below the root."""
         async with self.consul.connect(MANAGEMENT_TOKEN, self.root) as client:
             return {entry.key: entry.value for entry in (await client.tree(f"{self.root}/"))[1]}
 
 
 @pytest.fixture
 async def guarded(acl_consul, consul_root):
-    """Tier web of environment demo at generation 1, its member web-1 converged."""
+    """Tier web of environment demo at generation 1; its member web-1 has converged."""
     acl_consul.register("web-1", tier="web")
     async with acl_consul.connect(MANAGEMENT_TOKEN, consul_root) as client:
         await write(SharedView(client), "demo", {"web": make_change()})
@@ -94,7 +94,7 @@ async def guarded(acl_consul, consul_root):
 
 @pytest.mark.parametrize("rules", [ORCHESTRATOR, NARROW], ids=["orchestrator", "narrow"])
 async def test_policy_of_an_orchestrator(guarded, rules):
-    """It reads, watches and writes; nothing more is needed for that."""
+    """It is enough to read, watch and write."""
     async with guarded.connect(rules) as client:
         await client.check_token()
         view = SharedView(client)
@@ -109,7 +109,7 @@ async def test_policy_of_an_orchestrator(guarded, rules):
 
 
 async def test_policy_of_an_orchestrator_is_no_more_than_needed(guarded):
-    """It may not touch other keys, nor the catalog."""
+    """It allows no write to other keys or to the catalog."""
     async with guarded.connect(ORCHESTRATOR) as client:
         for request in (
             client.kv.put(f"{guarded.root}-other/a", "1"),
@@ -122,7 +122,7 @@ async def test_policy_of_an_orchestrator_is_no_more_than_needed(guarded):
 
 @pytest.mark.parametrize("token", [UNKNOWN_TOKEN, None])
 async def test_unknown_token_is_refused_everywhere(guarded, token):
-    """Neither it nor no token at all ever sees an empty tier."""
+    """Neither an unknown token nor a missing one ever sees an empty tier."""
     before = await guarded.keys()
     async with guarded.consul.connect(token, guarded.root) as client:
         view = SharedView(client)
@@ -157,7 +157,7 @@ async def test_unknown_token_is_refused_everywhere(guarded, token):
     ],
 )
 async def test_token_that_may_not_list_members(guarded, rules, selector, words):
-    """Consul answers with an empty list; we say what is missing."""
+    """Consul answers with an empty list; the error names the missing permission."""
     async with guarded.connect(f'{rules} key_prefix "chefconsul/" {{ policy = "read" }}') as client:
         with pytest.raises(AccessDenied, match=words):
             await read_members(client, selector)
@@ -166,14 +166,14 @@ async def test_token_that_may_not_list_members(guarded, rules, selector, words):
 
 
 async def test_token_that_may_list_members_finds_none(guarded):
-    """A tier that is empty indeed is an empty tier, not a refusal."""
+    """A tier that is really empty is an empty tier, not a refusal."""
     async with guarded.connect(CATALOG) as client:
         assert await read_members(client, ServiceMembers("nobody")) == {}
         assert await read_members(client, MetaMembers("rack", "nowhere")) == {}
 
 
 async def test_token_that_may_not_read_the_history(guarded):
-    """A watcher does not take it for an environment where nothing was ever declared."""
+    """A watcher does not mistake this for an environment without declarations."""
     async with guarded.connect('key_prefix "chefconsul/demo/web/" { policy = "read" }') as client:
         view = SharedView(client)
         with pytest.raises(AccessDenied):
@@ -183,7 +183,7 @@ async def test_token_that_may_not_read_the_history(guarded):
 
 
 async def test_token_that_may_read_a_part_of_the_environment(guarded):
-    """A watcher of all tiers would take those that it sees for all; one of named tiers is content with them."""
+    """A watcher of all tiers would miss some without noticing; a watcher of named tiers may proceed."""
     keys = "".join(f'key_prefix "chefconsul/demo/{each}/" {{ policy = "read" }} ' for each in ("_history/web", "web"))
     async with guarded.connect(CATALOG + keys) as client:
         view = SharedView(client)
@@ -204,7 +204,7 @@ async def test_token_that_may_read_a_part_of_the_environment(guarded):
     ids=["none", "reports only", "another tier"],
 )
 async def test_token_that_may_not_read_the_desired_state(guarded, keys):
-    """Consul leaves the key out of lists; a tier without a desired state would be the wrong conclusion."""
+    """Consul leaves the key out of lists; that must not look like a tier without a desired state."""
     async with guarded.connect(CATALOG + keys) as client:
         for request in (SharedView(client).read("demo", "web"), SharedView(client).snapshot("demo", "web", WEB)):
             with pytest.raises(AccessDenied, match="demo/web/desired: 403 Permission denied"):
@@ -212,7 +212,7 @@ async def test_token_that_may_not_read_the_desired_state(guarded, keys):
 
 
 async def test_token_that_may_not_read_reports(guarded):
-    """A tier whose members have all been silent would be the wrong conclusion."""
+    """This must not look like a tier whose members have not reported."""
     async with guarded.connect(CATALOG + 'key "chefconsul/demo/web/desired" { policy = "read" }') as client:
         view = SharedView(client)
         with pytest.raises(AccessDenied, match="demo/web/nodes/web-1: 403 Permission denied"):
@@ -232,7 +232,7 @@ async def test_token_that_may_not_read_reports(guarded):
     ids=["read only", "no history", "only history"],
 )
 async def test_token_that_may_not_write_changes_nothing(guarded, keys):
-    """A refused write is refused whole, at once, and what stands is read all the same."""
+    """Consul refuses the whole write at once; the current state can still be read."""
     before = await guarded.keys()
     async with guarded.connect(CATALOG + keys) as client:
         with pytest.raises(AccessDenied, match="/v1/txn: 409 .*Permission denied.*check the connection's password"):

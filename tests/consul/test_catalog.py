@@ -1,4 +1,4 @@
-"""Who belongs to a tier, by a real catalog and real agents."""
+"""The members of a tier, from a real catalog and real agents."""
 
 from __future__ import annotations
 
@@ -36,43 +36,43 @@ async def client(cluster):
         yield client
 
 
-def places(members: Members) -> dict[str, Presence]:
+def presences(members: Members) -> dict[str, Presence]:
     """By node, its presence."""
     return {node: member.presence for node, member in members.items()}
 
 
-class Look:
-    """A watch of members, to be waited for."""
+class MemberWatch:
+    """A watch of members that a test can wait for."""
 
-    def __init__(self, sight: MembersSubscription, viewer: asyncio.Event) -> None:
-        self._sight = sight
+    def __init__(self, subscription: MembersSubscription, viewer: asyncio.Event) -> None:
+        self._subscription = subscription
         self._viewer = viewer
 
     async def until(self, is_seen: Callable[[Members], bool]) -> Members:
-        """Wait until the members are so."""
+        """Wait until the members satisfy this."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 self._viewer.clear()
-                members = self._sight.members(()) if self._sight.nodes() is not None else None
+                members = self._subscription.members(()) if self._subscription.nodes() is not None else None
                 if members is not None and is_seen(members):
                     return members
                 await self._viewer.wait()
 
     async def see(self, expected: Members) -> None:
-        """Wait until they are these."""
-        await self.until(lambda members: places(members) == places(expected))
+        """Wait until these are the members."""
+        await self.until(lambda members: presences(members) == presences(expected))
 
 
 @asynccontextmanager
-async def subscribed(client, selector, known: Collection[str] | None = ()) -> AsyncIterator[Look]:
+async def subscribed(client, selector, known: Collection[str] | None = ()) -> AsyncIterator[MemberWatch]:
     """Watch members."""
     viewer = asyncio.Event()
-    async with subscribed_to_members(client.settings, selector, known, viewer) as sight:
-        yield Look(sight, viewer)
+    async with subscribed_to_members(client.settings, selector, known, viewer) as subscription:
+        yield MemberWatch(subscription, viewer)
 
 
 async def test_members_by_service(client, members):
-    """The nodes with an instance of the service, and only those."""
+    """The nodes with an instance of the service, and no others."""
     members("web-2", "web-1")
     members("app-1", tier="app")
     assert await read_members(client, WEB) == make_members("web-1", "web-2")
@@ -81,7 +81,7 @@ async def test_members_by_service(client, members):
 
 
 async def test_members_by_metadata(client, members):
-    """The nodes whose metadata has the value, whatever they serve; text that a URL would break is fine."""
+    """The nodes with this metadata, whatever they serve; text with special characters in a URL works."""
     members("web-1", rack="r1", owner="a&b=c d/é")
     members("app-1", tier="app", rack="r1")
     members("web-2", rack="r2")
@@ -92,16 +92,16 @@ async def test_members_by_metadata(client, members):
 
 
 async def test_members_by_name(client, members):
-    """In the order of the list; one that Consul does not know is among them, for it must have been meant."""
+    """In the order of the list, including nodes that Consul does not know."""
     members("web-1", "web-2", "web-3")
     found = await read_members(client, ListedMembers(("web-2", "web-1", "web-9")))
-    assert places(found) == places(make_members("web-2", "web-1")) | {"web-9": Presence.UNKNOWN}
+    assert presences(found) == presences(make_members("web-2", "web-1")) | {"web-9": Presence.UNKNOWN}
     assert list(found) == ["web-2", "web-1", "web-9"]
 
 
 @pytest.mark.parametrize("selector", [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1", "web-2", "web-3"))])
 async def test_member_whose_agent_is_not_alive_is_absent(client, members, selector):
-    """Alive or never under an agent is present; only a critical agent's check makes a member absent."""
+    """A node that never had an agent counts as present; only a critical agent check makes it absent."""
     members("web-1", check="passing", rack="r1")
     members("web-2", check="critical", rack="r1")
     members("web-3", check=None, rack="r1")
@@ -111,7 +111,7 @@ async def test_member_whose_agent_is_not_alive_is_absent(client, members, select
 
 @pytest.mark.parametrize("selector", [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1", "web-2"))], ids=str)
 async def test_member_without_an_agent_is_absent_when_its_watcher_says_so(client, members, plain_consul, selector):
-    """As Consul ESM does for external nodes; the change wakes whoever waits for it."""
+    """As Consul ESM does for external nodes; the change wakes a waiter."""
     members("web-1", "web-2", rack="r1")
     async with subscribed(client, selector) as look:
         for status, absent in (("critical", ["web-2"]), ("passing", [])):
@@ -128,8 +128,8 @@ def register_check(plain_consul, node: str, **check: str) -> None:
     assert plain_consul.http.put(lambda answer: answer.code, "/v1/catalog/register", data=json.dumps(fields)) == 200
 
 
-async def test_other_checks_are_none_of_this_business(client, members, plain_consul):
-    """A service that is down for its upgrade does not make its node absent; a full disk is its administrator's."""
+async def test_other_checks_do_not_affect_presence(client, members, plain_consul):
+    """A service that is down for its upgrade, or a full disk, does not make its node absent."""
     members("web-1")
     register_check(plain_consul, "web-1", CheckID="service:web", Name="web", Status="critical", ServiceID="web")
     register_check(plain_consul, "web-1", CheckID="disk", Name="disk", Status="critical")
@@ -138,7 +138,7 @@ async def test_other_checks_are_none_of_this_business(client, members, plain_con
 
 @pytest.mark.parametrize("selector", [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1",))], ids=str)
 async def test_node_in_maintenance_is_unhealthy(client, members, plain_consul, selector):
-    """However it was selected, as it is to Consul's own `?passing`; whoever watches is woken."""
+    """However it was selected, as with Consul's own `?passing`; the change wakes a waiter."""
     members("web-1", rack="r1")
     async with subscribed(client, selector) as look:
         await look.until(lambda members: members["web-1"].unhealthy == ())
@@ -151,7 +151,7 @@ async def test_node_in_maintenance_is_unhealthy(client, members, plain_consul, s
 
 
 async def test_service_in_maintenance_is_unhealthy(client, members, plain_consul):
-    """With its reason, should there be one."""
+    """With its reason, if it has one."""
     members("web-1")
     maintenance = {"CheckID": "_service_maintenance:web", "Name": "Service Maintenance Mode", "ServiceID": "web"}
     register_check(plain_consul, "web-1", Status="critical", Notes="upgrade", **maintenance)
@@ -169,7 +169,7 @@ async def test_service_in_maintenance_is_unhealthy(client, members, plain_consul
     ],
 )
 async def test_members_have_their_metadata(client, members, selector, meta):
-    """However they are named; one without any has none, and neither has one that Consul does not know."""
+    """However they are selected; empty for one without any, and for one that Consul does not know."""
     members("web-1", zone="a", rack="r1")
     members("web-2")
     found = await read_members(client, selector)
@@ -177,7 +177,7 @@ async def test_members_have_their_metadata(client, members, selector, meta):
 
 
 async def test_checks_of_the_service_that_do_not_pass(client, members, service_check):
-    """Each by its name and status; other services' checks on the same node, and those that pass, are left out."""
+    """Each by name and status, without other services' checks on the same node or passing ones."""
     members("web-1", "web-2", rack="r1")
     members("web-1", tier="app", rack="r1")
     for status, name in (("passing", "tcp"), ("warning", "disk"), ("critical", "http")):
@@ -204,7 +204,7 @@ async def test_check_of_the_service_wakes(client, members, service_check):
 
 
 async def test_first_member_wakes(client, members):
-    """A tier that nobody belongs to yet can be waited for."""
+    """A tier without members can be waited for."""
     async with subscribed(client, WEB) as look:
         await look.see({})
         members("web-1")
@@ -212,7 +212,7 @@ async def test_first_member_wakes(client, members):
 
 
 async def test_metadata_that_changes_wakes(client, members):
-    """An agent that joins is registered by a server at first, and adds its metadata by itself."""
+    """A server first registers a joining agent, which adds its metadata later."""
     async with subscribed(client, MetaMembers("rack", "r1")) as look:
         members("web-1")
         await look.see({})
@@ -221,7 +221,7 @@ async def test_metadata_that_changes_wakes(client, members):
 
 
 async def test_watches_of_an_event_loop_share_what_they_read(client, members):
-    """Many looks at one tier and at others have one set of queries, and end with the last of them."""
+    """Many watches of one tier and of others share one set of queries, which ends with the last of them."""
     members("web-1")
     members("app-1", tier="app")
     before = asyncio.all_tasks()
@@ -239,12 +239,12 @@ async def test_watches_of_an_event_loop_share_what_they_read(client, members):
 
 # What becomes of members ----------------------------------------------------------------------------------------------
 
-PLACES = [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1", "web-2"))]
+SELECTORS = [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1", "web-2"))]
 
 
-@pytest.mark.parametrize("selector", PLACES, ids=str)
+@pytest.mark.parametrize("selector", SELECTORS, ids=str)
 async def test_member_that_is_gone_from_the_catalog(client, members, plain_consul, selector):
-    """It was a member, so it stays one, and is gone."""
+    """It was a member, so it remains one, with presence gone."""
     members("web-1", "web-2", rack="r1")
     async with subscribed(client, selector) as look:
         await look.see(make_members("web-1", "web-2"))
@@ -252,8 +252,8 @@ async def test_member_that_is_gone_from_the_catalog(client, members, plain_consu
         await look.until(lambda members: members["web-2"].presence is Presence.GONE)
 
 
-async def test_member_that_is_gone_is_forgotten_where_nobody_waits(client, members, plain_consul):
-    """A board, or a watcher that looks for weeks, does not heap up what has ever been there."""
+async def test_member_that_is_gone_is_forgotten_unless_waited_for(client, members, plain_consul):
+    """A board, or a watcher that runs for weeks, does not accumulate every node that ever existed."""
     members("web-1", "web-2")
     async with subscribed(client, WEB, None) as look:
         await look.see(make_members("web-1", "web-2"))
@@ -262,7 +262,7 @@ async def test_member_that_is_gone_is_forgotten_where_nobody_waits(client, membe
 
 
 async def test_member_whose_service_is_gone(client, members, plain_consul):
-    """Its agent lives on, so does the member; when the agent dies, it has failed."""
+    """While its agent is alive it remains a member; when the agent dies, it has failed."""
     members("web-1", "web-2")
     async with subscribed(client, WEB) as look:
         await look.see(make_members("web-1", "web-2"))
@@ -275,9 +275,9 @@ async def test_member_whose_service_is_gone(client, members, plain_consul):
         await look.see(make_members("web-1", "web-2"))
 
 
-@pytest.mark.parametrize("selector", PLACES[:2], ids=str)
+@pytest.mark.parametrize("selector", SELECTORS[:2], ids=str)
 async def test_members_that_are_known_from_before(client, members, plain_consul, selector):
-    """Whoever is named is a member, by what the catalog has of it."""
+    """A listed node is a member, with the catalog's data."""
     members("web-1", rack="r1")
     members("old-1", "old-2", tier="old")
     register_check(plain_consul, "old-2", CheckID="externalNodeHealth", Name="alive", Status="critical")
@@ -289,13 +289,13 @@ async def test_members_that_are_known_from_before(client, members, plain_consul,
         "_gateway-7": Presence.GONE,
     }
     known = ("old-3", "old-2", "old-1", "_gateway-7")
-    assert places(await read_members(client, selector, known)) == expected
+    assert presences(await read_members(client, selector, known)) == expected
     async with subscribed(client, selector, known) as look:
-        await look.until(lambda members: places(members) == expected)
+        await look.until(lambda members: presences(members) == expected)
 
 
 async def test_members_have_the_ids_of_their_machines(client, members, plain_consul):
-    """So a machine that was rebuilt under its old name is told from its predecessor."""
+    """They tell a machine rebuilt under its old name from its predecessor."""
     members("web-1")
     machine = "11111111-2222-3333-4444-555555555555"
     fields = {"Node": "web-2", "Address": "127.0.0.1", "ID": machine, "Service": {"Service": "web"}}
@@ -309,7 +309,7 @@ async def test_members_have_the_ids_of_their_machines(client, members, plain_con
 
 
 async def test_service_whose_name_differs_in_case(client, members):
-    """Consul finds it all the same; but keys differ, so a typo would make a second tier of the same nodes."""
+    """Consul finds it anyway; but keys differ, so a typo would make a second tier of the same nodes."""
     members("web-1", tier="Web")
     with pytest.raises(InvalidInput, match="Consul has no service 'web', only 'Web'"):
         await read_members(client, WEB)
@@ -329,7 +329,7 @@ async def test_service_whose_name_differs_in_case(client, members):
     ],
 )
 async def test_names_that_consul_does_not_list(client, members, name, words):
-    """Each with the node that comes nearest, by case, by letters or by its short name."""
+    """Each with the nearest node by case, by spelling or by short name."""
     members("web-1", "db-1.example.com")
     await check_names(client, "members", ["web-1"])
     with pytest.raises(InvalidInput) as caught:
@@ -338,14 +338,14 @@ async def test_names_that_consul_does_not_list(client, members, name, words):
 
 
 async def test_agents_that_join_die_leave_and_come_back(make_cluster):
-    """Each selector sees each change: a member that was killed has failed, one that left is gone."""
+    """Each selector sees each change: a killed member has failed, one that left is gone."""
     cluster = make_cluster(web=1, fast_failure_detection=True)
     async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port)) as client, AsyncExitStack() as stack:
         looks = [await stack.enter_async_context(subscribed(client, selector)) for selector in SELECTORS]
 
         async def expect(**expected: Presence) -> None:
             for look in looks:
-                await look.until(lambda members: places(members) == {"web-1": Presence.ALIVE} | expected)
+                await look.until(lambda members: presences(members) == {"web-1": Presence.ALIVE} | expected)
 
         cluster.add_node("web-2", tier="web")
         await expect(**{"web-2": Presence.ALIVE})

@@ -1,4 +1,4 @@
-"""The history of a tier on a real Consul: what is kept, and going back to it."""
+"""The history of a tier on a real Consul: what it keeps, and rollbacks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.factory import make_assignment, make_change, make_desired, ma
 
 
 def fill(kv, first: int, last: int) -> None:
-    """A tier with these generations, each of its own release."""
+    """A tier with these generations, each with its own release."""
     for generation in range(first, last + 1):
         stable = make_assignment(generation, values={"release": str(generation)})
         document = make_desired(generation, stable=stable, previous=generation - 1 or None).to_json()
@@ -28,7 +28,7 @@ def fill(kv, first: int, last: int) -> None:
 
 
 async def test_history_is_kept_to_a_bound(view, consul_kv, members):
-    """The oldest goes in the transaction that adds one; a write that adds none takes none away."""
+    """The transaction that adds an entry deletes the oldest; a write that adds none deletes none."""
     members("web-1")
     fill(consul_kv, 1, HISTORY_KEPT)
     await write(view, "demo", {"web": make_change(state="off")})
@@ -39,7 +39,7 @@ async def test_history_is_kept_to_a_bound(view, consul_kv, members):
 
 
 async def test_longer_history_shrinks_by_and_by(view, consul_kv):
-    """An older version kept more: a transaction takes a few away at a time."""
+    """An older version kept more: each transaction deletes a few."""
     fill(consul_kv, 1, HISTORY_KEPT + 12)
     sizes = []
     for number in range(3):
@@ -50,7 +50,7 @@ async def test_longer_history_shrinks_by_and_by(view, consul_kv):
 
 
 async def test_rollback_beyond_the_history_says_what_there_is(view, consul_kv):
-    """What was pruned is gone; nothing is written."""
+    """Pruned generations are gone; nothing is written."""
     fill(consul_kv, 11, 13)
     before = dict(consul_kv)
     with pytest.raises(
@@ -61,7 +61,7 @@ async def test_rollback_beyond_the_history_says_what_there_is(view, consul_kv):
 
 
 async def test_history_as_it_was_written(view, consul_kv):
-    """Oldest first; what cannot be read, or is no generation, is left out."""
+    """Oldest first, without unreadable entries and other keys."""
     fill(consul_kv, 9, 11)
     consul_kv["demo/_history/web/000000000010"] = "{"
     consul_kv["demo/_history/web/notes"] = make_desired().to_json()
@@ -73,7 +73,7 @@ async def test_history_as_it_was_written(view, consul_kv):
 
 
 async def test_write_goes_on_above_a_history_that_cannot_be_read(view, consul_kv):
-    """The desired state was set back by hand, and the newest entry garbled: no generation is given twice."""
+    """Even if the desired state was set back by hand and the newest entry is garbled, no generation is reused."""
     fill(consul_kv, 1, 5)
     consul_kv["demo/web/desired"] = consul_kv["demo/_history/web/000000000003"]
     consul_kv["demo/_history/web/000000000005"] = "{"
@@ -84,7 +84,7 @@ async def test_write_goes_on_above_a_history_that_cannot_be_read(view, consul_kv
 
 
 async def test_full_transaction_leaves_pruning_for_later(view, consul_kv):
-    """A write is never refused for the sake of what it would clear away."""
+    """Pruning never causes a write to be refused."""
     fill(consul_kv, 1, HISTORY_KEPT + 3)
     changes = {f"tier-{number}": make_change() for number in range(29)} | {"web": make_change(state="off")}
     await write(view, "demo", changes)
@@ -92,7 +92,7 @@ async def test_full_transaction_leaves_pruning_for_later(view, consul_kv):
 
 
 async def test_several_tiers_roll_back_at_once(view, consul_kv):
-    """All or none: the stale one keeps the others from going back."""
+    """All or none: a stale tier prevents the rollback of the others."""
     both, rollback = ("web", "app"), RollBack(make_writer(task_id="back"))
     for release in ("2.5.0", "2.6.0"):
         await write(view, "demo", dict.fromkeys(both, make_change(values={"release": release})))
@@ -110,7 +110,7 @@ async def test_several_tiers_roll_back_at_once(view, consul_kv):
 
 
 async def test_history_keeps_what_a_rollback_needs(view, consul_kv, members):
-    """However many canaries were taken back since the stable content was declared."""
+    """However many canaries were rolled back since the stable content was declared."""
     members("web-1", "web-2")
     await write(view, "demo", {"web": make_change()})
     for number in range(HISTORY_KEPT + 3):
@@ -127,7 +127,7 @@ async def test_history_keeps_what_a_rollback_needs(view, consul_kv, members):
     "number", ["9" * 5000, "\u0663" * 12, "-1", "", "1e3"], ids=["huge", "Arabic", "-1", "none", "e"]
 )
 async def test_history_key_that_is_no_generation(view, consul_kv, number):
-    """Whoever wrote it: it is left out, and stops neither writes nor watches."""
+    """It is ignored, and stops neither writes nor watches."""
     fill(consul_kv, 1, 2)
     # The key is longer than a URL may be here: it comes by a transaction.
     await view.client.transact([Operation.set_key(f"{view.keys.histories('demo', 'web')}{number}", b"{}")])

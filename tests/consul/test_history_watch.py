@@ -12,7 +12,7 @@ from tests.support.progress import PATIENCE
 
 
 async def until(watch, wanted):
-    """The first thing seen that is as wanted."""
+    """The first observation that satisfies this."""
     async with asyncio.timeout(PATIENCE):
         async for seen in watch:
             if wanted(seen):
@@ -21,7 +21,7 @@ async def until(watch, wanted):
 
 
 async def test_each_generation_is_seen_and_read_once(view, monkeypatch):
-    """By tier; a document that is known is not asked for again."""
+    """By tier; known documents are not read again."""
     read, get = [], view.client.get
 
     async def count(key):
@@ -38,8 +38,8 @@ async def test_each_generation_is_seen_and_read_once(view, monkeypatch):
     assert len(read) == len(set(read)) == 3
 
 
-async def test_unreadable_documents_are_left_out_until_they_are_mended(view, consul_kv):
-    """What stands under other keys is none of its business."""
+async def test_unreadable_documents_are_left_out_until_fixed(view, consul_kv):
+    """Other keys are ignored."""
     consul_kv["demo/_history/web/000000000001"] = "not JSON"
     consul_kv["demo/_history/web/notes"] = "by hand"
     consul_kv["demo/_history/_x/000000000001"] = make_desired(1).to_json()

@@ -1,8 +1,8 @@
-"""Two orchestrators that write to one tier of a real Consul, in any order and each between the other's steps.
+"""Two orchestrators that write to one tier of a real Consul, in any order and between each other's steps.
 
-An attempt may be held up just before its transaction, when everything has been read and decided; meanwhile others
-write, or take the environment's lease. Whatever the order, what an attempt does must be what the rules say of that
-which stands when its transaction arrives.
+An attempt may be held up just before its transaction, when everything has been read and planned; meanwhile others
+write or take the environment's lease. In any order, the result of an attempt must be what the rules say for the state
+that its transaction finds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class HeldClient(ConsulClient):
     gate: asyncio.Event | None = None
 
     async def transact(self, operations: Sequence[Operation]) -> None:
-        """Wait, once, and then send it."""
+        """Wait once, then send the transaction."""
         if self.gate is not None:
             gate, self.gate = self.gate, None
             await gate.wait()
@@ -61,7 +61,7 @@ class HeldClient(ConsulClient):
 
 @dataclass
 class Attempt:
-    """A change or a rollback under way, and what the rules say of it."""
+    """A change or a rollback in progress, and what the rules say about it."""
 
     intent: Change | RollBack
     task: asyncio.Task[Any] | None = None
@@ -70,7 +70,7 @@ class Attempt:
     def expect(
         self, current: DesiredState | None, history: Mapping[int, DesiredState], written: DesiredState | None = None
     ) -> Decision:
-        """What must become of it where this stands.
+        """The result that the rules give for the current state.
 
         :param written: what was written, at the time and with the new id that chance gave it.
         """
@@ -83,7 +83,7 @@ class Attempt:
 
 
 class Orchestrators(RuleBasedStateMachine):
-    """Two orchestrators; each step of one is a task of a Dag run of some logical time."""
+    """Two orchestrators; each step of one is a task of a Dag run with some logical time."""
 
     def __init__(self, port: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Orchestrators(RuleBasedStateMachine):
         self.tasks = 0
 
     def teardown(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         for attempt in self.held:
             if attempt is not None and attempt.task is not None:
                 attempt.task.cancel()
@@ -112,20 +112,20 @@ class Orchestrators(RuleBasedStateMachine):
     # What orchestrators do ------------------------------------------------------------------------------------------
 
     who = st.sampled_from([0, 1])
-    lags = st.sampled_from([0, 0, 0, 0, 0, -1, 1])  # of a Dag run's logical time, to that of what stands
+    lags = st.sampled_from([0, 0, 0, 0, 0, -1, 1])  # between a Dag run's logical time and the current sequence
     holds = st.sampled_from([True, True, False])
     sizes = st.sampled_from([None, None, 1, 2, "75%", "100%", ("web-1", "web-3")])
     waves = sizes.map(lambda size: None if size is None else Wave.parse(size))
 
     def make_writer(self, who: int, sequence: int, as_holder: bool) -> Writer:
-        """A new task of one of its Dag runs; of the one that holds the environment, if there is one."""
+        """A new task of one of its Dag runs, preferably the one that holds the lease."""
         self.tasks += 1
         run_id = self.lease.holder.run_id if as_holder and self.lease else f"{who}-{sequence}"
         return make_writer(run_id=run_id, task_id=f"task-{self.tasks}")
 
     @initialize()
     def first_write(self) -> None:
-        """The tier has a desired state."""
+        """Give the tier a desired state."""
         self.write(0, 0, "other", None, False, False, False)
 
     @rule(
@@ -140,7 +140,7 @@ class Orchestrators(RuleBasedStateMachine):
     def write(
         self, who: int, lag: int, what: str, canary: Wave | None, force: bool, hold: bool, as_holder: bool
     ) -> None:
-        """Write the release that is out as a canary, another or the stable one: to all, or in a wave."""
+        """Write the canary's release, another or the stable one: to all nodes, or in a wave."""
         sequence = self.sequence + lag
         writer = self.make_writer(who, sequence, as_holder)
         values = {"release": str(self.tasks)}
@@ -160,26 +160,26 @@ class Orchestrators(RuleBasedStateMachine):
         as_holder=st.booleans(),
     )
     def roll_back(self, who: int, lag: int, to: Any, only_own: bool, hold: bool, as_holder: bool) -> None:
-        """Go back to what was before, or to a generation."""
+        """Roll back to the previous content, or to a generation."""
         sequence = self.sequence + lag
         writer = self.make_writer(who, sequence, as_holder)
         self.begin(who, Attempt(RollBack(writer, to=to, sequence=sequence, only_own=only_own)), hold=hold)
 
     @property
     def sequence(self) -> int:
-        """The logical time of what stands."""
+        """The logical time of the current state."""
         return self.current.sequence or 0 if self.current else 100
 
     @precondition(lambda self: any(self.held))
     @rule(who=who)
-    def go_on(self, who: int) -> None:
-        """Send the transaction that was held up."""
+    def resume(self, who: int) -> None:
+        """Send the transaction that was held."""
         if self.held[who] is not None:
             self.finish(who)
 
     @rule(who=who, lag=lags)
     def seize_lease(self, who: int, lag: int) -> None:
-        """A Dag run acquires the environment, or takes it over."""
+        """A Dag run acquires the lease or takes it over."""
         holder = DagRun("shop_rollout", f"{who}-{self.sequence + lag}")
         self.lease = make_lease(holder=holder, expires_at=LONG_AGO)
         self.kv["demo/_lease"] = self.lease.to_json()
@@ -187,14 +187,14 @@ class Orchestrators(RuleBasedStateMachine):
     @precondition(lambda self: self.lease is not None)
     @rule()
     def release_lease(self) -> None:
-        """Whoever had it gives it up."""
+        """The holder gives up the lease."""
         self.lease = None
         del self.kv["demo/_lease"]
 
     # What must come of it -------------------------------------------------------------------------------------------
 
     def begin(self, who: int, attempt: Attempt, *, hold: bool) -> None:
-        """Start an attempt, up to its transaction if it is to be held there, else to its end."""
+        """Start an attempt and run it up to its transaction if that is to be held, else to its end."""
         who = 1 - who if self.held[who] else who
         if self.held[who]:
             self.finish(who)
@@ -217,7 +217,7 @@ class Orchestrators(RuleBasedStateMachine):
                 await asyncio.wait({attempt.task}, timeout=0.002)
 
     def finish(self, who: int) -> None:
-        """Let an attempt end, and compare what it did with what the rules say of what stands now."""
+        """Let an attempt end, and compare its result with what the rules say for the current state."""
         attempt, self.held[who] = self.held[who], None
         assert attempt is not None
         assert attempt.task is not None
@@ -245,8 +245,8 @@ class Orchestrators(RuleBasedStateMachine):
     def note(self, decision: Write, attempt: Attempt) -> None:
         """Remember a write."""
         self.before, self.history_before = self.current, dict(self.history)
-        standing = self.current.sequence if self.current else None
-        assert standing is None or attempt.intent.sequence >= standing, "a stale write was let through"
+        current = self.current.sequence if self.current else None
+        assert current is None or attempt.intent.sequence >= current, "a stale write was let through"
         if decision.is_new:
             assert decision.generation not in self.history, "a generation was given twice"
             ids = {assignment.id for entry in self.history.values() for assignment in entry.assignments}
@@ -264,7 +264,7 @@ class Orchestrators(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        """Every generation is in the history once, without a gap, as it was written; the last write is what stands."""
+        """The history has every generation once, without a gap, as written; the last write is the current state."""
         found = {
             key.removeprefix("demo/_history/web/"): DesiredState.from_json(key, self.kv[key])
             for key in self.kv
@@ -281,7 +281,7 @@ async def _make_client(settings: ConsulSettings) -> HeldClient:
 
 
 def test_interleavings(cluster, members):
-    """No write is lost, no stale one let through, and none passes while another Dag run holds the environment."""
+    """No write is lost, no stale one is accepted, and none passes while another Dag run holds the lease."""
     members(*NODES)
     settings = hypothesis.settings(
         max_examples=30,

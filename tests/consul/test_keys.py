@@ -9,7 +9,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 
 
 def test_keys():
-    """The table of the data view."""
+    """The data view's table."""
     keys = Keys()
     assert keys.environment("demo") == "chefconsul/demo/"
     assert keys.tier("demo", "web") == "chefconsul/demo/web/"
@@ -29,7 +29,7 @@ def test_root(root):
 
 @pytest.mark.parametrize("root", ["", "/", "/a", "a/", "a//b", "a/../b", "a/_b", "a b", "a?b", "ä", "a\n", 5, None])
 def test_root_that_would_not_survive_in_a_url_is_refused(root):
-    """Consul redirects a key with "//" and loses the value on the way; the error shows the prefix."""
+    """Consul redirects a key with "//" and loses the value; the error shows the prefix."""
     with pytest.raises(InvalidInput) as caught:
         Keys(root)
     assert str(caught.value) == f"prefix {root!r} is not one or more names with '/' between"
@@ -46,8 +46,8 @@ def test_root_that_would_not_survive_in_a_url_is_refused(root):
         (lambda keys: keys.history("demo", "..", 1), "tier '..' is not a name"),
     ],
 )
-def test_key_of_what_is_no_name_is_refused(make, words):
-    """No name reaches a URL unchecked, so none can be mistaken for another key."""
+def test_key_of_an_invalid_name_is_refused(make, words):
+    """Names are checked before they reach a URL, so none can be mistaken for another key."""
     with pytest.raises(InvalidInput) as caught:
         make(Keys())
     assert words in str(caught.value)

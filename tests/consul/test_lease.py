@@ -1,4 +1,4 @@
-"""Holding an environment on a Consul that goes away, or whose answers are lost."""
+"""Holding a lease while Consul is unavailable or its answers are lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TTL = timedelta(seconds=30)
 
 
 class Clock:
-    """What stands for the waiter's monotonic clock."""
+    """A replacement for the waiter's monotonic clock."""
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
@@ -32,18 +32,18 @@ class Clock:
 
 
 def open_client(port: int, root: str, *, retry_for: float = 60) -> ConsulClient:
-    """A client of whoever listens there."""
+    """A client for whatever listens there."""
     return ConsulClient(ConsulSettings("127.0.0.1", port, root=root), retry_for=timedelta(seconds=retry_for))
 
 
 def without_blocking(request: Request) -> Request:
-    """The request, answered at once."""
+    """The request, answered without blocking."""
     query = {name: value for name, value in request.query.items() if name not in {"index", "wait"}}
     return Request(request.method, f"{request.path}?{urlencode(query, doseq=True)}", request.headers, request.body)
 
 
 async def test_outage_is_not_counted_against_the_holder(cluster, consul_root, consul_kv, monkeypatch):
-    """A look that Consul did not answer for longer than the ttl says nothing of the holder: its ttl begins anew."""
+    """A look that Consul did not answer within the ttl does not count against the holder: its ttl restarts."""
     clock, forward, lines = Clock(monkeypatch), forward_to(cluster.http_port), []
     consul_kv["demo/_lease"] = make_lease(holder=OTHER, ttl=TTL).to_json()
     durations = iter([0, 100])
@@ -68,7 +68,7 @@ async def test_outage_is_not_counted_against_the_holder(cluster, consul_root, co
 
 
 async def test_outage_is_waited_out(cluster, consul_root, consul_kv, monkeypatch):
-    """For as long as the wait lasts; it is said once."""
+    """For as long as the wait lasts; it is logged once."""
     monkeypatch.setattr(leasing, "_BACKOFF", 0)
     forward, lines = forward_to(cluster.http_port), []
     consul_kv["demo/_lease"] = make_lease(holder=OTHER, ttl=TTL).to_json()
@@ -96,7 +96,7 @@ async def test_outage_is_waited_out(cluster, consul_root, consul_kv, monkeypatch
 
 @pytest.mark.parametrize("is_applied", [True, False], ids=["answer lost", "request lost"])
 async def test_release_whose_answer_was_lost(cluster, consul_root, consul_kv, monkeypatch, is_applied):
-    """It was given up, and that is what is said."""
+    """The lease was released, and is reported as such."""
     monkeypatch.setattr(leasing, "_BACKOFF", 0)
     forward, lost = forward_to(cluster.http_port), []
     consul_kv["demo/_lease"] = make_lease(holder=US).to_json()
@@ -117,7 +117,7 @@ async def test_release_whose_answer_was_lost(cluster, consul_root, consul_kv, mo
 
 
 async def test_lease_taken_over_while_it_is_given_up(cluster, consul_root, consul_kv, monkeypatch):
-    """The request was lost, and somebody took the lease over before the next: then it was not given up."""
+    """The request was lost and another run took over before the next one: the lease was not released."""
     monkeypatch.setattr(leasing, "_BACKOFF", 0)
     forward = forward_to(cluster.http_port)
     consul_kv["demo/_lease"] = make_lease(holder=US).to_json()
@@ -139,7 +139,7 @@ async def test_lease_taken_over_while_it_is_given_up(cluster, consul_root, consu
 
 @pytest.mark.parametrize("is_applied", [True, False], ids=["answer lost", "request lost"])
 async def test_break_whose_answer_was_lost(cluster, consul_root, consul_kv, is_applied):
-    """The mark of the one who lost it tells; without it nobody can say that the lease was broken."""
+    """The former holder's mark proves it; without the mark, nobody can tell that the lease was broken."""
     forward = forward_to(cluster.http_port)
     consul_kv["demo/_lease"] = make_lease(holder=OTHER).to_json()
 
@@ -164,7 +164,7 @@ async def test_break_whose_answer_was_lost(cluster, consul_root, consul_kv, is_a
 
 
 async def test_holder_that_was_stopped_for_long_has_lost_its_lease(cluster, consul_root, consul_kv):
-    """Between plan and write its process slept, its patience is over, and another has taken the lease from it."""
+    """Its process slept between plan and write until another run took the lease over."""
     forward = forward_to(cluster.http_port)
     consul_kv["demo/_lease"] = make_lease(holder=US).to_json()
 

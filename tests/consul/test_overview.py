@@ -1,4 +1,4 @@
-"""What there is in the shared data view."""
+"""The contents of the shared data view."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.factory import NOW
 
 
 async def test_environments_and_tiers_are_those_with_keys(view, consul_kv):
-    """Keys of the orchestrator begin with an underscore, and are no tiers."""
+    """The orchestrator's own keys begin with an underscore, and are not tiers."""
     assert await list_environments(view) == []
     for key in ("demo/web/desired", "demo/db/nodes/db-1", "demo/_history/app/000000000001", "live/_lease", "stray"):
         consul_kv[key] = "{}"
@@ -27,7 +27,7 @@ async def test_environments_and_tiers_are_those_with_keys(view, consul_kv):
 
 
 async def test_lease_is_read_or_named(view, consul_kv):
-    """Free, held, or spoilt."""
+    """Free, held or unreadable."""
     assert await read_lease(view, "demo") is None
     lease = Lease.begin(DagRun("shop", "manual__1"), timedelta(minutes=1), "release", now=NOW)
     consul_kv["demo/_lease"] = lease.to_json()
@@ -36,8 +36,8 @@ async def test_lease_is_read_or_named(view, consul_kv):
     assert isinstance(await read_lease(view, "demo"), Unreadable)
 
 
-async def test_runs_that_read_no_tier_are_found_by_node(view, consul_kv):
-    """As the cookbook writes them: without a tier, generation or state. What cannot be read is left out."""
+async def test_early_failures_are_found_by_node(view, consul_kv):
+    """As the cookbook writes them: without tier, generation or state. Unreadable ones are left out."""
     report = {
         "schema": 1, "node": "db-2", "status": "failed", "run_id": "1", "started_at": "2026-11-22T08:00:00Z",
         "finished_at": "2026-11-22T08:00:01Z", "client": "chef 18.11.21",

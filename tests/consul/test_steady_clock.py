@@ -1,4 +1,4 @@
-"""A clock that nobody sets."""
+"""A clock that nobody can set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def test_time_goes_on_whatever_the_wall_clock_says():
-    """Set an hour back or forth, it would end a wait early, or never."""
+    """A wall clock set an hour back or forth would end a wait early, or never."""
     wall, seconds = [NOON], [100.0]
     clock = SteadyClock(lambda: wall[0], lambda: seconds[0])
     assert clock.now() == NOON
@@ -20,5 +20,5 @@ def test_time_goes_on_whatever_the_wall_clock_says():
 
 
 def test_it_begins_with_the_time_of_day():
-    """Deadlines are moments that came from elsewhere."""
+    """Deadlines are points in time that come from elsewhere."""
     assert abs(SteadyClock().now() - datetime.now(UTC)) < timedelta(seconds=30)

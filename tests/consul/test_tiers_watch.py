@@ -18,8 +18,8 @@ from tests.consul.test_history_watch import until
 from tests.support.factory import make_change, make_report
 
 
-async def test_named_tiers_are_seen_together(view, members):
-    """Also one that has nothing yet."""
+async def test_all_named_tiers_are_seen(view, members):
+    """Including one that has no keys yet."""
     members("web-1")
     await write(view, "demo", {"web": make_change()})
     async with aclosing(watch_tiers(view, "demo", ["db", "web"], "service")) as watch:
@@ -30,7 +30,7 @@ async def test_named_tiers_are_seen_together(view, members):
 
 
 async def test_all_tiers_are_found_as_they_are_declared(view, consul_kv):
-    """One whose desired state was deleted is none of them any more."""
+    """A tier whose desired state was deleted is left out again."""
     async with aclosing(watch_tiers(view, "demo", None, "service")) as watch:
         assert (await until(watch, lambda seen: True)).snapshots == {}
         for tier in ("web", "db"):
@@ -42,7 +42,7 @@ async def test_all_tiers_are_found_as_they_are_declared(view, consul_kv):
 
 
 async def test_looking_again_reads_what_is_there_now(view, consul_kv, members):
-    """Not what was seen."""
+    """Not what was seen before."""
     members("web-1")
     await write(view, "demo", {"web": make_change()})
     async with aclosing(watch_tiers(view, "demo", ["web"], "service")) as watch:
@@ -67,7 +67,7 @@ async def test_looking_again_keeps_who_was_a_member(view, consul_kv, members):
 
 
 async def test_outage_ends_the_watch(free_port):
-    """With an error that says so; whoever watches begins anew."""
+    """With an error; the watcher starts over."""
     async with ConsulClient(ConsulSettings("127.0.0.1", free_port), retry_for=timedelta(0)) as client:
         for tiers in (["web"], None):
             with pytest.raises(ConsulUnavailable):

@@ -1,4 +1,4 @@
-"""Whether a token sees all there is, as an old and a new Consul let it be known."""
+"""Whether a token can see everything, as an old and a new Consul reveal it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ HIDDEN = 'key_prefix "ROOT/demo/db/" { policy = "deny" }'
 
 @pytest.fixture
 def create_token(acl_consul, consul_root):
-    """Two tiers, and tokens with some rules."""
+    """Two tiers, and tokens with certain rules."""
     for tier in ("web", "db"):
         acl_consul.put(f"kv/{consul_root}/demo/{tier}/desired", {})
     return lambda rules: acl_consul.create_token(rules.replace("ROOT", consul_root))
 
 
 def newer(port: int, *, hides: bool) -> Peer:
-    """Consul 1.13, which says what version it is and when a list of keys is not whole."""
+    """Consul 1.13, which reports its version and whether a list of keys was filtered."""
     forward = forward_to(port)
 
     def answer(request: Request) -> Answer:
@@ -46,8 +46,8 @@ def newer(port: int, *, hides: bool) -> Peer:
 
 
 @pytest.mark.parametrize("must_be_known", [True, False])
-async def test_newer_consul_says_what_it_hides(acl_consul, consul_root, create_token, must_be_known):
-    """It is believed, without any right to read rules."""
+async def test_newer_consul_reports_filtered_lists(acl_consul, consul_root, create_token, must_be_known):
+    """It is believed, without permission to read rules."""
     token = create_token(WHOLE)
     for hides in (False, True):
         with newer(acl_consul.port, hides=hides) as peer:
@@ -61,8 +61,8 @@ async def test_newer_consul_says_what_it_hides(acl_consul, consul_root, create_t
                     await subscribed
 
 
-async def test_older_consul_where_nobody_can_tell(acl_consul, consul_root, create_token):
-    """It is the caller's to decide."""
+async def test_older_consul_may_not_tell(acl_consul, consul_root, create_token):
+    """The caller decides."""
     async with acl_consul.connect(create_token(WHOLE), consul_root) as client:
         view = SharedView(client)
         await check_token_sees_all(view, view.keys.environment("demo"))
@@ -71,20 +71,20 @@ async def test_older_consul_where_nobody_can_tell(acl_consul, consul_root, creat
 
 
 async def test_management_token_sees_all(acl_consul, consul_root, create_token):
-    """Nothing is denied by its rules."""
+    """Its rules deny nothing."""
     async with acl_consul.connect(MANAGEMENT_TOKEN, consul_root) as client:
         view = SharedView(client)
         await check_token_sees_all(view, view.keys.environment("demo"), must_be_known=True)
 
 
 async def test_consul_without_acls_hides_nothing(view, consul_kv):
-    """There is nothing to ask for."""
+    """There are no rules to read."""
     consul_kv["demo/web/desired"] = "{}"
     await check_token_sees_all(view, view.keys.environment("demo"), must_be_known=True)
 
 
 async def test_watch_of_all_tiers_by_a_token_that_misses_one(acl_consul, consul_root, create_token):
-    """The rest would pass for the environment."""
+    """The rest would pass for the whole environment."""
     token = create_token(WHOLE + HIDDEN + 'acl = "read"')
     async with (
         acl_consul.connect(token, consul_root) as client,
@@ -109,5 +109,5 @@ async def test_watch_of_all_tiers_by_a_token_that_misses_one(acl_consul, consul_
     ],
 )
 def test_denials_in_rules(rules, found):
-    """Those that hide something below the prefix, a node or a service; what is not understood may."""
+    """Those that hide a key below the prefix, a node or a service; rules that cannot be parsed may."""
     assert find_denials(rules, "a/demo/") == found

@@ -35,7 +35,7 @@ WEB = ServiceMembers("web")
 
 
 async def test_tier_that_nobody_wrote(view, consul_root):
-    """No desired state and no reports; the error says what writes one."""
+    """No desired state and no reports; the error says how to declare one."""
     record = await view.read("demo", "web")
     assert (record.desired, record.evidence) == (None, {})
     with pytest.raises(NoDesiredState, match="demo/web has no desired state yet; a SetDesiredStateOperator"):
@@ -43,7 +43,7 @@ async def test_tier_that_nobody_wrote(view, consul_root):
 
 
 async def test_tier_is_read_whole_and_alone(view, consul_kv):
-    """Its desired state and its reports; not another tier's whose name begins alike, no history, no stray keys."""
+    """Its desired state and reports, without those of a tier with the same prefix, history or stray keys."""
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
     consul_kv["demo/web/nodes/web-1"] = make_report("web-1").to_json()
     consul_kv["demo/web/nodes/web-2"] = make_report("web-2", generation=6).to_json()
@@ -61,7 +61,7 @@ async def test_tier_is_read_whole_and_alone(view, consul_kv):
 
 
 async def test_unreadable_documents_stop_nobody(view, consul_kv, consul_root):
-    """Each is an error in its place that names its key; what can be read is."""
+    """Each becomes a value that names its key; the rest is read."""
     consul_kv["demo/web/desired"] = '{"schema": 2}'
     consul_kv["demo/web/nodes/web-1"] = "{"
     consul_kv["demo/web/nodes/web-2"] = make_report("web-1").to_json()
@@ -84,7 +84,7 @@ async def test_unreadable_documents_stop_nobody(view, consul_kv, consul_root):
 
 
 async def test_snapshot_has_the_members(view, consul_kv, members):
-    """A member without a report is one; a node that reported and is no member is evidence only."""
+    """Including those without a report; a node that reported but is no member is only evidence."""
     members("web-1", "web-2")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
     consul_kv["demo/web/nodes/web-1"] = make_report("web-1").to_json()
@@ -129,7 +129,7 @@ async def test_watch_sees_each_change(view, consul_kv, members):
 
 
 async def test_watch_sleeps_while_nothing_changes(view, consul_kv, members):
-    """Another tier's reports and members are none of its business."""
+    """It ignores another tier's reports and members."""
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
     consul_kv["demo/web/nodes/web-1"] = make_report().to_json()
@@ -154,7 +154,7 @@ async def test_watch_that_is_closed_leaves_nothing(view, consul_kv, members):
 
 
 async def test_watch_says_when_consul_is_away(free_port):
-    """Whoever watches decides whether to go on."""
+    """The watcher decides whether to continue."""
     async with ConsulClient(ConsulSettings("127.0.0.1", free_port), retry_for=timedelta(0)) as client:
         with pytest.raises(ConsulUnavailable, match="cannot be reached"):
             async with aclosing(SharedView(client).watch("demo", "web", WEB)) as watch:
@@ -165,13 +165,13 @@ async def test_watch_says_when_consul_is_away(free_port):
 
 
 def history(kv) -> dict[int, DesiredState]:
-    """What was ever written for tier web, by generation."""
+    """All generations of tier web."""
     keys = [key for key in kv if key.startswith("demo/_history/web/")]
     return {int(key.rpartition("/")[2]): DesiredState.from_json(key, kv[key]) for key in keys}
 
 
 async def test_write_and_its_history(view, consul_kv):
-    """Each write is one generation, kept in the history as it was written; what stands is left alone."""
+    """Each write is one generation, kept in the history as written; a write of the same content changes nothing."""
     change = make_change()
     first = (await write(view, "demo", {"web": change})).decisions["web"]
     assert isinstance(first, Write)
@@ -184,7 +184,7 @@ async def test_write_and_its_history(view, consul_kv):
 
 
 async def test_write_of_several_tiers_is_one(view, consul_kv):
-    """All in one transaction, without the one that is already there; a refusal of one leaves all as they were."""
+    """All in one transaction, without unchanged tiers; one refusal leaves all tiers unchanged."""
     await write(view, "demo", {"app": make_change(state="off")})
     changes = {"web": make_change(state="off"), "app": make_change(state="off"), "db": make_change()}
     decisions = (await write(view, "demo", changes)).decisions
@@ -198,7 +198,7 @@ async def test_write_of_several_tiers_is_one(view, consul_kv):
 
 @pytest.mark.parametrize("document", ["{", '{"schema": 2}', "null"])
 async def test_unreadable_desired_state_is_not_replaced(view, consul_kv, document):
-    """Nobody knows what it means to replace it."""
+    """Nobody knows what would be lost."""
     consul_kv["demo/web/desired"] = document
     with pytest.raises(MalformedDocument, match="demo/web/desired"):
         await write(view, "demo", {"web": make_change(), "app": make_change()})
@@ -206,14 +206,14 @@ async def test_unreadable_desired_state_is_not_replaced(view, consul_kv, documen
 
 
 async def test_values_too_large_for_consul(view, consul_kv):
-    """The tiers are named, and nothing is written."""
+    """The error names the tiers, and nothing is written."""
     with pytest.raises(RequestTooLarge, match="demo/web, app: too many tiers or values: .*512 KiB"):
         await write(view, "demo", {"web": make_change(values={"x": "x" * 600_000}), "app": make_change()})
     assert dict(consul_kv) == {}
 
 
 async def test_concurrent_writers_lose_no_generation(view, consul_kv):
-    """Each of twelve writers gets a generation of its own, without a gap, and the newest of them stands."""
+    """Each of twelve writers gets its own generation, without a gap, and the newest becomes current."""
     changes = [
         make_change(values={"release": str(number)}, writer=make_writer(run_id=str(number))) for number in range(12)
     ]
@@ -226,7 +226,7 @@ async def test_concurrent_writers_lose_no_generation(view, consul_kv):
 
 
 async def test_concurrent_writers_of_the_same_make_one_generation(view, consul_kv):
-    """Who comes second finds that what it wants already stands."""
+    """The second finds its content already written."""
     plans = await asyncio.gather(*(write(view, "demo", {"web": make_change()}) for _ in range(8)))
     assert [plan.generations for plan in plans] == [{"web": 1}] * 8
     assert sum(isinstance(plan.decisions["web"], Write) for plan in plans) == 1
@@ -234,7 +234,7 @@ async def test_concurrent_writers_of_the_same_make_one_generation(view, consul_k
 
 
 async def test_writers_of_overlapping_tiers_do_not_mix(view, consul_kv):
-    """Two transactions that share a tier come one after the other, each whole."""
+    """Two transactions that share a tier follow each other, each as a whole."""
 
     def both(state: str, *tiers: str):
         return write(view, "demo", {tier: make_change(state=state) for tier in tiers})
@@ -248,7 +248,7 @@ async def test_writers_of_overlapping_tiers_do_not_mix(view, consul_kv):
 
 @pytest.mark.parametrize("is_applied", [True, False], ids=["answer lost", "request lost"])
 async def test_lost_transaction_makes_one_generation(cluster, consul_root, consul_kv, is_applied):
-    """Whether Consul had applied it is found out by reading; either way there is one generation in the end."""
+    """A read shows whether Consul applied it; either way, one generation results."""
     forward = forward_to(cluster.http_port)
     lost: list[Request] = []
 
@@ -271,7 +271,7 @@ async def test_lost_transaction_makes_one_generation(cluster, consul_root, consu
 
 
 async def test_generations_go_on_after_the_key_was_deleted(view, consul_kv):
-    """Reports of the old generations must not count for the new one, and no history entry is replaced."""
+    """Old reports must not count for the new generation, and no history entry is replaced."""
     await write(view, "demo", {"web": make_change(state="off")})
     await write(view, "demo", {"web": make_change(state="waiting")})
     del consul_kv["demo/web/desired"]
@@ -281,7 +281,7 @@ async def test_generations_go_on_after_the_key_was_deleted(view, consul_kv):
 
 
 async def test_lost_answer_is_no_reason_to_overwrite_a_newer_write(cluster, consul_root, consul_kv, view):
-    """The first writer's answer is lost, a second one writes; the first learns that its write was made, and stops."""
+    """A second writer follows; the first finds that its own write was made, and stops."""
     forward = forward_to(cluster.http_port)
     lost: list[Request] = []
 
@@ -305,7 +305,7 @@ async def test_lost_answer_is_no_reason_to_overwrite_a_newer_write(cluster, cons
 
 
 async def test_write_gives_up_when_consul_stays_away(cluster, consul_root):
-    """The patience over, the last trouble is the error."""
+    """When its patience is over, it raises the last problem."""
     forward = forward_to(cluster.http_port)
     with Peer(lambda request: None if request.path == "/v1/txn" else forward(request)) as peer:
         async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, root=consul_root)) as client:
@@ -315,7 +315,7 @@ async def test_write_gives_up_when_consul_stays_away(cluster, consul_root):
 
 
 async def test_members_by_name_are_watched_too(view, members):
-    """A listed node that Consul does not know yet is absent until it joins."""
+    """A listed node that Consul does not know is absent until it joins."""
     members("web-1")
     selector = ListedMembers(("web-1", "web-2"))
     async with aclosing(view.watch("demo", "web", selector)) as watch, asyncio.timeout(PATIENCE):

@@ -1,4 +1,4 @@
-"""Waiting for tiers on a real Consul, also on one that goes away."""
+"""Waiting for tiers on a real Consul, even if it goes away."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHORT = 0.5  # seconds of a wait that is to run out
 
 
 def connect(port: int, root: str = "chefconsul", *, retry_for: float = 0) -> ConsulClient:
-    """A client of the Consul on that port of loopback."""
+    """A client of the Consul on that loopback port."""
     return ConsulClient(ConsulSettings("127.0.0.1", port, root=root), retry_for=timedelta(seconds=retry_for))
 
 
@@ -50,14 +50,14 @@ async def wait_for(view: SharedView, *tiers: str, wait: Wait | None = None, **op
 
 @pytest.fixture
 async def view(cluster, consul_root):
-    """The view of the shared Consul, below the test's own root."""
+    """The view of the shared Consul below the test's own root."""
     async with connect(cluster.http_port, consul_root) as client:
         yield SharedView(client)
 
 
 @pytest.fixture
 def tiers(consul_kv, members):
-    """Tiers web (two members) and app (one) at generation 7, nobody has reported; returns who reports for them."""
+    """Tiers web (two members) and app (one) at generation 7, without reports; returns a function that reports."""
     members("web-1", "web-2")
     members("app-1", tier="app")
     for tier in ("web", "app"):
@@ -71,7 +71,7 @@ def tiers(consul_kv, members):
 
 
 async def test_converged_already(view, tiers):
-    """What has converged is not waited for."""
+    """A tier that has converged is not waited for."""
     tiers("web-1")
     tiers("web-2")
     result = (await wait_for(view, "web"))["web"]
@@ -79,8 +79,8 @@ async def test_converged_already(view, tiers):
     assert result.wait.seen_members == result.wait.seen_converged == {"web-1", "web-2"}
 
 
-async def test_progress_is_told_when_something_changes(view, tiers, consul_kv):
-    """One line for each standing of the tier, none for a report that changes nothing."""
+async def test_progress_is_logged_when_something_changes(view, tiers, consul_kv):
+    """One line per change of a standing, none for a report that changes nothing."""
     lines = Lines()
     waiting = asyncio.create_task(wait_for(view, "web", on_progress=lines.add))
     await lines.until("0 of 2")
@@ -97,7 +97,7 @@ async def test_progress_is_told_when_something_changes(view, tiers, consul_kv):
 
 
 async def test_several_tiers_must_all_converge(view, tiers):
-    """The last of them ends the wait."""
+    """The last one ends the wait."""
     lines = Lines()
     waiting = asyncio.create_task(wait_for(view, "web", "app", on_progress=lines.add))
     tiers("app-1")
@@ -110,7 +110,7 @@ async def test_several_tiers_must_all_converge(view, tiers):
 
 
 async def test_without_a_generation_every_assignment_is_waited_for(view, tiers, consul_kv):
-    """While a canary is out, the nodes outside of it count, too; when it is taken back, that ends the wait."""
+    """Nodes outside a canary count, too; rolling the canary back ends the wait."""
     out = make_desired(8, stable=make_assignment(7), canary=make_canary(8))
     consul_kv["demo/web/desired"] = out.to_json()
     begin = partial(begin_waits, view, "demo", ["web"], generations=None, timeout=timedelta(seconds=LONG))
@@ -134,7 +134,7 @@ async def test_without_a_generation_every_assignment_is_waited_for(view, tiers, 
 
 
 async def test_one_tier_that_fails_ends_the_wait_for_all(view, tiers):
-    """There is no point in waiting for the others."""
+    """Waiting for the others would be pointless."""
     lines = Lines()
     waiting = asyncio.create_task(wait_for(view, "web", "app", on_progress=lines.add))
     await lines.until("demo/web generation 7: 0 of 2")
@@ -147,7 +147,7 @@ async def test_one_tier_that_fails_ends_the_wait_for_all(view, tiers):
 
 @pytest.mark.parametrize("spoil", ["supersede", "delete", "garble"])
 async def test_desired_state_that_changes_underneath_ends_the_wait(view, tiers, consul_kv, spoil):
-    """A newer generation, a deleted key, garbage: none can end well."""
+    """After a newer generation, a deleted key or garbage, it cannot succeed."""
     lines = Lines()
     waiting = asyncio.create_task(wait_for(view, "web", on_progress=lines.add))
     await lines.until("0 of 2")
@@ -166,7 +166,7 @@ async def test_desired_state_that_changes_underneath_ends_the_wait(view, tiers, 
 
 
 async def test_member_that_leaves_has_left(view, tiers, consul_kv):
-    """It was seen since the wait began, so it is not forgotten: with max_absent=0 the tier does not converge."""
+    """It was seen during the wait, so with max_absent=0 the tier does not converge."""
     lines = Lines()
     waiting = asyncio.create_task(
         wait_for(view, "web", policy=make_policy(max_absent=0), on_progress=lines.add, wait=lasting(LONG))
@@ -181,7 +181,7 @@ async def test_member_that_leaves_has_left(view, tiers, consul_kv):
 
 
 async def test_deadline(view, tiers):
-    """Time is up: who held it up is named."""
+    """The verdict names the nodes that held up the wait."""
     tiers("web-1")
     verdict = (await wait_for(view, "web", wait=lasting(SHORT)))["web"].verdict
     assert isinstance(verdict, Failed)
@@ -191,7 +191,7 @@ async def test_deadline(view, tiers):
 
 
 async def test_wait_resumed_after_its_deadline_looks_once(view, tiers):
-    """The triggerer may have been down for longer than there was time: what has converged by then has converged."""
+    """The triggerer may have been down for longer: tiers that have converged by then count."""
     tiers("web-1")
     verdict = (await wait_for(view, "web", wait=lasting(-60)))["web"].verdict
     assert isinstance(verdict, Failed)
@@ -201,7 +201,7 @@ async def test_wait_resumed_after_its_deadline_looks_once(view, tiers):
 
 
 async def test_until_comes_back_with_what_was_seen(view, tiers):
-    """Without a verdict there is a wait to go on with, which remembers who was seen."""
+    """Without a verdict, it returns a wait to continue with, which remembers the members seen."""
     tiers("web-1")
     until = datetime.now(UTC) + timedelta(seconds=SHORT)
     result = (await wait_for(view, "web", until=until))["web"]
@@ -214,7 +214,7 @@ async def test_until_comes_back_with_what_was_seen(view, tiers):
 
 
 async def test_until_after_the_deadline_is_the_deadline(view, tiers):
-    """A wait never lasts longer than its deadline."""
+    """A wait never outlasts its deadline."""
     until = datetime.now(UTC) + timedelta(hours=1)
     verdict = (await wait_for(view, "web", wait=lasting(SHORT), until=until))["web"].verdict
     assert isinstance(verdict, Failed)
@@ -222,7 +222,7 @@ async def test_until_after_the_deadline_is_the_deadline(view, tiers):
 
 
 async def test_until_without_an_answer_is_no_verdict(free_port):
-    """Consul was away all the time; the deadline has not come, so nothing is decided."""
+    """Consul was unavailable throughout, and the deadline has not come."""
     lines = Lines()
     async with connect(free_port) as client:
         until = datetime.now(UTC) + timedelta(seconds=SHORT)
@@ -234,7 +234,7 @@ async def test_until_without_an_answer_is_no_verdict(free_port):
 
 
 async def test_refused_token_is_not_waited_out(acl_consul):
-    """Waiting does not give a permission."""
+    """Waiting does not grant a permission."""
     async with acl_consul.connect(UNKNOWN_TOKEN, "chefconsul") as client:
         with pytest.raises(AccessDenied, match="ACL not found"):
             await wait_for(SharedView(client), "web", "app")
@@ -250,7 +250,7 @@ async def put(cluster, key: str, document: str) -> None:
 
 
 async def test_consul_restarted_in_the_middle(make_cluster):
-    """The wait says that Consul is away, once, and goes on when it is back."""
+    """The wait logs once that Consul is unavailable, and continues when it is back."""
     cluster = make_cluster(web=1, in_memory=False)
     await put(cluster, "desired", make_desired(7).to_json())
     lines = Lines()
@@ -267,7 +267,7 @@ async def test_consul_restarted_in_the_middle(make_cluster):
 
 
 async def test_consul_that_stays_away(make_cluster):
-    """The deadline says why there is no verdict: the nodes may be fine."""
+    """The deadline's message says why there is no verdict: the nodes may be fine."""
     cluster = make_cluster()
     await put(cluster, "desired", make_desired(7).to_json())
     lines = Lines()

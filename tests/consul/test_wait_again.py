@@ -1,4 +1,4 @@
-"""Waits that must look again: tiers that change out of sight, a Consul that lost its data, nodes with odd names."""
+"""Waits that must look again: tiers that change unseen, a Consul that lost its data, nodes with odd names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def connect(port: int, root: str, *, retry_for: float = 0) -> ConsulClient:
 
 @pytest.fixture
 def tiers(consul_kv, members):
-    """Tiers web and app of one node each at generation 7, nobody has reported; returns who reports for a tier."""
+    """Tiers web and app of one node each at generation 7, without reports; returns a function that reports."""
     for tier in TIERS:
         members(f"{tier}-1", tier=tier)
         consul_kv[f"demo/{tier}/desired"] = make_desired(7).to_json()
@@ -54,8 +54,8 @@ def tiers(consul_kv, members):
 
 
 @pytest.mark.parametrize("what", ["superseded", "failed"])
-async def test_tier_that_changes_out_of_sight(cluster, consul_root, consul_kv, tiers, what):
-    """It has converged, then changes while nobody is told; when the other one has, all are read again."""
+async def test_tier_that_changes_unseen(cluster, consul_root, consul_kv, tiers, what):
+    """It has converged, then changes unseen; when the other tier has converged, all are read again."""
     forward, is_held, release = forward_to(cluster.http_port), threading.Event(), threading.Event()
 
     def hold_news_of_web(request: Request) -> Answer:
@@ -94,7 +94,7 @@ async def test_tier_that_changes_out_of_sight(cluster, consul_root, consul_kv, t
 
 
 async def test_tier_that_nobody_can_see_any_more(cluster, consul_root, tiers):
-    """That it had converged before is no verdict."""
+    """Its earlier convergence is no verdict."""
     forward, is_away = forward_to(cluster.http_port), threading.Event()
 
     def hide_web(request: Request) -> Answer | None:
@@ -126,7 +126,7 @@ async def test_tier_that_nobody_can_see_any_more(cluster, consul_root, tiers):
 
 
 async def test_all_tiers_that_have_converged(view, tiers):
-    """Looking again changes nothing where nothing has changed."""
+    """Looking again changes nothing if nothing has changed."""
     tiers("web")
     tiers("app")
     wait = Wait(7, datetime.now(UTC) + timedelta(seconds=PATIENCE))
@@ -138,7 +138,7 @@ async def test_all_tiers_that_have_converged(view, tiers):
 
 
 async def test_same_index_with_another_value_is_another_document(client):
-    """What was parsed is known again by its value."""
+    """Parsed documents are cached by value."""
     keys = Keys("root")
     desired = Entry(keys.desired("demo", "web"), make_desired(7).to_json().encode(), 41)
     key = keys.report("demo", "web", "web-1")
@@ -158,7 +158,7 @@ async def test_same_index_with_another_value_is_another_document(client):
 
 
 async def test_consul_that_comes_back_empty(make_cluster):
-    """The same key at the same index may hold another value then."""
+    """Then the same key at the same index may hold another value."""
     cluster = make_cluster(in_memory=False)
     url, root = cluster.server.url, "chefconsul/demo"
     forward, is_away = forward_to(cluster.http_port), threading.Event()
@@ -202,7 +202,7 @@ async def test_consul_that_comes_back_empty(make_cluster):
 
 @pytest.mark.parametrize("name", ["_gateway-7", "host (old)", "höst"])
 async def test_node_with_a_name_that_cannot_report(view, consul_kv, members, name):
-    """It is a member that nobody hears of; the tier can be looked at all the same."""
+    """It is a member that never reports; the tier can still be read."""
     members(name)
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
     async with aclosing(view.watch("demo", "web", ServiceMembers("web"))) as watch:
@@ -214,7 +214,7 @@ async def test_node_with_a_name_that_cannot_report(view, consul_kv, members, nam
 
 
 async def test_node_that_reported_and_whose_service_is_gone(view, consul_kv, members):
-    """Its report is about what stands now, so it is a member, unless its machine is gone, too."""
+    """If its report is about the current assignment, it is a member unless its machine is gone, too."""
     members("web-1")
     members("web-2", "web-3", tier="other")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
@@ -229,8 +229,8 @@ async def test_node_that_reported_and_whose_service_is_gone(view, consul_kv, mem
     assert list(other.members) == ["web-2", "web-3"]
 
 
-async def test_names_that_nobody_has_are_refused_when_the_wait_begins(view, consul_kv, members):
-    """With the nearest name; one that has reported is known."""
+async def test_unknown_names_are_refused_when_the_wait_begins(view, consul_kv, members):
+    """With the nearest name; a node that has reported is known."""
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
     consul_kv["demo/web/nodes/web-2"] = make_report("web-2").to_json()
@@ -246,8 +246,8 @@ async def test_names_that_nobody_has_are_refused_when_the_wait_begins(view, cons
         await begin("WEB-1")
 
 
-async def test_wait_is_for_the_assignment_that_stood_when_it_began(view, consul_kv, members):
-    """A generation that was given again before the first look is another."""
+async def test_wait_is_for_the_assignment_when_it_began(view, consul_kv, members):
+    """If the generation recurs before the first look, it is another assignment."""
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7, stable=make_assignment(7, id="a1")).to_json()
     waits = await begin_waits(view, "demo", ["web"], generations={"web": 7}, timeout=timedelta(seconds=PATIENCE))
@@ -259,7 +259,7 @@ async def test_wait_is_for_the_assignment_that_stood_when_it_began(view, consul_
 
 
 async def test_look_that_differs_from_the_watch_is_made_again(view, consul_kv, members, monkeypatch):
-    """What was there for a moment only, and never in the watch, does not leave the wait asleep."""
+    """A brief change that the watch missed does not leave the wait asleep."""
     monkeypatch.setattr("airflow_provider_chefconsul.consul.tier_wait._AGAIN", timedelta(0))
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()

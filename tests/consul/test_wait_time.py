@@ -1,4 +1,4 @@
-"""Waiting for tiers on a real Consul: what must hold for a time, and what must go on."""
+"""Waiting for tiers on a real Consul: min_healthy_time and progress_deadline."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ async def wait_for(view, lines=None, *, wait=None, seconds: float = 120, until=N
     return results["web"]
 
 
-async def test_what_must_hold_holds(view, report):
-    """Nothing changes any more, and after min_healthy_time the tier has converged."""
+async def test_policy_holds(view, report):
+    """Nothing else changes, and after min_healthy_time the tier has converged."""
     report("web-1")
     report("web-2")
     lines, began = Lines(), monotonic()
@@ -60,7 +60,7 @@ async def test_what_must_hold_holds(view, report):
 
 
 async def test_break_starts_the_time_again(view, report, consul_kv):
-    """A node that is no longer there for a moment has not been there all the time."""
+    """A node that was briefly gone was not there all the time."""
     report("web-1")
     report("web-2")
     lines = Lines()
@@ -76,7 +76,7 @@ async def test_break_starts_the_time_again(view, report, consul_kv):
 
 
 async def test_unhealthy_service_holds_the_wait_up(view, report, service_check):
-    """All have converged, but a check of the service does not pass, until it does."""
+    """All nodes have converged, but the wait lasts until the service's check passes."""
     service_check("web-2", "critical")
     report("web-1")
     report("web-2")
@@ -89,8 +89,8 @@ async def test_unhealthy_service_holds_the_wait_up(view, report, service_check):
     assert isinstance((await waiting).verdict, Converged)
 
 
-async def test_unhealthy_service_that_nobody_asked_about(view, report, service_check):
-    """Without a min_healthy_time, the nodes' reports decide."""
+async def test_unhealthy_service_does_not_matter_by_default(view, report, service_check):
+    """Without a min_healthy_time, only the nodes' reports count."""
     service_check("web-2", "critical")
     report("web-1")
     report("web-2")
@@ -98,7 +98,7 @@ async def test_unhealthy_service_that_nobody_asked_about(view, report, service_c
 
 
 async def test_progress_deadline_names_who_is_slow(view, report):
-    """Each node that converges buys time for the others; then the wait fails, long before its timeout."""
+    """Each node that converges gives the others more time; then the wait fails, long before its timeout."""
     lines, began = Lines(), monotonic()
     waiting = asyncio.create_task(wait_for(view, lines, progress_deadline=timedelta(seconds=1)))
     await lines.until("0 of 2")
@@ -115,8 +115,8 @@ async def test_progress_deadline_names_who_is_slow(view, report):
     assert verdict.status.by_standing[Standing.NOT_REPORTED] == ["web-2"]
 
 
-async def test_deadline_ends_what_must_hold(view, report):
-    """There is a verdict at the deadline also when the policy was met too late."""
+async def test_deadline_ends_min_healthy_time(view, report):
+    """There is a verdict at the deadline, even if the policy was met too late."""
     report("web-1")
     report("web-2")
     verdict = (await wait_for(view, seconds=1, min_healthy_time=timedelta(minutes=1))).verdict
@@ -126,7 +126,7 @@ async def test_deadline_ends_what_must_hold(view, report):
 
 
 async def test_time_goes_on_between_two_halves_of_a_wait(view, report):
-    """What was held in the worker counts in the triggerer: the wait remembers since when."""
+    """Time held in the worker counts in the triggerer, since the wait remembers when it began."""
     report("web-1")
     report("web-2")
     until = datetime.now(UTC) + timedelta(seconds=0.5)

@@ -1,4 +1,4 @@
-"""Writing desired states on a real Consul: the lease that fences them, several tiers at once, waves."""
+"""Writing desired states to a real Consul: the lease that fences writes, several tiers at once, waves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OTHERS = make_lease(holder=DagRun("nightly", "scheduled__1"), reason="")
 
 
 def before_transaction(cluster, act) -> Peer:
-    """A Consul before whose first transaction something else happens."""
+    """A Consul in which something else happens before the first transaction."""
     forward, seen = forward_to(cluster.http_port), []
 
     def answer(request: Request) -> Answer:
@@ -46,8 +46,8 @@ def before_transaction(cluster, act) -> Peer:
 
 
 @pytest.mark.parametrize("overrides", [{"state": "off"}, {}], ids=["another state", "what stands"])
-async def test_nobody_elses_write_passes_while_a_lease_stands(view, consul_kv, overrides):
-    """Who holds it, since when and why is said; nothing is written, for any of the tiers."""
+async def test_no_other_write_passes_while_a_lease_is_held(view, consul_kv, overrides):
+    """The error names holder, beginning and reason; nothing is written to any tier."""
     await write(view, "demo", {"web": make_change()})
     consul_kv["demo/_lease"] = OTHERS.to_json()
     before = dict(consul_kv)
@@ -61,15 +61,15 @@ async def test_nobody_elses_write_passes_while_a_lease_stands(view, consul_kv, o
     assert dict(consul_kv) == before
 
 
-async def test_lease_of_another_environment_is_none_of_this_business(view, consul_kv):
-    """One orchestrator per environment, not for all."""
+async def test_lease_of_another_environment_does_not_matter(view, consul_kv):
+    """Leases are per environment."""
     consul_kv["production/_lease"] = OTHERS.to_json()
     await write(view, "demo", {"web": make_change()})
     assert generations(consul_kv) == [1]
 
 
 async def test_holders_write_renews_the_lease(view, consul_kv):
-    """In the same transaction; whatever task of the Dag run it is."""
+    """In the same transaction, by any task of the Dag run."""
     held = make_lease(acquired_at="2020-01-01T00:00:00Z", expires_at="2020-01-01T00:05:00Z")
     consul_kv["demo/_lease"] = held.to_json()
     await write(view, "demo", {"web": make_change(writer=make_writer(task_id="another", map_index=2))})
@@ -83,7 +83,7 @@ async def test_holders_write_renews_the_lease(view, consul_kv):
 
 @pytest.mark.parametrize("document", ["{", '{"schema": 2}', ""])
 async def test_lease_that_cannot_be_read_lets_nobody_write(view, consul_kv, document):
-    """Nobody knows whose it is; the error names the key."""
+    """Its holder is unknown; the error names the key."""
     consul_kv["demo/_lease"] = document
     with pytest.raises(MalformedDocument, match="demo/_lease"):
         await write(view, "demo", {"web": make_change()})
@@ -92,7 +92,7 @@ async def test_lease_that_cannot_be_read_lets_nobody_write(view, consul_kv, docu
 
 @pytest.mark.parametrize("held", [None, make_lease()], ids=["none", "own"])
 async def test_lease_taken_between_plan_and_write(cluster, consul_root, consul_kv, held):
-    """Consul itself refuses what was planned before the lease changed hands."""
+    """Consul itself refuses a write planned before the lease changed hands."""
     if held:
         consul_kv["demo/_lease"] = held.to_json()
     with before_transaction(cluster, lambda: consul_kv.update({"demo/_lease": OTHERS.to_json()})) as peer:
@@ -104,7 +104,7 @@ async def test_lease_taken_between_plan_and_write(cluster, consul_root, consul_k
 
 @pytest.mark.parametrize("is_released", [True, False], ids=["released", "renewed"])
 async def test_own_lease_that_changes_between_plan_and_write(cluster, consul_root, consul_kv, is_released):
-    """The holder's wait renews it, or another of its tasks gives it up: the write is planned again, and made."""
+    """The holder's wait renews it, or another of its tasks releases it: the write is planned again."""
     consul_kv["demo/_lease"] = make_lease().to_json()
 
     def change() -> None:
@@ -125,7 +125,7 @@ async def test_own_lease_that_changes_between_plan_and_write(cluster, consul_roo
 
 
 async def test_as_many_tiers_as_consul_takes_in_one_transaction(view, consul_kv):
-    """Thirty-one at once; one more is refused before anything is sent, by its number of operations."""
+    """Thirty-one at once; one more is refused before anything is sent."""
     tiers = [f"tier-{number}" for number in range(32)]
     with pytest.raises(RequestTooLarge, match="32 tiers need 66 operations, but Consul takes at most 64 in one"):
         await write(view, "demo", dict.fromkeys(tiers, make_change()))
@@ -163,7 +163,7 @@ async def test_rollout_in_waves(view, consul_kv, members):
 
 @pytest.mark.parametrize("is_applied", [True, False], ids=["answer lost", "request lost"])
 async def test_lost_promotion_is_made_once(cluster, consul_root, consul_kv, is_applied):
-    """It makes no history entry, so what stands tells whether it was made."""
+    """It has no history entry, so the current state shows whether it was made."""
     forward = forward_to(cluster.http_port)
     transactions: list[Request] = []
     out = make_desired(8, stable=make_assignment(7), canary=make_canary(8))

@@ -1,4 +1,4 @@
-"""A real chef-client for the tests that ask for one; where there is none they are skipped."""
+"""A real chef-client for the tests that need one; they are skipped if there is none."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ def trial(
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """A place where recipes wait for the test."""
+    """A gate at which recipes wait for the test."""
     with Gate() as gate:
         yield gate

@@ -1,4 +1,4 @@
-"""What a run of a real chef-client reports: success, every way to fail, and nothing where nothing may be written."""
+"""What a run of a real chef-client reports: success, each kind of failure, and nothing in a why-run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.peer import Answer, Peer, forward_to
 
 
 def test_success(trial, gate):
-    """A run reports `running`, then its outcome, with the generation that it compiled and not the one of its end."""
+    """A run reports `running`, then its outcome, with the generation that it compiled, not the newest."""
     release = trial.directory / "release"
     trial.recipe(f"""
         desired_state('web') do |on|
@@ -49,7 +49,7 @@ def test_success(trial, gate):
 
 
 def test_resource_that_fails(trial):
-    """The innermost of nested resources is to blame, with its own error."""
+    """The innermost nested resource is blamed, with its own error."""
     trial.write("resources/outer.rb", """
         provides :outer
         unified_mode true
@@ -68,7 +68,7 @@ def test_resource_that_fails(trial):
 
 
 def test_recipe_that_does_not_compile(trial):
-    """A recipe that raises while it is compiled is named by its file."""
+    """The error names the file of the recipe that raises."""
     trial.recipe("desired_state('web') { |on| on.state('converged') { raise ArgumentError, 'no such thing' } }")
     trial.desire()
     ran = trial.node().converge()
@@ -89,7 +89,7 @@ def test_state_that_the_recipe_does_not_know(trial):
     assert (report.status, report.generation, report.state) == (Status.FAILED, 7, "converged")
     assert report.error.kind == "DesiredState::UnknownState"
     assert "assigned state converged" in report.error.message
-    assert "it knows off, waiting" in report.error.message
+    assert "only for: off, waiting" in report.error.message
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_state_that_the_recipe_does_not_know(trial):
     ],
 )
 def test_desired_state_that_cannot_be_used(trial, consul_root, document, kind, words):
-    """A missing, malformed or newer desired state fails the run; the error names the key, no generation is claimed."""
+    """A missing, malformed or newer desired state fails the run; the error names the key, the generation is null."""
     trial.recipe("desired_state('web')\nfile('/nowhere/at/all')")
     if document is not None:
         trial.keys["demo/web/desired"] = document
@@ -115,7 +115,7 @@ def test_desired_state_that_cannot_be_used(trial, consul_root, document, kind, w
 
 
 def test_default_of_a_tier_that_was_never_declared(trial):
-    """The default is a state at generation 0, and is said to be where the state comes from."""
+    """The default is a state at generation 0, with source `default`."""
     trial.recipe("desired_state('web', default: 'off') { |on| on.state('off') { |want| log want.values.inspect } }")
     ran = trial.node().converge()
     report = trial.report()
@@ -125,7 +125,7 @@ def test_default_of_a_tier_that_was_never_declared(trial):
 
 
 def test_names_are_refused_before_any_request(trial, cluster):
-    """A tier or node that would lead out of its place in a key never reaches Consul."""
+    """A tier or node that would lead to another key never reaches Consul."""
     trial.recipe("""
         ['web/1', 'web 1', '../web', '', nil, "web\\n"].each do |tier|
           desired_state(tier, default: 'off')
@@ -147,7 +147,7 @@ def test_names_are_refused_before_any_request(trial, cluster):
 
 
 def test_refused_token_is_no_missing_key(trial):
-    """Where Consul refuses the read, neither the default nor the last known state stands in."""
+    """If Consul refuses the read, neither the default nor the last known state is used."""
     trial.recipe("desired_state('web', default: 'off', on_unavailable: :last_known)")
     trial.desire()
     node = trial.node()
@@ -185,7 +185,7 @@ def test_why_run_writes_nothing(trial, cluster):
 
 
 def test_two_tiers_on_one_node(trial):
-    """Each tier gets a report of its own with its own generation, and the outcome that the run has."""
+    """Each tier gets its own report with its generation and the run's outcome."""
     trial.recipe("""
         desired_state('db') { |on| on.state('converged') { |want| log want.to_s } }
         desired_state('web') { |on| on.state('off') { ruby_block('stop') { block { raise 'it hangs' } } } }
@@ -202,7 +202,7 @@ def test_two_tiers_on_one_node(trial):
 
 
 def test_reboot_that_was_requested(trial):
-    """A run that ends with a requested reboot is neither a success nor a failure. Nothing here reboots."""
+    """A run that requests a reboot is neither a success nor a failure. Nothing here reboots."""
     trial.recipe("""
         rebooter = Chef::Platform::Rebooter
         def rebooter.reboot_if_needed!(_node)
@@ -225,8 +225,8 @@ def test_reboot_that_was_requested(trial):
     assert (report.status, report.generation, report.error) == (Status.REBOOTING, 7, None)
 
 
-def test_runs_that_die_before_a_recipe_reads_a_tier(trial):
-    """With desired_state_fallback these are reported too, under the node, and other failures not a second time."""
+def test_early_failures(trial):
+    """desired_state_fallback reports them under the node, and reports other failures no second time."""
     node = trial.node()
     early = "demo/_nodes/web-1"
     trial.recipe(f"""

@@ -1,4 +1,4 @@
-"""Runs of a real chef-client beside each other, cut off, and started by the trigger."""
+"""Runs of a real chef-client: concurrent, cut off, and started by the trigger."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_two_clients_at_once(trial, gate):
 
 
 def test_run_that_is_killed(trial, gate):
-    """After a power cut the report says `running` until the next run, which nothing hinders."""
+    """After a power cut the report says `running` until the next run, which nothing blocks."""
     trial.recipe(f"desired_state('web')\nruby_block('gate') {{ block {{ {gate.ruby} }} }}")
     trial.desire()
     node = trial.node()
@@ -53,7 +53,7 @@ def test_run_that_is_killed(trial, gate):
 
 
 def test_run_that_is_interrupted(trial, gate):
-    """A run that is ended from the keyboard says so, and the next one says what it followed."""
+    """A run interrupted from the keyboard reports that, and the next run reports it as previous_status."""
     trial.recipe(f"desired_state('web')\nruby_block('gate') {{ block {{ {gate.ruby} }} }}")
     trial.desire()
     node = trial.node()
@@ -68,7 +68,7 @@ def test_run_that_is_interrupted(trial, gate):
 
 
 def test_recipe_that_ends_the_process(trial):
-    """That is the recipe's own doing: no interruption, whatever its exit code."""
+    """This is a failure of the recipe, not an interruption, whatever the exit code."""
     trial.recipe("desired_state('web')\nruby_block('end') { block { exit(2) } }")
     trial.desire()
     assert trial.node().converge().code == 2
@@ -76,7 +76,7 @@ def test_recipe_that_ends_the_process(trial):
 
 
 def test_run_whose_unit_is_stopped(trial, gate):
-    """What Chef runs gets SIGTERM, as it does: the step fails, but not of the release."""
+    """Chef's children get SIGTERM, too: a resource fails, but not because of the release."""
     trial.recipe(f"""
         desired_state('web')
         execute 'ruby' do
@@ -94,7 +94,7 @@ def test_run_whose_unit_is_stopped(trial, gate):
 
 
 def test_failure_behind_a_run_that_never_ended(trial, gate):
-    """A failed run, then one that is killed: what stands still says that the release failed on this node."""
+    """After a failed run and a killed one, the report still says that the release failed."""
     trial.recipe("desired_state('web')\nraise 'the release is broken'")
     trial.desire()
     node = trial.node()
@@ -112,7 +112,7 @@ def test_failure_behind_a_run_that_never_ended(trial, gate):
 
 
 def test_once_on_three_nodes_at_the_same_time(trial, gate, cluster):
-    """One of three nodes that want the lock at once does the task; the others wait, and find it done."""
+    """One of three nodes does the task; the others wait, and find it done."""
     done = trial.directory / "done"
     trial.recipe(f"""
         desired_state('db')
@@ -150,7 +150,7 @@ def test_once_on_three_nodes_at_the_same_time(trial, gate, cluster):
 
 
 def test_once_is_not_done_when_what_it_notifies_fails(trial):
-    """Delayed notifications of the body belong to the task: it is marked as done after them, or not at all."""
+    """The body's delayed notifications belong to the task: it is marked as done only after them."""
     trial.recipe(f"""
         desired_state('web')
         desired_state_once 'migrate' do
@@ -170,7 +170,7 @@ def test_once_is_not_done_when_what_it_notifies_fails(trial):
 
 
 def test_run_that_is_left_early_has_not_succeeded(trial):
-    """Chef completes it, with exit code 0; what was to come, a readiness check say, never did."""
+    """Chef exits with 0, but resources such as a readiness check did not run."""
     trial.recipe("""
         desired_state('web')
         ruby_block('leave') { block { throw :end_client_run_early } }
@@ -181,7 +181,7 @@ def test_run_that_is_left_early_has_not_succeeded(trial):
 
 
 def test_ready_comes_after_delayed_restarts(trial, free_port):
-    """desired_state_ready, declared last, looks when delayed restarts are over."""
+    """desired_state_ready, declared last, checks after delayed restarts."""
     trial.recipe(f"""
         desired_state('web')
         ruby_block 'service' do
@@ -203,7 +203,7 @@ def test_ready_comes_after_delayed_restarts(trial, free_port):
 
 
 def test_ready_that_does_not_come(trial, free_port):
-    """A service that does not answer fails the run, after everything else has converged."""
+    """A service that does not answer fails the run after everything else has converged."""
     last = trial.directory / "last"
     trial.recipe(f"""
         desired_state('web')
@@ -220,11 +220,11 @@ def test_ready_that_does_not_come(trial, free_port):
     assert last.exists()
     assert (report.status, report.error.kind) == (Status.FAILED, "DesiredState::NotReady")
     assert report.error.resource == f"desired_state_ready[http://127.0.0.1:{free_port}/]"
-    assert "was not ready within 0.2 s, at last: Errno::ECONNREFUSED" in report.error.message
+    assert "was not ready within 0.2 s; last problem: Errno::ECONNREFUSED" in report.error.message
 
 
 def test_installed_trigger(trial):
-    """What desired_state_install puts in place runs without Chef, and runs Chef only where this node has to."""
+    """The installed trigger works outside Chef, and runs Chef only if this node has to."""
     node = trial.node()
     trial.recipe(f"""
         desired_state_install '{node.home}/lib' do
@@ -260,7 +260,7 @@ def test_installed_trigger(trial):
 
 
 def test_ten_triggers_at_once(trial, gate):
-    """A burst of triggers makes one run and one more, and the last one has read the newest state."""
+    """A burst of triggers makes one run and one more, and the last one reads the newest state."""
     compiled = trial.directory / "compiled"
     trial.recipe(f"""
         want = desired_state('web')
@@ -285,7 +285,7 @@ def test_ten_triggers_at_once(trial, gate):
         gate.open()
         ran = [end.result() for end in ends]
     assert [run.code for run in waited] == [0] * 8
-    assert all("another trigger waits already" in run.output for run in waited)
+    assert all("another trigger is already waiting" in run.output for run in waited)
     assert [run.code for run in ran] == [0, 0]
     assert len(compiled.read_text().split()) == 2
     assert compiled.read_text().split()[-1] == "11"

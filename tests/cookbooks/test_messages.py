@@ -1,4 +1,4 @@
-"""The cookbook's words against the orchestrator's: one malformed document, one message."""
+"""The cookbook's messages compared with the orchestrator's, for each malformed document."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def cookbook_says() -> dict[str, list[str | None]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_messages_are_the_same(kind: str, cookbook_says: dict[str, list[str | None]]) -> None:
-    """Whoever finds a document malformed, node or orchestrator, says the same of it."""
+    """Node and orchestrator give the same message for a malformed document."""
     entries = load(kind)
     assert len(cookbook_says[kind]) == len(entries)
     for entry, theirs in zip(entries, cookbook_says[kind], strict=True):

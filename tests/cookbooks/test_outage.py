@@ -1,4 +1,4 @@
-"""What a run of a real chef-client does when Consul is away: at its start, in its middle, and afterwards."""
+"""Runs of a real chef-client while Consul is unavailable: at the start, during the run, and afterwards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def nowhere(free_port) -> str:
 
 
 def test_fail(trial, nowhere):
-    """By default a run without Consul fails before it does anything, and its report is sent by the next run."""
+    """By default a run without Consul fails before it changes anything, and the next run sends its report."""
     trial.recipe("desired_state('web')\nfile('/nowhere/at/all')")
     trial.desire()
     node = trial.node(consul_url=nowhere, patience=0.2)
@@ -31,7 +31,7 @@ def test_fail(trial, nowhere):
 
 
 def test_consul_without_a_leader(trial):
-    """A Consul that answers and cannot say anything is as good as none."""
+    """It counts as unavailable."""
     trial.recipe("desired_state('web', default: 'off')")
     with Peer(lambda request: Answer(500, "No cluster leader", {})) as peer:
         node = trial.node(consul_url=f"http://127.0.0.1:{peer.port}", patience=0.2)
@@ -45,7 +45,7 @@ def test_consul_without_a_leader(trial):
 
 
 def test_last_known(trial, nowhere):
-    """With :last_known a node goes on with what it read last; one that has read nothing fails."""
+    """With :last_known a node uses what it last read; a node that has read nothing fails."""
     release = trial.directory / "release"
     trial.recipe(f"""
         want = desired_state('web', on_unavailable: :last_known)
@@ -71,7 +71,7 @@ def test_last_known(trial, nowhere):
 
 
 def test_fail_late(trial, nowhere):
-    """With :fail_late the tier is left alone, the rest converges, and then the run fails."""
+    """With :fail_late the tier is left unchanged, the rest converges, then the run fails."""
     repaired = trial.directory / "repaired"
     trial.recipe(f"""
         desired_state('web', on_unavailable: :fail_late) {{ |on| on.state('converged') {{ raise 'left alone' }} }}
@@ -82,13 +82,13 @@ def test_fail_late(trial, nowhere):
     (kept,) = node.kept_reports()
     assert ran.code == 1
     assert repaired.read_text() == "the agent"
-    assert "web is left as it is" in ran.output
+    assert "leaving web unchanged" in ran.output
     assert (kept["status"], kept["generation"], kept["updated_resources"]) == ("failed", None, 1)
     assert kept["error"]["class"] == "DesiredState::ConsulUnavailable"
 
 
-def test_outage_in_mid_run(trial, gate, cluster):
-    """A run that loses Consul ends as it would; the next run takes the place of its outcome, and says what it was."""
+def test_outage_during_the_run(trial, gate, cluster):
+    """Its outcome is kept; the next run replaces it, and reports it as previous_status."""
     trial.recipe(f"desired_state('web')\nruby_block('gate') {{ block {{ {gate.ruby} }} }}")
     trial.desire()
     node = trial.node()

@@ -1,4 +1,4 @@
-"""The example application, converged by a real chef-client through an upgrade, and what it answers meanwhile."""
+"""The example application, upgraded by a real chef-client, and its answers during the upgrade."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIERS = ("db", "app", "web")
 
 @pytest.fixture
 def shop(trial: Trial) -> Iterator[TrialNode]:
-    """A node with all three tiers; what they left running is killed in the end."""
+    """A node with all three tiers; their processes are killed at the end."""
     node = trial.node("one")
     root = node.home / "shop"
     node.attributes = {
@@ -50,7 +50,7 @@ def pids(root: Path) -> list[int]:
 
 
 def answers(node: TrialNode) -> dict[str, tuple[int, str] | None]:
-    """What each tier answers, None where nothing listens."""
+    """Each tier's answer, None if nothing listens."""
     found: dict[str, tuple[int, str] | None] = {}
     for tier, port in node.attributes["shop"]["ports"].items():
         try:
@@ -62,7 +62,7 @@ def answers(node: TrialNode) -> dict[str, tuple[int, str] | None]:
 
 
 def test_upgrade(trial, shop):
-    """From off through waiting to converged and off again; a run that finds nothing to do updates nothing."""
+    """From off through waiting to converged and back to off; a run with nothing to do updates nothing."""
 
     def converge(generation, **states):
         for tier, state in states.items():

@@ -1,4 +1,4 @@
-"""The cookbooks' own specs, run by RSpec. Those that need a Chef say so where there is none."""
+"""The cookbooks' own specs, run by RSpec. Those that need Chef are skipped if there is none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEMPLATES = sorted(path.relative_to(COOKBOOKS).as_posix() for path in COOKBOOKS.
 
 
 def run_specs(command: list[str], cookbook: str, consul_port: int) -> int:
-    """Run a cookbook's specs, which must pass, and give the number of examples."""
+    """Run a cookbook's specs, which must pass; returns the number of examples."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONSUL_")}
     environment["CONSUL_HTTP_ADDR"] = f"http://127.0.0.1:{consul_port}"
     done = subprocess.run(
@@ -31,7 +31,7 @@ def run_specs(command: list[str], cookbook: str, consul_port: int) -> int:
 
 @pytest.mark.parametrize("cookbook", NAMES)
 def test_specs(cookbook, cluster):
-    """RSpec on what needs no Chef, against a real Consul."""
+    """RSpec with a real Consul, for all specs that need no Chef."""
     assert run_specs(["rspec"], cookbook, cluster.http_port) > 0
 
 
@@ -46,7 +46,7 @@ def test_chefspec(cookbook, cluster):
 
 @pytest.mark.parametrize("path", RUBY)
 def test_ruby_syntax(path):
-    """Each Ruby file is one, without warnings."""
+    """Each Ruby file parses without warnings."""
     done = subprocess.run(["ruby", "-wc", COOKBOOKS / path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "Syntax OK\n")
 

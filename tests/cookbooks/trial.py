@@ -1,4 +1,4 @@
-"""Nodes that a real chef-client converges with a cookbook of the test's own, and what Consul holds then."""
+"""Nodes that a real chef-client converges with the test's own cookbook, and their documents in Consul."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TRIGGER = COOKBOOKS / "desired_state" / "libraries" / "trigger.rb"
 
 @dataclass(frozen=True)
 class Ran:
-    """How a program ended."""
+    """A program's exit code and output."""
 
     code: int
     output: str
 
 
 class Trial:
-    """The cookbook ``trial``, nodes that run it, and environment demo under a prefix of the test's own.
+    """The cookbook ``trial``, nodes that run it, and environment demo under the test's own prefix.
 
     Ends what it started, and what that left behind in its process group, when it is left.
     """
@@ -76,7 +76,7 @@ class Trial:
         self.write("recipes/default.rb", text)
 
     def node(self, name: str = "web-1", **settings: Any) -> TrialNode:
-        """A node with a directory of its own; ``settings`` are those of the cookbook."""
+        """A node with its own directory; ``settings`` are the cookbook's."""
         return TrialNode(self, name, settings)
 
     def start(self, *command: object) -> subprocess.Popen[str]:
@@ -129,7 +129,7 @@ class TrialNode:
         )
 
     def command(self, *arguments: str) -> list[object]:
-        """What runs Chef on this node, with the attributes as they are now."""
+        """The command that runs Chef on this node, with its current attributes."""
         attributes = self.home / "node.json"
         attributes.write_text(json.dumps(self.attributes | {"desired_state": self.settings}))
         options = ["--local-mode", "--config", self.home / "client.rb", "--json-attributes", attributes, "--no-color"]
@@ -153,7 +153,7 @@ class TrialNode:
 
 
 class Gate:
-    """A place in a recipe where Chef waits for the test; once the gate is left, Chef passes without a halt."""
+    """A point in a recipe at which Chef waits for the test; once the gate is left, Chef passes without waiting."""
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -172,24 +172,24 @@ class Gate:
         return f"begin; TCPSocket.new('127.0.0.1', {port}).read; rescue SystemCallError; nil; end"
 
     def wait(self) -> None:
-        """Return when a run stands at the gate."""
+        """Wait until a run is at the gate."""
         connection, _ = self._listener.accept()
         self._standing.append(connection)
 
     def open(self) -> None:
-        """Let those pass that stand there."""
+        """Let the runs at the gate pass."""
         while self._standing:
             self._standing.pop().close()
 
 
 def finish(process: subprocess.Popen[str]) -> Ran:
-    """Wait for a program that comes to its end by itself."""
+    """Wait for a program to exit by itself."""
     output, _ = process.communicate(timeout=PATIENCE_OF_TESTS)
     return Ran(process.returncode, output)
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> None:
-    """Return when a program has printed a line with these words."""
+    """Wait until a program has printed a line with this text."""
     assert process.stdout is not None
     lines = []
     for line in process.stdout:

@@ -1,4 +1,4 @@
-"""Phase 1 of the maturity model over a real sshd: what it does, and what it cannot answer."""
+"""Phase 1 of the maturity model with a real sshd: what it does, and what it cannot tell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEMBERS = {"web": ("web-1", "web-2"), "app": ("web-3",), "db": ("web-4",)}
 
 @pytest.fixture
 def srv(tmp_path, consul_connection, ssh_connection, ssh_hosts) -> Path:
-    """What is on the nodes: a release, and for each tier a service that writes down what it is told."""
+    """The nodes' files: a release, and for each tier a service that records its commands."""
     (tmp_path / "releases" / "2.5.0").mkdir(parents=True)
     (tmp_path / "releases" / "2.5.0" / "version").write_text("2.5.0\n")
     for tier, nodes in MEMBERS.items():
@@ -30,7 +30,7 @@ def srv(tmp_path, consul_connection, ssh_connection, ssh_hosts) -> Path:
 
 @pytest.fixture
 def upgrade(srv, run_dag):
-    """Run the Dag: the states of its tasks, and what services were told, in order."""
+    """Run the Dag; returns the states of its tasks, and the services' commands in order."""
 
     def run() -> tuple[dict[str, str], list[list[str]]]:
         states = run_dag(
@@ -43,25 +43,25 @@ def upgrade(srv, run_dag):
 
 def test_good_day(upgrade, srv):
     """Services stop from the front, files are copied, services start from the back, each on all nodes of its tier."""
-    states, told = upgrade()
+    states, commands = upgrade()
     assert set(states.values()) == {"success"}
     assert len(states) == 1 + 2 * 9
-    order = [(action, tier) for action, tier, _ in told]
+    order = [(action, tier) for action, tier, _ in commands]
     assert list(dict.fromkeys(order)) == [
         *[("stop", tier) for tier in ("web", "app", "db")],
         *[("start", tier) for tier in ("db", "app", "web")],
     ]
     assert order == sorted(order, key=list(dict.fromkeys(order)).index), "a tier began before the one before had ended"
-    assert {host for _, tier, host in told if tier == "web"} == {HOSTS["web-1"], HOSTS["web-2"]}
+    assert {host for _, tier, host in commands if tier == "web"} == {HOSTS["web-1"], HOSTS["web-2"]}
     assert [(srv / tier / "version").read_text() for tier in MEMBERS] == ["2.5.0\n"] * 3
 
 
-def test_node_that_was_down_is_not_told(upgrade, members):
-    """The first question: all is called a success, and the node still has its old release."""
+def test_node_that_was_down_keeps_the_old_release(upgrade, members):
+    """The first problem: every task succeeds although the node was not upgraded."""
     members("app-2", tier="app", check="critical")
-    states, told = upgrade()
+    states, commands = upgrade()
     assert states["run"] == "success"
-    assert {host for _, tier, host in told if tier == "app"} == {HOSTS["web-3"]}
+    assert {host for _, tier, host in commands if tier == "app"} == {HOSTS["web-3"]}
 
 
 @pytest.mark.parametrize("trouble", ["fails", "cannot be reached"])
@@ -71,8 +71,8 @@ def test_step_that_fails_leaves_the_environment_half_way(upgrade, srv, ssh_hosts
         (srv / f"fail-{HOSTS['web-3']}").touch()
     else:
         ssh_hosts("app-2", tier="app", address=DOWN)
-    states, told = upgrade()
+    states, commands = upgrade()
     assert (states["run"], states["stop_app.run"], states["stop_app.check"]) == ("failed", "success", "failed")
     assert states["copy_web.run"] == "upstream_failed"
-    assert {(action, tier) for action, tier, _ in told} == {("stop", "web"), ("stop", "app")}
+    assert {(action, tier) for action, tier, _ in commands} == {("stop", "web"), ("stop", "app")}
     assert not (srv / "web" / "version").exists()

@@ -1,4 +1,4 @@
-"""Several tiers are taken back in reverse order, run by Airflow against real agents."""
+"""Rolls several tiers back in reverse order, run by Airflow against real agents."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def upgrade(release: str) -> DAG:
     return dag
 
 
-def take_back(*, deferrable: bool) -> DAG:
-    """Takes all tiers back, from the front."""
-    with DAG("take_back", schedule=None) as dag:
+def roll_back(*, deferrable: bool) -> DAG:
+    """Rolls all tiers back, front first."""
+    with DAG("roll_back", schedule=None) as dag:
         RollBackOperator(task_id="roll_back", environment="demo", tier=ORDER, wait=POLICY, deferrable=deferrable)
     return dag
 
@@ -46,14 +46,14 @@ def indexes(fleet: Fleet, tier: str) -> tuple[int, list[int]]:
 
 
 def test_tiers_go_back_one_after_the_other(fleet: Fleet, run_dag, monkeypatch):
-    """The last tier first, each when the one after it has converged; blocking and deferred the same."""
+    """The last tier first, each once the one after it has converged; blocking and deferred."""
     monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
     connect(monkeypatch, fleet.cluster.http_port)
     for release in ("2.4.0", "2.5.0"):
         assert run_dag(upgrade(release))["run"] == "success"
     for generation, deferrable in ((3, False), (5, True)):
-        assert run_dag(take_back(deferrable=deferrable)) == {"run": "success", "roll_back": "success"}
-        assert pull_xcom("take_back", "roll_back") == dict.fromkeys(ORDER, generation)
+        assert run_dag(roll_back(deferrable=deferrable)) == {"run": "success", "roll_back": "success"}
+        assert pull_xcom("roll_back", "roll_back") == dict.fromkeys(ORDER, generation)
         for tier in TIERS:
             assert fleet.assigned(tier) == {
                 "generation": generation, "state": "converged", "values": {"release": "2.4.0"},

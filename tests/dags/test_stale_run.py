@@ -1,4 +1,4 @@
-"""Dag runs that come too late: what belongs to an earlier logical time than what stands is never written."""
+"""Dag runs that come too late: a write with an earlier logical time than the current one is never made."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.usefixtures("consul_connection")
 
 
 @pytest.fixture
-def standing(consul_kv, members) -> dict[str, str]:
-    """What stands for the web tier, written for November."""
+def current(consul_kv, members) -> dict[str, str]:
+    """The web tier's keys, written for November."""
     members("web-1", "web-2")
     consul_kv["demo/web/desired"] = make_desired(7, sequence=int(STANDING.timestamp())).to_json()
     return dict(consul_kv)
@@ -31,7 +31,7 @@ def build(make_group) -> DAG:
     return dag
 
 
-def one_step(**options):
+def single(**options):
     """A single transition to an older release."""
     return transition("demo", "web", "converged", {"release": "2.4.0"}, command="true", **options)
 
@@ -41,14 +41,14 @@ def in_waves(**options):
     return rollout("demo", "web", "converged", {"release": "2.4.0"}, command="true", auto_revert=True, **options)
 
 
-@pytest.mark.parametrize("make_group", [one_step, in_waves])
-def test_stale_run_fails(run_dag, consul_kv, standing, capsys, make_group):
+@pytest.mark.parametrize("make_group", [single, in_waves])
+def test_stale_run_fails(run_dag, consul_kv, current, capsys, make_group):
     """By default; it says what it lost to, and nothing is written, neither by the rollout nor by its revert."""
     states = run_dag(build(make_group), logical_date=LAST_MONTH)
     assert states["run"] == "failed"
     assert {state for task, state in states.items() if task.endswith(".set")} <= {"failed", "upstream_failed"}
     assert states["after"] == "upstream_failed"
-    assert dict(consul_kv) == standing
+    assert dict(consul_kv) == current
     printed = capsys.readouterr().out
     assert "demo/web: the write is stale: it belongs to sequence 2026-10-01T00:00:00Z" in printed
     assert (
@@ -57,17 +57,17 @@ def test_stale_run_fails(run_dag, consul_kv, standing, capsys, make_group):
     )
 
 
-@pytest.mark.parametrize("make_group", [one_step, in_waves])
-def test_stale_run_is_skipped(run_dag, consul_kv, standing, make_group):
+@pytest.mark.parametrize("make_group", [single, in_waves])
+def test_stale_run_is_skipped(run_dag, consul_kv, current, make_group):
     """With on_stale="skip" the write, all that follows it and the revert are skipped, and the Dag run succeeds."""
     states = run_dag(build(lambda: make_group(on_stale="skip")), logical_date=LAST_MONTH)
     assert states.pop("run") == "success"
     assert states.pop("before") == "success"
     assert set(states.values()) == {"skipped"}
-    assert dict(consul_kv) == standing
+    assert dict(consul_kv) == current
 
 
-def test_later_run_writes(run_dag, consul_kv, standing):
+def test_later_run_writes(run_dag, consul_kv, current):
     """A run of a later logical date is not stale, and neither is one of the same."""
     with DAG("in_time", schedule=None) as dag:
         SetDesiredStateOperator(

@@ -1,4 +1,4 @@
-"""Numbers of nodes as authors write them."""
+"""Numbers and percentages of nodes, as authors write them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_counts(count):
     ],
 )
 def test_anything_else_is_refused(count):
-    """The error names the parameter and shows what was written."""
+    """The error names the parameter and shows the value."""
     with pytest.raises(InvalidInput) as caught:
         Count.parse("max_failed", count)
     assert str(caught.value) == f'max_failed must be a number of nodes or "0%" to "100%", not {count!r}'
@@ -65,14 +65,14 @@ def test_anything_else_is_refused(count):
     ],
 )
 def test_percentages_of_a_total(count, total, lower, upper):
-    """Rounded down for what must not be exceeded, up for what must be reached; a number is itself."""
+    """Rounded down for maximums, up for minimums; a number stays the same."""
     parsed = Count.parse("count", count)
     assert (parsed.at_most(total), parsed.at_least(total)) == (lower, upper)
 
 
 @given(st.integers(0, 100), st.integers(0, 100_000))
 def test_percentages_are_exact(percent, total):
-    """No float comes between a percentage and its number."""
+    """No float is used to compute them."""
     share = Fraction(percent * total, 100)
     count = Count(percent, is_percentage=True)
     assert (count.at_most(total), count.at_least(total)) == (floor(share), ceil(share))

@@ -1,4 +1,4 @@
-"""Moments, and how long ago they were."""
+"""Points in time, and how long ago they were."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def test_span_is_in_its_largest_unit(seconds, words):
     assert ago(NOW - timedelta(seconds=seconds), NOW) == f"{words} ago"
 
 
-def test_moment_ahead_of_us_says_that_clocks_differ():
-    """A little ahead is taken for now; more is shown as it was written."""
+def test_future_time_shows_that_clocks_differ():
+    """Slightly in the future counts as now; more is shown verbatim."""
     assert ago(NOW + timedelta(seconds=4), NOW) == "0 seconds ago"
     assert ago(NOW + timedelta(hours=1), NOW) == "at 2026-11-22T09:00:00+00:00 by another clock"
     assert ago(None, NOW) == ""
 
 
 @pytest.mark.parametrize("text", [None, "", "yesterday", "2026-11-22T08:00:00", "2026-13-01T00:00:00Z"])
-def test_text_that_says_no_moment(text):
-    """Documents carry times as text, which may be anything."""
+def test_text_that_is_no_time(text):
+    """Documents contain times as text, which may be anything."""
     assert read_moment(text) is None
 
 
 @given(st.datetimes(timezones=st.just(NOW.tzinfo)))
-def test_moments_are_read_as_they_are_written(moment):
-    """Both ISO 8601 forms of UTC are."""
+def test_times_are_parsed(moment):
+    """In both ISO 8601 forms of UTC."""
     assert read_moment(moment.isoformat()) == moment
     assert read_moment(moment.isoformat().replace("+00:00", "Z")) == moment

@@ -1,4 +1,4 @@
-"""Whole numbers that come as text."""
+"""Whole numbers given as text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDLESS = "9" * 5000
      ("\u00b2", None), ("1.0", None), (7, None), (None, None)],
 )  # fmt: skip
 def test_text_of_digits_is_a_number(text, number):
-    """And nothing else is."""
+    """Nothing else is."""
     assert parse_number(text) == number
 
 
@@ -28,6 +28,6 @@ def test_text_of_digits_is_a_number(text, number):
     "read", [parse_sequence, parse_target, Wave.parse, lambda text: parse_generations(text, ["web"])]
 )
 def test_endless_number_is_bad_input(read):
-    """In the words of whoever reads it, not Python's."""
+    """With the reader's own message, not Python's."""
     with pytest.raises(InvalidInput):
         read(ENDLESS)

@@ -1,4 +1,4 @@
-"""Text that nodes wrote."""
+"""Text written by nodes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from airflow_provider_chefconsul.domain.text import list_some, many_lines, one_l
     ],
 )
 def test_text_becomes_one_safe_line(text, shown):
-    """What a terminal would obey is written out; markup is the business of who shows it."""
+    """Control characters are escaped; escaping markup is left to whoever displays it."""
     assert one_line(text) == shown
 
 
 @given(st.text())
 def test_line_is_always_printable(text):
-    """Whatever a node wrote."""
+    """Whatever a node writes."""
     assert one_line(text).isprintable()
 
 
@@ -40,13 +40,13 @@ def test_line_is_always_printable(text):
     ],
 )
 def test_lines_may_stay_lines(text, shown):
-    """Where there is room for them; all else is written out."""
+    """If there is room for them; other control characters are escaped."""
     assert many_lines(text) == shown
 
 
 @given(st.text())
 def test_each_of_many_lines_is_printable(text):
-    """Whatever a node wrote."""
+    """Whatever a node writes."""
     assert all(line.isprintable() for line in many_lines(text).split("\n"))
 
 
@@ -54,5 +54,5 @@ def test_each_of_many_lines_is_printable(text):
     ("count", "words"), [(0, ""), (1, "a"), (3, "a, b, c"), (4, "a, b, c, … and 1 more"), (6, "a, b, c, … and 3 more")]
 )
 def test_long_lists_are_cut(count, words):
-    """As many names as there may be, and how many there are beyond them."""
+    """To a maximum number of names, plus the number of those left out."""
     assert list_some(iter("abcdef"[:count]), 3) == words

@@ -99,8 +99,8 @@ async def test_untrusted_host_gets_no_command(run: Run, sshd: SSHServer, tmp_pat
     assert not (tmp_path / "ran").exists()
 
 
-async def test_deadline_says_where_each_host_stood(run: Run, tmp_path: Path) -> None:
-    """A running command is silent, a host whose turn had not come is unacknowledged; time is not exceeded."""
+async def test_deadline_gives_a_status_to_each_host(run: Run, tmp_path: Path) -> None:
+    """A running command is silent, a host not yet started is unacknowledged; the time is not exceeded."""
     command = f"for i in $(seq 600); do [ -e {tmp_path}/end ] && exit; sleep 0.1; done; touch {tmp_path}/ended"
     results = await run(command, seconds=4, max_parallel=3)
     assert not (tmp_path / "ended").exists(), "the deadline waited for the commands"
@@ -151,8 +151,8 @@ async def test_other_trouble_ends_all(run: Run) -> None:
     assert len(asyncio.all_tasks()) == before
 
 
-async def test_progress_is_told_in_few_lines(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    """How many stand where, at most once a second; asyncssh's own lines stay out, and come back for others."""
+async def test_progress_is_logged_in_few_lines(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Hosts by status, at most once a second; asyncssh's own lines are suppressed only meanwhile."""
     lines: list[str] = []
     with caplog.at_level(logging.INFO):
         await run("exit 1", on_progress=lines.append)

@@ -65,8 +65,8 @@ def declare(release, tier="web", **options):
     return operator.execute(make_context(**instance))
 
 
-def standing(keys, tier="web"):
-    """Generation and release that all nodes of a tier are assigned."""
+def current(keys, tier="web"):
+    """The generation and release that all nodes of a tier are assigned."""
     desired = json.loads(keys[f"demo/{tier}/desired"])
     assert desired["canary"] is None
     return desired["stable"]["generation"], desired["stable"]["values"]["release"]
@@ -77,12 +77,12 @@ def test_previous_content_becomes_a_new_generation(roll_back, consul_kv):
     for release in ("2.4.0", "2.5.0", "2.6.0"):
         declare(release)
     assert roll_back() == {"web": 4}
-    assert standing(consul_kv) == (4, "2.5.0")
+    assert current(consul_kv) == (4, "2.5.0")
     before = dict(consul_kv)
     assert roll_back({"try_number": 2}) == {"web": 4}
     assert dict(consul_kv) == before
     assert roll_back(SECOND) == {"web": 5}
-    assert standing(consul_kv) == (5, "2.4.0")
+    assert current(consul_kv) == (5, "2.4.0")
 
 
 @pytest.mark.parametrize("to", [1, "1"])
@@ -91,19 +91,19 @@ def test_generation_of_the_history(roll_back, consul_kv, to):
     for release in ("2.4.0", "2.5.0", "2.6.0"):
         declare(release)
     assert roll_back(to=to) == {"web": 4}
-    assert standing(consul_kv) == (4, "2.4.0")
+    assert current(consul_kv) == (4, "2.4.0")
     before = dict(consul_kv)
     assert roll_back(SECOND, to=4) == {"web": 4}
     assert dict(consul_kv) == before
 
 
-def test_canary_is_taken_back(roll_back, consul_kv, members, capsys):
-    """Without a new generation, so that nodes outside it have nothing to do; the log says what was done."""
+def test_canary_is_rolled_back(roll_back, consul_kv, members, capsys):
+    """Without a new generation, so nodes outside it do nothing; the log reports it."""
     members("web-1", "web-2", "web-3")
     declare("2.4.0")
     assert declare("2.5.0", canary=1) == {"web": 2}
     assert roll_back() == {"web": 1}
-    assert standing(consul_kv) == (1, "2.4.0")
+    assert current(consul_kv) == (1, "2.4.0")
     assert "demo/web: rolled back: all nodes are assigned generation 1" in capsys.readouterr().out
 
 
@@ -130,10 +130,10 @@ def test_tier_whose_nodes_fail_holds_up_those_before_it(roll_back, consul_kv, me
     options = {"tier": ["db", "web"], "wait": ConvergencePolicy(timeout=timedelta(minutes=1))}
     with pytest.raises(AirflowFailException, match="demo/web: 1 of 1 members present failed"):
         roll_back(**options)
-    assert (standing(consul_kv, "web"), standing(consul_kv, "db")) == ((3, "2.4.0"), (2, "2.5.0"))
+    assert (current(consul_kv, "web"), current(consul_kv, "db")) == ((3, "2.4.0"), (2, "2.5.0"))
     consul_kv["demo/web/nodes/web-1"] = make_report("web-1", generation=3).to_json()
     assert roll_back({"try_number": 2}, **options) == {"web": 3, "db": 3}
-    assert (standing(consul_kv, "web"), standing(consul_kv, "db")) == ((3, "2.4.0"), (3, "2.4.0"))
+    assert (current(consul_kv, "web"), current(consul_kv, "db")) == ((3, "2.4.0"), (3, "2.4.0"))
 
 
 def test_generation_leaves_anything_else_alone(roll_back, consul_kv):

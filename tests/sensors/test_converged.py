@@ -57,7 +57,7 @@ def test_converged_tier_returns_a_summary(sense, tier):
 
 
 def test_converged_tier_is_not_deferred(tier):
-    """A deferral costs seconds, so the sensor looks first."""
+    """A deferral costs seconds, so the sensor checks first."""
     tier["demo/web/nodes/web-2"] = make_report("web-2").to_json()
     sensor = ConvergedSensor(task_id="wait", environment="demo", tier="web", deferrable=True)
     assert sensor.execute(make_context()) == CONVERGED
@@ -99,7 +99,7 @@ def test_deadline_names_who_held_it_up(sense, tier, consul_root, capsys, report,
     assert line.format(root=consul_root) in capsys.readouterr().out
 
 
-def test_log_tells_of_a_run_that_died_before_it_read_a_tier(sense, tier, capsys):
+def test_log_shows_an_early_failure(sense, tier, capsys):
     """Nothing is under the tier's key then: without this, nobody would know why the node is silent."""
     error = {"class": "SyntaxError", "message": "unexpected end", "resource": ""}
     died = {"schema": 1, "node": "web-2", "finished_at": "2026-11-22T08:00:01Z", "error": error}
@@ -221,7 +221,7 @@ def test_absent_member_is_excused_and_named(sense, tier, members):
 
 
 def test_members_by_meta_and_by_name(sense, tier, members):
-    """Members can be the nodes with a metadata value, or named; a name that nobody has is said to be none."""
+    """Members are selected by metadata or listed; an unknown name is an error."""
     members("web-1", rack="r1")
     assert sense(members="meta:rack=r1")["web"]["counts"] == {"converged": 1}
     assert sense(members=["web-1"])["web"]["counts"] == {"converged": 1}
@@ -229,7 +229,7 @@ def test_members_by_meta_and_by_name(sense, tier, members):
         sense(members=["web-1", "Web-1"])
 
 
-def test_several_tiers_together(sense, tier, members, consul_kv):
+def test_several_tiers(sense, tier, members, consul_kv):
     """All must converge; the summary has each."""
     members("app-1", tier="app")
     consul_kv["demo/app/desired"] = make_desired(3).to_json()
@@ -255,7 +255,7 @@ def test_sensor_timeout_bounds_the_policy(sense, tier):
 
 
 def test_consul_away_during_the_wait_is_said_at_the_deadline(monkeypatch, tier, free_port):
-    """A wait tries again until its deadline, then says what was in the way."""
+    """A wait retries until its deadline, then names the problem."""
     from airflow_provider_chefconsul.domain.verdict.wait import Wait
     from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
     from tests.support.factory import NOW
@@ -275,7 +275,7 @@ def test_consul_away_during_the_wait_is_said_at_the_deadline(monkeypatch, tier, 
 
 @pytest.mark.parametrize("event", [None, {}, {"ending": "fine", "reason": "", "tiers": {}, "lines": []}, "converged"])
 def test_event_is_validated_on_resume(event):
-    """What comes out of the database is not trusted to be an outcome."""
+    """An event from the database is not trusted to be an outcome."""
     sensor = ConvergedSensor(task_id="wait", environment="demo", tier="web")
     with pytest.raises(ChefConsulError, match="the trigger's event is not "):
         sensor.execute_complete(make_context(), event)

@@ -38,7 +38,7 @@ def test_introduction_names_nodes_and_faults(progress, lines):
     assert len(lines) == 22
 
 
-def test_desired_state_is_told(progress, lines):
+def test_desired_state_is_reported(progress, lines):
     """Whatever Consul holds stays one printable line."""
     progress.desire("web", make_desired(stable=make_assignment(values={"release": "2\n\x1b[2J"})))
     progress.desire("web", Unreadable("demo/web/desired", "is not JSON"))
@@ -49,7 +49,7 @@ def test_desired_state_is_told(progress, lines):
 
 
 @pytest.mark.parametrize("number_hanging", [0, 1])
-def test_end_of_all_runs_is_told_once(progress, lines, number_hanging):
+def test_end_of_all_runs_is_reported_once(progress, lines, number_hanging):
     """A run that hangs is not waited for, and counted."""
     if number_hanging:
         progress.note(run("web-3", RunEnding.RUNNING, "web-3 hangs"))
@@ -74,7 +74,7 @@ def test_end_of_all_runs_is_told_once(progress, lines, number_hanging):
         ("web-1 reboots 5s", RunEnding.REBOOTING, "web-1 reboots (web-1 reboots 5s)"),
     ],
 )
-def test_end_of_a_node_with_its_run_is_told(progress, lines, fault, ending, line):
+def test_end_of_a_node_with_its_run_is_reported(progress, lines, fault, ending, line):
     """With the fault that was declared."""
     progress.note(run("web-1", RunEnding.RUNNING, fault))
     progress.note(run("web-1", ending, fault))

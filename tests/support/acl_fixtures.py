@@ -32,7 +32,7 @@ class AclConsul:
         return response.raise_for_status().json()
 
     def create_token(self, rules: str) -> str:
-        """A token of which a policy with these rules is all."""
+        """A token with a single policy of these rules."""
         policy = self.put("acl/policy", {"Name": uuid.uuid4().hex, "Rules": rules})
         return str(self.put("acl/token", {"Policies": [{"ID": policy["ID"]}]})["SecretID"])
 

@@ -1,4 +1,4 @@
-"""An Airflow of its own for each test process, and ways to run operators and Dags in it."""
+"""A separate Airflow for each test process, and ways to run operators and Dags in it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, port: int, *, connection_id: str = 
 
 
 def make_context(**overrides: Any) -> dict[str, Any]:
-    """What Airflow passes to ``execute``: a task instance on its first try, and its Dag run."""
+    """The context that Airflow passes to ``execute``: a task instance on its first try, and its Dag run."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     from airflow.sdk.types import DagRunProtocol
 
@@ -145,7 +145,7 @@ def clear_and_run(dag: Any, is_cleared: Callable[[str], bool]) -> dict[str, str]
 
 
 def pull_xcom(dag_id: str, task_id: str) -> Any:
-    """What a task returned in the newest run of its Dag; None when it returned nothing."""
+    """What a task returned in the newest run of its Dag, or None."""
     from airflow.models.dagrun import DagRun
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session

@@ -1,4 +1,4 @@
-"""What tests need of the real Consul beside the package: raw keys, members of a tier, a port where nobody listens."""
+"""Fixtures for the real Consul besides the package: raw keys, members of a tier, a free port."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plain_consul(cluster: Any) -> consul.Consul:
 
 @pytest.fixture
 async def view(cluster: Any, consul_root: str) -> AsyncIterator[SharedView]:
-    """The view of the shared Consul, below the test's own root."""
+    """The view of the shared Consul below the test's own root."""
     async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port, root=consul_root)) as client:
         yield SharedView(client)
 
@@ -83,7 +83,7 @@ def service_check(plain_consul: consul.Consul) -> Callable[..., None]:
 
 @pytest.fixture
 def free_port() -> int:
-    """A port where nobody listens."""
+    """A port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port

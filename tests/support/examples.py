@@ -1,4 +1,4 @@
-"""How many examples properties try: as many as Hypothesis's profile says, or a multiple of it."""
+"""How many examples property tests try: as many as Hypothesis's profile says, or a multiple of it."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("c
 
 
 def examples(times: int = 1) -> int:
-    """So many times the examples of the profile, which `--hypothesis-profile` chooses before tests are collected."""
+    """A multiple of the profile's examples; `--hypothesis-profile` chooses it before tests are collected."""
     return times * hypothesis.settings().max_examples

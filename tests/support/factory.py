@@ -1,4 +1,4 @@
-"""Domain objects for tests: sensible defaults, and overrides for what a test is about."""
+"""Domain objects for tests: sensible defaults, with overrides for what a test is about."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make_writer(**overrides: Any) -> Writer:
 
 
 def make_assignment(generation: int = 7, **overrides: Any) -> Assignment:
-    """What nodes should reach."""
+    """An assignment of generation 7, unless overridden."""
     defaults: dict[str, Any] = {"generation": generation, "state": "converged", "values": {"release": "2.5.0"}}
     return Assignment(**defaults | overrides)
 
@@ -51,7 +51,7 @@ def make_canary(generation: int = 8, **overrides: Any) -> Canary:
 
 
 def make_change(**overrides: Any) -> Change:
-    """The change that leads to :func:`make_desired`'s content."""
+    """The change that leads to the content of :func:`make_desired`."""
     defaults: dict[str, Any] = {
         "state": "converged",
         "values": {"release": "2.5.0"},
@@ -62,12 +62,12 @@ def make_change(**overrides: Any) -> Change:
 
 
 def make_basis(current: DesiredState | None = None, **overrides: Any) -> Basis:
-    """What a plan rests on, an hour after :func:`make_desired` was written."""
+    """The basis of a plan, an hour after :func:`make_desired` was written."""
     return Basis(current, **{"written_at": "2026-11-22T09:00:00Z"} | overrides)
 
 
 def make_members(*nodes: str, absent: Any = (), **overrides: Any) -> Members:
-    """Members of a tier; overrides are those of each."""
+    """Members of a tier; overrides apply to each."""
     return {
         node: Member(node, **{"presence": Presence.FAILED if node in absent else Presence.ALIVE} | overrides)
         for node in [*nodes, *absent]
@@ -109,18 +109,18 @@ def make_failure(node: str = "web-1", **overrides: Any) -> NodeReport:
 
 
 def make_policy(**overrides: Any) -> ConvergencePolicy:
-    """A policy that wants all members present and forgives no failure."""
+    """A policy that requires all members and allows no failure."""
     return ConvergencePolicy(**overrides)
 
 
 def make_wait(generation: int = 7, **overrides: Any) -> Wait:
-    """A wait that began now and has ten minutes."""
+    """A wait that begins now, with ten minutes until its deadline."""
     defaults: dict[str, Any] = {"generation": generation, "deadline": NOW + timedelta(minutes=10)}
     return Wait(**defaults | overrides)
 
 
 def seen(wait: Wait, *snapshots: TierSnapshot, now: datetime = NOW) -> Wait:
-    """A wait that has seen these, whatever it makes of them."""
+    """A wait that has observed these snapshots."""
     for snapshot in snapshots:
         wait = wait._remember(snapshot, now=now)
     return wait
@@ -129,12 +129,12 @@ def seen(wait: Wait, *snapshots: TierSnapshot, now: datetime = NOW) -> Wait:
 def verdict_of(
     snapshot: TierSnapshot, wait: Wait | None = None, policy: ConvergencePolicy | None = None, *, now: datetime = NOW
 ) -> Verdict:
-    """What a wait makes of one look."""
+    """The verdict on one observation."""
     return (wait or make_wait()).observe(snapshot, policy or make_policy(), now=now)[1]
 
 
 def make_unreadable(key: str = "k", problem: str = "not JSON") -> Unreadable:
-    """What stands in the place of a document."""
+    """The value in place of an unreadable document."""
     return Unreadable(key, problem)
 
 

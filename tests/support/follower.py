@@ -1,4 +1,4 @@
-"""Nodes that do what is desired at once: a thread that watches some tiers, and reports for their members."""
+"""Nodes that converge at once: a thread that watches some tiers and reports for their members."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WAIT = "1s"  # how long a watch takes to notice that it is to stop
 def following(
     port: int, root: str, places: Sequence[tuple[str, str]], nodes: Sequence[str], *, failing: str = ""
 ) -> Iterator[None]:
-    """While the block runs, nodes report each assignment of theirs as converged.
+    """While the block runs, nodes report each of their assignments as converged.
 
     :param places: pairs of environment and tier.
     :param failing: a node that fails wherever a canary is out.

@@ -1,4 +1,4 @@
-"""A peer where a Consul is expected: it answers as a test says, or stands before the real one, and keeps requests."""
+"""A server in Consul's place: answers as a test says, or forwards to the real Consul, and records requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OF_THE_CONNECTION = {"Connection", "Content-Length", "Date", "Server", "Transfe
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent."""
+    """A client's request."""
 
     method: str
     target: str
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a peer sends back."""
+    """A peer's answer."""
 
     status: int = 200
     body: bytes | str = b""
@@ -74,7 +74,7 @@ class Peer:
         return f"http://127.0.0.1:{self.port}"
 
     def open(self) -> None:
-        """Listen; on the same port as before, where it has listened."""
+        """Listen; on the same port again if it has listened before."""
         peer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -128,7 +128,7 @@ class Peer:
 
 
 def forward_to(port: int) -> Callable[[Request], Answer]:
-    """An answer that the real Consul on that port gives."""
+    """The answer of the real Consul on that port."""
 
     def forward(request: Request) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)

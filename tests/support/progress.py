@@ -1,4 +1,4 @@
-"""The lines of a wait's progress, to be waited for."""
+"""A wait's progress lines, which tests can wait for."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ PATIENCE = 120  # seconds that no line here should need, on however slow a machi
 
 
 class Lines(list[str]):
-    """The lines of a wait's progress, to be waited for."""
+    """A wait's progress lines, which tests can wait for."""
 
     def __init__(self) -> None:
         super().__init__()
         self._has_more = asyncio.Event()
 
     def add(self, line: str) -> None:
-        """Take a line."""
+        """Record a line."""
         self.append(line)
         self._has_more.set()
 
     async def until(self, words: str) -> None:
-        """Wait for a line that says so."""
+        """Wait for a line with this text."""
         async with asyncio.timeout(PATIENCE):
             while not any(words in line for line in self):
                 self._has_more.clear()

@@ -1,4 +1,4 @@
-"""A load balancer before Consul: it counts the connections to it, and may cut a request that is idle for too long."""
+"""A load balancer in front of Consul: it counts connections, and may cut a request that is idle for too long."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Relay:
 
     @property
     def port(self) -> int:
-        """Where to connect."""
+        """The port to connect to."""
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 

@@ -1,4 +1,4 @@
-"""What the fixtures of a test say of it: whether it needs a server, and with which tests it runs in one process."""
+"""What a test's fixtures imply: whether it needs a server, and with which tests it shares a process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _rank(item: pytest.Item) -> tuple[bool, ...]:
 
 
 def _group(item: pytest.Item) -> str | None:
-    """What is made once for all tests of a folder or a file keeps these in one process."""
+    """Keeps tests that share expensive resources of a folder or a file in one process."""
     scopes = {definitions[-1].scope for definitions in _fixtures(item).values()}
     if "package" in scopes:
         return _relative(item.path.parent)
@@ -61,7 +61,7 @@ def _relative(path: Path) -> str:
 
 
 class Grouping:
-    """Makes `xdist_group` work: pytest-xdist 3.8 writes a test's group where pytest 9.2 does not look for it."""
+    """Makes `xdist_group` work: pytest-xdist 3.8 writes a test's group where pytest 9.2 does not read it."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -73,6 +73,6 @@ class Grouping:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Only a worker that is told to has groups."""
+    """Only workers that distribute tests by group have groups."""
     if getattr(config.option, "loadgroup", False):
         config.pluginmanager.register(Grouping())

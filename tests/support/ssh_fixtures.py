@@ -1,4 +1,4 @@
-"""A real sshd for every test that asks for one: it stands for many hosts, on loopback addresses of their own."""
+"""A real sshd for every test that needs one: it acts as many hosts, on separate loopback addresses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PRIVILEGE_SEPARATION = Path("/run/sshd")
 
 @dataclass(frozen=True)
 class SSHServer:
-    """A running sshd, and what it takes to be let in."""
+    """A running sshd, and the keys to log in."""
 
     directory: Path
     port: int
@@ -43,7 +43,7 @@ class SSHServer:
         return asyncssh.connect(address, **{"port": self.port, **known, **options})
 
     def connection(self, **changes: Any) -> str:
-        """The fields of an Airflow connection to it, as JSON; extras that are None are left out."""
+        """The fields of an Airflow connection to it, as JSON; extras that are None are omitted."""
         extra = {"key_file": str(self.key), "known_hosts": str(self.known_hosts), **changes}
         login = extra.pop("login", self.user)
         extra = {name: value for name, value in extra.items() if value is not None}
@@ -99,14 +99,14 @@ def write_key(path: Path) -> str:
 
 
 def is_listening(address: str, port: int) -> bool:
-    """Whether somebody listens."""
+    """Whether anything listens there."""
     with socket.socket() as probe:
         return probe.connect_ex((address, port)) == 0
 
 
 @pytest.fixture
 def ssh_hosts(sshd: SSHServer, plain_consul: consul.Consul) -> Iterator[Callable[..., None]]:
-    """Register nodes as members of a tier, each at the address that it has in ``HOSTS``, or at another one."""
+    """Register nodes as members of a tier, each at its address in ``HOSTS`` or at another one."""
     registered: set[str] = set()
 
     def register(*nodes: str, tier: str = "web", address: str | None = None) -> None:
@@ -121,7 +121,7 @@ def ssh_hosts(sshd: SSHServer, plain_consul: consul.Consul) -> Iterator[Callable
 
 @pytest.fixture
 def ssh_connection(sshd: SSHServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Make the default SSH connection for this test, with other extras where given."""
+    """Make the default SSH connection for this test, with other extras if given."""
 
     def make(**changes: Any) -> None:
         monkeypatch.setenv("AIRFLOW_CONN_SSH_DEFAULT", sshd.connection(**changes))

@@ -22,13 +22,13 @@ class Certificates:
     directory: Path
 
     def path(self, name: str) -> str:
-        """A file that must be there."""
+        """The path of an existing file."""
         path = self.directory / name
         assert path.exists()
         return str(path)
 
     def server_context(self, *, needs_client: bool = False) -> ssl.SSLContext:
-        """What a server speaks TLS with."""
+        """A server's TLS context."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.path("server.pem"), self.path("server.key"))
         if needs_client:
@@ -39,7 +39,7 @@ class Certificates:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """An authority that nobody trusts, and what it has signed."""
+    """An authority that nobody trusts, and the certificates that it signed."""
     directory = tmp_path_factory.mktemp("certificates")
     authority = ec.generate_private_key(ec.SECP256R1())
     for name in ("ca", "server", "client"):

@@ -1,4 +1,4 @@
-"""An event trigger that runs as in a triggerer: its events are collected, and it is killed in mid-flight."""
+"""An event trigger that runs as in a triggerer: its events are recorded, and it is killed in mid-flight."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from tests.support.progress import PATIENCE
 
 
 class AssetStore:
-    """What a trigger uses of an asset's store; the values are kept as JSON."""
+    """The part of an asset's store that a trigger uses; values are kept as JSON."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
         self.is_set = asyncio.Event()
 
     async def aget(self, key: str) -> Any:
-        """What is stored, or None."""
+        """The stored value, or None."""
         return json.loads(self.values.get(key, "null"))
 
     async def aset(self, key: str, value: Any) -> None:
-        """Store."""
+        """Store a value."""
         self.values[key] = json.dumps(value)
         self.is_set.set()
 
 
 class Events(list[dict[str, Any]]):
-    """The payloads that a trigger has sent, to be waited for."""
+    """The payloads that a trigger has sent, which tests can wait for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.has_more = asyncio.Event()
 
     async def reach(self, count: int) -> None:
-        """Wait until there are so many."""
+        """Wait until there are this many."""
         async with asyncio.timeout(PATIENCE):
             while len(self) < count:
                 self.has_more.clear()

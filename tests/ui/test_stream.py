@@ -70,7 +70,7 @@ async def test_members_come_and_go(scene, hub, consul_connection, members, plain
     assert left["strangers"] == ["web-1"]
 
 
-async def test_a_lease_and_new_tiers_are_told(scene, hub, consul_connection, consul_kv):
+async def test_a_lease_and_new_tiers_are_sent(scene, hub, consul_connection, consul_kv):
     """Who holds the environment changes what everybody may do."""
     async with Viewer(hub, "web") as viewer:
         assert await viewer.until("environment") == {"environment": "demo", "tiers": ["web"], "lease": None}
@@ -122,7 +122,7 @@ async def test_many_viewers_cost_one_watch(scene, hub, monkeypatch, cluster, con
         await until_idle(hub)
 
 
-async def test_an_outage_is_told_and_mended(make_cluster, hub, monkeypatch):
+async def test_an_outage_is_sent_and_its_end(make_cluster, hub, monkeypatch):
     """Consul is killed and comes back: viewers are told both, and what was reported after."""
     cluster = make_cluster(in_memory=False)
     connect(monkeypatch, cluster.http_port)
@@ -142,7 +142,7 @@ async def test_an_outage_is_told_and_mended(make_cluster, hub, monkeypatch):
             await viewer.until("nodes", lambda fields: fields["counts"] == {"converged": 2})
 
 
-async def test_one_who_comes_during_an_outage_is_told(hub, monkeypatch, free_port):
+async def test_a_viewer_that_comes_during_an_outage_is_informed(hub, monkeypatch, free_port):
     """There is nothing to show yet, but why."""
     connect(monkeypatch, free_port)
     async with Viewer(hub, "web") as viewer:

@@ -3,7 +3,7 @@
 require 'digest'
 
 module DesiredState
-  # A node's place under a salt; the same number as in the orchestrator's Python.
+  # The bucket of a node under a salt; the orchestrator's Python computes the same number.
   module Bucket
     COUNT = 2**32
 

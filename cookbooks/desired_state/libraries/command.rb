@@ -1,22 +1,22 @@
 # frozen_string_literal: true
 
 module DesiredState
-  # A command that may take long, and what becomes of it when this process is told to stop.
+  # A command that may take long, and that gets some grace when this process has to stop.
   class Command
     GRACE = 90.0 # seconds
 
-    # +arguments+: the program and its arguments; +grace+: how long it may go on after this process got SIGTERM. Then it gets
-    # SIGINT, upon which chef-client ends what it runs and reports that it was interrupted.
+    # +arguments+: the program and its arguments; +grace+: seconds for which it may continue after this process gets SIGTERM.
+    # Then it gets SIGINT, on which chef-client stops its children and reports that it was interrupted.
     def initialize(arguments, grace: GRACE)
       @arguments = arguments
       @grace = grace
       @is_stopped = false
     end
 
-    # Runs it to its end. Returns its exit code, 128 and the number of the signal that ended it, or nil when it cannot be
+    # Runs it to its end. Returns its exit code, 128 plus the number of the signal that killed it, or nil if it cannot be
     # started.
     def run
-      before = %w(TERM INT).to_h { |signal| [signal, trap(signal) { stop if signal == 'TERM' }] } # a terminal's SIGINT it gets itself
+      before = %w(TERM INT).to_h { |signal| [signal, trap(signal) { stop if signal == 'TERM' }] } # a terminal sends SIGINT to it, too
       @pid = Process.spawn(*@arguments)
       status = Process.wait2(@pid).last
       status.exitstatus || 128 + status.termsig
@@ -27,7 +27,7 @@ module DesiredState
       before&.each { |signal, handler| trap(signal, handler || 'DEFAULT') }
     end
 
-    # Whether SIGTERM has come.
+    # Whether this process got SIGTERM while the command ran.
     def stopped?
       @is_stopped
     end

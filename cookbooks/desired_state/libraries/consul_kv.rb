@@ -8,11 +8,10 @@ require 'uri'
 require_relative 'errors'
 
 module DesiredState
-  # The few calls of Consul's HTTP API that a node makes, on the standard library only.
+  # The few calls of Consul's HTTP API that a node makes, with the standard library only.
   #
-  # Reads are repeated until +patience+ (seconds) is over: a server without a leader holds each request for about 7 s, so
-  # the limit is on time, not on the number of attempts. Writes are sent once, since a repeated one could break
-  # +cas+ and +acquire+.
+  # Reads are retried for +patience+ seconds. The limit is a time, not a number of attempts, because a server without a
+  # leader holds each request for about 7 s. Writes are sent once, since a retry could break +cas+ and +acquire+.
   class ConsulKV
     Entry = Struct.new(:value, :modify_index, keyword_init: true)
 
@@ -20,19 +19,19 @@ module DesiredState
     READ_TIMEOUT = 8.0
     FIRST_PAUSE = 0.1
     LONGEST_PAUSE = 1.0
-    LONGEST_ANSWER = 4 * 1024 * 1024 # bytes; a value has 512 KiB at most, where Consul is not told otherwise
+    LONGEST_ANSWER = 4 * 1024 * 1024 # bytes; Consul's default limit for a value is 512 KiB
     NETWORK_ERRORS = [
       SystemCallError, SocketError, IOError, Timeout::Error, Net::ProtocolError, Net::HTTPBadResponse,
       Net::HTTPHeaderSyntaxError
     ].freeze
 
-    # In the words of OpenSSL 1.1 and 3; another try may succeed, unlike after a certificate that is refused.
+    # As OpenSSL 1.1 and 3 word it; worth a retry, unlike a rejected certificate.
     HANDSHAKE_CUT_SHORT = /unexpected eof|SYSCALL/.freeze
 
     attr_reader :url
 
     # +url+ is http://HOST:PORT or https://HOST:PORT; +token+ an ACL token; +tls+ may have ca_file, cert_file, key_file
-    # and verify (false takes any certificate).
+    # and verify (false accepts any certificate).
     def initialize(url:, token: nil, tls: {})
       uri = parse(url)
       @url = "#{uri.scheme}://#{uri.host}:#{uri.port}"
@@ -42,7 +41,7 @@ module DesiredState
       @tls = uri.scheme == 'https' ? read_tls(tls) : nil
     end
 
-    # The entry under a key, nil when there is none.
+    # The entry under a key, or nil.
     def get(key, patience: 0)
       response = patiently(patience) { |timeout| request(Net::HTTP::Get.new("/v1/kv/#{key}"), timeout) }
       return if response.code == '404' && consul?(response)
@@ -52,19 +51,19 @@ module DesiredState
       Entry.new(value: row['Value'].to_s.unpack1('m'), modify_index: row['ModifyIndex'])
     end
 
-    # Whether Consul took the write; +cas+, +acquire+ and +release+ may refuse it.
+    # Whether Consul accepted the write; with +cas+, +acquire+ or +release+ it may refuse.
     def put(key, value, timeout: READ_TIMEOUT, **params)
       path = "/v1/kv/#{key}"
       path += "?#{URI.encode_www_form(params)}" unless params.empty?
       case write(path, value, timeout).body.to_s.strip
       when 'true' then true
       when 'false' then false
-      else raise RequestRejected, "Consul at #{url} did not answer a write of #{key} as Consul does"
+      else raise RequestRejected, "#{url} did not answer a write of #{key} as Consul does; check the address"
       end
     end
 
-    # Consul's id of the machine whose agent this is; nil where the token may not read it, where the agent does not say, and
-    # where it is the agent of another node. Raises nothing: no run depends on it.
+    # Consul's id of the agent's machine; nil if the token may not read it, if the agent does not give it, or if the agent
+    # belongs to another node. Never raises: no run depends on it.
     def node_id(node, timeout: READ_TIMEOUT)
       response = request(Net::HTTP::Get.new('/v1/agent/self'), timeout)
       return unless response.code == '200'
@@ -76,14 +75,14 @@ module DesiredState
       nil
     end
 
-    # The id of a new session; its locks are released when it is not renewed for +ttl+ seconds (Consul takes up to twice).
+    # The id of a new session. Its locks are released if it is not renewed for +ttl+ seconds (Consul takes up to twice that).
     def create_session(name:, ttl:, lock_delay: 5)
       body = { Name: name, TTL: "#{ttl}s", Behavior: 'release', LockDelay: "#{lock_delay}s" }
       response = write('/v1/session/create', JSON.generate(body), READ_TIMEOUT)
       decoded(response, 'the creation of a session') { |session| session.is_a?(Hash) && session['ID'] }
     end
 
-    # False when the session has expired.
+    # False if the session has expired.
     def renew_session(id)
       response = request(Net::HTTP::Put.new("/v1/session/renew/#{id}"), READ_TIMEOUT)
       return false if response.code == '404'
@@ -101,13 +100,13 @@ module DesiredState
       uri = URI(url)
       return uri if uri.is_a?(URI::HTTP) && uri.hostname && !uri.userinfo && ['', '/'].include?(uri.path) && !uri.query
 
-      raise InvalidInput, "Consul's address is not of the form http://HOST:PORT or https://HOST:PORT: " \
+      raise InvalidInput, "Consul's address must have the form http://HOST:PORT or https://HOST:PORT, not " \
                           "#{without_user(url)}"
     rescue URI::InvalidURIError
-      raise InvalidInput, "Consul's address is no URL: #{without_user(url)}"
+      raise InvalidInput, "Consul's address must be a URL, not #{without_user(url)}"
     end
 
-    # A password in it stays out of logs and reports.
+    # Keeps a password out of logs and reports.
     def without_user(url)
       url.to_s.sub(%r{//.*@}, '//…@')
     end
@@ -130,7 +129,7 @@ module DesiredState
       response.code == '200' ? response : raise(rejected(response, "PUT #{path.sub(/\?.*/, '')}"))
     end
 
-    # Asks until Consul is there, or +patience+ is over; yields how long one attempt may take.
+    # Retries until Consul is available or +patience+ is over; yields the time limit of one attempt.
     def patiently(patience)
       deadline = now + patience
       pause = FIRST_PAUSE
@@ -147,9 +146,9 @@ module DesiredState
 
     def request(request, timeout)
       request['X-Consul-Token'] = @token if @token
-      request['Accept-Encoding'] = 'identity' # as long as it says
+      request['Accept-Encoding'] = 'identity' # so that Content-Length is the length of the body
       what = "#{request.method} #{request.path.sub(/\?.*/, '')}"
-      too_slow = "no whole answer within #{timeout.round(1)} s" # a limit on each read would begin anew with each byte
+      too_slow = "no whole answer within #{timeout.round(1)} s" # a read timeout would start afresh with each byte
       response = Timeout.timeout(timeout, nil, too_slow) { answer(request, timeout, what) }
       raise EOFError, 'the answer is cut short' if cut_short?(response)
 
@@ -188,7 +187,7 @@ module DesiredState
       http = Net::HTTP.new(@host, @port, nil) # the agent is local: no proxy from the environment
       http.max_retries = 0 # else Net::HTTP silently repeats a PUT
       http.open_timeout = [OPEN_TIMEOUT, timeout].min
-      http.read_timeout = http.write_timeout = nil # the whole request has its limit
+      http.read_timeout = http.write_timeout = nil # the request as a whole has a limit
       return http unless @tls
 
       http.use_ssl = true
@@ -196,7 +195,7 @@ module DesiredState
       http
     end
 
-    # Net::HTTP takes what came for the whole.
+    # Net::HTTP accepts a body that is shorter than announced.
     def cut_short?(response)
       response.content_length.to_i > response.body.to_s.bytesize
     end
@@ -212,7 +211,7 @@ module DesiredState
       end
     end
 
-    # What the block picks from the JSON of an answer.
+    # What the block picks from the answer's JSON.
     def decoded(response, what)
       yield(JSON.parse(response.body)) || raise(rejected(response, what))
     rescue JSON::ParserError

@@ -4,8 +4,8 @@ require_relative 'bucket'
 require_relative 'document'
 
 module DesiredState
-  # What one node should reach: a state with its values, at a generation. Its +id+ was made with the generation, so that no
-  # report of another assignment is taken for one of this; nil in documents of older writers.
+  # What one node should reach: a state with its values, at a generation. Its +id+, made with the generation, keeps reports
+  # of other assignments apart; nil in documents of older writers.
   Assignment = Struct.new(:generation, :state, :values, :id, keyword_init: true) do
     def self.read(document)
       values = document.has?('values') ? document.child('values').fields : {}
@@ -30,7 +30,7 @@ module DesiredState
     private_class_method :scalar?
   end
 
-  # A second assignment for some of a tier's nodes: those named, and those whose bucket is below the threshold.
+  # A second assignment for some of a tier's nodes: those listed, and those whose bucket is below the threshold.
   Canary = Struct.new(:assignment, :salt, :threshold, :nodes, keyword_init: true) do
     def self.read(document)
       nodes = document.list('nodes')
@@ -49,7 +49,7 @@ module DesiredState
   class Desired
     attr_reader :generation, :stable, :canary
 
-    # Raises MalformedDocument, or UnknownSchema.
+    # Raises MalformedDocument or UnknownSchema.
     def self.parse(key, text)
       new(Document.parse(key, text))
     end
@@ -65,14 +65,14 @@ module DesiredState
       freeze
     end
 
-    # The canary's assignment when it covers the node, else the stable one.
+    # The canary's assignment if it covers the node, else the stable one.
     def assignment_for(node)
       canary&.node?(node) ? canary.assignment : stable
     end
 
     private
 
-    # Nodes have no use for the writer, but what is malformed for the orchestrator is so here.
+    # Nodes do not use the writer, but both languages must call the same documents malformed.
     def check_writer(document)
       %w(dag_id run_id task_id).each { |name| document.text(name) }
       document.integer('map_index', minimum: -1)

@@ -6,20 +6,20 @@ require_relative 'errors'
 require_relative 'name'
 
 module DesiredState
-  # A JSON object under a key, with typed access to its fields; fields nobody asks for are ignored.
-  # Each problem is a MalformedDocument in the words that the orchestrator would use.
+  # A JSON object under a key, with typed access to its fields; unknown fields are ignored.
+  # Each problem raises MalformedDocument with the orchestrator's wording.
   class Document
     SCHEMA = 1
 
-    DEEPEST = 64 # objects and lists inside one another, the document's own among them
+    DEEPEST = 64 # levels of objects and lists, including the document itself
     INTEGERS = (-2**63..2**63 - 1).freeze
 
-    # With the escapes that JSON knows; those of surrogates come in pairs.
+    # With JSON's escapes only; surrogates come in pairs.
     STRING = %r{
       "(?>[^"\\]+ | \\["\\/bfnrt] | \\u(?!(?i:d[89a-f]))\h{4} | \\u(?i:d[89ab])\h\h\\u(?i:d[c-f])\h\h)*"
     }x.freeze
 
-    # Outside of strings JSON has neither slash nor backslash.
+    # Outside strings, JSON has neither slash nor backslash.
     NO_STRING = %r{[^"/\\]+}.freeze
 
     attr_reader :key, :fields, :path
@@ -42,7 +42,7 @@ module DesiredState
       text = text.to_s.dup.force_encoding(Encoding::UTF_8)
       raise MalformedDocument.new(key, 'not JSON (invalid UTF-8)') unless text.valid_encoding?
 
-      # Ruby's parser takes comments, unknown escapes and halves of surrogate pairs, the orchestrator's does not.
+      # Ruby's parser accepts comments, unknown escapes and lone surrogates; the orchestrator's does not.
       raise MalformedDocument.new(key, 'not JSON (a comment or escape)') unless strings_of_json?(text)
 
       JSON.parse(text, max_nesting: DEEPEST).tap { |fields| check_integers(key, fields) }
@@ -51,7 +51,7 @@ module DesiredState
     end
     private_class_method :decode
 
-    # Each character is looked at once: the first string that is none ends the search.
+    # Looks at each character once: the first invalid string ends the scan.
     def self.strings_of_json?(text)
       scanner = StringScanner.new(text)
       until scanner.eos?
@@ -61,7 +61,7 @@ module DesiredState
     end
     private_class_method :strings_of_json?
 
-    # Other languages round longer integers, or refuse to read them.
+    # Other languages round longer integers or reject them.
     def self.check_integers(key, value)
       case value
       when Hash then value.each_value { |inner| check_integers(key, inner) }
@@ -72,7 +72,7 @@ module DesiredState
     end
     private_class_method :check_integers
 
-    # The start of a value's JSON form; infinity, which a number such as 1e999 is read as, has one here.
+    # The start of a value's JSON form. Allows infinity, which 1e999 is parsed to.
     def self.shown(value)
       JSON.generate(value, ascii_only: true, allow_nan: true)[0, 80]
     end
@@ -83,7 +83,7 @@ module DesiredState
       @path = path
     end
 
-    # An integer within bounds; JSON's true and 1.0 are not integers.
+    # An integer within bounds; true and 1.0 are not integers.
     def integer(name, minimum: 0, maximum: nil)
       value = required(name)
       raise wrong(name, 'an integer', value) unless value.is_a?(Integer)
@@ -122,7 +122,7 @@ module DesiredState
       value
     end
 
-    # Whether the field is there and not null.
+    # Whether the field is present and not null.
     def has?(name)
       !fields[name].nil?
     end

@@ -7,21 +7,21 @@ require_relative 'reporter'
 require_relative 'settings'
 
 module DesiredState
-  # What a recipe sees.
+  # The method that recipes call.
   module DSL
-    # Compiles what the tier is to be on this node.
+    # Compiles the block for the state that this node is assigned.
     #
     #   desired_state('web') do |on|
     #     on.state('off')       { service('web') { action %i(stop disable) } }
     #     on.state('converged') { |want| … want.values['release'] … }
     #   end
     #
-    # The tier is read once per run, however often this is called. Without a block it only returns the Snapshot.
+    # The tier is read once per run, no matter how often this is called. Without a block, it only returns the Snapshot.
     #
-    # +default+: the state of a tier that was never declared; without one, such a run fails.
-    # +on_unavailable+: what to do when Consul cannot be asked. :fail ends the run. :last_known compiles what this node
-    # has read last: beware, a node that is cut off may start again what was turned off since. :fail_late leaves the tier
-    # alone, converges the rest and then fails: for run lists that repair the Consul agent.
+    # +default+: the state of a tier that was never declared; without it, such a run fails.
+    # +on_unavailable+: what to do if Consul is unavailable. :fail fails the run. :last_known compiles what this node last
+    # read; beware, a node that is cut off may restart what has been turned off since. :fail_late leaves the tier alone,
+    # converges the rest, then fails: for run lists that repair the Consul agent.
     def desired_state(tier, default: nil, on_unavailable: :fail, &block)
       begin
         snapshot = ChefRun.of(run_context).snapshot(tier, default: default, on_unavailable: on_unavailable)
@@ -35,7 +35,7 @@ module DesiredState
     end
   end
 
-  # One Chef run: what was read, and who reports it. Kept in node.run_state, which is never saved.
+  # One Chef run: what it has read, and its reporter. Kept in node.run_state, which is never saved.
   class ChefRun
     attr_reader :settings, :reader
 
@@ -43,9 +43,9 @@ module DesiredState
       run_context.node.run_state[:desired_state] ||= new(run_context)
     end
 
-    # Makes the run fail at its end, after everything else has converged; returns nil.
+    # Fails the run at its end, after everything else has converged; returns nil.
     def self.fail_late(recipe, tier, error)
-      Chef::Log.error("desired_state: #{tier} is left as it is: #{error.message}")
+      Chef::Log.error("desired_state: leaving #{tier} unchanged: #{error.message}")
       late = recipe.declare_resource(:ruby_block, "desired state of #{tier} is unknown") do
         block { raise error }
         action :nothing
@@ -66,7 +66,7 @@ module DesiredState
       run_context.root_run_context.events.register(@reporter)
     end
 
-    # Reads a tier, at most once per run, and says that the run works on it.
+    # Reads a tier, at most once per run, and reports it as running.
     def snapshot(tier, **options)
       known = reader.snapshots[tier]
       return known if known
@@ -78,7 +78,7 @@ module DesiredState
       snapshot
     end
 
-    # node['desired_state'], with what can be told from the node where a setting is missing.
+    # node['desired_state'], completed with what Chef knows about the node.
     def self.settings_of(node)
       given = (node.read('desired_state') || {}).to_h
       {
@@ -88,7 +88,7 @@ module DesiredState
       }.merge(given.compact)
     end
 
-    # Whether a tier will get a report of this run.
+    # Whether this run will be reported for at least one tier.
     def reports?
       @reporter.reports?
     end

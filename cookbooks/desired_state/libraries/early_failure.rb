@@ -6,19 +6,19 @@ require_relative 'outbox'
 require_relative 'settings'
 
 module DesiredState
-  # Reports a Chef run that died before a recipe read any tier: a cookbook that is missing or does not load, an attribute
-  # file that raises. The client.d file that desired_state_fallback writes calls it.
+  # Reports a Chef run that failed before a recipe read any tier: a cookbook that is missing or does not load, an attribute
+  # file that raises. Called by the client.d file that desired_state_fallback writes.
   module EarlyFailure
     module_function
 
-    # Whether the reporter of a recipe has reported the run, or will.
+    # Whether a recipe's reporter has reported the run or will.
     def reported?(run_status)
       node = run_status.node if run_status.respond_to?(:node)
       node.respond_to?(:run_state) && node.run_state[:desired_state]&.reports?
     end
 
-    # Returns whether Consul has the report. A run that was cut off from outside has failed at nothing: it gets none.
-    # Raises nothing, since that would replace the run's own exception.
+    # Returns whether Consul has the report. Reports no run that was cut off from outside, since that is no failure.
+    # Never raises, since that would replace the run's own exception.
     def report(settings_path, exception, run_status, client:, logger: nil)
       return false if Interruption.ended_by_signal?(exception)
 

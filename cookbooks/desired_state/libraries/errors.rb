@@ -1,14 +1,14 @@
 # frozen_string_literal: true
 
-# Everything of this cookbook; its names are those of the orchestrator's Python where both have the thing.
+# This cookbook's libraries. What also exists in the orchestrator's Python has the same name there.
 module DesiredState
-  # Root of every error that this cookbook raises on purpose; each message names the thing and what to do about it.
+  # Root of every error that this cookbook raises on purpose; each message says what is wrong and what to do.
   class Error < StandardError; end
 
-  # A name, setting or parameter that is refused before anything is sent to Consul.
+  # A name, setting or parameter is invalid; raised before anything is sent to Consul.
   class InvalidInput < Error; end
 
-  # A key in the shared data view holds something other than the document that belongs there.
+  # A key in the shared data view does not hold the document that belongs there.
   class MalformedDocument < Error
     attr_reader :key, :problem
 
@@ -19,36 +19,36 @@ module DesiredState
     end
   end
 
-  # A document says that it follows a schema which this version does not know.
+  # A document has a schema that this version does not know.
   class UnknownSchema < MalformedDocument; end
 
-  # No desired state was ever written for the tier, and the recipe gives no default.
+  # The tier was never declared, and the recipe gives no default.
   class NoDesiredState < Error; end
 
   # The tier is assigned a state that the recipe has no block for.
   class UnknownState < Error; end
 
-  # Consul could not be asked, or said no.
+  # Consul is unavailable or refused the request.
   class ConsulError < Error; end
 
-  # Consul is unreachable, answers too slowly or with a server error; another try may succeed.
+  # Consul is unreachable, too slow or answers with a server error; a retry may succeed.
   class ConsulUnavailable < ConsulError; end
 
-  # The TLS handshake failed: certificate, CA or client certificate.
+  # The TLS handshake failed: check certificate, CA and client certificate.
   class TLSFailed < ConsulError; end
 
-  # The ACL token is unknown, or may not do this; never taken for a missing key.
+  # The ACL token is unknown or lacks a permission; never mistaken for a missing key.
   class AccessDenied < ConsulError; end
 
-  # Consul rejected the request for another reason, or it is no Consul that answers.
+  # Consul rejected the request for another reason, or the server is not a Consul.
   class RequestRejected < ConsulError; end
 
-  # Another node held the lock of a once-per-tier task for longer than this one would wait.
+  # Another node held the lock of a once-per-tier task for longer than this node waits.
   class LockTimeout < Error; end
 
   # The lock of a once-per-tier task was lost while the task ran.
   class LockLost < Error; end
 
-  # What a node serves did not answer as it should within its time.
+  # The service on the node did not answer as expected in time.
   class NotReady < Error; end
 end

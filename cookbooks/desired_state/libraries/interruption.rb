@@ -3,25 +3,25 @@
 require 'open3'
 
 module DesiredState
-  # Whether a run that failed was cut off from outside: by SIGINT, by SIGTERM to its unit, by a machine that goes down. What
-  # its resources say then is no failure of what they install.
+  # Whether a failed run was cut off from outside: by SIGINT, by SIGTERM to its unit, by a shutdown. Then its errors do not
+  # mean that the release failed.
   class Interruption
     SIGNALS = %w(INT TERM).freeze
-    EXIT_CODES = [2, 3].freeze # with which Chef ends itself after these signals
+    EXIT_CODES = [2, 3].freeze # with which Chef exits after these signals
     SYSTEM_STATE = %w(timeout 5 systemctl is-system-running).freeze
 
-    # For the run that begins in this process; signals go on to where they went before.
+    # For the run that begins in this process; signals still reach their earlier handlers.
     def self.watch
       (@watch ||= new).tap(&:watch)
     end
 
-    # The same as #interrupted?, for a run that was not watched.
+    # Like #interrupted?, for a run that was not watched.
     def self.ended_by_signal?(exception)
       exception.is_a?(SignalException) || (exception.is_a?(SystemExit) && EXIT_CODES.include?(exception.status)) ||
         stopping?
     end
 
-    # Whether systemd shuts the machine down.
+    # Whether systemd is shutting the machine down.
     def self.stopping?
       Open3.capture2e(*SYSTEM_STATE).first.strip == 'stopping'
     rescue SystemCallError
@@ -39,12 +39,12 @@ module DesiredState
       @is_signalled = false
       @handlers.each do |signal, handler|
         before = trap(signal, handler)
-        trap(signal, before) if before == 'IGNORE' # as under nohup: it stays without effect
+        trap(signal, before) if before == 'IGNORE' # as under nohup: keep ignoring it
         @before[signal] = before unless before.equal?(handler)
       end
     end
 
-    # Whether +exception+, which ended a run, is due to an interruption.
+    # Whether an interruption caused +exception+, which ended the run.
     def interrupted?(exception)
       @is_signalled || exception.is_a?(SignalException) || Interruption.stopping?
     end

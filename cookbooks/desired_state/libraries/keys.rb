@@ -3,11 +3,11 @@
 require_relative 'name'
 
 module DesiredState
-  # The keys of the shared data view below a prefix, for one environment; nothing else knows one.
+  # The keys of the shared data view below a prefix, for one environment. No other code builds keys.
   class Keys
     def initialize(prefix:, environment:)
       unless prefix.is_a?(String) && prefix.match?(Name::PREFIX)
-        raise InvalidInput, "prefix #{prefix.inspect} is not one or more names with '/' between"
+        raise InvalidInput, "prefix #{prefix.inspect} must be one or more names separated by '/'"
       end
 
       @root = "#{prefix}/#{Name.check('environment', environment)}"
@@ -23,17 +23,17 @@ module DesiredState
       "#{tier(tier)}/nodes/#{Name.check('node', node)}"
     end
 
-    # What a node of the tier holds while it does a once-per-tier task.
+    # The lock that a node of the tier holds during a once-per-tier task.
     def lock(tier, task)
       "#{tier(tier)}/locks/#{Name.check('task', task)}"
     end
 
-    # What says that a once-per-tier task was done.
+    # The mark that a once-per-tier task was done.
     def done(tier, task, version)
       "#{tier(tier)}/done/#{Name.check('task', task)}/#{Name.check('version', version)}"
     end
 
-    # The report of a run that died before it read any tier.
+    # The report of a run that failed before it read any tier.
     def early_failure(node)
       "#{@root}/_nodes/#{Name.check('node', node)}"
     end

@@ -3,7 +3,7 @@
 require_relative 'errors'
 
 module DesiredState
-  # The form of names: environments, tiers, nodes, states and tasks.
+  # The form of names: of environments, tiers, nodes, states and tasks.
   module Name
     FORM = /[A-Za-z0-9][A-Za-z0-9._-]{0,127}/.freeze
     WHOLE = /\A#{FORM}\z/.freeze
@@ -11,12 +11,12 @@ module DesiredState
 
     module_function
 
-    # Whether +text+ can be a name: up to 128 safe characters.
+    # Whether +text+ is a valid name: up to 128 safe characters.
     def name?(text)
       text.is_a?(String) && text.valid_encoding? && text.match?(WHOLE)
     end
 
-    # Returns +text+ when it is a name; raises InvalidInput, which names kind and text, when not.
+    # Returns +text+ if it is a name, else raises InvalidInput, which names kind and text.
     def check(kind, text)
       return text if name?(text)
 

@@ -7,13 +7,13 @@ require_relative 'report'
 module DesiredState
   # Does some work once per tier and version, under a Consul session lock.
   #
-  # At least once, to be exact: a node that dies in the middle, or is cut off from Consul for long, may have done the
-  # work, or still be doing it, when another one does it again. What is done must bear that.
+  # At least once, to be precise: a node that dies in the middle, or is cut off from Consul for long, may have done the
+  # work, or still be doing it, when another node repeats it. The work must be safe to repeat.
   class Once
-    POLL = 1.0 # seconds between looks at a lock that another node holds
+    POLL = 1.0 # seconds between attempts to take a lock that another node holds
 
-    # +ttl+: seconds after which the lock of a node that died is free again (up to twice that, plus 5); at least 10.
-    # +wait+: seconds to wait for another node that does the work.
+    # +ttl+: seconds until the lock of a dead node is free again (up to twice that, plus 5); at least 10.
+    # +wait+: seconds to wait for another node to finish the work.
     def initialize(kv:, lock_key:, done_key:, node:, ttl:, wait:, poll: POLL)
       @kv = kv
       @lock_key = lock_key
@@ -24,7 +24,7 @@ module DesiredState
       @poll = poll
     end
 
-    # Yields when the work is this node's to do. Returns :ran, or :already when it was done before or meanwhile.
+    # Yields if this node has to do the work. Returns :ran, or :already if it was done before or meanwhile.
     # Raises LockTimeout, LockLost or a ConsulError.
     def run(&work)
       return :already if done?
@@ -43,7 +43,7 @@ module DesiredState
       !@kv.get(@done_key, patience: ConsulKV::READ_TIMEOUT).nil?
     end
 
-    # False when another node has done the work while this one waited.
+    # False if another node did the work while this one waited.
     def acquire(session)
       deadline = now + @wait
       until persist { @kv.put(@lock_key, holder, acquire: session) }
@@ -69,14 +69,14 @@ module DesiredState
       renewer&.kill
     end
 
-    # A marker of our own is that of a write whose answer was lost.
+    # If the marker is our own, the write succeeded and only its answer was lost.
     def mark_done
       marker = holder
       persist { @kv.put(@done_key, marker, cas: 0) || @kv.get(@done_key)&.value == marker }
     end
 
-    # Asks again while Consul is away, for as long as the lock outlives that: an election in the middle of a migration
-    # is no reason to do it twice. Nothing that is asked so does harm when it is done twice.
+    # Retries while Consul is unavailable, for as long as the lock lives: an election in the middle of a migration is no
+    # reason to repeat it. All these requests are safe to repeat.
     def persist
       deadline = now + @ttl
       begin
@@ -111,9 +111,9 @@ module DesiredState
 
     def held_by
       holder = JSON.parse(@kv.get(@lock_key)&.value.to_s)
-      holder.is_a?(Hash) ? "held by #{holder['node']} since #{holder['at']}" : 'whoever holds it does not say'
+      holder.is_a?(Hash) ? "held by #{holder['node']} since #{holder['at']}" : 'holder unknown'
     rescue JSON::ParserError, ConsulError
-      'whoever holds it does not say'
+      'holder unknown'
     end
 
     def now

@@ -7,38 +7,38 @@ require_relative 'report'
 require_relative 'whole_file'
 
 module DesiredState
-  # Where below a state directory the outbox is: the run that fills it and the trigger that empties it share it.
+  # The outbox's directory below a state directory; a run fills it, the trigger empties it.
   def self.outbox_dir(state_dir)
     File.join(state_dir, 'outbox')
   end
 
-  # Sends reports, and keeps on disk those that Consul could not be given, one for each key, until they can be sent.
+  # Sends reports. Those that cannot be sent are kept on disk, one per key, until they can.
   class Outbox
-    TIMEOUT = 2.0 # seconds; a report must not hold a run up
+    TIMEOUT = 2.0 # seconds; a report must not hold up a run
 
-    # +dir+: where kept reports lie, nil to keep none.
+    # +dir+: the directory of kept reports, nil to keep none.
     def initialize(kv:, dir:, logger: nil)
       @kv = kv
       @dir = dir
       @logger = logger
     end
 
-    # Sends a report in one short attempt; +keep+ puts it on disk when Consul is away. Raises nothing.
+    # Sends a report in one short attempt; +keep+ puts it on disk if Consul is unavailable. Never raises.
     def send_report(key, report, keep:)
       older = kept_report(key)
-      forget(key) # an older one must not come after this one
+      forget(key) # the older one must not be sent after this one
       @kv.put(key, report.to_json, timeout: TIMEOUT)
       true
     rescue ConsulUnavailable => e
-      keep ? keep_report(key, telling(older, report), e) : complain(report, e)
+      keep ? keep_report(key, more_telling(older, report), e) : complain(report, e)
       false
     rescue StandardError => e
       complain(report, e)
       false
     end
 
-    # What this node last reported under a key: what Consul has, or what is kept where that is newer; nil when there is
-    # nothing. Raises ConsulError, or MalformedDocument.
+    # This node's last report for a key: Consul's, or the kept one if that is newer; nil if there is none. Raises
+    # ConsulError or MalformedDocument.
     def last_report(key)
       kept = kept_report(key)
       entry = @kv.get(key)
@@ -49,7 +49,7 @@ module DesiredState
       kept || raise
     end
 
-    # Sends what was kept, where nothing newer stands in Consul; returns how many reports are left. Raises nothing.
+    # Sends kept reports unless Consul has newer ones; returns how many are left. Never raises.
     def flush
       kept.count do |path|
         deliver(path)
@@ -57,7 +57,7 @@ module DesiredState
       rescue ConsulUnavailable
         true
       rescue StandardError => e
-        @logger&.error("desired_state: the kept report #{path} is dropped: #{e.class}: #{e.message}")
+        @logger&.error("desired_state: dropped the kept report #{path}: #{e.class}: #{e.message}")
         WholeFile.remove(path)
         false
       end
@@ -65,31 +65,31 @@ module DesiredState
 
     private
 
-    # A run on this node that began meanwhile has dropped the file or changed the key, so neither is overwritten.
+    # A run that began on this node meanwhile has dropped the file or changed the key; neither is overwritten.
     def deliver(path)
       text = File.read(path, encoding: Encoding::UTF_8)
       row = JSON.parse(text)
       report = Report.parse(path, JSON.generate(row['report']))
-      standing = @kv.get(row['key'])
+      entry = @kv.get(row['key'])
       return unless File.exist?(path)
 
-      report = report.following(standing_report(row['key'], standing))
-      is_sent = !superseded?(row['key'], standing, report) &&
-                @kv.put(row['key'], report.to_json, timeout: TIMEOUT, cas: standing ? standing.modify_index : 0)
+      report = report.following(report_in(row['key'], entry))
+      is_sent = !superseded?(row['key'], entry, report) &&
+                @kv.put(row['key'], report.to_json, timeout: TIMEOUT, cas: entry ? entry.modify_index : 0)
       @logger&.info("desired_state: #{is_sent ? 'sent' : 'dropped, since there is a newer one,'} the kept report " \
                     "#{report['status']} of run #{report['run_id']}")
       WholeFile.remove(path) if File.read(path, encoding: Encoding::UTF_8) == text # not what another run has kept since
     end
 
     # Whether the key holds the report of a later run.
-    def superseded?(key, standing, report)
-      found = standing_report(key, standing)
+    def superseded?(key, entry, report)
+      found = report_in(key, entry)
       !found.nil? && found['started_at'] > report['started_at']
     end
 
-    # The report that Consul has, nil when there is none that can be read.
-    def standing_report(key, standing)
-      standing && Report.parse(key, standing.value)
+    # The report that Consul has, nil if there is none or it cannot be read.
+    def report_in(key, entry)
+      entry && Report.parse(key, entry.value)
     rescue MalformedDocument
       nil
     end
@@ -104,8 +104,8 @@ module DesiredState
       complain(report, e)
     end
 
-    # A run that has read no assignment has changed nothing: what the run before it came to says more.
-    def telling(older, report)
+    # A run that has read no assignment has changed nothing, so the outcome of the run before it says more.
+    def more_telling(older, report)
       report['generation'].nil? && older ? older : report
     end
 
@@ -118,21 +118,21 @@ module DesiredState
       WholeFile.remove(path_of(key)) if @dir
     end
 
-    # The report that is kept for a key, nil when there is none that can be read.
+    # The report kept for a key, nil if there is none or it cannot be read.
     def kept_report(key)
       return if @dir.nil?
 
       path = path_of(key)
       Report.parse(path, JSON.generate(JSON.parse(File.read(path, encoding: Encoding::UTF_8)).fetch('report')))
     rescue StandardError
-      nil # flush says so
+      nil # flush logs it
     end
 
     def kept
       @dir ? Dir[File.join(@dir, '*.json')].sort : []
     end
 
-    # Keys are made of names, which have no '+'.
+    # Keys consist of names, which have no '+'.
     def path_of(key)
       File.join(@dir, "#{key.tr('/', '+')}.json")
     end

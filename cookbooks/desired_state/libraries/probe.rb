@@ -13,24 +13,24 @@ module DesiredState
     OPEN_TIMEOUT = 2
     READ_TIMEOUT = 5
 
-    # +expect+: statuses that HTTP may answer with. Raises InvalidInput.
+    # +expect+: the HTTP statuses to accept. Raises InvalidInput.
     def initialize(url, expect: 200..399)
       @uri = URI(url)
       @expect = expect
       return if %w(http https tcp).include?(@uri.scheme) && @uri.hostname && @uri.port
 
-      raise InvalidInput, "#{url} is not of the form http://…, https://… or tcp://HOST:PORT"
+      raise InvalidInput, "#{url} is invalid; expected http://…, https://… or tcp://HOST:PORT"
     rescue URI::InvalidURIError => e
-      raise InvalidInput, "#{url} is no URL: #{e.message}"
+      raise InvalidInput, "#{url} is not a URL: #{e.message}"
     end
 
-    # Asks every +interval+ seconds until it answers as expected; raises NotReady after +timeout+ seconds.
+    # Tries every +interval+ seconds until it answers as expected; raises NotReady after +timeout+ seconds.
     def wait(timeout:, interval:)
       deadline = now + timeout
       loop do
         problem = check
         return if problem.nil?
-        raise NotReady, "#{@uri} was not ready within #{timeout} s, at last: #{problem}" if now + interval > deadline
+        raise NotReady, "#{@uri} was not ready within #{timeout} s; last problem: #{problem}" if now + interval > deadline
 
         sleep(interval)
       end
@@ -38,12 +38,12 @@ module DesiredState
 
     private
 
-    # What is wrong, nil when nothing is.
+    # What is wrong, nil if nothing is.
     def check
       return Socket.tcp(@uri.hostname, @uri.port, connect_timeout: OPEN_TIMEOUT) { nil } if @uri.scheme == 'tcp'
 
       http = Net::HTTP.new(@uri.hostname, @uri.port, nil)
-      http.max_retries = 0 # else one look may take twice its time
+      http.max_retries = 0 # else one attempt may take twice its time
       http.use_ssl = @uri.scheme == 'https'
       http.open_timeout = OPEN_TIMEOUT
       http.read_timeout = READ_TIMEOUT

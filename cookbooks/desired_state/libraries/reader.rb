@@ -5,14 +5,14 @@ require_relative 'snapshot'
 require_relative 'whole_file'
 
 module DesiredState
-  # Reads each tier at most once per run, so that a change in mid-run can neither mix two generations nor be
-  # reported as done.
+  # Reads each tier at most once per run, so that a change during the run can neither mix two generations nor be reported
+  # as done.
   class Reader
     POLICIES = %i(fail last_known fail_late).freeze
 
     attr_reader :snapshots
 
-    # +cache_dir+: where the last document of each tier is kept for +:last_known+, nil to keep none.
+    # +cache_dir+: keeps the last document of each tier for +:last_known+; nil to keep none.
     def initialize(settings:, cache_dir:)
       @settings = settings
       @cache_dir = cache_dir
@@ -20,9 +20,9 @@ module DesiredState
       @is_away = false
     end
 
-    # The snapshot of a tier. Raises NoDesiredState where there is no +default+ (a state) for a tier that was never
-    # declared, MalformedDocument, AccessDenied, or ConsulUnavailable unless +on_unavailable+ is :last_known and
-    # this node has read the tier before.
+    # The snapshot of a tier. Raises NoDesiredState if the tier was never declared and there is no +default+ (a state),
+    # ConsulUnavailable unless +on_unavailable+ is :last_known and this node has read the tier before, MalformedDocument,
+    # and AccessDenied.
     def fetch(tier, default: nil, on_unavailable: :fail)
       unless POLICIES.include?(on_unavailable)
         raise InvalidInput, "on_unavailable must be one of #{POLICIES.map(&:inspect).join(', ')}, " \
@@ -45,7 +45,7 @@ module DesiredState
     rescue ConsulUnavailable => e
       raise unless on_unavailable == :last_known
 
-      recall(tier, key) || raise(ConsulUnavailable, "#{e.message}; and this node has no last known state of #{tier}")
+      recall(tier, key) || raise(ConsulUnavailable, "#{e.message}; this node has no last known state of #{tier}")
     end
 
     # Waiting for Consul once per run is enough.
@@ -58,8 +58,7 @@ module DesiredState
 
     def from_default(tier, key, default)
       if default.nil?
-        raise NoDesiredState, "#{key}: there is no such key, no desired state was ever written, and the recipe " \
-                              'gives no default'
+        raise NoDesiredState, "#{key} does not exist: declare the tier's desired state, or give the recipe a default"
       end
 
       assignment = Assignment.new(generation: 0, state: Name.check('state', default.to_s), values: {}.freeze).freeze
@@ -80,7 +79,7 @@ module DesiredState
       FileUtils.mkdir_p(@cache_dir, mode: 0o700)
       WholeFile.write(cache_file(tier), text)
     rescue SystemCallError
-      nil # a full disk must not keep a node from what was read; :last_known says so if it ever misses the file
+      nil # a full disk must not fail a run that has read its state; :last_known complains if it ever misses the file
     end
 
     def recall(tier, key)

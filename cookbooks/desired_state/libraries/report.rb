@@ -4,13 +4,13 @@ require 'json'
 require_relative 'document'
 
 module DesiredState
-  # What a node says of its last Chef run for a tier: the document under the tier's +nodes/<node>+ key.
-  # +generation+ is the one that the run compiled, not the newest; nil when it failed before it had read one. +id+ is that
-  # of the assignment, +node_id+ Consul's id of the machine where the node may read it, and +previous_status+ what the run
-  # before came to on the same assignment.
+  # A node's report of its last Chef run for a tier: the document under the tier's +nodes/<node>+ key.
+  # +generation+ is the one that the run compiled, not the newest; nil if the run failed before it read one. +id+ is the
+  # assignment's; +node_id+ is Consul's id of the machine, if the node may read it; +previous_status+ is the outcome of the
+  # run before on the same assignment.
   class Report
     STATUSES = %w(running succeeded failed rebooting interrupted).freeze
-    UNFINISHED = %w(running rebooting interrupted).freeze # they do not say how the run went
+    UNFINISHED = %w(running rebooting interrupted).freeze # without an outcome
     MESSAGE_LIMIT = 2000
 
     attr_reader :fields
@@ -50,13 +50,13 @@ module DesiredState
     end
     private_class_method :check_error
 
-    # The +error+ of a report: class and message of an exception, and the resource that is to blame, if any.
+    # The +error+ of a report: class and message of an exception, and the resource to blame, if any.
     def self.error(exception, resource = nil)
       { 'class' => exception.class.name.to_s, 'message' => words(exception)[0, MESSAGE_LIMIT],
         'resource' => unicode(resource)[0, MESSAGE_LIMIT] }
     end
 
-    # With what the Chef server said, which names the cookbook that is missing.
+    # Includes the Chef server's answer, which names a missing cookbook.
     def self.words(exception)
       message = unicode(exception.message)
       said = exception.respond_to?(:response) ? server_words(exception.response) : ''
@@ -81,7 +81,7 @@ module DesiredState
     end
     private_class_method :unicode
 
-    # A moment as reports give it.
+    # A point in time, as written in reports.
     def self.moment(time)
       time.getutc.strftime('%Y-%m-%dT%H:%M:%SZ')
     end
@@ -99,13 +99,13 @@ module DesiredState
       Report.new(fields.merge(changed))
     end
 
-    # Whether this report says that its node is where the assignment wants it.
+    # Whether this report says that the node has converged on the assignment.
     def converged_on?(assignment)
       self['status'] == 'succeeded' && about?(assignment) && self['state'] == assignment.state
     end
 
-    # Whether this report's run compiled that assignment. A generation can be given twice, after a tier was deleted or an
-    # old snapshot of Consul restored; an id cannot.
+    # Whether this report's run compiled that assignment. A generation can recur after a tier is deleted or an old snapshot
+    # of Consul is restored; an id cannot.
     def about?(assignment)
       self['generation'] == assignment.generation &&
         (self['id'].nil? || assignment.id.nil? || self['id'] == assignment.id)
@@ -116,8 +116,8 @@ module DesiredState
       !self['node_id'].nil? && !node_id.nil? && self['node_id'] != node_id
     end
 
-    # What the report of another run on the assignment says of this one, nil when this one was about something else. A
-    # failure does not vanish behind runs that never finished.
+    # The +previous_status+ for the next run on the assignment; nil if this report is about another assignment. A failure
+    # does not vanish behind runs that never finished.
     def as_previous_of(assignment)
       return unless about?(assignment)
       return 'failed' if UNFINISHED.include?(self['status']) && self['previous_status'] == 'failed'
@@ -125,7 +125,7 @@ module DesiredState
       self['status']
     end
 
-    # This report, saying what the run before came to, where that was not known when its run began: Consul was away.
+    # This report with +previous_status+ filled in, if Consul was unavailable when its run began.
     def following(before)
       return self if self['generation'].nil? || !self['previous_status'].nil?
       return self if before.nil? || before['run_id'] == self['run_id'] || before.of_other_machine?(self['node_id'])
@@ -133,7 +133,7 @@ module DesiredState
       with('previous_status' => before.as_previous_of(Subject.new(self['generation'], self['id'])))
     end
 
-    # What a report is about.
+    # The assignment that a report is about.
     Subject = Struct.new(:generation, :id)
     private_constant :Subject
 

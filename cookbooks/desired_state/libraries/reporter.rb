@@ -7,14 +7,14 @@ require_relative 'outbox'
 require_relative 'report'
 
 module DesiredState
-  # Subscribes to the events of a Chef run and reports it for each tier that the run has read: +running+ first, the
-  # outcome last. Chef's dispatcher only asks respond_to?, so this needs nothing of Chef. A subscriber that raised would
-  # replace the run's own exception, so nothing here does.
+  # Subscribes to the events of a Chef run and reports the run for each tier that it has read: +running+ first, the outcome
+  # last. Chef's dispatcher only asks respond_to?, so this class does not need Chef. Never raises, since that would replace
+  # the run's own exception.
   class Reporter
     REBOOT = 'Chef::Exceptions::Reboot'
 
-    # +snapshots+: by tier, those that were read, filled while the run compiles; +outbox+ sends, and is nil in a
-    # why-run, which reports nothing; +interruption+ is watching this process.
+    # +snapshots+: what was read, by tier; grows while the run compiles. +outbox+: nil in a why-run, which reports nothing.
+    # +interruption+: watches this process.
     def initialize(settings:, snapshots:, outbox:, client:, interruption:, run_id: nil, logger: nil,
                    clock: -> { Time.now })
       @settings = settings
@@ -44,7 +44,7 @@ module DesiredState
       @tiers.any?
     end
 
-    # Says that the run works on the tier.
+    # Reports that the run works on the tier.
     def running(tier)
       send_report(tier, 'status' => 'running')
     end
@@ -55,7 +55,7 @@ module DesiredState
       @updated += 1
     end
 
-    # The innermost of nested resources comes first.
+    # For nested resources, called for the innermost first.
     def resource_failed(resource, _action, exception)
       if resource.respond_to?(:ignore_failure) && resource.ignore_failure
         @failures.clear
@@ -72,7 +72,7 @@ module DesiredState
       @is_whole = true
     end
 
-    # Chef completes a run too that was left by `throw :end_client_run_early`.
+    # Chef also calls this for a run that was left by `throw :end_client_run_early`.
     def run_completed(_node, run_status = nil)
       return finish('rebooting') if reboot_requested?(run_status)
       return succeed if @is_whole
@@ -81,7 +81,7 @@ module DesiredState
                        'message' => 'the run was ended early (:end_client_run_early): not everything has converged')
     end
 
-    # A requested reboot ends a run that has completed with an exception.
+    # A requested reboot raises an exception after the run has completed.
     def run_failed(exception, _run_status = nil)
       return if exception.class.name == REBOOT
 
@@ -104,7 +104,7 @@ module DesiredState
       finished = { 'status' => status, 'finished_at' => Report.moment(@clock.call), 'updated_resources' => @updated,
                    'error' => error }
       is_sent = @tiers.map { |tier| send_report(tier, finished) }.all?
-      @outbox.flush if @outbox && is_sent # what is left of other tiers
+      @outbox.flush if @outbox && is_sent # reports kept for other tiers
     rescue StandardError => e
       @logger&.error("desired_state: could not report: #{e.class}: #{e.message}")
     end
@@ -126,13 +126,13 @@ module DesiredState
       )
     end
 
-    # Asked once in a run.
+    # Looked up once per run.
     def node_id
       @node_id = @settings.kv.node_id(@settings.node_name, timeout: Outbox::TIMEOUT) unless defined?(@node_id)
       @node_id
     end
 
-    # What the run before came to, as the first report of this run finds it.
+    # The outcome of the run before, as this run's first report finds it.
     def previous_status(tier)
       snapshot = @snapshots[tier]
       return if snapshot.nil?
@@ -145,17 +145,17 @@ module DesiredState
           else before.as_previous_of(snapshot.assignment)
           end
       end
-    rescue Error => e # a later report of this run asks again
-      @logger&.error("desired_state: the report of the run before cannot be read: #{e.message}")
+    rescue Error => e # this run's next report tries again
+      @logger&.error("desired_state: could not read the report of the run before: #{e.message}")
       nil
     end
 
-    # A failure that was rescued has ended nothing.
+    # Excludes failures that were rescued and so did not end the run.
     def cause_of?(failure, root)
       failure.instance_of?(root.class) && root.message.to_s.include?(failure.message.to_s)
     end
 
-    # Chef wraps exceptions, and customises their messages on the way out of each resource.
+    # Chef wraps exceptions, and extends their messages on the way out of each resource.
     def describe(exception)
       root = exception.respond_to?(:wrapped_errors) ? exception.wrapped_errors.first || exception : exception
       inner, resource = @failures.find { |failure, _| cause_of?(failure, root) }

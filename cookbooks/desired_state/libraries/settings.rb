@@ -5,14 +5,13 @@ require_relative 'consul_kv'
 require_relative 'keys'
 
 module DesiredState
-  # Where this node finds the shared data view, and as whom: from node['desired_state'], or the JSON file that
-  # desired_state_install writes for what runs outside of Chef. Consul's environment variables stand in where a setting
-  # is missing.
+  # How this node reaches the shared data view, and under which name: from node['desired_state'], or from the JSON file that
+  # desired_state_install writes for programs outside Chef. Consul's environment variables replace missing settings.
   class Settings
     DEFAULT_PREFIX = 'chefconsul'
     DEFAULT_URL = 'http://127.0.0.1:8500'
     DEFAULT_PATIENCE = 15
-    TRUE = %w(1 t T TRUE true True).freeze # as Consul's own tools read their variables
+    TRUE = %w(1 t T TRUE true True).freeze # as Consul's own tools parse their variables
     FALSE = %w(0 f F FALSE false False).freeze
     NAMES = %w(
       ca_file cert_file consul_url environment key_file node_name patience prefix state_dir token_file verify
@@ -51,11 +50,12 @@ module DesiredState
 
     attr_reader :given, :env
 
-    # Chef's own default is no name, so that nodes of two real environments never share one by oversight.
+    # Chef's default environment counts as none, so that nodes of two real environments never share it by oversight.
     def check_environment(environment)
       return Name.check('environment', environment) unless [nil, '_default'].include?(environment)
 
-      raise InvalidInput, "no environment: set node['desired_state']['environment'], a policy group or a Chef environment"
+      raise InvalidInput, "the environment is missing; set node['desired_state']['environment'], a policy group or a Chef " \
+                          'environment'
     end
 
     def check_type(name, value)
@@ -95,7 +95,7 @@ module DesiredState
       }
     end
 
-    # A boolean of the environment.
+    # A boolean environment variable.
     def flag(name, default:)
       text = presence(env[name])
       return default if text.nil?

@@ -3,11 +3,11 @@
 require_relative 'desired'
 
 module DesiredState
-  # What a node of one tier is asked to be, as it was read once at compile time. Immutable.
+  # A node's assignment in one tier, as read once at compile time. Immutable.
   class Snapshot
     attr_reader :tier, :assignment, :source
 
-    # +source+: where the assignment comes from: consul, cache or default.
+    # +source+: consul, cache or default.
     def initialize(tier:, assignment:, source:)
       @tier = tier
       @assignment = assignment
@@ -20,12 +20,12 @@ module DesiredState
       assignment.state
     end
 
-    # The generation that brought it; 0 for a recipe's default.
+    # The assignment's generation; 0 for a recipe's default.
     def generation
       assignment.generation
     end
 
-    # What tells this assignment from others of the same generation; nil where the orchestrator gave none.
+    # Tells this assignment from others of the same generation; nil if an older orchestrator wrote it.
     def id
       assignment.id
     end
@@ -39,27 +39,27 @@ module DesiredState
       "#{tier} is #{state} (generation #{generation}, from #{source})"
     end
 
-    # Yields a table for blocks by state, then calls the one of this state. Blocks keep the recipe as self, so all of
-    # Chef's DSL works in them. Raises UnknownState.
+    # Yields a table in which the recipe declares a block per state, then calls the block of this state. Blocks keep the
+    # recipe as self, so Chef's whole DSL works in them. Raises UnknownState.
     def dispatch
       blocks = States.new
       yield blocks
       block = blocks[state] || raise(
-        UnknownState, "#{tier} is assigned state #{state} (generation #{generation}), which this recipe does not " \
-                      "know; it knows #{blocks.names.join(', ')}"
+        UnknownState, "#{tier} is assigned state #{state} (generation #{generation}), but the recipe has no block for " \
+                      "it, only for: #{blocks.names.join(', ')}"
       )
       block.call(self)
     end
 
-    # The blocks of a recipe by state.
+    # A recipe's blocks by state.
     class States
       def initialize
         @blocks = {}
       end
 
-      # Declares what the tier is in these states; the block may take the snapshot.
+      # Declares the block for these states; it may take the snapshot.
       def state(*names, &block)
-        raise ArgumentError, "state #{names.join(', ')} needs a block" unless block
+        raise ArgumentError, "state #{names.join(', ')} requires a block" unless block
 
         names.each { |name| @blocks[Name.check('state', name.to_s)] = block }
       end

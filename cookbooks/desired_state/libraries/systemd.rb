@@ -1,13 +1,13 @@
 # frozen_string_literal: true
 
 module DesiredState
-  # How systemd's unit files write commands, which is not how a shell does.
+  # Commands as systemd's unit files quote them, which differs from a shell.
   module Systemd
     PLAIN = %r{\A[\w@/.:+=,-]+\z}.freeze
 
     module_function
 
-    # A line for ExecStart that runs a program with these arguments, as they are.
+    # A line for ExecStart that passes these arguments literally.
     def command_line(arguments)
       arguments.map { |argument| quote(argument.to_s) }.join(' ')
     end

@@ -9,15 +9,15 @@ require_relative 'outbox'
 require_relative 'settings'
 
 module DesiredState
-  # Runs chef-client when a tier's desired state may have changed: what a node's Consul watch and timer call.
+  # Runs chef-client if a tier's desired state may have changed. Called by the node's Consul watch and timer.
   #
   #   ruby trigger.rb --settings /etc/chef/desired_state.json --tier web -- chef-client
   #
-  # Triggers come in bursts and from several sides. One run is in progress and at most one waits for it; every other
-  # trigger ends at once, since the one that waits will read the newest state. A node that has reported its assignment as
-  # succeeded since it was booted does not run at all. The exit code is that of the command, 0 when it did not run.
+  # Triggers come in bursts and from several sources. One runs and at most one waits for it; any other exits at once, since
+  # the one that waits will read the newest state. A node that has reported its assignment as succeeded since it booted does
+  # not run at all. The exit code is the command's, or 0 if it did not run.
   class Trigger
-    DELIVERY = 60 # seconds to go on sending reports that Consul could not be given during the run
+    DELIVERY = 60 # seconds to keep trying to send reports after the run
     DELIVERY_PAUSE = 1.0
 
     def self.main(arguments, out: $stdout)
@@ -26,7 +26,7 @@ module DesiredState
         parser.banner = 'usage: trigger.rb --settings FILE --tier TIER [--tier TIER …] -- COMMAND …'
         parser.on('--settings FILE', 'what desired_state_install wrote') { |path| options[:settings] = path }
         parser.on('--tier TIER', 'a tier of this node') { |tier| options[:tiers] << tier }
-        parser.on('--grace SECONDS', Float, 'how long the command may go on after SIGTERM') { |grace| options[:grace] = grace }
+        parser.on('--grace SECONDS', Float, 'how long the command may continue after SIGTERM') { |grace| options[:grace] = grace }
       end.parse(arguments)
       raise OptionParser::MissingArgument, '--settings' if options[:settings].nil?
       raise OptionParser::MissingArgument, '--tier' if options[:tiers].empty?
@@ -40,7 +40,7 @@ module DesiredState
     end
 
     def initialize(settings:, tiers:, command:, out: $stdout, delivery: DELIVERY, grace: Command::GRACE)
-      raise InvalidInput, 'the setting state_dir is missing: it is where the trigger keeps its locks' if
+      raise InvalidInput, 'the setting state_dir is missing; the trigger keeps its locks there' if
         settings.state_dir.nil?
 
       @settings = settings
@@ -57,15 +57,15 @@ module DesiredState
 
     private
 
-    # Yields in one process at a time; returns 0 at once when another one waits for that already.
+    # Yields in one process at a time; returns 0 at once if another process is already waiting.
     def coalesce
       FileUtils.mkdir_p(@settings.state_dir, mode: 0o700)
       open_lock('trigger.wait') do |waiting|
-        return tell('another trigger waits already', 0) unless waiting.flock(File::LOCK_EX | File::LOCK_NB)
+        return log('another trigger is already waiting', 0) unless waiting.flock(File::LOCK_EX | File::LOCK_NB)
 
         open_lock('trigger.run') do |running|
           running.flock(File::LOCK_EX)
-          waiting.flock(File::LOCK_UN) # from here on a new trigger queues behind this one
+          waiting.flock(File::LOCK_UN) # from here on, a new trigger queues behind this one
           yield
         end
       end
@@ -75,17 +75,16 @@ module DesiredState
       File.open(File.join(@settings.state_dir, name), File::RDWR | File::CREAT, 0o600, &block)
     end
 
-    # Whether there is a tier whose assignment this machine has not reported as succeeded since it was booted. A report
-    # that is kept counts; only when it needs no run is it sent, since a run takes its place. Where Consul does not say, it
-    # is for the run to find out why.
+    # Whether there is a tier whose assignment this machine has not reported as succeeded since it booted. A kept report
+    # counts, and is sent if no run is needed; a run would replace it. If Consul cannot be read, the run reports why.
     def needed?
       return true unless @tiers.all? { |tier| converged?(tier) }
-      return tell('runs, since no run has succeeded since the machine was booted', true) if Machine.booted?(@settings.state_dir)
+      return log('running: no run has succeeded since the machine booted', true) if Machine.booted?(@settings.state_dir)
 
       outbox.flush
-      tell('every assignment has been reported as succeeded', false)
+      log('nothing to do: every assignment has been reported as succeeded', false)
     rescue Error => e
-      tell("runs, since it cannot tell whether it has to: #{e.message}", true)
+      log("running: cannot tell whether it is necessary: #{e.message}", true)
     end
 
     def converged?(tier)
@@ -96,7 +95,7 @@ module DesiredState
       return false if report.nil? || of_other_machine?(report)
       return report.converged_on?(assignment) if assignment
 
-      # A tier that was never declared is what its recipe's default says.
+      # A tier that was never declared has its recipe's default.
       report['source'] == 'default' && report['status'] == 'succeeded'
     end
 
@@ -106,13 +105,13 @@ module DesiredState
 
     def run_command
       code = @command.run
-      return tell("#{@command} cannot be started", 127) if code.nil?
+      return log("#{@command} cannot be started", 127) if code.nil?
 
       deliver unless @command.stopped?
       code
     end
 
-    # The outcome that a run could not report need not wait for the next run.
+    # An outcome that the run could not report need not wait for the next run.
     def deliver
       deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + @delivery
       until outbox.flush.zero?
@@ -126,12 +125,12 @@ module DesiredState
       @outbox ||= Outbox.new(kv: @settings.kv, dir: DesiredState.outbox_dir(@settings.state_dir), logger: Log.new(@out))
     end
 
-    def tell(text, result)
+    def log(text, result)
       @out.puts("desired_state trigger: #{text}")
       result
     end
 
-    # What the outbox logs to, outside of Chef.
+    # The outbox's logger outside Chef.
     Log = Struct.new(:out) do
       def info(text)
         out.puts(text)

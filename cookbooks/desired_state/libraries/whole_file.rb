@@ -1,11 +1,11 @@
 # frozen_string_literal: true
 
 module DesiredState
-  # Files that are there whole or not at all.
+  # Files that are written completely or not at all.
   module WholeFile
     module_function
 
-    # Writes a file for its owner only. A full disk or a power cut leaves what was there before, and nothing beside it.
+    # Writes a file that only its owner can read. A full disk or a power cut leaves the old content, and no temporary file.
     # Raises SystemCallError.
     def write(path, content)
       temporary = "#{path}.#{Process.pid}"
@@ -19,7 +19,7 @@ module DesiredState
       raise
     end
 
-    # Deletes a file that may be gone, or that cannot be had.
+    # Deletes a file if it exists and can be deleted.
     def remove(path)
       File.delete(path)
     rescue SystemCallError

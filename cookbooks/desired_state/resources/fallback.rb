@@ -3,8 +3,8 @@
 unified_mode true
 provides :desired_state_fallback
 
-description 'Reports Chef runs that die before a recipe reads a desired state: a missing cookbook, a syntax error in a ' \
-            'library, an attribute file that raises. It adds a file to client.d, which Chef reads before all of that.'
+description 'Reports Chef runs that fail before a recipe reads a desired state: a missing cookbook, a syntax error in a ' \
+            'library, an attribute file that raises. It adds a file to client.d, which Chef loads before any of these.'
 
 property :path, String,
          name_property: true,
@@ -12,13 +12,13 @@ property :path, String,
 
 property :lib_dir, String,
          default: '/usr/local/lib/desired_state',
-         description: 'Where the libraries go.'
+         description: 'The directory for the libraries.'
 
 property :settings_path, String,
          default: lazy { ::File.join(Chef::Config.etc_chef_dir, 'desired_state.json') },
-         description: 'Where the settings go.'
+         description: 'The settings file.'
 
-action :create, description: 'Put the file in place.' do
+action :create, description: 'Creates the file.' do
   desired_state_install new_resource.lib_dir do
     settings_path new_resource.settings_path
   end
@@ -35,7 +35,7 @@ action :create, description: 'Put the file in place.' do
   end
 end
 
-action :delete, description: 'Take the file away; libraries and settings stay.' do
+action :delete, description: 'Deletes the file, but keeps libraries and settings.' do
   file new_resource.path do
     action :delete
   end

@@ -3,20 +3,20 @@
 unified_mode true
 provides :desired_state_install
 
-description 'Puts what runs outside of Chef on the node: this cookbook\'s libraries, and the settings of the run in a ' \
-            'file. desired_state_trigger and desired_state_fallback do it themselves.'
+description 'Installs what programs outside Chef need: this cookbook\'s libraries, and a file with the settings of the ' \
+            'run. desired_state_trigger and desired_state_fallback include it.'
 
 property :lib_dir, String,
          name_property: true,
-         description: 'Where the libraries go.'
+         description: 'The directory for the libraries.'
 
 property :settings_path, String,
          default: lazy { ::File.join(Chef::Config.etc_chef_dir, 'desired_state.json') },
-         description: 'Where the settings go.'
+         description: 'The settings file.'
 
-action :create, description: 'Put libraries and settings in place.' do
+action :create, description: 'Installs libraries and settings.' do
   given = DesiredState::ChefRun.settings_of(node)
-  DesiredState::Settings.new(given) # what is wrong fails here, not when something outside of Chef reads it
+  DesiredState::Settings.new(given) # invalid settings fail here, not when a program outside Chef reads them
 
   directory new_resource.lib_dir do
     recursive true
@@ -27,7 +27,7 @@ action :create, description: 'Put libraries and settings in place.' do
     file ::File.join(new_resource.lib_dir, ::File.basename(path)) do
       content ::File.read(path)
       mode '0644'
-      sensitive true # for the log only, which would print whole libraries as differences
+      sensitive true # only to keep whole libraries out of the log, as diffs
     end
   end
 
@@ -41,7 +41,7 @@ action :create, description: 'Put libraries and settings in place.' do
   end
 end
 
-action :delete, description: 'Take libraries and settings away.' do
+action :delete, description: 'Deletes libraries and settings.' do
   directory new_resource.lib_dir do
     recursive true
     action :delete

@@ -3,9 +3,9 @@
 unified_mode true
 provides :desired_state_once
 
-description 'Converges some resources on one node of a tier only, once for each version: a migration. At least once, ' \
-            'to be exact: a node that dies in the middle leaves the task to another one, so the task must bear ' \
-            'being done again.'
+description 'Converges some resources on only one node of a tier, once per version: for example a migration. At least ' \
+            'once, to be precise: if a node dies in the middle of the task, another node starts it again, so the task ' \
+            'must be safe to repeat.'
 
 property :task, String,
          name_property: true,
@@ -18,24 +18,24 @@ property :tier, String,
 property :version, [String, Integer],
          required: true,
          coerce: proc { |version| version.to_s },
-         description: 'The task is done once for each version.'
+         description: 'The task is done once per version.'
 
 property :ttl, Integer,
          default: 30,
          callbacks: { 'must be 10 to 86400 seconds' => ->(ttl) { ttl.between?(10, 86_400) } },
-         description: 'Seconds after which the lock of a node that died is free again; Consul takes up to twice that.'
+         description: 'Seconds until the lock of a dead node is free again; Consul takes up to twice that.'
 
 property :wait, Integer,
          default: 600,
-         description: 'Seconds to wait for another node that does the task.'
+         description: 'Seconds to wait for another node to finish the task.'
 
-# The resources to converge, compiled when the lock is held.
+# The resources to converge; compiled while this node holds the lock.
 def body(&block)
   @body = block if block
   @body
 end
 
-action :run, description: 'Converge the body, unless a node of the tier has done so for this version.' do
+action :run, description: 'Converges the body, unless a node of the tier has already done so for this version.' do
   raise DesiredState::InvalidInput, "#{new_resource}: the body is missing" if new_resource.body.nil?
 
   settings = DesiredState::ChefRun.of(run_context).settings
@@ -50,7 +50,7 @@ action :run, description: 'Converge the body, unless a node of the tier has done
   else
     once.run do
       converge_by("do #{new_resource.task} #{new_resource.version} for all nodes of tier #{tier}") do
-        compile_and_converge_action(&new_resource.body) # delayed notifications too, before it is marked as done
+        compile_and_converge_action(&new_resource.body) # includes delayed notifications, before it is marked as done
       end
     end
   end

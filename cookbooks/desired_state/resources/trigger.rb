@@ -4,10 +4,10 @@ unified_mode true
 provides :desired_state_trigger
 
 description 'Runs chef-client when the desired state of one of the node\'s tiers changes, when the Consul agent starts, ' \
-            'and every few minutes as long as the node has not reported its assignment as succeeded.'
+            'and every few minutes until the node has reported its assignment as succeeded.'
 
-# The agent's unit usually confines what its watches may do (an own user, NoNewPrivileges, a read-only /usr). So the watch
-# only touches a file, and systemd, which watches that file, runs Chef.
+# The agent's unit usually confines its watches (a separate user, NoNewPrivileges, a read-only /usr). So the watch only
+# touches a file, and systemd, which watches that file, runs Chef.
 
 property :tiers, [String, Array],
          name_property: true,
@@ -16,29 +16,29 @@ property :tiers, [String, Array],
 
 property :command, Array,
          default: lazy { [ChefUtils::Dist::Infra::CLIENT] },
-         description: 'What to run, with its arguments.'
+         description: 'The command to run, with its arguments.'
 
 property :interval, String,
          default: '5min',
-         description: 'How often to look whether the node still has to run, as systemd writes time spans.'
+         description: 'How often to check whether the node still has to run, as a systemd time span.'
 
 property :splay, String,
          default: '1min',
-         description: 'Up to how much later each look comes, so that nodes do not look all at once.'
+         description: 'Maximum random delay of each check, so that nodes do not check all at once.'
 
 property :stop_timeout, Integer,
          default: 90,
          callbacks: { 'must be at least 1 second' => ->(seconds) { seconds >= 1 } },
-         description: 'Seconds for which a run may go on when the machine goes down or the unit is stopped; then it is ' \
-                      'interrupted.'
+         description: 'Seconds for which a run may continue after the unit is stopped, for example by a shutdown; then it ' \
+                      'is interrupted.'
 
 property :run_timeout, String,
          default: '2h',
-         description: 'How long a run may take, as systemd writes time spans; a run that hangs is interrupted then.'
+         description: 'How long a run may take, as a systemd time span; then it is interrupted.'
 
 property :consul_config_dir, String,
          default: '/etc/consul.d',
-         description: 'The agent\'s configuration directory, where the watch goes.'
+         description: 'The agent\'s configuration directory, which gets the watch.'
 
 property :consul_group, String,
          default: 'consul',
@@ -46,15 +46,15 @@ property :consul_group, String,
 
 property :consul_unit, String,
          default: 'consul.service',
-         description: 'The agent\'s unit, reloaded when the watch changes. A run ends before it is stopped.'
+         description: 'The agent\'s unit, reloaded when the watch changes. At a shutdown it stops after the run.'
 
 property :lib_dir, String,
          default: '/usr/local/lib/desired_state',
-         description: 'Where the libraries go.'
+         description: 'The directory for the libraries.'
 
 property :settings_path, String,
          default: lazy { ::File.join(Chef::Config.etc_chef_dir, 'desired_state.json') },
-         description: 'Where the settings go.'
+         description: 'The settings file.'
 
 action_class do
   def due_dir
@@ -80,7 +80,7 @@ action_class do
     )
   end
 
-  # Time for a run that was interrupted to end what it runs, and to report.
+  # Leaves an interrupted run time to stop its children and to report.
   def stop_seconds
     new_resource.stop_timeout + 30
   end
@@ -90,7 +90,7 @@ action_class do
   end
 end
 
-action :create, description: 'Put watch, path unit, service and timer in place.' do
+action :create, description: 'Creates watch, path unit, service and timer.' do
   desired_state_install new_resource.lib_dir do
     settings_path new_resource.settings_path
   end
@@ -110,17 +110,17 @@ action :create, description: 'Put watch, path unit, service and timer in place.'
     content(
       Unit: {
         Description: 'Converge on the desired state of this node',
-        # Stopped before these, so that what a shutdown cuts off can still be reported.
+        # Stopped before these, so that a run interrupted by a shutdown can still report.
         After: "network-online.target #{new_resource.consul_unit}",
-        StartLimitIntervalSec: 0, # a node that has nothing to do ends in no time, however often it is triggered
+        StartLimitIntervalSec: 0, # runs with nothing to do are short and may come in bursts
       },
       Service: {
         Type: 'oneshot',
-        # Before Chef reads the state, so that a change in mid-run makes the file, and the path unit runs this again. The
-        # agent's group may make it a directory.
+        # Before Chef reads the state, so that a change during the run creates the file again and the path unit runs this
+        # again. -r, because the agent's group could create a directory instead.
         ExecStartPre: "/bin/rm -rf #{due_file}",
         ExecStart: trigger_command,
-        # Only the trigger is told to stop: were Chef's children, too, the run would fail of that.
+        # Signals only the trigger: if Chef's children got the signal too, the run would fail.
         KillMode: 'mixed',
         TimeoutStopSec: stop_seconds,
         TimeoutStartSec: new_resource.run_timeout,
@@ -162,7 +162,7 @@ action :create, description: 'Put watch, path unit, service and timer in place.'
   end
 end
 
-action :delete, description: 'Take watch, path unit, service and timer away; libraries and settings stay.' do
+action :delete, description: 'Deletes watch, path unit, service and timer, but keeps libraries and settings.' do
   service new_resource.consul_unit do
     action :nothing
   end
@@ -179,7 +179,7 @@ action :delete, description: 'Take watch, path unit, service and timer away; lib
   end
 
   systemd_unit 'desired-state.service' do
-    action :delete # not stopped: it may be what runs this
+    action :delete # not stopped: it may be running this very recipe
   end
 
   file '/etc/tmpfiles.d/desired_state.conf' do

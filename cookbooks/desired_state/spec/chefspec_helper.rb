@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# For the examples below spec/unit, which need Chef and ChefSpec: see TESTING.md. ChefSpec runs the resources that an
-# example steps into and no others, so nothing on the machine is changed.
+# For the examples in spec/unit, which need Chef and ChefSpec: see TESTING.md. ChefSpec runs only the resources that an
+# example steps into, so nothing on the machine is changed.
 
 require 'chefspec'
 require 'support/world'

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# A tier of the shop: ruby serve.rb CONFIG. It answers every request with its release, or 503 while it waits.
+# A tier of the shop: ruby serve.rb CONFIG. Answers every request with its release, with status 503 while it waits.
 
 require 'json'
 require 'socket'

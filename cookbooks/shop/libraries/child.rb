@@ -2,10 +2,10 @@
 
 # The example application.
 module Shop
-  # A process that was started and left running, known by its pid file. It stays in the process group of whoever ran Chef:
-  # killing that group, as a power cut would, ends it too.
+  # A process that Chef started and left running, known by its pid file. It stays in Chef's process group, so killing that
+  # group, as a power cut would, kills it too.
   class Child
-    GRACE = 5.0 # seconds to end by itself
+    GRACE = 5.0 # seconds to exit by itself
     PAUSE = 0.05
 
     def initialize(command, home:)
@@ -13,7 +13,7 @@ module Shop
       @home = home
     end
 
-    # Whether the process of the pid file is this command; the number may have been given to another one since.
+    # Whether the pid file's process is this command: another process may have got the number since.
     def running?
       !pid.nil? && File.binread("/proc/#{pid}/cmdline").split("\0") == @command
     rescue SystemCallError

@@ -6,18 +6,18 @@ require 'time'
 
 # The example application.
 module Shop
-  # The database: a file that says which release its schema has, and which migrations brought it there.
+  # The database: a file with the release of its schema and the migrations that led to it.
   class Store
     def initialize(directory)
       @path = File.join(directory, 'schema.json')
     end
 
-    # The release that the schema has, nil for an empty store.
+    # The release of the schema, nil for an empty store.
     def release
       schema['release']
     end
 
-    # Brings the schema to a release, whole or not at all, so that it may be cut off and done again.
+    # Migrates the schema to a release, atomically, so that it is safe to interrupt and repeat.
     def migrate(release, by:)
       migrations = schema.fetch('migrations', []) + [{ 'to' => release, 'by' => by, 'at' => Time.now.utc.iso8601 }]
       FileUtils.mkdir_p(File.dirname(@path))

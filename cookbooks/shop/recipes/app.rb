@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The application: it must be off while the database is migrated under it; waiting and converged as in web.
+# The application: must be off while the database is migrated; waiting and converged as in web.
 desired_state('app', default: 'off') do |on|
   on.state('off') do
     shop_tier('app') { action :stop }

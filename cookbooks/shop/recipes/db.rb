@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The database: one of its nodes migrates the store to a release, once; each serves it.
+# The database: one of its nodes migrates the store to a release, once; all nodes serve it.
 desired_state('db', default: 'off') do |on|
   on.state('off') do
     shop_tier('db') { action :stop }

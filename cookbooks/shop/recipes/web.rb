@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The front: off during an upgrade of the database, waiting answers 503 at the new release, converged serves it.
+# The front: off during an upgrade of the database; waiting runs the new release but answers 503; converged serves it.
 desired_state('web', default: 'off') do |on|
   on.state('off') do
     shop_tier('web') { action :stop }

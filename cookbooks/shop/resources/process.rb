@@ -3,7 +3,7 @@
 unified_mode true
 provides :shop_process
 
-description 'A process that keeps running: a systemd unit, or a plain child where there is no systemd or no root.'
+description 'A process that keeps running: a systemd unit, or a plain child if there is no systemd or no root.'
 
 property :process, String,
          name_property: true,
@@ -11,11 +11,11 @@ property :process, String,
 
 property :command, Array,
          required: true,
-         description: 'The program and its arguments, with whole paths.'
+         description: 'The program and its arguments, with absolute paths.'
 
 property :home, String,
          required: true,
-         description: 'The directory for its log and pid file, where it is a plain child.'
+         description: 'The directory for the log and pid file of a plain child.'
 
 action_class do
   def under_systemd?
@@ -31,8 +31,8 @@ action_class do
   end
 end
 
-# Not at boot: what a node should be may have changed while it was down, so Chef starts it when it has read that.
-action :start, description: 'Start it.' do
+# Not at boot: the desired state may have changed while the node was down, so only Chef starts it, after reading that.
+action :start, description: 'Starts the process.' do
   if under_systemd?
     systemd_unit unit do
       content(
@@ -46,7 +46,7 @@ action :start, description: 'Start it.' do
   end
 end
 
-action :restart, description: 'Start it anew.' do
+action :restart, description: 'Restarts the process.' do
   if under_systemd?
     systemd_unit unit do
       action :restart
@@ -59,7 +59,7 @@ action :restart, description: 'Start it anew.' do
   end
 end
 
-action :stop, description: 'Stop it.' do
+action :stop, description: 'Stops the process.' do
   if under_systemd?
     systemd_unit unit do
       action %i(stop disable)

@@ -3,18 +3,18 @@
 unified_mode true
 provides :shop_tier
 
-description 'A tier of the shop on this node: a small HTTP service that says which release it is.'
+description 'A tier of the shop on this node: a small HTTP service that reports its release.'
 
 property :tier, %w(web app db),
          name_property: true,
          description: 'The tier.'
 
 property :release, String,
-         description: 'The release to bring the tier to; needed to run it.'
+         description: 'The release to run; required by :run.'
 
 property :mode, %w(serving waiting),
          default: 'serving',
-         description: 'Whether it serves, or answers 503 until the tiers behind it are ready.'
+         description: 'serving, or waiting: answers 503 until the tiers behind it are ready.'
 
 action_class do
   def home
@@ -43,8 +43,8 @@ action_class do
   end
 end
 
-action :run, description: 'Install the release and run it.' do
-  raise ArgumentError, "#{new_resource} needs a release" if new_resource.release.nil?
+action :run, description: 'Installs the release and runs it.' do
+  raise ArgumentError, "#{new_resource} requires a release" if new_resource.release.nil?
 
   directory home do
     recursive true
@@ -71,6 +71,6 @@ action :run, description: 'Install the release and run it.' do
   end
 end
 
-action :stop, description: 'Stop it; its files stay.' do
+action :stop, description: 'Stops the service, but keeps its files.' do
   declare_process(:stop)
 end

@@ -4,7 +4,7 @@ require 'tmpdir'
 
 # For examples that start processes.
 module Waiting
-  # Looks until the block gives something, for as long as a slow machine may take.
+  # Polls until the block returns something, for as long as a slow machine may take.
   def eventually(timeout: 30)
     deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + timeout
     until (found = yield)
@@ -22,7 +22,7 @@ RSpec.configure do |config|
   config.order = :random
   config.include Waiting
 
-  # Each example has a directory of its own.
+  # Each example has its own directory.
   config.around do |example|
     Dir.mktmpdir do |path|
       @directory = path

@@ -1,4 +1,4 @@
-"""The client against a real Consul."""
+"""The client with a real Consul."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def client(cluster):
     ("index", "found", "expected"), [(0, "7", 7), (7, "7", 7), (7, "12", 12), (9, "10", 10), (7, "6", 0), (0, "0", 1)]
 )
 def test_next_index(index, found, expected):
-    """Indexes are numbers; one that went back starts over, and 0 would not block."""
+    """Indexes are numbers; one that decreases starts over, and 0 would not block."""
     assert next_index(index, found) == expected
 
 
@@ -45,7 +45,7 @@ def test_next_index(index, found, expected):
 
 
 async def test_one_key(client, consul_kv, consul_root):
-    """A key has a value, perhaps an empty one; one that is missing is None."""
+    """A key has a value, which may be empty; a missing key is None."""
     consul_kv["a"] = "ä"
     consul_kv["empty"] = ""
     entry = await client.get(f"{consul_root}/a")
@@ -56,7 +56,7 @@ async def test_one_key(client, consul_kv, consul_root):
 
 
 async def test_tree_and_names(client, consul_kv, consul_root):
-    """Everything below a prefix, with or without values; a prefix with nothing below it is empty."""
+    """All keys below a prefix, with or without values; a prefix without keys is empty."""
     consul_kv["a/1"] = "one"
     consul_kv["a/2/x"] = "two"
     consul_kv["b/1"] = "other"
@@ -72,7 +72,7 @@ async def test_tree_and_names(client, consul_kv, consul_root):
 
 
 async def test_blocking_query_wakes_for_its_prefix(client, consul_kv, consul_root):
-    """A change below the prefix ends it, one beside it does not."""
+    """A change below the prefix ends it; a change elsewhere does not."""
     consul_kv["a/1"] = "one"
     index, _ = await client.names(f"{consul_root}/a/")
     blocked = asyncio.create_task(client.names(f"{consul_root}/a/", index=index))
@@ -87,14 +87,14 @@ async def test_blocking_query_wakes_for_its_prefix(client, consul_kv, consul_roo
 
 
 async def test_blocking_query_ends_with_its_wait(client, consul_kv, consul_root):
-    """Nothing changed: the same index, to go on with."""
+    """If nothing changed, it returns the same index to continue with."""
     consul_kv["a/1"] = "one"
     index, found = await client.names(f"{consul_root}/a/")
     assert await client.names(f"{consul_root}/a/", index=index, wait=SHORT) == (index, found)
 
 
 async def test_index_ahead_of_the_server_is_given_up(client, consul_kv, consul_root):
-    """After a restore, Consul's index may lie behind the one last seen; the next query must not block."""
+    """After a restore, Consul's index may be lower than the last one seen; the next query must not block."""
     consul_kv["a/1"] = "one"
     index, found = await client.names(f"{consul_root}/a/", index=10**9, wait=SHORT)
     assert index == 0
@@ -105,12 +105,12 @@ async def test_index_ahead_of_the_server_is_given_up(client, consul_kv, consul_r
 
 
 def write(key: str, value: bytes = b"new", index: int | None = None) -> Operation:
-    """An operation that sets a key, or with an index checks and sets it."""
+    """An operation that sets a key, or check-and-sets it if given an index."""
     return Operation.set_key(key, value) if index is None else Operation.check_and_set(key, value, index)
 
 
 async def test_transaction(client, consul_kv, consul_root):
-    """Several operations at once; a check-and-set with index 0 makes a key, a value may be any bytes."""
+    """Several operations at once; a check-and-set with index 0 creates a key, and a value may be any bytes."""
     consul_kv["old"] = "old"
     old = await client.get(f"{consul_root}/old")
     await client.transact(
@@ -126,7 +126,7 @@ async def test_transaction(client, consul_kv, consul_root):
 
 @pytest.mark.parametrize("index", [0, 1])
 async def test_conflict_applies_nothing(client, consul_kv, consul_root, index):
-    """One failed check and none of the operations happens."""
+    """If one check fails, no operation is applied."""
     consul_kv["a"] = "old"
     with pytest.raises(TransactionConflict, match="index is stale"):
         await client.transact([write(f"{consul_root}/b"), write(f"{consul_root}/a", index=index)])
@@ -139,14 +139,14 @@ async def test_conflict_applies_nothing(client, consul_kv, consul_root, index):
     ids=["bytes", "operations"],
 )
 async def test_too_large_for_consul(client, operations):
-    """More bytes or more operations than Consul takes change nothing."""
+    """More bytes or operations than Consul accepts change nothing."""
     with pytest.raises(RequestTooLarge, match="Consul accepts at most 512 KiB"):
         await client.transact(operations)
     assert await client.get("chefconsul-too-large") is None
 
 
-async def test_datacenter_is_that_of_reads_and_writes(cluster, consul_kv, consul_root):
-    """Nothing goes to the local datacenter while the connection names another."""
+async def test_datacenter_applies_to_reads_and_writes(cluster, consul_kv, consul_root):
+    """Nothing goes to the local datacenter if the connection names another."""
     settings = ConsulSettings("127.0.0.1", cluster.http_port, datacenter="dc9")
     async with ConsulClient(settings, retry_for=timedelta(0)) as client:
         for request in (
@@ -165,13 +165,13 @@ async def test_datacenter_is_that_of_reads_and_writes(cluster, consul_kv, consul
 
 
 async def test_leader_and_datacenter(client, cluster):
-    """What a healthy Consul says of itself."""
+    """As a healthy Consul reports them."""
     assert await client.leader() == f"127.0.0.1:{cluster.server.server_port}"
     assert await client.local_datacenter() == "dc1"
 
 
 async def test_no_leader():
-    """Servers without a leader answer this one question."""
+    """Servers without a leader still answer this question."""
     with Peer(lambda _: Answer(200, '""')) as peer:
         async with ConsulClient(ConsulSettings("127.0.0.1", peer.port)) as client:
             with pytest.raises(NoLeader, match=f"http://127.0.0.1:{peer.port}: Consul's servers have no leader"):
@@ -179,7 +179,7 @@ async def test_no_leader():
 
 
 async def test_token_is_known(acl_consul, client):
-    """A known token passes; so does none, and any where Consul has no ACLs."""
+    """A known token passes; so does no token, and any token if Consul has no ACLs."""
     async with acl_consul.connect(MANAGEMENT_TOKEN, "a") as known:
         await known.check_token()
     async with acl_consul.connect(None, "a") as anonymous:
@@ -189,14 +189,14 @@ async def test_token_is_known(acl_consul, client):
 
 
 async def test_token_is_unknown(acl_consul):
-    """Consul says so at once."""
+    """Consul reports it at once."""
     async with acl_consul.connect(UNKNOWN_TOKEN, "a") as client:
         with pytest.raises(AccessDenied, match="ACL not found.*check the connection's password"):
             await client.check_token()
 
 
-async def test_list_that_acls_have_thinned_out_is_refused():
-    """Newer versions of Consul say when they left out what the token may not read."""
+async def test_list_filtered_by_acls_is_refused():
+    """Newer versions of Consul report that they left out what the token may not read."""
     headers = {"X-Consul-Index": "7", "X-Consul-Results-Filtered-By-ACLs": "true"}
     with Peer(lambda _: Answer(200, "[]", headers)) as peer:
         async with ConsulClient(ConsulSettings("127.0.0.1", peer.port)) as client:
@@ -208,7 +208,7 @@ async def test_list_that_acls_have_thinned_out_is_refused():
 
 
 def test_plain_client_writes_and_reads(cluster, consul_kv, consul_root):
-    """It is py-consul as its documentation says."""
+    """It works as py-consul's documentation says."""
     client = plain_client(ConsulSettings("127.0.0.1", cluster.http_port))
     assert client.kv.put(f"{consul_root}/a", "1")
     assert consul_kv["a"] == "1"
@@ -216,7 +216,7 @@ def test_plain_client_writes_and_reads(cluster, consul_kv, consul_root):
 
 @pytest.mark.parametrize(("token", "sent"), [("5ec2e7-ours", "5ec2e7-ours"), (None, "5ec2e7-environment")])
 def test_plain_client_prefers_the_connections_token(monkeypatch, token, sent):
-    """CONSUL_HTTP_TOKEN is only for a connection without one."""
+    """CONSUL_HTTP_TOKEN applies only to a connection without a token."""
     monkeypatch.setenv("CONSUL_HTTP_TOKEN", "5ec2e7-environment")
     with Peer(lambda _: Answer(200, "[]")) as peer:
         plain_client(ConsulSettings("127.0.0.1", peer.port, token=token)).kv.get("a")
@@ -224,5 +224,5 @@ def test_plain_client_prefers_the_connections_token(monkeypatch, token, sent):
 
 
 def test_plain_client_of_an_ipv6_host():
-    """An address with colons is put into brackets."""
+    """An address with colons gets brackets."""
     assert plain_client(ConsulSettings("::1", 8500)).http.uri("/v1/kv/a") == "http://[::1]:8500/v1/kv/a"

@@ -10,7 +10,7 @@ from airflow_provider_chefconsul.consul.http.gathering import gather_all
 
 
 async def test_failure_ends_the_others_first():
-    """Nothing of them is under way when the error arrives."""
+    """No request is still running when the error is raised."""
     has_begun, has_ended = asyncio.Event(), asyncio.Event()
 
     async def go_on() -> None:
@@ -31,7 +31,7 @@ async def test_failure_ends_the_others_first():
 
 
 async def test_results_are_the_tasks_own():
-    """After it, each has one."""
+    """Once done, each task has its result."""
     tasks = [asyncio.create_task(asyncio.sleep(0, result)) for result in "ab"]
     await gather_all(*tasks)
     assert [task.result() for task in tasks] == ["a", "b"]

@@ -1,4 +1,4 @@
-"""Operations of a transaction, as Consul takes them."""
+"""Operations of a transaction, in Consul's format."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ from airflow_provider_chefconsul.consul.http.operation import Operation
     ids=lambda value: value.fields["Verb"] if isinstance(value, Operation) else "",
 )
 def test_operations(operation, fields):
-    """Values are encoded, and whatever else there is stays as it was given."""
+    """Values are encoded; all other fields stay as given."""
     assert operation.to_fields() == fields

@@ -23,7 +23,7 @@ seconds = st.floats(min_value=0, max_value=600).map(lambda number: timedelta(sec
 
 @given(st.floats(min_value=1, max_value=600), st.lists(st.tuples(st.booleans(), seconds)))
 def test_queries_block_for_less_after_a_cut_and_never_for_longer_than_is_set(wait, story):
-    """Whatever is cut and whatever lasts."""
+    """For any series of cut and completed queries."""
     pool = Pool(ConsulSettings("127.0.0.1", 8500, wait=timedelta(seconds=wait)))
     for is_cut, time in story:
         before = pool.longest_wait
@@ -38,7 +38,7 @@ def test_queries_block_for_less_after_a_cut_and_never_for_longer_than_is_set(wai
 
 
 async def test_what_is_shared_is_made_once_and_ended_by_the_last():
-    """A key that comes again gets something new."""
+    """A key that is used again later gets a new resource."""
     shared: Shared[object] = Shared()
     first = shared.acquire("key", object)
     assert shared.acquire("key", object) is first
@@ -59,7 +59,7 @@ def test_event_loops_share_nothing():
 
 
 async def test_question_ends_with_the_last_who_asks():
-    """One who loses patience leaves it to the others; what fails fails for all."""
+    """One that loses patience leaves the query to the others; a failure reaches all."""
     asked: list[asyncio.Event] = []
     ended: list[str] = []
     in_flight: InFlight[str] = InFlight()
@@ -99,7 +99,7 @@ async def _fail() -> str:
     ids=["out of reach", "mistyped", "wrong"],
 )  # fmt: skip
 async def test_datacenter_without_a_path(known, error, words):
-    """One that Consul knows may come back; one that it has never heard of is a mistake, and said at once."""
+    """A known datacenter may come back; an unknown one is a mistake that is reported at once."""
 
     def answer(request: Request) -> Answer:
         return Answer(200, known) if request.path == "/v1/catalog/datacenters" else Answer(500, "No path to datacenter")

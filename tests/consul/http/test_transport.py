@@ -1,4 +1,4 @@
-"""Errors, retries, tokens and TLS: against the real Consul, and peers that behave as Consul does on a bad day."""
+"""Errors, retries, tokens and TLS, with the real Consul and with peers that misbehave."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ LEADER = Answer(200, '"10.0.0.1:8300"')
 
 
 def connect(port: int, *, retry_for: float = 10, **settings: Any) -> ConsulClient:
-    """A client of whoever listens on that port of loopback."""
+    """A client for whatever listens on this loopback port."""
     return ConsulClient(ConsulSettings("127.0.0.1", port, **settings), retry_for=timedelta(seconds=retry_for))
 
 
 def answering(*answers: Answer | None) -> Peer:
-    """A peer that gives these answers, the last one for ever."""
+    """A peer that gives these answers, repeating the last one."""
     left = list(answers)
     return Peer(lambda _: left.pop(0) if len(left) > 1 else left[0])
 
@@ -70,7 +70,7 @@ def answering(*answers: Answer | None) -> Peer:
     ],
 )
 def test_error_of_a_status(status, body, kind):
-    """Each status has its error, which holds the address and Consul's own words."""
+    """Each status has its error, with the address and Consul's reason."""
     error = status_error(status, body, "http://127.0.0.1:8500/v1/kv/a")
     assert type(error) is kind
     assert str(error).startswith(f"http://127.0.0.1:8500/v1/kv/a: {status} {body}")
@@ -82,7 +82,7 @@ def test_long_answer_is_cut():
 
 
 async def test_statuses_are_mapped_on_the_way():
-    """A refused request is an error of ours, whatever the endpoint, and is not repeated."""
+    """A refused request raises our own error at any endpoint, without a retry."""
     with answering(Answer(403, "Permission denied")) as peer:
         async with connect(peer.port) as client:
             for request in (client.get("a"), client.leader(), client.kv.put("a", "1"), client.transact([])):
@@ -95,7 +95,7 @@ async def test_statuses_are_mapped_on_the_way():
 
 
 async def test_nobody_listens(free_port):
-    """The address is named; nothing was found out, so another try may succeed."""
+    """The error names the address; a retry may succeed."""
     async with connect(free_port, retry_for=0) as client:
         with pytest.raises(ConsulUnavailable, match=f"http://127.0.0.1:{free_port} cannot be reached: "):
             await client.get("a")
@@ -113,8 +113,8 @@ async def test_connection_closed_without_an_answer():
 @pytest.mark.parametrize(
     "answer", [Answer(200, "It works!"), Answer(200, b"\xff\xfe"), Answer(301, "moved"), Answer(404, "nothing here")]
 )
-async def test_somebody_who_is_not_consul(answer):
-    """A web server on that port is no Consul, and waiting does not make it one."""
+async def test_server_that_is_not_consul(answer):
+    """A retry would not turn a web server into a Consul."""
     with answering(answer) as peer:
         async with connect(peer.port) as client:
             for request in (client.leader(), client.read("/v1/catalog/nodes"), client.local_datacenter()):
@@ -124,7 +124,7 @@ async def test_somebody_who_is_not_consul(answer):
 
 
 async def test_not_found_without_an_index_is_not_a_missing_key():
-    """Only Consul may say that a key is missing."""
+    """Only Consul can say that a key is missing."""
     with answering(Answer(404, "<html>", headers={})) as peer:
         async with connect(peer.port) as client:
             for request in (client.get("a"), client.tree("a/"), client.names("a/")):
@@ -147,7 +147,7 @@ NOT_CONSULS = [
 
 @pytest.mark.parametrize("body", NOT_CONSULS)
 async def test_json_that_is_not_consuls(body):
-    """A proxy that answers with JSON of its own is no Consul: an error of ours, and never a write that was made."""
+    """A proxy that answers with its own JSON causes one of our errors, and never counts as a completed write."""
     with answering(Answer(200, body)) as peer:
         async with connect(peer.port) as client:
             requests = [
@@ -184,7 +184,7 @@ async def _is_rejected(request: Any) -> bool:
 
 @pytest.mark.parametrize("index", ["", "many", "-1", "1" * 5000])
 async def test_index_that_is_no_number(index):
-    """It would be an error of Python's in the next blocking query."""
+    """It would raise a Python error in the next blocking query."""
     with answering(Answer(200, "[]", headers={"X-Consul-Index": index})) as peer:
         async with connect(peer.port) as client:
             for request in (client.get("a"), client.tree("a/"), client.read("/v1/catalog/nodes")):
@@ -196,7 +196,7 @@ async def test_index_that_is_no_number(index):
 
 
 async def test_answer_that_trickles(monkeypatch):
-    """Bytes that come one by one keep no reader for ever."""
+    """An answer that comes byte by byte does not hold up a reader forever."""
     monkeypatch.setattr("airflow_provider_chefconsul.consul.http.transport._READ_TIMEOUT", 0.2)
     monkeypatch.setattr("airflow_provider_chefconsul.consul.http.transport._TIME_TO_READ", 0.1)
     has_gone = asyncio.Event()
@@ -219,7 +219,7 @@ async def test_answer_that_trickles(monkeypatch):
 
 
 async def test_answer_that_is_too_large(monkeypatch):
-    """It is not kept in memory, and not asked for again."""
+    """It is neither kept in memory nor requested again."""
     monkeypatch.setattr("airflow_provider_chefconsul.consul.http.transport._LARGEST_ANSWER", 2 << 20)
     with answering(Answer(200, b"[" + b" " * (3 << 20) + b"]")) as peer:
         async with connect(peer.port) as client:
@@ -229,7 +229,7 @@ async def test_answer_that_is_too_large(monkeypatch):
 
 
 async def test_request_that_is_cut_off_for_its_size():
-    """Consul resets the connection of a body far too large before its 413 is read: that is no outage."""
+    """Consul resets the connection of a far too large body before its 413 is read: this is no outage."""
 
     def cut_off(listener: socket.socket) -> None:
         connection, _ = listener.accept()
@@ -249,7 +249,7 @@ async def test_request_that_is_cut_off_for_its_size():
 
 
 async def test_values_that_are_too_large(cluster, consul_root, consul_kv):
-    """Two megabytes are refused at once by the real Consul, not after a minute of further tries."""
+    """The real Consul refuses two megabytes at once, without a minute of retries."""
     async with connect(cluster.http_port, root=consul_root) as client:
         for _ in range(5):
             with pytest.raises(RequestTooLarge, match="demo/web: too many tiers or values"):
@@ -264,15 +264,15 @@ async def test_values_that_are_too_large(cluster, consul_root, consul_kv):
     "trouble", [Answer(500, "rpc error making call: EOF"), Answer(500, "No cluster leader"), Answer(429, "slow"), None]
 )
 async def test_reads_are_repeated(trouble):
-    """Two bad moments and a good one are one success."""
+    """Two failures and then an answer make a success."""
     with answering(trouble, trouble, LEADER) as peer:
         async with connect(peer.port, retry_for=60) as client:
             assert await client.leader() == "10.0.0.1:8300"
     assert len(peer.requests) == 3
 
 
-async def test_outage_is_said_once_while_it_lasts(caplog):
-    """After some tries, not after each, so that a task's log says why it waits."""
+async def test_outage_is_logged_once(caplog):
+    """After some attempts, not after each, so that a task's log explains the wait."""
     with answering(*[Answer(500, "rpc error")] * 6, LEADER) as peer:
         async with connect(peer.port, retry_for=60) as client:
             assert await client.leader() == "10.0.0.1:8300"
@@ -282,7 +282,7 @@ async def test_outage_is_said_once_while_it_lasts(caplog):
 
 
 async def test_reads_are_given_up():
-    """When the time to try again is over, the last trouble is the error."""
+    """When the time for retries is over, the last problem is raised."""
     with answering(Answer(500, "first"), Answer(500, "No cluster leader")) as peer:
         async with connect(peer.port, retry_for=0.2) as client:
             with pytest.raises(NoLeader, match="list-peers"):
@@ -292,7 +292,7 @@ async def test_reads_are_given_up():
 
 @pytest.mark.parametrize("trouble", [Answer(500, "rpc error making call: EOF"), Answer(429, "slow"), None])
 async def test_writes_are_sent_once(trouble):
-    """The outcome of a write whose answer is lost is unknown: whoever planned it must look first."""
+    """The outcome of a write whose answer is lost is unknown: the caller must check first."""
     with answering(trouble) as peer:
         async with connect(peer.port) as client:
             write = Operation.set_key("a", b"1")
@@ -303,7 +303,7 @@ async def test_writes_are_sent_once(trouble):
 
 
 async def test_blocking_query_is_waited_for():
-    """An answer that Consul holds back for as long as it was asked to is not taken for silence."""
+    """An answer that Consul holds back for the requested time is not mistaken for silence."""
     with answering(Answer(200, "[]")) as peer:
         async with connect(peer.port) as client:
             await client.names("a/", index=7)
@@ -315,7 +315,7 @@ async def test_blocking_query_is_waited_for():
 
 @pytest.mark.parametrize("token", ["5ec2e7-of-the-connection", None])
 async def test_every_request_carries_the_connections_token(monkeypatch, token):
-    """Also where py-consul sends none; as a header, never in the URL; CONSUL_HTTP_TOKEN does not replace it."""
+    """Even if py-consul sends none; in a header, never in the URL; CONSUL_HTTP_TOKEN does not replace it."""
     monkeypatch.setenv("CONSUL_HTTP_TOKEN", "5ec2e7-of-the-environment")
     monkeypatch.setenv("CONSUL_HTTP_ADDR", "http://127.0.0.1:1")
     with answering(Answer(200, "[]")) as peer:
@@ -332,13 +332,13 @@ async def test_every_request_carries_the_connections_token(monkeypatch, token):
 
 
 def test_token_is_not_shown():
-    """Settings end up in logs and tracebacks."""
+    """Settings may end up in logs and tracebacks."""
     assert "5ec2e7" not in repr(ConsulSettings("127.0.0.1", 8500, token="5ec2e7"))
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
 async def test_proxies_of_the_environment_are_ignored(monkeypatch, cluster, free_port, name):
-    """They are for the way out, not for Consul on this machine."""
+    """They are not meant for a Consul on this machine."""
     for no_proxy in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(no_proxy, raising=False)
     monkeypatch.setenv(name, f"http://127.0.0.1:{free_port}")
@@ -347,7 +347,7 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch, cluster, free
 
 
 def test_address_of_an_ipv6_host():
-    """An address with colons is put into brackets."""
+    """An address with colons gets brackets."""
     assert ConsulSettings("::1", 8500).url == "http://[::1]:8500"
 
 
@@ -356,7 +356,7 @@ def test_address_of_an_ipv6_host():
 
 @pytest.mark.parametrize("verify", ["ca", False])
 async def test_tls(cluster, certificates, verify):
-    """An authority of one's own is enough; so is not to verify."""
+    """With a private authority, and without verification."""
     verify = certificates.path("ca.pem") if verify == "ca" else verify
     with Peer(forward_to(cluster.http_port), tls=certificates.server_context()) as peer:
         async with connect(peer.port, scheme="https", verify=verify) as client:
@@ -364,7 +364,7 @@ async def test_tls(cluster, certificates, verify):
 
 
 async def test_tls_with_a_client_certificate(cluster, certificates):
-    """A server that wants to know its clients gets the connection's certificate."""
+    """A server that requires one gets the connection's certificate."""
     ours = {"cert": certificates.path("client.pem"), "key": certificates.path("client.key")}
     with Peer(forward_to(cluster.http_port), tls=certificates.server_context(needs_client=True)) as peer:
         async with connect(peer.port, scheme="https", verify=certificates.path("ca.pem"), **ours) as client:
@@ -375,7 +375,7 @@ async def test_tls_with_a_client_certificate(cluster, certificates):
 
 
 async def test_certificate_of_an_unknown_authority(certificates):
-    """The default is to verify; the handshake is not tried again."""
+    """Verification is the default; the handshake is not retried."""
     with Peer(lambda _: LEADER, tls=certificates.server_context()) as peer:
         async with connect(peer.port, scheme="https") as client:
             with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED.*check the connection's schema, verify"):
@@ -384,7 +384,7 @@ async def test_certificate_of_an_unknown_authority(certificates):
 
 
 async def test_tls_to_a_plain_port(cluster):
-    """The schema is wrong, and the error says where to look."""
+    """The schema is wrong, and the error says where to set it."""
     async with connect(cluster.http_port, scheme="https") as client:
         with pytest.raises(TLSFailed, match="check the connection's schema"):
             await client.leader()
@@ -401,7 +401,7 @@ async def test_tls_to_a_plain_port(cluster):
     ],
 )
 def test_tls_files_that_cannot_be_used(certificates, files):
-    """They are named before anything is sent."""
+    """The error names them before anything is sent."""
     paths = {name: certificates.path(file) for name, file in files.items()}
     with pytest.raises(InvalidInput, match="the connection's TLS files cannot be used") as caught:
         connect(8501, scheme="https", **paths)
@@ -440,7 +440,7 @@ async def test_every_error_of_httpx_is_mapped(kind):
 
 
 async def test_peer_that_goes_away_in_the_handshake_is_no_tls_mistake():
-    """An agent or balancer that restarts ends handshakes; the advice to check certificates would mislead."""
+    """A restarting agent or balancer cuts handshakes; advice to check certificates would mislead."""
 
     def hang_up(listener: socket.socket) -> None:
         connection, _ = listener.accept()

@@ -1,4 +1,4 @@
-"""What all clients, watches and waits of an event loop share, counted at Consul's door."""
+"""What all clients, watches and waits of an event loop share, counted in front of Consul."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def connect(port: int, root: str, *, retry_for: float = 5) -> ConsulClient:
 
 
 async def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait until it is so."""
+    """Wait until this holds."""
     async with asyncio.timeout(PATIENCE):
         while True:
             if is_so():
@@ -48,14 +48,14 @@ async def eventually(is_so: Callable[[], bool]) -> None:
 
 @pytest.fixture
 async def relay(cluster):
-    """What counts connections."""
+    """Counts connections."""
     async with Relay(cluster.http_port) as relay:
         yield relay
 
 
 @pytest.fixture
 def tiers(consul_kv, members):
-    """Forty tiers of one node each at generation 7; returns who reports for a tier."""
+    """Forty tiers of one node each at generation 7; returns a function that reports for a tier."""
     for tier in TIERS:
         members(f"{tier}-1", tier=tier)
         consul_kv[f"demo/{tier}/desired"] = make_desired(7).to_json()
@@ -70,7 +70,7 @@ def tiers(consul_kv, members):
 
 
 async def test_requests_at_once_take_turns(relay, consul_root):
-    """None is refused by ourselves for want of a connection; clients with the same settings share what there are."""
+    """None fails for lack of a connection; clients with the same settings share connections."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connect(relay.port, consul_root)) for _ in range(50)]
         await asyncio.gather(*(client.get(f"{consul_root}/a") for client in clients * 4))
@@ -81,7 +81,7 @@ async def test_requests_at_once_take_turns(relay, consul_root):
 
 
 async def test_other_settings_are_other_connections(relay, consul_root):
-    """Another token must not be taken for this one."""
+    """Requests with another token must not use this one."""
     async with connect(relay.port, consul_root) as one, ConsulClient(
         ConsulSettings("127.0.0.1", relay.port, root=consul_root, token="other")
     ) as other:  # fmt: skip
@@ -91,7 +91,7 @@ async def test_other_settings_are_other_connections(relay, consul_root):
 
 
 async def test_many_waits_share_their_queries(relay, consul_root, tiers):
-    """Deferred waits in a triggerer, each with a connection of its own, as Airflow's triggers have."""
+    """Like deferred waits in a triggerer, each with its own connection, as in Airflow."""
     lines = Lines()
 
     async def wait(tier: str):
@@ -114,7 +114,7 @@ async def test_many_waits_share_their_queries(relay, consul_root, tiers):
 
 @pytest.mark.parametrize("named", [TIERS, None], ids=["named", "all"])
 async def test_many_tiers_are_seen_at_once(relay, consul_root, tiers, named):
-    """However they are watched; none is refused."""
+    """However they are watched; no connection is refused."""
     async with connect(relay.port, consul_root) as client:
         for tier in TIERS:  # watchers of all tiers find them by their history
             await client.kv.put(f"{consul_root}/demo/_history/{tier}/000000000007", make_desired(7).to_json())
@@ -130,8 +130,8 @@ async def test_many_tiers_are_seen_at_once(relay, consul_root, tiers, named):
     assert relay.peak <= MOST
 
 
-async def test_whoever_comes_late_sees_what_is_there_then(view, consul_kv, members):
-    """Not what the others have seen last."""
+async def test_latecomer_sees_the_current_state(view, consul_kv, members):
+    """Not what the others saw last."""
     members("web-1")
     web = ServiceMembers("web")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
@@ -144,7 +144,7 @@ async def test_whoever_comes_late_sees_what_is_there_then(view, consul_kv, membe
 
 
 async def test_fifth_tier_makes_one_watch_of_all(cluster, consul_root, tiers):
-    """Who looked before goes on subscribed; when all have left, nothing is left."""
+    """Earlier watchers stay subscribed; when all have left, nothing remains."""
     before = asyncio.all_tasks()
     with Peer(forward_to(cluster.http_port)) as peer:
         async with connect(peer.port, consul_root) as client, AsyncExitStack() as stack:
@@ -167,7 +167,7 @@ async def test_fifth_tier_makes_one_watch_of_all(cluster, consul_root, tiers):
 
 
 async def test_many_who_block_for_the_same_share_one_query(relay, consul_root, consul_kv):
-    """As many Dag runs do that wait for one lease; each is answered, and each in its own time."""
+    """As when many Dag runs wait for one lease; each gets an answer within its own time."""
     consul_kv["lease"] = "1"
     async with connect(relay.port, consul_root) as client:
         key = f"{consul_root}/lease"
@@ -184,7 +184,7 @@ async def test_many_who_block_for_the_same_share_one_query(relay, consul_root, c
 
 
 async def test_queries_that_block_take_turns_when_they_are_too_many(relay, consul_root, consul_kv):
-    """As many remote executions do, each of which looks at keys of its own."""
+    """As with many remote executions, each of which watches its own keys."""
     async with connect(relay.port, consul_root) as client:
         index, _ = await client.look(f"{consul_root}/a")
         wait = timedelta(seconds=0.2)
@@ -193,7 +193,7 @@ async def test_queries_that_block_take_turns_when_they_are_too_many(relay, consu
 
 
 async def test_consul_that_refuses_connections_names_the_setting(make_cluster):
-    """A connection that is reset looks like a Consul that is away."""
+    """A reset connection looks like an outage."""
     cluster = make_cluster()
     with IdleConnections(cluster.http_port, 200):
         async with connect(cluster.http_port, "chefconsul", retry_for=0) as client:
@@ -202,7 +202,7 @@ async def test_consul_that_refuses_connections_names_the_setting(make_cluster):
 
 
 class IdleConnections:
-    """So many idle connections to a port of loopback."""
+    """This many idle connections to a loopback port."""
 
     def __init__(self, port: int, count: int) -> None:
         self._sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
@@ -223,7 +223,7 @@ def blocking(requests: list[Request]) -> list[tuple[str, str]]:
 
 
 async def test_short_wait_leaves_no_query_behind(cluster, consul_root, tiers, monkeypatch):
-    """An abandoned blocking query counts among an address's connections until its wait ends: none is begun at first."""
+    """An abandoned blocking query counts among an address's connections until it ends: so none is sent at first."""
     for watch in (catalog_watch, environment_watch):
         monkeypatch.setattr(watch, "_SETTLE", PATIENCE)
     tiers("tier0")
@@ -238,7 +238,7 @@ async def test_short_wait_leaves_no_query_behind(cluster, consul_root, tiers, mo
 
 
 async def test_queries_block_for_longer_by_and_by(cluster, consul_root, tiers):
-    """So one that is soon abandoned is soon over."""
+    """So that one that is soon abandoned also ends soon."""
     with Peer(forward_to(cluster.http_port)) as peer:
         async with connect(peer.port, consul_root) as client, asyncio.TaskGroup() as group:
             watch = SharedView(client).watch("demo", "tier0", ServiceMembers("tier0"))
@@ -258,7 +258,7 @@ async def test_queries_block_for_longer_by_and_by(cluster, consul_root, tiers):
 
 @pytest.mark.parametrize("settings", [{}, {"min_healthy_time": timedelta(minutes=10)}], ids=["met", "to be held"])
 async def test_wait_does_not_spin(cluster, consul_root, tiers, settings):
-    """One of two tiers has converged: there is nothing to do but to wait for the other."""
+    """One of two tiers has converged: it just waits for the other."""
     tiers("tier0")
     lines = Lines()
     with Peer(forward_to(cluster.http_port)) as peer:
@@ -287,12 +287,12 @@ class Impatient(Wait):
     """A wait that always says that its verdict may change now."""
 
     def next_moment(self, *_: object, **__: object) -> datetime:
-        """Long ago."""
+        """A time in the past."""
         return datetime.fromtimestamp(0, UTC)
 
 
 async def test_wait_cannot_be_made_to_spin(cluster, consul_root, tiers):
-    """Whatever it says is its next moment."""
+    """Whatever its next moment is."""
     with Peer(forward_to(cluster.http_port)) as peer:
         async with connect(peer.port, consul_root) as client:
             wait = Impatient(7, datetime.now(UTC) + timedelta(seconds=3))
@@ -306,7 +306,7 @@ async def test_wait_cannot_be_made_to_spin(cluster, consul_root, tiers):
 
 
 async def test_queries_that_are_cut_are_no_outage(cluster, consul_root, tiers):
-    """What held goes on holding, for longer than the load balancer lets a request be idle."""
+    """The policy keeps holding for longer than the load balancer lets a request idle."""
     tiers("tier0")
     lines = Lines()
     async with (
@@ -331,7 +331,7 @@ async def test_queries_that_are_cut_are_no_outage(cluster, consul_root, tiers):
 
 
 async def test_wait_of_the_connection_is_kept_to(cluster, consul_root, tiers):
-    """With a wait that is short enough, nothing is ever cut."""
+    """With a short enough wait, nothing is ever cut."""
     async with Relay(cluster.http_port, cut_after=2.5) as relay:
         settings = ConsulSettings("127.0.0.1", relay.port, root=consul_root, wait=timedelta(seconds=1))
         async with ConsulClient(settings) as client:
@@ -350,7 +350,7 @@ async def test_wait_of_the_connection_is_kept_to(cluster, consul_root, tiers):
 
 
 async def test_unreadable_documents_that_change_keep_no_memory(view, consul_kv, members):
-    """A malformed document is an error that is kept: not with its traceback, and so not with what was read before."""
+    """Cached errors hold no tracebacks, and so no earlier values."""
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
 

@@ -1,4 +1,4 @@
-"""When a watcher tells that tiers have converged."""
+"""When a watcher reports that tiers have converged."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.support.factory import (
 
 
 def make_watch(**overrides):
-    """A watch by the strictest policy."""
+    """A watch with the strictest policy."""
     return ConvergenceWatch(**{"environment": "demo", "policy": make_policy()} | overrides)
 
 
 def make_tier(generation: int = 7, *reports, state: str = "converged", **overrides):
-    """A tier of two members that report so."""
+    """A tier whose two members reported this."""
     desired = make_desired(generation, stable=make_assignment(generation, state=state))
     return make_snapshot(*reports, **{"desired": desired, "members": ("web-1", "web-2")} | overrides)
 
@@ -39,12 +39,12 @@ def make_converged(generation: int = 7, state: str = "converged", **overrides):
 
 
 def look(watch, *, now=NOW, **snapshots):
-    """The event that comes of one look, if any."""
+    """The event that one look gives, if any."""
     return watch.observe(snapshots, now=now)[1]
 
 
-def test_tells_when_the_tier_has_converged():
-    """With what its nodes have, and a key that is the same whenever it is sent."""
+def test_converged_tier_is_reported():
+    """With the assignment of its nodes, and a key that is the same each time it is sent."""
     event = look(make_watch(), web=make_converged())
     assert event.cursor == {"web": 7}
     assert event.to_payload() == {
@@ -76,8 +76,8 @@ def test_tells_when_the_tier_has_converged():
         ),
     ],
 )
-def test_waits(waiting):
-    """A tier that has not converged as a whole gives no event, and neither does an environment with it."""
+def test_unfinished_tier_gives_no_event(waiting):
+    """A tier that has not fully converged gives no event, nor does an environment that contains it."""
     assert look(make_watch(), web=waiting) is None
     assert look(make_watch(), app=make_converged(), web=waiting) is None
 
@@ -88,14 +88,14 @@ def test_nothing_to_watch_has_not_converged():
 
 
 def test_environment_converges_when_all_tiers_have():
-    """The event tells each tier's generation."""
+    """The event lists each tier's generation."""
     event = look(make_watch(), web=make_converged(7), db=make_converged(3))
     assert event.cursor == {"web": 7, "db": 3}
     assert event.to_payload()["key"] == "demo/db@3,web@7"
 
 
 def test_state_selects():
-    """Tiers that were taken down have converged on it, but do not count where a state is asked for."""
+    """Tiers that were turned off have converged, but do not count if a state is given."""
     down = make_converged(state="off")
     assert look(make_watch(state="converged"), web=down) is None
     assert look(make_watch(state="off"), web=down) is not None
@@ -103,14 +103,14 @@ def test_state_selects():
 
 
 def test_failed_tier_can_still_converge():
-    """A verdict that fails a wait does not end a watch: the node may be mended."""
+    """A failed verdict does not end a watch: someone may fix the node."""
     watch, event = make_watch().observe({"web": make_tier(7, make_report("web-1"), make_failure("web-2"))}, now=NOW)
     assert event is None
     assert look(watch, web=make_converged()) is not None
 
 
 def test_late_tier_can_still_converge():
-    """The policy's deadlines do not matter."""
+    """The policy's deadlines do not apply."""
     hasty = make_policy(timeout=timedelta(seconds=1), progress_deadline=timedelta(seconds=1))
     watch, _ = make_watch(policy=hasty).observe({"web": make_tier()}, now=NOW)
     watch, event = watch.observe({"web": make_tier()}, now=NOW + timedelta(days=9))
@@ -119,7 +119,7 @@ def test_late_tier_can_still_converge():
 
 
 def test_policy_must_hold_without_a_break():
-    """Time that nobody watched does not count towards min_healthy_time."""
+    """Time during which nobody watched does not count towards min_healthy_time."""
     watch, event = make_watch(policy=make_policy(min_healthy_time=timedelta(minutes=2))).observe(
         {"web": make_converged()}, now=NOW
     )
@@ -129,8 +129,8 @@ def test_policy_must_hold_without_a_break():
     assert look(watch.interrupt(), now=later, web=make_converged()) is None
 
 
-def test_what_has_converged_is_known_from_the_start():
-    """Though nobody has watched whether it held."""
+def test_tier_that_has_converged_before_the_watch_is_known():
+    """Although nobody watched whether it held."""
     watch = make_watch(policy=make_policy(min_healthy_time=timedelta(minutes=2)))
     assert watch.stand({"web": make_converged(), "db": make_converged(3)}, now=NOW) == {"web": 7, "db": 3}
     assert watch.stand({"web": make_converged(), "db": make_tier(3)}, now=NOW) == {}
@@ -138,7 +138,7 @@ def test_what_has_converged_is_known_from_the_start():
 
 
 def test_new_generation_is_waited_for_anew():
-    """What nodes had converged on before says nothing of it."""
+    """Convergence on an earlier generation does not count."""
     watch, _ = make_watch().observe({"web": make_converged(7)}, now=NOW)
     again = [make_report(node, generation=7) for node in ("web-1", "web-2")]
     watch, event = watch.observe({"web": make_tier(8, *again)}, now=NOW)
@@ -147,14 +147,14 @@ def test_new_generation_is_waited_for_anew():
 
 
 def test_node_that_runs_again_stays_converged():
-    """Nodes that run Chef on an interval cannot keep a tier from ever converging at one moment."""
+    """Otherwise nodes that run Chef on an interval might never all be converged at once."""
     watch, _ = make_watch().observe({"web": make_tier(7, make_report("web-1"))}, now=NOW)
     running = make_report("web-1", status=Status.RUNNING)
     assert look(watch, web=make_tier(7, running, make_report("web-2"))) is not None
 
 
-def test_tells_of_a_generation_that_was_given_again():
-    """A tier that was deleted and declared anew is waited for anew."""
+def test_generation_that_recurs_is_reported():
+    """After a tier was deleted and declared again."""
     first, again = (
         make_converged(desired=make_desired(stable=make_assignment(id=each)), evidence={}) for each in ("a1", "b2")
     )

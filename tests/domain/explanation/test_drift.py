@@ -1,4 +1,4 @@
-"""What is said of an audit."""
+"""The text of an audit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.factory import NOW, make_failure, make_report, make_snapshot
 
 
 def test_each_node_is_explained():
-    """Why it does not match, and what to do; converged ones are not named."""
+    """Why it does not match, and what to do; converged nodes are not listed."""
     reports = [make_report("web-1"), make_failure("web-2"), make_report("gone-1"), make_report("WEB-3")]
     status = tier_status(make_snapshot(*reports, members=("web-1", "web-2", "web-3")))
     lines = explain_drift(status, find_drift(status), now=NOW, early_failures={})

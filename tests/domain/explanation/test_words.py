@@ -1,4 +1,4 @@
-"""Tiers and nodes in words."""
+"""The explanation of tiers and nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STILL = {"status": Status.RUNNING, "finished_at": None}
 
 
 def look(report=None, *, index=100, desired=None, must_be_healthy=False, failures_after=0, **member):
-    """Where web-1 stands."""
+    """The status of web-1."""
     evidence = None if report is None else Evidence(report, index)
     history = {"must_be_healthy": must_be_healthy, "failures_after": failures_after}
     return judge(Member("web-1", **member), desired or make_desired(), evidence, **history)
@@ -72,7 +72,7 @@ def explain(report=None, *, now=LATER, **overrides):
     ],
 )  # fmt: skip
 def test_each_standing_in_words(report, member, text):
-    """What is reported, what holds it up, and since when."""
+    """The report, what holds the node up, and since when."""
     explanation = explain(report, **member)
     assert explanation.text == text
     assert str(explanation) == f"web-1: {text}"
@@ -80,7 +80,7 @@ def test_each_standing_in_words(report, member, text):
 
 
 def test_unhealthy_and_earlier_failures_are_what_a_wait_found():
-    """A wait knows more than one look: it says what it found."""
+    """A wait knows more than a single look, and its status says so."""
     unhealthy = explain(make_report(), must_be_healthy=True, unhealthy=("http is critical",))
     assert unhealthy.text == "converged on generation 7, 4 minutes ago, but http is critical"
     assert explain(make_failure(), failures_after=100).text.startswith(
@@ -88,21 +88,21 @@ def test_unhealthy_and_earlier_failures_are_what_a_wait_found():
     )
 
 
-def test_what_a_node_wrote_stays_one_safe_line():
-    """Control characters would move the cursor of whoever reads it."""
+def test_text_of_a_node_is_one_safe_line():
+    """Control characters would move the reader's cursor."""
     error = RunError("E\x1b[2J", "first\nsecond\u202e", "file[/x\r]")
     assert explain(make_failure(error=error)).text.endswith(r"E\x1b[2J: first second\u202e in file[/x ]")
 
 
-def test_moments_that_cannot_be_read_are_left_out():
-    """Times in reports are for people; a node may have written anything."""
+def test_unreadable_times_are_left_out():
+    """Times in reports are for people; a node may write anything there."""
     report = make_report(started_at="soon", finished_at="later")
     assert explain(report).text == "converged on generation 7"
     assert look(report).since is None
 
 
-def test_when_a_node_was_assigned_its_generation_is_known_of_the_newest_only():
-    """A canary that was written later says nothing of when the others got theirs."""
+def test_only_the_newest_generation_has_a_time_of_assignment():
+    """The time of a later canary does not say when other nodes got their assignment."""
     desired = make_desired(8, stable=make_desired(7).stable, canary=make_canary(nodes=("web-9",)))
     explanation = explain(make_report(generation=5), desired=desired)
     assert explanation.text == "last ran generation 5 (succeeded 4 minutes ago), and was assigned generation 7"
@@ -113,8 +113,8 @@ EARLY = EarlyFailure("web-1", "2026-11-22T08:03:09Z", RunError("SyntaxError", "u
 
 
 @pytest.mark.parametrize("report", [None, make_report(generation=6)])
-def test_run_that_died_before_it_read_a_tier_is_told(report):
-    """It explains why a node says nothing, or nothing new."""
+def test_early_failure_is_explained(report):
+    """It explains why a node does not report, or reports nothing new."""
     explanation = explain_node(look(report), now=LATER, early_failure=EARLY)
     assert explanation.text.endswith(
         "; its last run ended before it had read a tier, 1 minute ago: SyntaxError: unexpected end"
@@ -122,13 +122,13 @@ def test_run_that_died_before_it_read_a_tier_is_told(report):
 
 
 @pytest.mark.parametrize(("report", "index"), [(make_report(), 100), (make_report(generation=6), 102)])
-def test_run_that_died_is_history_once_the_node_has_reported(report, index):
-    """Its document stays where it is."""
+def test_early_failure_is_history_once_the_node_has_reported(report, index):
+    """Its document remains in Consul."""
     assert "SyntaxError" not in explain_node(look(report, index=index), now=LATER, early_failure=EARLY).text
 
 
-def test_tier_says_what_is_desired_and_who_holds_it_up():
-    """The headline counts; the obstacles name who and what to do."""
+def test_tier_shows_desired_state_and_obstacles():
+    """The headline counts; the obstacles name the nodes and what to do."""
     lease = Lease.begin(DagRun("shop_rollout", "manual__1"), timedelta(minutes=15), "release 2.5.0", now=NOW)
     snapshot = make_snapshot(make_report("web-1"), make_failure("web-3"), absent=["web-4"])
     explanation = explain_tier("demo", "web", tier_status(snapshot), now=LATER, lease=lease)
@@ -147,8 +147,8 @@ def test_tier_says_what_is_desired_and_who_holds_it_up():
     assert list(explain_nodes(tier_status(snapshot), now=LATER)) == ["web-1", "web-2", "web-3", "web-4"]
 
 
-def test_tier_with_a_canary_says_both_assignments():
-    """Two assignments stand at once."""
+def test_tier_with_a_canary_shows_both_assignments():
+    """Both are current."""
     desired = make_desired(8, stable=make_desired(7).stable, canary=make_canary())
     snapshot = make_snapshot(make_report("web-1", generation=8), make_report("web-2"), desired=desired)
     explanation = explain_tier("demo", "web", tier_status(snapshot), now=LATER)
@@ -176,7 +176,7 @@ def test_converged_tier_has_no_obstacles():
     ],
 )  # fmt: skip
 def test_tier_whose_desired_state_is_missing_or_spoilt(desired, headline, obstacle):
-    """Nothing is assigned, and the nodes' last words are shown."""
+    """Nothing is assigned, and the nodes' last reports are shown."""
     snapshot = make_snapshot(make_report("web-1"), ("web-2", SPOILT), desired=desired, absent=["web-4"])
     explanation = explain_tier("demo", "web", tier_status(snapshot), now=LATER)
     assert explanation.headline == headline
@@ -202,7 +202,7 @@ def test_tier_without_members_and_a_spoilt_lease():
 
 
 def test_tier_without_members_that_nodes_report_in():
-    """Their service may have another name than the tier."""
+    """Their service may have a name other than the tier's."""
     snapshot = make_snapshot(make_report("web-1"), make_report("web-2"), make_report("web-10"), members=())
     obstacle = explain_tier("demo", "web", tier_status(snapshot), now=NOW).obstacles[0]
     assert obstacle == (

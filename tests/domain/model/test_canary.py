@@ -1,4 +1,4 @@
-"""Canary buckets: exact on today's members, only ever wider, and fair to who joins later."""
+"""Canary buckets: exact for today's members, only ever wider, and fair to nodes that join later."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ tiers = st.lists(st.integers(1, 10**6).map("web-{}".format), min_size=1, max_siz
 
 
 def covered(salt: str, nodes: list[str], limit: int) -> set[str]:
-    """The nodes that a canary with this threshold covers, as a node itself would say."""
+    """The nodes that a canary with this threshold covers, as each node computes it."""
     canary = Canary(make_assignment(8), salt=salt, threshold=limit)
     return {node for node in nodes if canary.has_node(node)}
 
 
 @given(salts, tiers, st.data())
 def test_threshold_is_exact(salt, nodes, data):
-    """A canary of k covers exactly k of today's members: the first k in rank."""
+    """A canary of k covers exactly k of today's members: the first k by rank."""
     count = data.draw(st.integers(1, len(nodes)))
     limit = threshold(salt, nodes, count)
     assert 0 < limit <= BUCKETS
@@ -32,7 +32,7 @@ def test_threshold_is_exact(salt, nodes, data):
 
 @given(salts, tiers, st.data())
 def test_widening_only_adds(salt, nodes, data):
-    """Whoever a canary covers, a wider one covers too, and so does it whoever joins later."""
+    """A wider canary covers all nodes that a narrower one does, including those that join later."""
     narrow, wide = sorted(data.draw(st.tuples(st.integers(1, len(nodes)), st.integers(1, len(nodes)))))
     everyone = [*nodes, *data.draw(tiers)]
     smaller = covered(salt, everyone, threshold(salt, nodes, narrow))
@@ -41,7 +41,7 @@ def test_widening_only_adds(salt, nodes, data):
 
 @given(salts, tiers, st.randoms())
 def test_rank_does_not_depend_on_order_or_doubles(salt, nodes, random):
-    """Whoever asks, in whatever order, ranks the same."""
+    """The ranking is the same for any order of the names."""
     shuffled = [*nodes, *nodes]
     random.shuffle(shuffled)
     assert rank(salt, shuffled) == rank(salt, nodes)
@@ -50,12 +50,12 @@ def test_rank_does_not_depend_on_order_or_doubles(salt, nodes, random):
 
 @given(st.text(), st.text())
 def test_buckets_are_bounded(salt, node):
-    """Any salt and any name have a bucket, always the same."""
+    """Any salt and name have a bucket, always the same."""
     assert 0 <= bucket(salt, node) < BUCKETS
     assert bucket(salt, node) == bucket(salt, node)
 
 
-def test_salt_decides_who_goes_first():
+def test_salt_changes_the_order():
     """Another rollout begins with other nodes."""
     nodes = [f"web-{number}" for number in range(100)]
     assert len({rank(str(salt), nodes)[0] for salt in range(20)}) > 10
@@ -63,12 +63,12 @@ def test_salt_decides_who_goes_first():
 
 @pytest.mark.parametrize("count", [0, -1, 3])
 def test_canary_that_does_not_fit_is_refused(count):
-    """A canary of nobody, or of more nodes than there are, is never meant."""
+    """A canary of no nodes, or of more than there are, is never intended."""
     with pytest.raises(InvalidInput, match=f"a canary of {count} nodes does not fit a tier of 2"):
         threshold("8", ["web-1", "web-2", "web-1"], count)
 
 
 def test_empty_tier_has_no_canary():
-    """There is nobody to begin with."""
+    """It has no node to begin with."""
     with pytest.raises(InvalidInput, match="a canary of 1 nodes does not fit a tier of 0"):
         threshold("8", [], 1)

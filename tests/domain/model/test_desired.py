@@ -1,4 +1,4 @@
-"""The desired state: its JSON form, and what may stand in it."""
+"""The desired state: its JSON form, and its valid contents."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ desired_states = st.builds(
     [((7, "a"), (7, "a"), True), ((7, "a"), (7, "b"), False), ((7, "a"), (8, "a"), False), ((7, "a"), (7, None), True)],
 )
 def test_assignments_are_the_same_by_generation_and_id(one, other, is_same):
-    """A generation number can come again, an id cannot; an older document has no id."""
+    """A generation can recur, an id cannot; an older document has no id."""
     first, second = (make_assignment(number, id=identity) for number, identity in (one, other))
     assert first.is_same_as(second) is second.is_same_as(first) is is_same
 
 
 @given(desired_states)
 def test_json_form_round_trips(desired):
-    """What is written reads back as the same, to the type of each value, and gives the same text again."""
+    """A document reads back as the same, including the type of each value, and gives the same text again."""
     read = DesiredState.from_json(KEY, desired.to_json().encode())
     assert read == desired
     assert read.stable.has_content(desired.stable.state, desired.stable.values)
@@ -86,7 +86,7 @@ def test_unknown_fields_are_ignored(desired):
     )
 )
 def test_any_other_json_is_malformed(document):
-    """Whatever JSON stands under the key, it is the document or an error that names the key."""
+    """Any JSON under the key is either the document or an error that names the key."""
     with pytest.raises(MalformedDocument, match=KEY):
         DesiredState.from_json(KEY, json.dumps(document))
 
@@ -109,7 +109,7 @@ def test_any_field_of_another_type_is_malformed_or_read_as_it_stands(desired, da
 
 @given(desired_states, names)
 def test_each_node_is_assigned_one_of_the_generations(desired, node):
-    """The canary's when it names the node or reaches its bucket, else the stable one; nothing else."""
+    """The canary's if it lists the node or covers its bucket, else the stable one; nothing else."""
     assignment = desired.assignment_for(node)
     assert assignment is desired.stable or (desired.canary and assignment is desired.canary.assignment)
     assert assignment.generation in desired.generations
@@ -121,7 +121,7 @@ def test_each_node_is_assigned_one_of_the_generations(desired, node):
     ids=["stable", "canary", "beside a canary", "neither"],
 )
 def test_assignment_of_a_generation(canary, generation, at, previous, is_of_canary):
-    """The canary's or the stable one, the generation that was stable before it, and which of both it is."""
+    """Finds the canary's, the stable one or the previous generation, and says which it is."""
     desired = make_desired(stable=make_assignment(7), canary=canary and make_canary(canary), previous=6)
     assert desired.newest.generation == (canary or 7)
     assert desired.assignment_at(generation).generation == at
@@ -132,7 +132,7 @@ def test_assignment_of_a_generation(canary, generation, at, previous, is_of_cana
     ("threshold", "nodes", "covers"), [(0, (), False), (0, ("web-1",), True), (BUCKETS, (), True), (0, ("web",), False)]
 )
 def test_canary_covers_whom_it_names_or_reaches(threshold, nodes, covers):
-    """A threshold of 0 reaches nobody, one of 2^32 everybody; names must be equal."""
+    """A threshold of 0 covers no bucket, one of 2^32 covers all; names must match exactly."""
     canary = Canary(make_assignment(8), salt="8", threshold=threshold, nodes=nodes)
     desired = make_desired(8, stable=make_assignment(7), canary=canary)
     assert desired.assignment_for("web-1").generation == (8 if covers else 7)
@@ -150,12 +150,12 @@ def test_canary_covers_whom_it_names_or_reaches(threshold, nodes, covers):
     ],
 )
 def test_writer_in_words(writer, words):
-    """The map index is named only where a task is mapped; a person is no Dag."""
+    """The map index appears only for a mapped task; a person has no Dag."""
     assert str(writer) == words
 
 
 def test_scalars_are_values():
-    """What JSON holds without structure; the caller's mapping is copied."""
+    """All JSON scalars; the caller's mapping is copied."""
     values = {"release": "2.5.0", "workers": 4, "load": 0.5, "debug": False, "proxy": None, "empty": ""}
     assert check_values(values) == values
     assert check_values(values) is not values
@@ -177,7 +177,7 @@ def test_scalars_are_values():
         ({"": "a"}, "values: '' is not a name for a value"),
     ],
 )
-def test_what_is_no_value_is_refused(values, words):
+def test_invalid_value_is_refused(values, words):
     """The error names the value."""
     with pytest.raises(InvalidInput) as caught:
         check_values(values)
@@ -194,13 +194,13 @@ def test_what_is_no_value_is_refused(values, words):
         (2**32 - 1, (), "the nodes below threshold 4294967295 (99 % of all names)"),
     ],
 )
-def test_whom_a_canary_covers_in_words(threshold, nodes, words):
-    """Those named, and a share of all names, which is only all when it is."""
+def test_canary_in_words(threshold, nodes, words):
+    """Listed nodes, and a share of all names; "all" only if it really is all."""
     assert make_canary(threshold=threshold, nodes=nodes).describe_nodes() == words
 
 
 def test_assignment_in_words():
-    """Text as it is, other values as JSON."""
+    """Text verbatim, other values as JSON."""
     values = {"release": "2.5.0", "debug": True, "motd": None, "replicas": 3}
     described = make_assignment(7, values=values).describe()
     assert described == "generation 7, state converged, release=2.5.0, debug=true, motd=null, replicas=3"

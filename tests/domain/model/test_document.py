@@ -1,4 +1,4 @@
-"""What is a document at all: nesting and numbers that both languages read alike, and how long it takes to say so."""
+"""What a document is: nesting and numbers that both languages read alike, in linear time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY = "chefconsul/demo/web/desired"
 
 
 def nested(levels: int, innermost: object = None) -> object:
-    """A value within lists and objects by turns."""
+    """A value inside alternating lists and objects."""
     for level in range(levels):
         innermost = [innermost] if level % 2 else {"a": innermost}
     return innermost
@@ -23,7 +23,7 @@ def nested(levels: int, innermost: object = None) -> object:
 
 @given(st.integers(DEEPEST - 4, DEEPEST + 4), st.text(alphabet='[]{}"\\a', max_size=100))
 def test_depth(levels, text):
-    """The document's own level counts, brackets in strings do not."""
+    """The document's own level counts; brackets in strings do not."""
     fields = {"schema": 1, text: [text], "deep": nested(levels - 1, text)}
     document = json.dumps(fields)
     if levels <= DEEPEST:
@@ -35,7 +35,7 @@ def test_depth(levels, text):
 
 @given(st.integers(-(2**65), 2**65))
 def test_integers(number):
-    """Sixty-four bits with a sign, wherever they are."""
+    """Signed 64-bit integers, anywhere in the document."""
     document = json.dumps({"schema": 1, "later": [{"n": number}], "text": "9" * 30, "real": 1e300})
     if -(2**63) <= number < 2**63:
         assert read_document(KEY, document).fields["later"] == [{"n": number}]
@@ -50,6 +50,6 @@ def test_integers(number):
     ids=["escapes", "lists", "objects", "quotes", "digits"],
 )
 def test_spoilt_document_as_long_as_a_value_may_be(text):
-    """Half a megabyte is malformed at once; nothing here takes time beyond its length."""
+    """Half a megabyte is refused at once; no check takes more than linear time."""
     with pytest.raises(MalformedDocument, match="not JSON"):
         read_document(KEY, text)

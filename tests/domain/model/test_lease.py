@@ -1,4 +1,4 @@
-"""One orchestrator per environment: the lease's document, and when it has expired."""
+"""One orchestrator per environment: the lease's document, and when a lease expires."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TTL = timedelta(minutes=5)
 
 
 def test_lease_begins_and_is_renewed():
-    """Renewing moves the end alone; who has it, since when and why stay."""
+    """Renewing changes only the expiry, not holder, beginning and reason."""
     lease = Lease.begin(DagRun.of(make_writer()), TTL, "upgrade to 2.5.0", now=NOW)
     assert lease == make_lease()
     renewed = lease.renew(now=NOW + timedelta(minutes=3))
@@ -33,7 +33,7 @@ def test_lease_begins_and_is_renewed():
 
 
 def test_holder_is_a_dag_run():
-    """Not one of its tasks, so that a lease survives them."""
+    """Not one of its tasks, so a lease outlives them."""
     holder = DagRun.of(make_writer(task_id="web.set", map_index=3))
     assert holder == DagRun.of(make_writer(task_id="app.set"))
     assert holder != DagRun.of(make_writer(run_id="manual__2"))
@@ -51,7 +51,7 @@ def test_holder_is_a_dag_run():
     ],
 )
 def test_lease_in_words(reason, words):
-    """Who, since when and why."""
+    """Holder, beginning and reason."""
     assert make_lease(reason=reason).describe() == words
 
 
@@ -66,7 +66,7 @@ def test_lease_in_words(reason, words):
     )
 )
 def test_json_form_round_trips(lease):
-    """What is written reads back as the same, also with fields that a later version adds."""
+    """A lease reads back as the same, even with fields that a later version adds."""
     assert Lease.from_json(KEY, lease.to_json().encode()) == lease
     fields = json.loads(lease.to_json()) | {"added_later": {"by": ["a", "later", "version"]}}
     assert Lease.from_json(KEY, json.dumps(fields)) == lease
@@ -94,7 +94,7 @@ def test_reason_may_be_missing():
         ({"reason": ["upgrade"]}, MalformedDocument, "field reason must be a string"),
     ],
 )
-def test_what_is_no_lease(fields, error, words):
+def test_malformed_lease_is_refused(fields, error, words):
     """The error names the key and the field."""
     with pytest.raises(error) as caught:
         Lease.from_json(KEY, json.dumps(json.loads(make_lease().to_json()) | fields))
@@ -103,8 +103,8 @@ def test_what_is_no_lease(fields, error, words):
 
 
 @pytest.mark.parametrize("text", [None, b"", "{", "[]", "5", b"\xff"])
-def test_what_is_no_document(text):
-    """Whatever stands under the key, it is a lease or an error that names the key."""
+def test_any_text_is_a_lease_or_an_error(text):
+    """The error names the key."""
     with pytest.raises(MalformedDocument, match=KEY):
         Lease.from_json(KEY, text)
 
@@ -119,8 +119,8 @@ def test_ttl_within_bounds(ttl):
     "ttl",
     [SHORTEST_TTL - timedelta(seconds=1), LONGEST_TTL + timedelta(seconds=1), timedelta(0), -TTL, 300, "5m", None],
 )
-def test_ttl_that_no_lease_may_have(ttl):
-    """The error says the bounds."""
+def test_ttl_out_of_bounds_is_refused(ttl):
+    """The error names the bounds."""
     with pytest.raises(InvalidInput) as caught:
         check_ttl(ttl)
     assert str(caught.value) == f"ttl must be a timedelta from 0:00:30 to 1 day, 0:00:00, not {ttl!r}"
@@ -143,19 +143,19 @@ def test_ttl_that_no_lease_may_have(ttl):
     ids=["first", "unrenewed", "expired", "long expired", "renewed", "then unrenewed", "index went back"],
 )
 def test_expiry_by_the_watchers_clock(seen, remaining):
-    """A lease has its ttl from when a watcher first saw the ModifyIndex that it still has."""
+    """A lease expires one ttl after a watcher first saw its current ModifyIndex."""
     (index, now), *later = seen
-    sighting = LeaseObservation(index, now)
+    observation = LeaseObservation(index, now)
     for index, now in later:
-        sighting = sighting.observe(index, now=now)
-    assert sighting.remaining(make_lease(), now=now) == remaining
+        observation = observation.observe(index, now=now)
+    assert observation.remaining(make_lease(), now=now) == remaining
 
 
-def test_outage_begins_the_sighting_anew():
-    """While Consul is away nobody can renew, so that time says nothing about the holder."""
-    sighting = LeaseObservation(7, 1000).observe(7, now=1290, is_interrupted=True)
-    assert sighting.remaining(make_lease(), now=1290) == 300
-    assert sighting.observe(7, now=1300).remaining(make_lease(), now=1300) == 290
+def test_outage_restarts_the_observation():
+    """Nobody can renew while Consul is unavailable, so that time does not count against the holder."""
+    observation = LeaseObservation(7, 1000).observe(7, now=1290, is_interrupted=True)
+    assert observation.remaining(make_lease(), now=1290) == 300
+    assert observation.observe(7, now=1300).remaining(make_lease(), now=1300) == 290
 
 
 @given(
@@ -164,13 +164,13 @@ def test_outage_begins_the_sighting_anew():
     st.sampled_from(["1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "yesterday"]),
 )
 def test_lease_that_is_renewed_in_time_never_expires(ttl, looks, expires_at):
-    """It expires only when no look within the ttl has seen a change, whatever its holder's clock says."""
+    """It expires only if no look within the ttl sees a change, whatever its holder's clock says."""
     lease = make_lease(ttl=timedelta(seconds=ttl), expires_at=expires_at)
     index, now, since = 1, 0, 0
-    sighting = LeaseObservation(index, now)
+    observation = LeaseObservation(index, now)
     for pause, is_renewed in looks:
         now += pause
         if is_renewed:
             index, since = index + 1, now
-        sighting = sighting.observe(index, now=now)
-        assert (sighting.remaining(lease, now=now) <= 0) == (now - since >= ttl)
+        observation = observation.observe(index, now=now)
+        assert (observation.remaining(lease, now=now) <= 0) == (now - since >= ttl)

@@ -1,4 +1,4 @@
-"""How authors name a tier's members, and who stays one."""
+"""How authors select a tier's members, and which nodes stay members."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
     ],
 )
 def test_members_as_authors_write_them(members, selector, words):
-    """The service named like the tier, another one, node metadata, or a list without doubles in its order."""
+    """The service named like the tier, another service, node metadata, or a list in its order without duplicates."""
     assert parse_members(members, "web") == selector
     assert str(selector) == words
 
@@ -58,7 +58,7 @@ def test_members_as_authors_write_them(members, selector, words):
     ],
 )
 def test_anything_else_is_refused(members, words):
-    """The error shows what was written."""
+    """The error shows the text."""
     with pytest.raises(InvalidInput) as caught:
         parse_members(members, "web")
     assert words in str(caught.value)
@@ -69,7 +69,7 @@ nodes = st.sampled_from(["web-1", "web-2", "web-3", "web-4"])
 
 @given(st.sets(nodes), st.dictionaries(nodes, st.booleans()))
 def test_member_once_seen_stays_one(seen, present):
-    """Today's members are as they are; those of before that are not among them are gone; there are no others."""
+    """Today's members come from the catalog; earlier ones that it no longer lists are gone; there are no others."""
     presences = {True: Presence.ALIVE, False: Presence.FAILED}
     current = {node: Member(node, presences[is_present]) for node, is_present in present.items()}
     members = carry_over(seen, current)

@@ -1,4 +1,4 @@
-"""Names beyond the contract's table: any text, and what operators take for tiers."""
+"""Names beyond the contract's table: arbitrary text, and the tiers that operators accept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 
 @given(st.text() | st.from_regex(NAME_FORM))
 def test_a_name_survives_in_a_url_and_a_path(text):
-    """What passes needs no quoting, and is no way out of its folder."""
+    """A valid name needs no quoting and cannot leave its folder."""
     if is_name(text):
         assert quote(text, safe="") == text
         assert 1 <= len(text) <= 128
@@ -23,8 +23,8 @@ def test_a_name_survives_in_a_url_and_a_path(text):
 
 
 @pytest.mark.parametrize("text", [None, 1, b"web", ["web"]])
-def test_what_is_no_text_is_no_name(text):
-    """The error shows it."""
+def test_name_must_be_text(text):
+    """The error shows the value."""
     assert not is_name(text)
     with pytest.raises(InvalidInput) as caught:
         check_name("tier", text)
@@ -33,7 +33,7 @@ def test_what_is_no_text_is_no_name(text):
 
 @pytest.mark.parametrize(("tier", "tiers"), [("web", ["web"]), (["web"], ["web"]), (("web", "app"), ["web", "app"])])
 def test_one_tier_or_several(tier, tiers):
-    """Operators take either, and keep the order."""
+    """Operators accept either, and keep the order."""
     assert check_tiers("demo", tier) == tiers
 
 
@@ -49,7 +49,7 @@ def test_one_tier_or_several(tier, tiers):
     ],
 )
 def test_bad_tiers_are_refused(environment, tier, words):
-    """The error names the one that is wrong."""
+    """The error names the wrong one."""
     with pytest.raises(InvalidInput) as caught:
         check_tiers(environment, tier)
     assert words in str(caught.value)
@@ -57,6 +57,6 @@ def test_bad_tiers_are_refused(environment, tier, words):
 
 @given(st.permutations(["web-10", "web-2", "2", "web-2a", "web-02", "web", "10.web", "2.web", "web-" + "9" * 5000]))
 def test_natural_order(names):
-    """That which people expect, whatever the names are made of, and the same each time."""
+    """The order that people expect, for any names, and always the same."""
     expected = ["2", "2.web", "10.web", "web", "web-02", "web-2", "web-2a", "web-10", "web-" + "9" * 5000]
     assert sorted(names, key=natural_order) == expected

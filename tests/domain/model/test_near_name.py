@@ -1,4 +1,4 @@
-"""Tests for names that are nearly the same."""
+"""Names that are nearly the same."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.domain.model.name import nearest, twin, twins
     ],
 )
 def test_twin(name: str, known: list[str], expected: str | None) -> None:
-    """One machine under two names: another case, or short against fully qualified."""
+    """One machine under two names: different case, or short and fully qualified."""
     assert twin(name, known) == expected
 
 
@@ -38,12 +38,12 @@ def test_twin(name: str, known: list[str], expected: str | None) -> None:
     ],
 )
 def test_nearest(name: str, known: list[str], expected: str | None) -> None:
-    """The name that was meant, if any: the same machine's other name first, then what looks alike."""
+    """The name that was probably meant: the same machine's other name first, then similar ones."""
     assert nearest(name, known) == expected
 
 
 def test_twins_of_many_names() -> None:
-    """Each name is looked at once, so that thousands cost nothing; only those with a twin are there."""
+    """Looks at each name once, so that thousands are cheap; returns only those with a twin."""
     short = [f"web-{number}" for number in range(20_000)]
     full = [f"{name}.example.com" for name in short[::2]]
     found = twins(short, full)

@@ -1,4 +1,4 @@
-"""A node's report: its JSON form, and what it says of an assignment."""
+"""A node's report: its JSON form, and what it says about an assignment."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ reports = st.builds(
 
 @given(reports)
 def test_json_form_round_trips(report):
-    """What is written reads back as the same."""
+    """A report reads back as the same."""
     assert NodeReport.from_json(KEY, report.to_json().encode()) == report
 
 
@@ -56,7 +56,7 @@ def test_any_field_of_another_type_is_malformed_or_read_as_it_stands(report, dat
 
 
 def test_long_message_is_cut():
-    """A message holds at most 2000 characters, so that a report stays small."""
+    """To 2000 characters, so that a report stays small."""
     report = make_failure(error=RunError("RuntimeError", "x" * (MESSAGE_LIMIT + 1)))
     read = NodeReport.from_json(KEY, report.to_json())
     assert read.error == RunError("RuntimeError", "x" * MESSAGE_LIMIT)
@@ -78,7 +78,7 @@ def test_long_message_is_cut():
     ],
 )
 def test_converged_is_success_on_this_very_assignment(overrides, has_converged):
-    """Generation, state and success must all be there; where the run had its assignment from does not matter."""
+    """Generation, state and success must all match; the source does not matter."""
     assert make_report(**overrides).has_converged_on(make_assignment(7)) is has_converged
 
 
@@ -91,7 +91,7 @@ def test_converged_is_success_on_this_very_assignment(overrides, has_converged):
     ],
 )
 def test_error_is_one_line(error, words):
-    """Logs get a line, whatever the message holds."""
+    """Whatever the message contains, for logs."""
     assert str(error) == words
 
 
@@ -114,6 +114,6 @@ def test_error_is_one_line(error, words):
         (make_report(previous_status=Status.FAILED), Status.SUCCEEDED),
     ],
 )
-def test_what_a_report_says_of_the_run_before(before, found):
-    """Only a run on the same assignment counts, and only one that finished takes a failure's place."""
+def test_previous_status(before, found):
+    """Only a run on the same assignment counts, and only a finished run replaces a failure."""
     assert previous_status(before, make_assignment(7, id="a1")) is found

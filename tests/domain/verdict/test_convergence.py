@@ -1,4 +1,4 @@
-"""Judging a wait: a table of cases. What must hold for any tier is in test_convergence_properties.py."""
+"""Judging a wait: tables of cases. The properties of any tier are in test_convergence_properties.py."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ TWO = ALL[:2]
     ],
 )
 def test_one_member_holds_the_tier_up(third, standing, why):
-    """Whatever a member's own report lacks, the tier waits and says who and why."""
+    """Whatever a member's report lacks, the tier waits and names the member and the reason."""
     verdict = verdict_of(make_snapshot(*TWO, *([third] if third else [])))
     assert isinstance(verdict, Waiting)
     assert stands(verdict, "web-3") == (standing, why)
@@ -65,14 +65,14 @@ def test_one_member_holds_the_tier_up(third, standing, why):
 
 
 def test_everyone_reported():
-    """All members' own reports carry generation, state and success."""
+    """The reports of all members have the generation, the state and success."""
     verdict = verdict_of(make_snapshot(*ALL))
     assert isinstance(verdict, Converged)
     assert describe_counts(verdict.status) == "3 of 3 members converged"
 
 
 def test_failure_fails_at_once_and_names_the_resource():
-    """One failed member is one more than max_failed=0 allows."""
+    """One failed member exceeds max_failed=0."""
     verdict = verdict_of(make_snapshot(*TWO, make_failure("web-3")))
     assert isinstance(verdict, Failed)
     assert verdict.reason == "1 of 3 members present failed (web-3); max_failed=0 is spent"
@@ -80,8 +80,8 @@ def test_failure_fails_at_once_and_names_the_resource():
     assert stands(verdict, "web-3") == (Standing.FAILED, why)
 
 
-def test_failure_within_the_budget():
-    """Two budgets together let a tier converge without one member."""
+def test_failure_within_max_failed():
+    """With min_converged also lowered, a tier converges without one member."""
     snapshot = make_snapshot(*TWO, make_failure("web-3"))
     assert isinstance(verdict_of(snapshot, policy=make_policy(max_failed="34%", min_converged="60%")), Converged)
     assert isinstance(verdict_of(snapshot, policy=make_policy(max_failed=1)), Waiting)
@@ -89,7 +89,7 @@ def test_failure_within_the_budget():
 
 
 def test_failure_before_this_try_is_history():
-    """A retry gives the failed node its next run, and still fails when that fails too."""
+    """A retry gives the failed node another run, and fails if that fails too."""
     snapshot = make_snapshot(*TWO, make_failure("web-3"))
     (index,) = {evidence.modify_index for node, evidence in snapshot.evidence.items() if node == "web-3"}
     verdict = verdict_of(snapshot, make_wait(failures_after=index))
@@ -99,7 +99,7 @@ def test_failure_before_this_try_is_history():
 
 
 def test_absent_members_are_excused_but_not_alone():
-    """Absent members hold nobody up; a tier of nothing but absent members never passes."""
+    """Absent members hold nothing up, but a tier of only absent members never converges."""
     assert isinstance(verdict_of(make_snapshot(*TWO, members=("web-1", "web-2"), absent=["web-3"])), Converged)
     everyone = ("web-1", "web-2", "web-3")
     assert isinstance(verdict_of(make_snapshot(members=(), absent=everyone)), Waiting)
@@ -107,7 +107,7 @@ def test_absent_members_are_excused_but_not_alone():
 
 
 def test_max_absent():
-    """Too many absent members hold the tier up until they are back or time is up."""
+    """Too many absent members hold up the tier until they return or the deadline comes."""
     snapshot = make_snapshot(*TWO, members=("web-1", "web-2"), absent=["web-3"])
     assert isinstance(verdict_of(snapshot, policy=make_policy(max_absent=0)), Waiting)
     verdict = verdict_of(snapshot, make_wait(), make_policy(max_absent=0), now=make_wait().deadline)
@@ -117,7 +117,7 @@ def test_max_absent():
 
 
 def test_member_that_leaves_the_catalog_has_left():
-    """A member seen since the wait began stays a member, and counts in max_absent."""
+    """A member seen since the wait began remains a member, and counts in max_absent."""
     wait = seen(make_wait(), make_snapshot(*TWO))
     verdict = verdict_of(make_snapshot(*TWO, members=("web-1", "web-2")), wait, make_policy(max_absent=0))
     assert isinstance(verdict, Waiting)
@@ -126,7 +126,7 @@ def test_member_that_leaves_the_catalog_has_left():
 
 
 def test_interval_run_does_not_undo_convergence():
-    """A node seen converged that runs Chef again is still converged, until that run fails."""
+    """A node seen converged that runs Chef again remains converged until that run fails."""
     wait = seen(make_wait(), make_snapshot(*ALL))
     again = make_report("web-3", status=Status.RUNNING)
     assert isinstance(verdict_of(make_snapshot(*TWO, again), wait), Converged)
@@ -134,14 +134,14 @@ def test_interval_run_does_not_undo_convergence():
 
 
 def test_no_members_is_an_error():
-    """An empty tier is never zero nodes to wait for."""
+    """An empty tier is not zero nodes to wait for."""
     verdict = verdict_of(make_snapshot(members=()))
     assert isinstance(verdict, Failed)
     assert verdict.reason == "the tier has no members"
 
 
 def test_superseded_names_who_did_it():
-    """A newer generation ends the wait and names the run that wrote it."""
+    """A newer generation ends the wait and names the Dag run that wrote it."""
     verdict = verdict_of(make_snapshot(*ALL, desired=make_desired(8)))
     assert isinstance(verdict, Failed)
     assert verdict.reason == (
@@ -159,14 +159,14 @@ def test_superseded_names_who_did_it():
     ],
 )
 def test_desired_state_that_cannot_be_waited_for(desired, words):
-    """A desired state that is gone, unreadable or set back ends the wait."""
+    """A desired state that is deleted, unreadable or set back ends the wait."""
     verdict = verdict_of(make_snapshot(*ALL, desired=desired))
     assert isinstance(verdict, Failed)
     assert words in verdict.reason
 
 
 def test_only_members_assigned_the_generation_count():
-    """While a canary is out, the others are not its business."""
+    """A wait for a canary ignores the nodes outside it."""
     canary = Canary(make_assignment(8, values={"release": "2.6.0"}), salt="8", threshold=0, nodes=("web-2",))
     desired = make_desired(8, stable=make_assignment(7), canary=canary)
     snapshot = make_snapshot(make_report("web-2", generation=8), desired=desired)
@@ -176,8 +176,8 @@ def test_only_members_assigned_the_generation_count():
     assert isinstance(verdict_of(snapshot, make_wait(7)), Waiting)
 
 
-def test_budgets_are_of_the_whole_tier():
-    """While a canary of one is out, one failure in three is within a third, and absent members elsewhere count."""
+def test_limits_are_of_the_whole_tier():
+    """In a canary of one, one failure of three is within a third, and absent members elsewhere count."""
     desired = make_desired(8, stable=make_assignment(7), canary=make_canary(nodes=("web-2",)))
     failed = make_snapshot(make_failure("web-2", generation=8), desired=desired)
     assert isinstance(verdict_of(failed, make_wait(8), make_policy(max_failed="34%", min_converged=0)), Waiting)
@@ -191,7 +191,7 @@ def test_budgets_are_of_the_whole_tier():
     assert isinstance(verdict_of(there, make_wait(8), make_policy(max_absent="34%")), Converged)
 
 
-def test_all_waves_spend_one_budget():
+def test_all_waves_share_max_failed():
     """A failure in the first wave still counts in the second: the generation is the same."""
     names = [f"web-{number}" for number in range(1, 7)]
     reports = [make_failure(node, generation=8) for node in names[:2]]
@@ -204,7 +204,7 @@ def test_all_waves_spend_one_budget():
 
 
 def test_reason_names_the_first_eight():
-    """A large tier's verdict stays a line."""
+    """A large tier's verdict remains one line."""
     names = [f"web-{number}" for number in range(1, 10)]
     verdict = verdict_of(make_snapshot(*map(make_failure, names), members=names))
     assert isinstance(verdict, Failed)
@@ -227,8 +227,8 @@ def test_reason_names_the_first_eight():
         ),
     ],
 )
-def test_canary_that_is_out_no_more_ends_the_wait(desired, words):
-    """It was taken back, or another took its place."""
+def test_end_of_the_canary_ends_the_wait(desired, words):
+    """It was rolled back or replaced by another."""
     verdict = verdict_of(make_snapshot(*ALL, desired=desired), make_wait(8))
     assert isinstance(verdict, Failed)
     assert words in verdict.reason
@@ -236,7 +236,7 @@ def test_canary_that_is_out_no_more_ends_the_wait(desired, words):
 
 @pytest.mark.parametrize("policy", [{"min_converged": 2}, {"min_members": 2}], ids=str)
 def test_wave_is_not_asked_for_more_nodes_than_it_covers(policy):
-    """A number that is meant for the whole tier would hold the first wave up for ever; of a whole tier it is asked."""
+    """Else min_members for a whole tier would hold up the first wave forever."""
     canary = Canary(make_assignment(8), salt="8", threshold=0, nodes=("web-1",))
     desired = make_desired(8, stable=make_assignment(7), canary=canary)
     wave = make_snapshot(make_report("web-1", generation=8), desired=desired)
@@ -259,13 +259,13 @@ def test_wave_is_not_asked_for_more_nodes_than_it_covers(policy):
     ],
 )
 def test_a_node_that_dies_of_the_release_holds_the_tier_up(third, policy, kind):
-    """All have reported success, and then one is lost or leaves."""
+    """All nodes reported success, then one is lost or leaves."""
     members = make_members("web-1", "web-2") | make_members("web-3", **third)
     assert isinstance(verdict_of(replace(make_snapshot(*ALL), members=members), policy=make_policy(**policy)), kind)
 
 
 def test_lost_nodes_are_named():
-    """The reason says who is lost, and which budget that exceeds."""
+    """The reason names the lost nodes and the limit that they exceed."""
     snapshot = make_snapshot(*ALL, members=("web-1", "web-2"), absent=["web-3"])
     verdict = verdict_of(snapshot, make_wait(), make_policy(), now=make_wait().deadline)
     assert verdict.reason == (
@@ -281,8 +281,8 @@ def test_lost_nodes_are_named():
         (("web-3", Unreadable("k", "not JSON")), "the reports of 1 cannot be read (web-3)"),
     ],
 )
-def test_failures_of_an_earlier_try_stand_in_the_way(report, words):
-    """They do not fail a later try at once, nor do they let it pass; nor does a report that may hide one."""
+def test_failures_of_an_earlier_try_prevent_convergence(report, words):
+    """Nor does a report pass that may hide one; but neither fails a later try at once."""
     snapshot, wait = make_snapshot(*TWO, report), make_wait(failures_after=10**6)
     policy = make_policy(min_converged=2)
     assert isinstance(verdict_of(snapshot, wait, policy), Waiting)
@@ -290,8 +290,8 @@ def test_failures_of_an_earlier_try_stand_in_the_way(report, words):
     assert isinstance(verdict_of(snapshot, wait, make_policy(min_converged=2, max_failed=1)), Converged)
 
 
-def test_what_was_seen_converged_is_forgotten_when_something_takes_it_away():
-    """A failure, another assignment or a report that cannot be read: what runs then has not converged."""
+def test_convergence_is_forgotten_after_contrary_evidence():
+    """After a failure, another assignment or an unreadable report, a running node has not converged."""
     running = make_report("web-3", status=Status.RUNNING)
     policy = make_policy(max_failed=1)
     takers = (make_failure("web-3"), make_report("web-3", generation=8), ("web-3", Unreadable("k", "not JSON")))
@@ -303,8 +303,8 @@ def test_what_was_seen_converged_is_forgotten_when_something_takes_it_away():
     assert isinstance(verdict_of(make_snapshot(*TWO, running), wait, policy), Waiting)
 
 
-def test_a_generation_that_is_given_again_is_another():
-    """The tier is deleted and declared anew, or restored, in mid-wait: what is waited for will never come."""
+def test_a_generation_that_recurs_is_another():
+    """If the tier is deleted and declared again, or restored, the awaited assignment will never come."""
     first, again = (make_desired(7, stable=make_assignment(7, id=each)) for each in ("a1", "b2"))
     wait = seen(make_wait(), make_snapshot(*TWO, desired=first))
     wait = Wait.from_fields(wait.to_fields())
@@ -314,8 +314,8 @@ def test_a_generation_that_is_given_again_is_another():
     assert isinstance(verdict_of(make_snapshot(*ALL, desired=make_desired(7)), wait), Converged), "an older writer's"
 
 
-def test_a_lost_nodes_report_that_cannot_be_read_may_say_that_it_failed():
-    """Who may be lost is one budget, who may have failed another."""
+def test_a_lost_nodes_unreadable_report_may_hide_a_failure():
+    """The node counts in both max_lost and max_failed."""
     snapshot = make_snapshot(*TWO, ("web-3", Unreadable("k", "not JSON")), members=("web-1", "web-2"), absent=["web-3"])
     policy = make_policy(min_converged=2, max_lost=1)
     assert isinstance(verdict_of(snapshot, policy=policy), Waiting)

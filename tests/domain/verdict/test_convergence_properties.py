@@ -1,4 +1,4 @@
-"""Judging a wait: what must hold for any tier. The tiers drawn here are mostly healthy, so that many converge."""
+"""Judging a wait: properties of any tier. The tiers drawn here are mostly healthy, so that many converge."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OLD_INDEX, NEW_INDEX = 20, 21  # what was reported before, and what is reported 
 
 @dataclass(frozen=True)
 class Situation:
-    """A wait that has seen an earlier snapshot of its tier and the present one, and the policy it is judged by."""
+    """A wait that has seen an earlier snapshot of its tier, the present snapshot, and the policy."""
 
     earlier: TierSnapshot
     present: TierSnapshot
@@ -40,7 +40,7 @@ class Situation:
     policy: ConvergencePolicy
 
     def judge(self, **overrides: Any) -> Verdict:
-        """The verdict by the present snapshot."""
+        """The verdict on the present snapshot."""
         return verdict_of(self.present, self.wait, self.policy, **overrides)
 
     def after(self, node: str, report: NodeReport | Unreadable) -> Situation:
@@ -54,7 +54,7 @@ class Situation:
 
 
 def mostly(usual: st.SearchStrategy[Any], rare: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Three times in four the usual."""
+    """The usual value, three times in four."""
     return st.integers(0, 3).flatmap(lambda number: rare if number == 3 else usual)
 
 
@@ -81,7 +81,7 @@ def with_canary(canary: Canary | None) -> DesiredState:
 
 
 def reports_on(assignment: Assignment, **overrides: Any) -> st.SearchStrategy[dict[str, Any]]:
-    """What a well-formed report may say of a run that compiled this assignment."""
+    """Well-formed reports of a run that compiled this assignment."""
     return st.fixed_dictionaries(
         {
             "generation": st.just(assignment.generation),
@@ -94,7 +94,7 @@ def reports_on(assignment: Assignment, **overrides: Any) -> st.SearchStrategy[di
 
 
 def runs_on(assignment: Assignment) -> st.SearchStrategy[dict[str, Any]]:
-    """What a report may say of a run that has not ended."""
+    """Reports of an unfinished run."""
     return reports_on(assignment, status=st.sampled_from([Status.RUNNING, Status.REBOOTING]))
 
 
@@ -137,7 +137,7 @@ kinds = st.sampled_from(["converged"] * 16 + ["running", "ended", "slip"] * 2 + 
 
 @st.composite
 def evidences(draw: st.DrawFn, node: str, assignment: Assignment) -> Evidence | None:
-    """What a node says of its assignment: mostly that it is there."""
+    """Reports of a node: mostly that it has converged on its assignment."""
     match draw(kinds):
         case "silent":
             return None
@@ -156,7 +156,7 @@ def evidences(draw: st.DrawFn, node: str, assignment: Assignment) -> Evidence | 
 
 @st.composite
 def snapshots(draw: st.DrawFn, desired: DesiredState) -> TierSnapshot:
-    """A tier most of whose nodes are members, present, and converged on what they are assigned."""
+    """A tier of mostly members that are present and have converged."""
     where = {node: draw(places) for node in NODES}
     members = {
         node: Member(node, Presence.ALIVE if place == "present" else Presence.FAILED) for node, place in where.items()
@@ -171,7 +171,7 @@ def snapshots(draw: st.DrawFn, desired: DesiredState) -> TierSnapshot:
 
 @st.composite
 def situations(draw: st.DrawFn) -> Situation:
-    """A wait for one of the generations that the tier desires, or rarely for another."""
+    """A wait for one of the tier's generations, or rarely for another."""
     canary = draw(mostly(st.none(), canaries))
     before = draw(st.just(canary) | canaries)
     earlier, present = draw(snapshots(with_canary(before))), draw(snapshots(with_canary(canary)))
@@ -189,7 +189,7 @@ thorough = settings(max_examples=examples(3))
 
 
 def test_strategies_draw_every_verdict():
-    """Each kind often enough for the properties below to mean something."""
+    """Often enough for the properties below to mean something."""
     seen: Counter[str] = Counter()
 
     @settings(max_examples=300, derandomize=True, database=None, phases=[Phase.generate])
@@ -213,7 +213,7 @@ def test_strategies_draw_every_verdict():
 
 @given(situations(), st.integers(0, 3600).map(lambda seconds: timedelta(seconds=seconds)))
 def test_every_wait_ends_by_its_deadline(situation, late):
-    """From the deadline on there is a verdict, whatever was reported, and time alone never makes it a success."""
+    """From the deadline on, every wait has a verdict, and time alone never makes it a success."""
     before, after = situation.judge(), situation.judge(now=situation.wait.deadline + late)
     assert not isinstance(after, Waiting)
     assert isinstance(after, Converged) == isinstance(before, Converged)
@@ -223,7 +223,7 @@ def test_every_wait_ends_by_its_deadline(situation, late):
 @thorough
 @given(situations())
 def test_silence_is_never_success(situation):
-    """A converged tier has at least min_members present members whose own reports, seen in this wait, said so.
+    """A converged tier has at least min_members present members that reported success during this wait.
 
     A wave has no more of them than the canary covers, but at least one.
     """
@@ -249,8 +249,8 @@ def test_silence_is_never_success(situation):
 
 @thorough
 @given(situations())
-def test_only_own_words_make_a_member_converged(situation):
-    """Without history, the converged are those whose present report says just that, and nobody who is absent."""
+def test_only_its_own_report_makes_a_member_converged(situation):
+    """Without history, only present members whose report says so have converged."""
     generation = situation.wait.generation
     verdict = verdict_of(situation.present, make_wait(generation), situation.policy)
     for node in verdict.status.by_standing.get(Standing.CONVERGED, []):
@@ -263,7 +263,7 @@ def test_only_own_words_make_a_member_converged(situation):
 @thorough
 @given(situations(), st.permutations(NODES), st.data())
 def test_more_reports_never_turn_success_into_waiting(situation, nodes, data):
-    """A converged tier stays so, or fails, while node after node reports on what it is assigned.
+    """A converged tier remains converged, or fails, as its nodes report on their assignments.
 
     That is: while those whose agents are alive report, anything if they had not converged, and only that they run again
     or succeeded if they had. When a node that had converged says anything else, it has converged no more: that may
@@ -292,7 +292,7 @@ def test_more_reports_never_turn_success_into_waiting(situation, nodes, data):
 @thorough
 @given(situations(), st.data(), garbage)
 def test_malformed_report_is_no_progress(situation, data, garbage):
-    """A report that cannot be read never raises, never counts as converged, and never ends a wait."""
+    """An unreadable report never raises, never counts as converged, and never ends a wait."""
     before = situation.judge()
     lacking = sorted(set(before.status.nodes).difference(before.status.by_standing.get(Standing.CONVERGED, [])))
     node = data.draw(mostly(st.sampled_from(lacking or NODES), st.sampled_from(NODES)))
@@ -303,5 +303,5 @@ def test_malformed_report_is_no_progress(situation, data, garbage):
 
 
 def test_garbage_has_unknown_schemas():
-    """Documents of a schema from the future are among what cannot be read."""
+    """Some of the unreadable documents have a future schema."""
     assert read(json.dumps(json.loads(make_report().to_json()) | {"schema": 2})).kind is UnknownSchema

@@ -1,4 +1,4 @@
-"""Judging a wait: what time does to it. The clock is a parameter, so a table says what is seen at which second."""
+"""Judging a wait over time. The clock is a parameter, so each table says what is seen at which second."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def seconds(number: float) -> timedelta:
 
 
 def look(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, at: float) -> tuple[Wait, Verdict]:
-    """What the loop does with a snapshot, some seconds after the wait began."""
+    """Observe a snapshot some seconds after the wait began, as the loop does."""
     return wait.observe(snapshot, policy, now=NOW + seconds(at))
 
 
@@ -61,7 +61,7 @@ def look(snapshot: TierSnapshot, wait: Wait, policy: ConvergencePolicy, at: floa
     ],
 )
 def test_verdict_in_time(policy, seen, verdict):
-    """The last verdict, by what was seen at which second."""
+    """The last verdict, given what was seen at which second."""
     wait, policy, found = make_wait(), make_policy(**policy), None
     for at, snapshot in seen:
         wait, found = look(snapshot, wait, policy, at)
@@ -69,7 +69,7 @@ def test_verdict_in_time(policy, seen, verdict):
 
 
 def test_no_progress_names_who_is_slow():
-    """The verdict says which budget ran out and who spent it; the deadline itself comes first."""
+    """The verdict names the limit that ran out and the nodes; the deadline takes precedence."""
     policy = make_policy(progress_deadline=seconds(10))
     snapshot = make_snapshot(
         make_report("web-1"), make_report("web-2", status=Status.RUNNING), members=NODES, absent=["web-4"]
@@ -88,7 +88,7 @@ def test_no_progress_names_who_is_slow():
 
 
 def test_no_progress_of_those_who_are_absent():
-    """Where absent members alone hold the tier up, they are named by their own budget."""
+    """If only absent members hold up the tier, the verdict names them under max_absent."""
     policy = make_policy(progress_deadline=seconds(10), max_absent=0)
     snapshot = make_snapshot(make_report("web-1"), members=["web-1"], absent=["web-2"])
     wait, _ = look(snapshot, make_wait(), policy, 0)
@@ -101,14 +101,14 @@ def test_no_progress_of_those_who_are_absent():
 
 
 def test_unhealthy_member_says_which_check():
-    """A converged node with a check of the service that does not pass holds the tier up."""
+    """A converged node whose service has a failing check holds up the tier."""
     _, verdict = look(SICK, make_wait(), make_policy(min_healthy_time=seconds(1)), 0)
     status = verdict.status.nodes["web-3"]
     assert (status.standing, describe_reason(status)) == (Standing.UNHEALTHY, "http is critical")
 
 
 def test_deadline_while_the_policy_is_met():
-    """A tier that converged too late to hold for long enough has not converged in time."""
+    """A tier that converged too late to hold for min_healthy_time has not converged in time."""
     policy = make_policy(min_healthy_time=seconds(30))
     wait, verdict = look(ALL, make_wait(), policy, 580)
     assert isinstance(verdict, Waiting)
@@ -135,7 +135,7 @@ def test_deadline_while_the_policy_is_met():
     ],
 )
 def test_next_moment(policy, seen, moment):
-    """When time alone may change the verdict."""
+    """The next time at which the verdict may change by itself."""
     policy = make_policy(**policy)
     wait, _ = look(seen, make_wait(), policy, 0)
     assert wait.next_moment(policy, now=NOW) == NOW + seconds(moment)
@@ -154,7 +154,7 @@ policies = st.builds(
 
 @given(looks, policies)
 def test_convergence_has_held_for_long_enough(steps, policy):
-    """Whatever is seen when: a converged tier met its policy at every look for min_healthy_time, and is so in time."""
+    """A converged tier met its policy at every look for min_healthy_time, and in time."""
     wait, at, met_since = make_wait(), 0, None
     for pause, snapshot in steps:
         at += pause
@@ -171,7 +171,7 @@ def test_convergence_has_held_for_long_enough(steps, policy):
 
 @given(looks, policies)
 def test_nothing_changes_before_the_next_moment(steps, policy):
-    """Looking again at the same tier before the next moment gives the same verdict; at that moment, another one."""
+    """Until then, another look at the same tier gives the same verdict; at that time, another one."""
     wait, at = make_wait(), 0
     for pause, snapshot in steps:
         at += pause
@@ -186,7 +186,7 @@ def test_nothing_changes_before_the_next_moment(steps, policy):
 
 @given(looks, policies, st.integers(0, 900))
 def test_next_moment_lies_ahead(steps, policy, late):
-    """Whatever the verdict, also a converged tier's: a loop that waits for it cannot turn without waiting."""
+    """For any verdict, even of a converged tier, so that a loop that sleeps until then cannot spin."""
     wait, at = make_wait(), 0
     for pause, snapshot in steps:
         at += pause
@@ -198,7 +198,7 @@ def test_next_moment_lies_ahead(steps, policy, late):
 
 @given(looks, policies, st.integers(0, 9))
 def test_wait_round_trips(steps, policy, failures_after):
-    """A wait comes back through JSON as it was, whatever it has seen, so that a restart goes on where it was."""
+    """A wait comes back from JSON unchanged, so that a restart continues where it was."""
     wait, at = make_wait(failures_after=failures_after), 0
     assert Wait.from_fields(json.loads(json.dumps(wait.to_fields()))) == wait
     for pause, snapshot in steps:
@@ -208,7 +208,7 @@ def test_wait_round_trips(steps, policy, failures_after):
 
 
 def test_a_wait_that_is_late_is_judged_as_of_its_deadline():
-    """Resumed after its deadline, a wait has held since a moment that lies after the time it is judged for."""
+    """Even if the policy has been met only since after the deadline."""
     wait, verdict = look(ALL, make_wait(), make_policy(), 660)
     assert isinstance(verdict, Converged)
     assert isinstance(look(ALL, wait, make_policy(), 600)[1], Converged)

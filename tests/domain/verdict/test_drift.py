@@ -1,4 +1,4 @@
-"""What an audit finds of a tier."""
+"""What an audit of a tier finds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_tier_without_drift():
 
 
 def test_each_kind_of_drift_is_found():
-    """By node, where it stands; nodes that report and are no members have no standing."""
+    """The standing of each node; nodes that report but are no members have none."""
     drift = audit(
         make_report("web-1"),
         make_failure("web-2"),
@@ -54,7 +54,7 @@ def test_percentage_is_of_the_members():
 
 @pytest.mark.parametrize("overrides", [{"desired": None}, {"desired": make_unreadable()}, {"members": ()}])
 def test_silence_is_never_success(overrides):
-    """A tier of which nobody can say whether it matches is beyond every budget."""
+    """A tier that cannot be compared exceeds every limit."""
     drift = audit(make_report("web-1"), **overrides)
     assert drift.is_unknown
     assert drift.exceeds(Count.parse("max_drifted", "100%"))

@@ -1,4 +1,4 @@
-"""What a wait makes of nodes that are absent, lost or gone: each row of the table, in counts and verdicts."""
+"""How a wait counts nodes that are absent, lost or gone: each row of the table, in counts and verdicts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CONVERGES, WAITS, FAILS = Converged, Waiting, Failed
 
 
 def judge(presence, report, *, was_seen_alive=False, **policy):
-    """The verdict over web-1 and web-2, which have converged, and web-3."""
+    """The verdict on web-1 and web-2, which have converged, and web-3."""
     before = make_snapshot(*DONE, members=("web-1", "web-2", *(["web-3"] if was_seen_alive else [])))
     members = make_members("web-1", "web-2")
     # The shared data view no longer shows a node that Consul does not list, where it was no member before.
@@ -63,7 +63,7 @@ def judge(presence, report, *, was_seen_alive=False, **policy):
     ],
 )
 def test_evidence_first(presence, report, was_seen_alive, standing, kind):
-    """What a node reported for the generation counts, whether it was seen alive or not."""
+    """A node's report for the generation counts, whether the node was seen alive or not."""
     verdict = judge(presence, report, was_seen_alive=was_seen_alive)
     assert verdict.status.nodes["web-3"].standing is standing
     assert isinstance(verdict, kind)
@@ -81,7 +81,7 @@ def test_evidence_first(presence, report, was_seen_alive, standing, kind):
     ],
 )
 def test_presence_second(presence, report, was_seen_alive, standing, kind):
-    """Of a node that reported nothing for the generation, it matters whether it was there."""
+    """For a node without a report for the generation, it matters whether it was seen alive."""
     verdict = judge(presence, report, was_seen_alive=was_seen_alive)
     assert verdict.status.nodes["web-3"].standing is standing
     assert isinstance(verdict, kind)
@@ -115,15 +115,15 @@ LOST, ABSENT, LEFT = (DEAD, SUCCEEDED), (DEAD, SILENT), (GONE, SUCCEEDED)
         *[(row, 2, {"min_members": 3}, WAITS) for row in (ABSENT, LEFT)],
     ],
 )
-def test_what_each_counts_towards(row, present, policy, kind):
-    """The lost are members present, and spend a budget of their own; the absent and those that left share one."""
+def test_limits(row, present, policy, kind):
+    """Lost nodes count as present, and in max_lost; absent nodes and those that left share max_absent."""
     verdict = judge(*row, **policy)
     assert verdict.status.present == present
     assert isinstance(verdict, kind)
 
 
 def test_a_percentage_lost_is_of_the_whole_tier():
-    """A wave of one node that is lost is a third of the tier, and those absent elsewhere are not among them."""
+    """One lost node in a wave of one is a third of the tier; nodes absent elsewhere do not count."""
     assert isinstance(judge(DEAD, RUNNING, min_converged=2, max_lost="34%"), Converged)
     two = replace(
         make_snapshot(make_report("web-1"), RUNNING),

@@ -1,4 +1,4 @@
-"""What an author may demand of a wait, and its JSON form."""
+"""What an author may require of a wait, and its JSON form."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ SECOND = timedelta(seconds=1)
         ({"progress_deadline": "5m"}, "progress_deadline must be a timedelta, not '5m'"),
     ],
 )
-def test_policy_refuses_what_cannot_be_meant(wrong, words):
-    """Each parameter is named in its error."""
+def test_invalid_policy_is_refused(wrong, words):
+    """The error names the parameter."""
     with pytest.raises(InvalidInput) as caught:
         make_policy(**wrong)
     assert words in str(caught.value)
@@ -60,15 +60,15 @@ def test_policy_refuses_what_cannot_be_meant(wrong, words):
         {"min_healthy_time": timedelta(0), "progress_deadline": timedelta(hours=1)},
     ],
 )
-def test_policy_takes_what_can_be_meant(right):
-    """Bounds included; a progress_deadline beyond the timeout only never comes."""
+def test_valid_policy_is_accepted(right):
+    """Including the bounds; a progress_deadline after the timeout merely never applies."""
     policy = make_policy(**right)
     given = {name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in right.items()}
     assert policy.to_fields() == make_policy().to_fields() | given
 
 
-def test_policy_shows_what_its_author_wrote():
-    """Its representation makes the same again; counts are parsed, and keep the form that they were given in."""
+def test_representation_shows_counts_as_written():
+    """Evaluating it gives the same policy."""
     policy = make_policy(min_converged="90%", max_failed=2)
     assert repr(policy).startswith("ConvergencePolicy(min_converged='90%', max_failed=2, max_lost=0, max_absent=None, ")
     assert policy.min_converged.at_least(11) == 10
@@ -92,7 +92,7 @@ durations = st.integers(1, 10**6).map(lambda milliseconds: timedelta(millisecond
     )
 )
 def test_json_form_round_trips(policy):
-    """It comes back through JSON as it was, durations of zero and none included."""
+    """Including durations of zero and None."""
     assert ConvergencePolicy.from_fields(json.loads(json.dumps(policy.to_fields()))) == policy
 
 

@@ -1,4 +1,4 @@
-"""Where members stand, in numbers and in words."""
+"""The standing of members, and the words for it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SPOILT = Unreadable("k", "not JSON")
     ],
 )
 def test_standings(report, failures_after, has_converged_before, standing):
-    """One report with ModifyIndex 100, against generation 7, of a node whose agent is alive."""
+    """One report with ModifyIndex 100 against generation 7; the node's agent is alive."""
     history = {"failures_after": failures_after, "has_converged_before": has_converged_before}
     assert judge(HERE, make_desired(7), Evidence(report, 100), **history).standing is standing
 
@@ -68,8 +68,8 @@ def test_standings(report, failures_after, has_converged_before, standing):
         (make_report(status=RUNNING, previous_status=Status.SUCCEEDED, state="off"), 0, Standing.WRONG_STATE),
     ],
 )
-def test_what_a_report_says_of_the_run_before(report, failures_after, standing):
-    """It counts more than what a wait remembers, and a failure does not vanish behind the next run."""
+def test_previous_status_in_a_report(report, failures_after, standing):
+    """It overrides what a wait remembers, and a failure does not vanish behind the next run."""
     for remembered in (False, True):
         found = judge(
             HERE,
@@ -92,7 +92,7 @@ def test_what_a_report_says_of_the_run_before(report, failures_after, standing):
     ],
 )
 def test_a_report_counts_for_its_own_assignment_only(assigned, reported, standing):
-    """A generation that was given twice has another id; older documents have none, and are read as before."""
+    """A generation that recurs has another id; older documents have none, and match by generation."""
     found = judge(
         HERE, make_desired(7, stable=make_assignment(7, id=assigned)), Evidence(make_report(id=reported), 100)
     )
@@ -110,13 +110,13 @@ def test_a_report_counts_for_its_own_assignment_only(assigned, reported, standin
     ],
 )
 def test_a_report_of_an_earlier_machine_is_none(listed, reported, standing):
-    """Where both ids of the machine are known, they must be the same."""
+    """If both machine ids are known, they must match."""
     member = Member("web-1", node_id=listed)
     assert judge(member, make_desired(7), Evidence(make_report(node_id=reported), 100)).standing is standing
 
 
 def case(presences, reports, standing, *, seen=(False, True)):
-    """A row of the table: each combination."""
+    """A row of the table, with each combination of its values."""
     return [
         pytest.param(presence, report, was_seen_alive, standing, id=f"{presence}-{name}-{was_seen_alive}-{standing}")
         for presence in presences
@@ -155,7 +155,7 @@ NONE = {
     ],
 )
 def test_evidence_first_presence_second(presence, report, was_seen_alive, standing):
-    """The table of the standings of nodes whose agents are not alive; what a wait remembers never makes it better."""
+    """The standings of nodes whose agents are not alive; what a wait remembers never improves them."""
     evidence = report and Evidence(report, 100)
     for remembered in (False, True):
         found = judge(
@@ -186,7 +186,7 @@ def test_silence():
     st.integers(0, 200),
 )
 def test_converged_means_the_report_says_so(report, failures_after):
-    """For a member not seen converged before, no other report passes."""
+    """For a member not seen converged before, no other report counts."""
     assert isinstance(report, NodeReport)
     found = judge(HERE, make_desired(7), Evidence(report, 100), failures_after=failures_after)
     assert found.has_converged == report.has_converged_on(make_assignment(7))

@@ -1,4 +1,4 @@
-"""Where a tier and its members stand, beside what they were assigned and what they reported."""
+"""The standing of a tier and its members, next to their assignments and reports."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def look(*reports, **overrides):
     ],
 )
 def test_tier_has_converged_when_all_present_have(reports, overrides, expected):
-    """As the default policy of a wait says; nobody, and a tier that desires nothing, have not."""
+    """As with a wait's default policy; a tier without members or without a desired state has not."""
     assert look(*reports, **overrides).has_converged is expected
 
 
 def test_canary_is_judged_by_its_own_assignment():
-    """Both sides must be where they should be."""
+    """Both sides must have converged on their assignments."""
     desired = make_desired(8, stable=make_assignment(7), canary=make_canary(8))
     assert not look(*ALL, desired=desired).has_converged
     canary = make_report("web-1", generation=8)
@@ -61,8 +61,8 @@ def test_canary_is_judged_by_its_own_assignment():
     assert [node.assigned.generation for node in status.nodes.values()] == [8, 7, 7]
 
 
-def test_node_has_what_was_found():
-    """Report, standing, reason and since when; a report that cannot be read is none."""
+def test_status_of_a_node():
+    """Report, standing, reason and since when; an unreadable report counts as none."""
     status = look(("web-1", SPOILT), make_failure("web-2"))
     spoilt, failed, silent = status.nodes.values()
     assert (spoilt.standing, spoilt.report, spoilt.unreadable) == (Standing.MALFORMED, None, SPOILT)
@@ -73,14 +73,14 @@ def test_node_has_what_was_found():
 
 
 def test_nothing_is_assigned():
-    """Members are listed all the same."""
+    """Members are still listed."""
     node = look(*ALL, desired=None).nodes["web-1"]
     assert (node.assigned, node.standing, describe_reason(node)) == (None, None, "nothing is assigned")
     assert node.report == ALL[0]
 
 
 def test_standings_are_counted_and_named():
-    """Standings come in their order, nodes in theirs; those that nobody has are left out."""
+    """In the order of the enum, nodes in natural order; standings without nodes are left out."""
     running = [make_report(node, status=Status.RUNNING) for node in ("web-2", "web-4")]
     reports = [make_report("web-1"), *running, make_failure("web-3")]
     status = look(*reports, members=[f"web-{number}" for number in range(1, 5)], absent=["web-5"])
@@ -96,14 +96,14 @@ def test_standings_are_counted_and_named():
 
 
 def test_line_of_a_large_tier_stays_a_line():
-    """The first eight of each standing are named."""
+    """It names the first eight nodes of each standing."""
     counts = describe_counts(look(members=[f"web-{number}" for number in range(100)]))
     assert counts.startswith("0 of 100 members converged, 100 not_reported (web-0, web-1, web-2, ")
     assert counts.endswith("web-7, … and 92 more)")
 
 
 def test_what_has_not_changed_is_not_judged_again():
-    """Members keep their status, unless their report, their presence or the desired state has changed."""
+    """Members keep their status unless report, presence or desired state changes."""
     first = make_snapshot(*ALL)
     before = tier_status(first)
     members = {**first.members, "web-2": Member("web-2", Presence.FAILED)}
@@ -115,7 +115,7 @@ def test_what_has_not_changed_is_not_judged_again():
     assert anew.nodes["web-1"].standing is Standing.OLD_GENERATION
 
 
-def test_strangers_report_and_are_no_members():
-    """In order."""
+def test_nodes_that_report_but_are_no_members():
+    """They are listed in order."""
     status = look(make_report("web-10"), make_report("web-9"), members=["web-1"])
     assert status.strangers == ("web-9", "web-10")

@@ -1,4 +1,4 @@
-"""Acquiring an environment: each case of what comes next."""
+"""Acquiring an environment: each case and its outcome."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ OTHERS = make_lease(holder=DagRun("nightly", "scheduled__1"))
     ],
 )
 def test_who_may_have_the_lease(standing, remaining, act):
-    """Whoever asks when it is free, their own, or expired; an own lease keeps its beginning."""
+    """Anyone if it is free, one's own, or expired; one's own lease keeps its beginning."""
     assert plan_acquisition(standing, REQUEST, remaining=remaining, now=NOW) == act

@@ -1,4 +1,4 @@
-"""Deciding a write: tables of cases. What must hold for any write is in test_change_properties.py."""
+"""Planning a write: tables of cases. The properties of any write are in test_change_properties.py."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ONE, TWO, HALF, ALL = (Wave.parse(size) for size in (1, 2, "50%", "100%"))
 
 
 def plan(current: DesiredState | None, change: Change, **basis: object) -> Decision:
-    """Decide on what stands."""
+    """Plan a write for the current state."""
     return plan_write(make_basis(current, **basis), change)
 
 
 def test_first_write_makes_generation_one():
-    """A tier without a desired state gets its first generation."""
+    """A tier without a desired state."""
     decision = plan(None, make_change())
     assert isinstance(decision, Write)
     assert decision.generation == 1
@@ -41,22 +41,22 @@ def test_first_write_makes_generation_one():
 
 
 def test_new_content_makes_the_next_generation():
-    """Another state, or other values, is one generation further."""
+    """For another state or other values."""
     for change in (make_change(state="off"), make_change(values={"release": "2.6.0"}), make_change(values={})):
         decision = plan(make_desired(7), change)
         assert isinstance(decision, Write)
         assert decision.generation == decision.desired.stable.generation == 8
 
 
-def test_what_stands_is_left_alone():
-    """The same content by another run is no new generation."""
+def test_same_content_changes_nothing():
+    """Even if another Dag run writes it."""
     change = make_change(writer=make_writer(run_id="manual__2"))
     assert plan(make_desired(7), change) == Unchanged(7)
 
 
 @pytest.mark.parametrize(("standing", "wanted"), [(1, 1.0), (1, True), (0, False), ("1", 1), (None, "")])
 def test_values_of_another_type_differ(standing, wanted):
-    """Recipes see types, so a value that only compares equal in Python is a change."""
+    """Recipes see types, so a value that merely compares equal in Python is a change."""
     current = make_desired(7, stable=make_assignment(7, values={"x": standing}))
     assert isinstance(plan(current, make_change(values={"x": wanted})), Write)
 
@@ -69,7 +69,7 @@ class Colour(StrEnum):
 
 @pytest.mark.parametrize("value", [Colour.BLUE, IntEnum("Size", ["SMALL"]).SMALL, type("Ratio", (float,), {})(0.5)])
 def test_value_of_a_derived_type_is_the_plain_one(value):
-    """What Consul gives back compares equal, so that a retry makes no second generation."""
+    """It compares equal to the value read back from Consul, so a retry makes no second generation."""
     change = make_change(values=check_values({"x": value}))
     first = plan(None, change)
     assert isinstance(first, Write)
@@ -77,15 +77,15 @@ def test_value_of_a_derived_type_is_the_plain_one(value):
     assert plan(stored, change) == Unchanged(1)
 
 
-def test_deleted_state_goes_on_above_its_history():
-    """A generation is never given twice."""
+def test_deleted_state_continues_above_its_history():
+    """A generation number is never reused."""
     decision = plan(None, make_change(), generations=[6, 7])
     assert isinstance(decision, Write)
     assert decision.generation == 8
 
 
 def test_force_makes_a_generation_once_for_each_task_instance():
-    """A forced write happens although nothing differs; its own retry changes nothing."""
+    """A forced write happens although nothing differs; its retry changes nothing."""
     change = make_change(force=True, writer=make_writer(run_id="manual__2"))
     first = plan(make_desired(7), change)
     assert isinstance(first, Write)
@@ -103,14 +103,14 @@ def test_force_makes_a_generation_once_for_each_task_instance():
     ],
 )
 def test_illegal_origin_is_refused(current, allowed_from, reason):
-    """The reason names where the tier is and from where the state is allowed."""
+    """The reason names the tier's state and the allowed ones."""
     decision = plan(current, make_change(state="off", allowed_from=allowed_from))
     assert isinstance(decision, Refused)
     assert reason in decision.reason
 
 
 def test_legal_origins():
-    """A listed state, or None for a tier without one, may be left; what stands already needs no permission."""
+    """A listed state, or None for a tier without one, may be left; unchanged content needs no permission."""
     assert isinstance(plan(make_desired(), make_change(state="off", allowed_from=["converged"])), Write)
     assert isinstance(plan(None, make_change(allowed_from=[None])), Write)
     assert plan(make_desired(7), make_change(allowed_from=["waiting"])) == Unchanged(7)
@@ -147,7 +147,7 @@ N, Y = False, True
     ],
 )
 def test_rules_of_writing(content, is_wave, is_forced, act):
-    """All cases that there are."""
+    """Every case."""
     assert choose_act(content, is_wave=is_wave, is_forced=is_forced) is act
 
 
@@ -171,7 +171,7 @@ OTHER = {"release": "2.7.0"}
     ],
 )
 def test_content_of_a_change(current, change, content):
-    """What stands already is found by state and values; of two that are alike, the canary counts."""
+    """Content is matched by state and values; of two equal assignments, the canary's counts."""
     assert find_content(current, make_change(**change)) is content
 
 
@@ -215,7 +215,7 @@ def test_content_of_a_change(current, change, content):
     ],
 )
 def test_what_a_write_means_while_a_canary_is_out(current, change, generation, stable, canary, previous, is_new):
-    """Whose generation it is, which generations the tier then has, and which one it goes back to."""
+    """Its generation, the generations that the tier then has, and the previous one."""
     decision = plan(current, make_change(**change), members=WEB)
     assert isinstance(decision, Write)
     assert (decision.generation, decision.is_new) == (generation, is_new)
@@ -227,7 +227,7 @@ def test_what_a_write_means_while_a_canary_is_out(current, change, generation, s
 
 
 def test_waves_from_the_first_to_all():
-    """Each task of a rollout, and then each of them once more: one generation, and the retries change nothing."""
+    """All tasks of a rollout, then each again: one generation, and the retries change nothing."""
     waves = [make_change(values=NEXT, canary=canary) for canary in (ONE, HALF, ALL, None)]
     current, nodes = make_desired(7), []
     for change in waves:
@@ -256,7 +256,7 @@ def test_waves_from_the_first_to_all():
         (OUT, Wave.parse(("web-2",)), WEB, "a canary can only widen: also name web-1, which it already covers"),
     ],
 )
-def test_canary_that_cannot_be_had_is_refused(current, canary, members, reason):
+def test_impossible_canary_is_refused(current, canary, members, reason):
     """Nothing is written, and the reason says why."""
     decision = plan(current, make_change(values=NEXT, canary=canary), members=members)
     assert isinstance(decision, Refused)
@@ -265,7 +265,7 @@ def test_canary_that_cannot_be_had_is_refused(current, canary, members, reason):
 
 
 def test_origin_while_a_canary_is_out():
-    """What counts is the state that the other nodes are in."""
+    """The stable state counts."""
     current = make_desired(8, stable=make_assignment(7, state="waiting"), canary=make_canary(8))
     change = make_change(values=NEXT, allowed_from=["waiting"])
     assert isinstance(plan(current, change), Write)
@@ -280,7 +280,7 @@ def test_origin_while_a_canary_is_out():
     [(100, 101, 101), (100, 100, 100), (100, None, 100), (None, 5, 5), (None, None, None), (100, 99, "stale")],
 )
 def test_sequence(standing, wanted, written):
-    """Only what is older is stale; without a sequence, the one that stands stays."""
+    """Only an older write is stale; a write without a sequence keeps the current one."""
     current = make_desired(sequence=standing)
     decision = plan(current, make_change(state="off", sequence=wanted))
     if written == "stale":
@@ -307,7 +307,7 @@ def test_sequence(standing, wanted, written):
     ],
 )
 def test_stale_write_leaves_a_canary_alone(change):
-    """Neither promotes, takes back, widens nor replaces it."""
+    """It neither promotes, rolls back, widens nor replaces it."""
     decision = plan(OUT, make_change(**change, sequence=5), members=WEB)
     assert isinstance(decision, Refused)
     assert decision.is_stale
@@ -318,14 +318,14 @@ def test_stale_write_leaves_a_canary_alone(change):
     [(make_desired(7), {}, 7), (OUT, {"values": NEXT, "canary": ONE}, 8)],
     ids=["all", "canary"],
 )
-def test_what_stands_is_unchanged_even_when_older(current, change, generation):
-    """A task of last month that wants what is there has nothing to complain of, wherever it may come from."""
+def test_same_content_is_unchanged_even_when_older(current, change, generation):
+    """Last month's task that wants the current content succeeds, whatever its allowed_from."""
     change = make_change(**change, sequence=5, allowed_from=["nowhere"])
     assert plan(current, change, members=WEB) == Unchanged(generation)
 
 
-def test_what_stands_belongs_to_the_later_time():
-    """Else a write of a time between could go back behind who declared it again; nodes do nothing for it."""
+def test_same_content_takes_the_later_sequence():
+    """Else a write from a time in between could undo it; nodes do nothing for this."""
     first = plan(None, make_change(values={"release": "2.4"}, sequence=100)).desired
     again = plan(first, make_change(values={"release": "2.4"}, sequence=300))
     assert again == Write(replace(first, sequence=300), 1, is_new=False, assigns=False)
@@ -336,7 +336,7 @@ def test_what_stands_belongs_to_the_later_time():
 
 
 def test_an_id_is_made_with_each_generation_and_stays_with_it():
-    """Widening, promoting and taking back keep the ids of what they keep."""
+    """Widening, promoting and rolling back keep the ids of the assignments that remain."""
     first = plan(None, make_change(), new_id="a1").desired
     assert first.stable.id == "a1"
     out = plan(first, make_change(values=NEXT, canary=ONE), new_id="b2", members=WEB).desired

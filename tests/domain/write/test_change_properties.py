@@ -1,4 +1,4 @@
-"""Deciding a write: what must hold for any write, and for any number of them after each other."""
+"""Planning a write: properties of any write and any series of writes."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ thorough = settings(max_examples=examples(3))
 
 
 def plan(current: DesiredState | None, change: Change, **basis: object) -> Decision:
-    """Decide on what stands."""
+    """Plan a write for the current state."""
     return plan_write(make_basis(current, **basis), change)
 
 
 def assignments(desired: DesiredState) -> dict[str, Assignment]:
-    """By node, what each is assigned."""
+    """The assignment of each node."""
     return {node: desired.assignment_for(node) for node in NODES}
 
 
 @thorough
 @given(currents, changes, tiers)
 def test_retry_never_makes_a_second_generation(current, change, members):
-    """Planning the same change again on its own result writes nothing, and names the generation it made."""
+    """Planning the same change on its own result writes nothing, and names its generation."""
     decision = plan(current, change, members=members)
     standing = decision.desired if isinstance(decision, Write) else current
     again = plan(
@@ -93,7 +93,7 @@ def test_retry_never_makes_a_second_generation(current, change, members):
 @thorough
 @given(currents, changes, tiers, st.integers(0, 9))
 def test_generations_only_grow(current, change, members, newest_generation):
-    """A new generation is one above whatever there was; any other write keeps one that some nodes have."""
+    """A new generation is one above the last; any other write keeps one that some nodes have."""
     decision = plan(current, change, generations=[newest_generation], members=members)
     if isinstance(decision, Write):
         assert decision.generation in decision.desired.generations
@@ -108,7 +108,7 @@ def test_generations_only_grow(current, change, members, newest_generation):
 @thorough
 @given(currents, changes, tiers)
 def test_stale_write_is_never_made(current, change, members):
-    """What is written is not older than what stood, and a refusal as stale says so truly; sequences only grow."""
+    """A write is never older than what it replaces, a refusal as stale is right, and sequences only grow."""
     decision = plan(current, change, members=members)
     is_older = None not in {current and current.sequence, change.sequence} and change.sequence < current.sequence
     assert not (isinstance(decision, Write) and is_older)
@@ -120,7 +120,7 @@ def test_stale_write_is_never_made(current, change, members):
 @thorough
 @given(currents, changes, tiers)
 def test_write_that_makes_no_generation_gives_nobody_a_third(current, change, members):
-    """Widening, promoting and taking back move nodes one way between the two assignments that there are.
+    """Widening, promoting and rolling back move nodes one way between the two assignments.
 
     Promotion, and a wider canary, leave the covered as they are; taking a canary back leaves the others as they are.
     """
@@ -141,7 +141,7 @@ def test_write_that_makes_no_generation_gives_nobody_a_third(current, change, me
 @thorough
 @given(currents, changes.filter(lambda change: change.canary is not None), tiers)
 def test_canary_moves_no_more_nodes_than_it_says(current, change, members):
-    """A write of a wave gives no more present members another assignment than the wave has, apart from taking back."""
+    """A wave reassigns no more present members than its size, apart from a rollback."""
     decision = plan(current, change, members=members)
     if not isinstance(decision, Write) or decision.desired.canary is None:
         return
@@ -156,7 +156,7 @@ def test_canary_moves_no_more_nodes_than_it_says(current, change, members):
 
 @given(st.lists(st.tuples(changes, tiers), max_size=12))
 def test_each_generation_means_one_thing(steps: list[tuple[Change, dict]]):
-    """Whatever is written after each other, a generation keeps its content, and the document's never shrinks."""
+    """In any series of writes, a generation keeps its content, and generations never shrink."""
     current, meaning = None, {}
     for change, members in steps:
         decision = plan(current, change, members=members)

@@ -1,4 +1,4 @@
-"""What a change would do to a tier, before it is made."""
+"""The effect of a change on a tier, before it is made."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ NEXT = make_change(values={"release": "2.6.0"})
 
 
 def look(current, change, members=EIGHT):
-    """What one write does."""
+    """The effect of one write."""
     basis = make_basis(current, members=members)
     return plan_wave(basis, plan_write(basis, change), change.canary)
 
 
 def look_at_waves(current, change, waves, members=EIGHT):
-    """What each wave of a rollout does."""
+    """The effect of each wave of a rollout."""
     basis = make_basis(current, members=members)
     first = plan_write(basis, change_for(change, waves[0], is_first=True))
     return plan_waves(basis, first, change, waves)
 
 
 def test_first_desired_state_is_all_new():
-    """Every member is assigned something, and everything differs."""
+    """Every member gets an assignment, and everything differs."""
     wave = look(None, NEXT)
     assert (wave.before, wave.nodes) == (None, NODES)
     assert wave.differences == [
@@ -46,8 +46,8 @@ def test_first_desired_state_is_all_new():
     ]
 
 
-def test_differences_are_typed_and_name_what_goes():
-    """1 and true differ; null is a value, and not the same as none."""
+def test_differences_are_typed_and_name_removed_values():
+    """1 and true differ; null is a value, and differs from a missing one."""
     current = make_desired(stable=make_assignment(values={"a": 1, "b": None, "same": "x", "gone": 2}))
     wave = look(current, make_change(state="off", values={"a": True, "same": "x", "b": "", "new": None}))
     assert wave.differences == [
@@ -60,7 +60,7 @@ def test_differences_are_typed_and_name_what_goes():
 
 
 def test_nothing_to_write_moves_nobody():
-    """Unchanged and refused alike."""
+    """Whether unchanged or refused."""
     for change, kind in ((make_change(), Unchanged), (make_change(allowed_from=["off"], state="on"), Refused)):
         wave = look(make_desired(), change)
         assert isinstance(wave.decision, kind)
@@ -68,23 +68,23 @@ def test_nothing_to_write_moves_nobody():
 
 
 def test_promoting_moves_the_others():
-    """Whom the canary covers has it already; what differs is what the others had."""
+    """Nodes in the canary already have the assignment; the difference is to what the others had."""
     current = make_desired(8, stable=make_assignment(7), canary=make_canary(8))
     wave = look(current, NEXT)
     assert wave.nodes == NODES[1:]
     assert wave.differences == [Difference("release", "2.5.0", "2.6.0")]
 
 
-def test_taking_back_moves_the_canary():
-    """What differs is the other way round."""
+def test_rolling_back_moves_the_canary():
+    """The difference is reversed."""
     current = make_desired(8, stable=make_assignment(7), canary=make_canary(8))
     wave = look(current, make_change())
     assert wave.nodes == ("web-1",)
     assert wave.differences == [Difference("release", "2.6.0", "2.5.0")]
 
 
-def test_waves_are_what_writing_them_gives():
-    """Each takes what it adds to those before, and the last one promotes."""
+def test_waves_match_their_writes():
+    """Each wave moves the nodes that it adds, and the last one promotes."""
     current, waves = make_desired(), Wave.parse_all([1, "50%", "100%"])
     planned = look_at_waves(current, NEXT, waves)
     assert [len(wave.nodes) for wave in planned] == [1, 3, 4]
@@ -100,34 +100,34 @@ def test_waves_are_what_writing_them_gives():
 
 
 def test_waves_without_all_leave_the_rest():
-    """They end where they are told to."""
+    """They end where the author ends them."""
     planned = look_at_waves(make_desired(), NEXT, Wave.parse_all([1, 2]))
     assert [len(wave.nodes) for wave in planned] == [1, 1]
 
 
 def test_wave_that_adds_nobody_does_not_end_the_plan():
-    """10% of eight is one node, which the first wave has already."""
+    """10% of eight is one node, which the first wave already has."""
     planned = look_at_waves(make_desired(), NEXT, Wave.parse_all([1, "10%", "100%"]))
     assert [type(wave.decision) for wave in planned] == [Write, Unchanged, Write]
     assert [len(wave.nodes) for wave in planned] == [1, 0, 7]
 
 
 def test_refused_wave_ends_the_plan():
-    """What comes after it would never be."""
+    """Later waves would never run."""
     for current in (None, make_desired(sequence=NEXT.sequence + 1)):
         (wave,) = look_at_waves(current, NEXT, Wave.parse_all([1, "100%"]))
         assert isinstance(wave.decision, Refused)
 
 
-def test_force_is_of_the_first_wave():
-    """It would begin a generation in each else."""
+def test_force_applies_to_the_first_wave():
+    """Otherwise every wave would begin a generation."""
     change = make_change(writer=make_writer(run_id="manual__2"), force=True)
     planned = look_at_waves(make_desired(), change, Wave.parse_all([1, 2, "100%"]))
     assert {wave.decision.generation for wave in planned} == {8}
 
 
 @pytest.mark.parametrize("spread", ["meta:zone", None])
-def test_spread_is_of_waves_that_choose(spread):
-    """Not of named nodes, nor of all."""
+def test_spread_applies_to_waves_that_choose(spread):
+    """Not to listed nodes, nor to all."""
     waves = Wave.parse_all([1, ["web-1", "web-2"], "100%"], spread)
     assert [wave.spread for wave in waves] == ["zone" if spread else None, None, None]

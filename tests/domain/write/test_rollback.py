@@ -1,4 +1,4 @@
-"""Deciding a rollback."""
+"""Planning a rollback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WEB = make_members("web-1", "web-2", "web-3")
 
 
 def stood(generation: int, release: str, previous: int | None, **overrides: object) -> DesiredState:
-    """A desired state by its release."""
+    """A desired state with this release."""
     stable = make_assignment(generation, values={"release": release})
     return make_desired(generation, **{"stable": stable, "previous": previous} | overrides)
 
@@ -104,7 +104,7 @@ THEIRS = make_writer(run_id="manual__2")
     ],
 )
 def test_rules_of_rolling_back(current, overrides, outcome):
-    """Every case, in the order in which they count, with the generation that nodes have afterwards."""
+    """Every case in order of precedence, with the generation that nodes have afterwards."""
     match back(current, **overrides):
         case Refused(is_stale=is_stale):
             assert outcome == ("stale" if is_stale else "refused")
@@ -140,7 +140,7 @@ def test_rules_of_rolling_back(current, overrides, outcome):
     ],
 )
 def test_old_content_becomes_a_new_generation(current, to, release, generation, previous):
-    """The content is the old one, the generation new, and the next rollback goes on from there."""
+    """The content is old, the generation is new, and the next rollback continues from there."""
     decision = back(current, to)
     assert isinstance(decision, Write)
     assert decision == Write(decision.desired, generation)
@@ -151,8 +151,8 @@ def test_old_content_becomes_a_new_generation(current, to, release, generation, 
 
 
 @pytest.mark.parametrize("to", ["previous", 7])
-def test_canary_that_is_out_is_taken_back(to):
-    """Its nodes return to the generation that the others have kept, and those do nothing."""
+def test_canary_that_is_out_is_rolled_back(to):
+    """Its nodes return to the stable generation; the other nodes do nothing."""
     decision = back(HISTORY[8], to)
     assert isinstance(decision, Write)
     assert (decision.generation, decision.is_new) == (7, False)
@@ -160,8 +160,8 @@ def test_canary_that_is_out_is_taken_back(to):
     assert all(decision.desired.assignment_for(node) == HISTORY[8].stable for node in WEB)
 
 
-def test_content_that_stands_is_no_rollback():
-    """Its own generation, or an older one with the same content: there is nothing to do."""
+def test_rollback_to_current_content_changes_nothing():
+    """To its own generation, or an older one with the same content."""
     assert back(CURRENT, 7) == Unchanged(7)
     again = stood(10, "2.4.0", 7)
     assert back(again, 6) == Unchanged(10)
@@ -181,8 +181,8 @@ def test_content_that_stands_is_no_rollback():
         (stood(7, "2.5.0", 4), "previous", {}, "generation 4 is not in the tier's history"),
     ],
 )
-def test_rollback_to_what_there_is_not(current, to, overrides, reason):
-    """The reason says what there is."""
+def test_rollback_to_a_missing_generation(current, to, overrides, reason):
+    """The reason lists what there is."""
     decision = back(current, to, **overrides)
     assert isinstance(decision, Refused)
     assert reason in decision.reason
@@ -190,7 +190,7 @@ def test_rollback_to_what_there_is_not(current, to, overrides, reason):
 
 
 def test_rollback_without_any_history():
-    """Keys that somebody deleted are not guessed."""
+    """Deleted keys are not guessed."""
     decision = plan_rollback(make_basis(CURRENT), RollBack(BACK))
     assert decision == Refused("generation 6 is not in the tier's history, which holds nothing")
 
@@ -209,7 +209,7 @@ def test_rollback_without_any_history():
     ],
 )
 def test_rollback_of_what_came_later_is_stale(overrides, reason):
-    """Neither an older Dag run's rollback, nor one of its own writes only, takes back what another run wrote."""
+    """Neither an older Dag run's rollback, nor one of only its own writes, undoes another run's write."""
     for current in (CURRENT, HISTORY[8], PROMOTED):
         decision = back(current, **overrides)
         assert isinstance(decision, Refused)
@@ -218,7 +218,7 @@ def test_rollback_of_what_came_later_is_stale(overrides, reason):
 
 
 def test_rollback_of_one_generation_only():
-    """What has that generation, the canary's while one is out; anything else came before or after it."""
+    """Undoes only that generation, the canary's while one is out."""
     assert isinstance(back(CURRENT, generation=7), Write)
     assert isinstance(back(HISTORY[8], generation=8), Write)
     for current, generation in ((CURRENT, 6), (CURRENT, 8), (HISTORY[8], 7)):
@@ -228,7 +228,7 @@ def test_rollback_of_one_generation_only():
 
 
 def test_rollback_of_own_writes():
-    """The same Dag run's, by another task; and anybody's when that was not asked for."""
+    """Undoes writes of the same Dag run, by another task; and anyone's without that restriction."""
     assert isinstance(back(CURRENT, only_own=True), Write)
     assert isinstance(back(CURRENT, writer=make_writer(run_id="manual__2")), Write)
 
@@ -237,22 +237,22 @@ def test_rollback_of_own_writes():
     ("standing", "own", "written"), [(5, 9, 9), (5, 5, 5), (5, None, 5), (None, 5, 5), (None, None, None)]
 )
 def test_sequence_of_a_rollback(standing, own, written):
-    """It never goes back: what was stale stays so."""
+    """It never decreases: what was stale remains stale."""
     decision = back(replace(CURRENT, sequence=standing), sequence=own)
     assert isinstance(decision, Write)
     assert decision.desired.sequence == written
 
 
 def test_new_generation_is_above_what_cannot_be_read():
-    """A history entry that was garbled, or a key that was set back, holds its generation all the same."""
+    """An unreadable history entry, or a key that was set back, still occupies its generation."""
     decision = plan_rollback(make_basis(CURRENT, history=HISTORY, generations=[12]), RollBack(BACK))
     assert isinstance(decision, Write)
     assert decision.generation == 13
     assert plan_rollback(make_basis(CURRENT, history=HISTORY), RollBack(BACK)).generation == 10
 
 
-def test_history_that_goes_round_ends():
-    """An entry that names itself as its predecessor, put there by hand, holds nobody up."""
+def test_circular_history_ends():
+    """An entry that someone edited to name itself as its predecessor causes no endless loop."""
     history = {6: stood(6, "2.5.0", 6)}
     decision = plan_rollback(make_basis(CURRENT, history=history), RollBack(BACK))
     assert decision == Refused("generation 7 has no earlier content to go back to")
@@ -262,14 +262,14 @@ def test_history_that_goes_round_ends():
 
 
 class Tier:
-    """A tier as its writes leave it, with its history."""
+    """A tier with its history, changed only by writes."""
 
     def __init__(self) -> None:
         self.current: DesiredState | None = None
         self.history: dict[int, DesiredState] = {}
 
     def apply(self, decision: object) -> None:
-        """Do what was decided."""
+        """Apply a plan."""
         if isinstance(decision, Write):
             if decision.is_new:
                 assert decision.generation not in self.history
@@ -277,13 +277,13 @@ class Tier:
             self.current = decision.desired
 
     def write(self, release: int, *, canary: Wave | None = None, force: bool = False) -> None:
-        """Write a release, by a task of its own."""
+        """Write a release by a new task."""
         writer = make_writer(task_id=f"set-{len(self.history)}-{canary}")
         change = make_change(values={"release": release}, canary=canary, force=force, writer=writer)
         self.apply(plan_write(make_basis(self.current, members=WEB), change))
 
     def roll_back(self, task_id: str) -> object:
-        """Roll back, and once more as a retry of the same task."""
+        """Roll back, then again as a retry of the same task."""
         rollback = RollBack(make_writer(task_id=task_id))
         decision = plan_rollback(make_basis(self.current, history=self.history), rollback)
         self.apply(decision)
@@ -298,8 +298,8 @@ kinds = st.sampled_from(["whole", "whole", "waves", "forced", "tried"])
 
 @settings(max_examples=examples(3))
 @given(st.lists(st.tuples(st.integers(1, 4), kinds), min_size=1, max_size=8), st.booleans())
-def test_rollbacks_go_back_through_all_that_stood(steps, is_out):
-    """One after the other, each different content that the whole tier had, newest first; then there is no more.
+def test_rollbacks_go_back_through_all_content(steps, is_out):
+    """Each rollback restores the next older content that the whole tier had; then there is no more.
 
     Whether it came at once, in waves or by force; a canary that was only tried, and taken back, was never the tier's.
     """

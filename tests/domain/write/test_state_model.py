@@ -1,4 +1,4 @@
-"""Which states a tier has, and which may follow which."""
+"""The states of a tier, and the transitions between them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODEL = StateModel(STATES, [("off", "waiting"), ("waiting", "converged"), ("conv
 
 @pytest.mark.parametrize("before", [None, "off", "waiting"])
 def test_legal_transitions(before):
-    """A listed one, a state declared again, and the first of a tier that was never declared."""
+    """A listed one, the same state again, and the first state of a tier that was never declared."""
     MODEL.check(before, "waiting")
 
 
@@ -38,8 +38,8 @@ def test_illegal_transitions(before, after, words):
     assert str(caught.value) == words
 
 
-def test_state_that_nothing_follows():
-    """A last state may only be declared again."""
+def test_final_state():
+    """It may only be declared again."""
     model = StateModel(["on", "gone"], [("on", "gone")])
     model.check("gone", "gone")
     with pytest.raises(InvalidInput, match="gone may be followed by nothing"):
@@ -51,12 +51,12 @@ def test_state_that_nothing_follows():
     [("off", [None, "off", "converged"]), ("waiting", [None, "waiting", "off"])],
 )
 def test_origins(state, origins):
-    """What a tier may be in before, as operators take it."""
+    """The states that a tier may leave, as operators take them."""
     assert MODEL.allowed_from(state) == origins
 
 
-def test_origins_of_no_state():
-    """The error lists what there is."""
+def test_origins_of_an_unknown_state():
+    """The error lists the known states."""
     with pytest.raises(InvalidInput, match="unknown state on; expected one of: converged, off, waiting"):
         MODEL.allowed_from("on")
 
@@ -70,15 +70,15 @@ def test_origins_of_no_state():
         ([""], [], "state '' is not a name"),
     ],
 )
-def test_model_that_cannot_be_meant(states, transitions, words):
+def test_invalid_model_is_refused(states, transitions, words):
     """The error names the transition or the state."""
     with pytest.raises(InvalidInput) as caught:
         StateModel(states, transitions)
     assert words in str(caught.value)
 
 
-def test_models_compare_by_what_they_say():
-    """Order and doubles do not matter, and an iterator will do."""
+def test_models_compare_by_content():
+    """Order and duplicates do not matter, and iterators are accepted."""
     assert StateModel(iter(reversed(STATES)), iter([*MODEL.transitions, ("off", "waiting")])) == MODEL
     assert hash(StateModel(STATES, MODEL.transitions)) == hash(MODEL)
 
@@ -87,8 +87,8 @@ names = st.sampled_from(STATES)
 
 
 @given(st.lists(st.tuples(names, names)), st.none() | names, names)
-def test_write_is_refused_just_where_the_model_says_so(transitions, before, after):
-    """What is checked when a Dag is parsed is what a write checks, by the origins of its state."""
+def test_write_follows_the_model(transitions, before, after):
+    """The check at parse time and the check of a write agree."""
     model = StateModel(STATES, transitions)
     current = None if before is None else make_desired(7, stable=make_assignment(7, state=before))
     change = make_change(state=after, values={"release": "2.6.0"}, allowed_from=model.allowed_from(after))

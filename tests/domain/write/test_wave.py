@@ -1,4 +1,4 @@
-"""Which members a canary takes next: tables of cases. What must hold for any tier is in test_wave_properties.py."""
+"""Choosing a canary's next members: tables of cases. The properties of any tier are in test_wave_properties.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEN = make_members(*NODES)
 
 
 def plan(canary: object, members: Members = TEN, standing: Canary | None = None, spread: str | None = None) -> Canary:
-    """The canary of generation 8 that an author's words lead to."""
+    """The canary of generation 8 that this wave leads to."""
     found = plan_canary(make_assignment(8), standing, Wave.parse(canary, spread), members)
     assert isinstance(found, Canary)
     return found
@@ -32,7 +32,7 @@ def refuse(canary: object, members: Members = TEN, standing: Canary | None = Non
 
 
 def covered(canary: Canary, nodes: list[str] = NODES) -> set[str]:
-    """The nodes that it covers, as a node itself would say."""
+    """The nodes that it covers, as each node computes it."""
     return {node for node in nodes if canary.has_node(node)}
 
 
@@ -49,7 +49,7 @@ def covered(canary: Canary, nodes: list[str] = NODES) -> set[str]:
     ],
 )
 def test_waves_as_authors_write_them(canary, spread, wave, words):
-    """A number, a percentage, or nodes without doubles; a templated number is text."""
+    """A number, a percentage, or nodes without duplicates; a templated number is text."""
     assert Wave.parse(canary, spread) == wave
     assert str(wave) == words
     assert Wave.parse(wave.written, spread) == wave
@@ -59,7 +59,7 @@ def test_waves_as_authors_write_them(canary, spread, wave, words):
     "canary", [0, -1, True, 1.5, None, "", "0", "-1", "0%", "101%", "1.5%", "%", "all", "10 %", {"web-1"}, b"1"]
 )
 def test_anything_else_is_no_wave(canary):
-    """The error shows what was written and says the form."""
+    """The error shows the value and the expected form."""
     with pytest.raises(InvalidInput) as caught:
         Wave.parse(canary)
     words = 'canary must be a number of nodes from 1, "1%" to "100%", or a list of nodes'
@@ -80,7 +80,7 @@ def test_anything_else_is_no_wave(canary):
         (1, 5, 'spread must be "meta:KEY", not 5'),
     ],
 )
-def test_list_and_spread_that_cannot_be_meant(canary, spread, words):
+def test_list_with_spread_is_refused(canary, spread, words):
     """The error names the parameter."""
     with pytest.raises(InvalidInput) as caught:
         Wave.parse(canary, spread)
@@ -92,7 +92,7 @@ def test_list_and_spread_that_cannot_be_meant(canary, spread, words):
     [[1], [1, "10%", "100%"], ["10%", 2, "50%", 7], [["web-1"], ["web-1", "web-2"], "100%"], (1, 2, 3), [5, ["web-1"]]],
 )
 def test_waves_that_may_widen(waves):
-    """Waves of one kind grow; a number and a percentage are compared when the members are known."""
+    """Waves of one kind must grow; a number and a percentage are compared once the members are known."""
     assert Wave.parse_all(waves) == [Wave.parse(wave) for wave in waves]
 
 
@@ -114,8 +114,8 @@ def test_waves_that_may_widen(waves):
         ([1, "0%"], "canary must be a number of nodes"),
     ],
 )
-def test_waves_that_cannot_be_meant(waves, words):
-    """The error names the pair that does not widen."""
+def test_waves_that_do_not_widen_are_refused(waves, words):
+    """The error names the pair."""
     with pytest.raises(InvalidInput) as caught:
         Wave.parse_all(waves)
     assert words in str(caught.value)
@@ -125,21 +125,21 @@ def test_waves_that_cannot_be_meant(waves, words):
     ("canary", "count"), [(1, 1), (3, 3), (10, 10), (99, 10), ("1%", 1), ("10%", 1), ("11%", 2), ("99%", 10)]
 )
 def test_first_wave_is_exact(canary, count):
-    """The first in rank, by a threshold; a percentage is rounded up, and more than there are means all."""
+    """The first nodes by rank, as a threshold; a percentage is rounded up, and too many means all."""
     found = plan(canary)
     assert found == Canary(make_assignment(8), "8", threshold("8", NODES, count))
     assert covered(found) == set(RANKED[:count])
 
 
 def test_wave_of_all_covers_who_joins_later():
-    """Everybody is everybody, absent members and those to come."""
+    """All includes absent and future members."""
     found = plan("100%", make_members("web-1", absent=["web-2"]))
     assert (found.threshold, found.nodes) == (BUCKETS, ())
     assert covered(found, [*NODES, "web-99"]) == {*NODES, "web-99"}
 
 
 def test_widening_adds_to_what_is_covered():
-    """The next in rank; what is covered stays so, and the salt too."""
+    """It adds the next nodes by rank, and keeps the covered ones and the salt."""
     found = plan(3, standing=plan(1))
     assert found == plan(3)
     assert covered(found) == set(RANKED[:3])
@@ -147,12 +147,12 @@ def test_widening_adds_to_what_is_covered():
 
 @pytest.mark.parametrize("canary", [1, 3, "1%", "30%", RANKED[:1], RANKED[:3]])
 def test_wave_that_is_out_already_changes_nothing(canary):
-    """A retry of this wave, or of an earlier one, finds it covered."""
+    """A retry of this wave, or of an earlier one, is already covered."""
     assert plan(canary, standing=plan(3)) == plan(3)
 
 
 def test_absent_member_is_not_taken_but_counts_once_covered():
-    """A wave is of the members present; one that dies under the canary still fills its place."""
+    """A wave chooses present members; one that dies under the canary still counts."""
     first, second = RANKED[:2]
     found = plan(1, make_members(*(set(NODES) - {first}), absent=[first]))
     assert covered(found) == {second}
@@ -168,7 +168,7 @@ def test_percentage_is_of_the_members_present():
 
 
 def test_member_that_joins_under_the_threshold_counts():
-    """It has the new assignment, so the next wave takes one less."""
+    """It has the new assignment, so the next wave takes one node less."""
     members = make_members(*RANKED[1:])
     standing = plan(1, members)
     assert covered(standing) == set(RANKED[:2])  # the newcomer's bucket is below
@@ -182,7 +182,7 @@ ZONED = {node: make_members(node, meta={"zone": zone})[node] for node, zone in Z
 
 @pytest.mark.parametrize(("size", "of_each"), [(1, [0, 0, 1]), (3, [1, 1, 1]), (5, [1, 2, 2]), (6, [1, 2, 3])])
 def test_spread_takes_zones_by_turns(size, of_each):
-    """No zone has its second before each has had its first, as far as it has any; no zone is one, too."""
+    """No zone gets a second node before each has had its first, if it has any; one zone is fine, too."""
     found = covered(plan(size, ZONED, spread="meta:zone"))
     assert sorted(sum(ZONES[node] == zone for node in found) for zone in "abc") == of_each
     assert plan(size, TEN, spread="meta:zone") == plan(size, TEN)
@@ -197,7 +197,7 @@ def test_spread_goes_on_from_what_is_covered():
 
 
 def test_named_nodes():
-    """Just those; more names widen, and what a threshold covers must be among them."""
+    """Exactly those; more names widen the canary, and must include the nodes that a threshold covers."""
     first = plan(["web-3", "web-1"])
     assert (first.threshold, first.nodes) == (0, ("web-3", "web-1"))
     assert plan(["web-1", "web-2", "web-3"], standing=first).nodes == ("web-3", "web-1", "web-2")
@@ -227,6 +227,6 @@ def test_named_nodes():
         (["web-1"], make_members(absent=["web-1"]), None, "no member is present"),
     ],
 )
-def test_wave_that_cannot_be_had(canary, members, standing, words):
+def test_impossible_wave(canary, members, standing, words):
     """The reason names the nodes."""
     assert words in refuse(canary, members, standing)

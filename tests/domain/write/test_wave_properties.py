@@ -1,4 +1,4 @@
-"""Which members a canary takes next: what must hold for any tier whose members come and go between the waves."""
+"""Choosing a canary's next members: properties of any tier whose members come and go between waves."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ thorough = settings(max_examples=examples(3))
 
 
 def covered(canary: Canary | None, nodes: object = NODES) -> set[str]:
-    """The nodes that it covers, as a node itself would say."""
+    """The nodes that it covers, as each node computes it."""
     return {node for node in nodes if canary.has_node(node)} if canary else set()
 
 
-def step(standing: Canary | None, wave: Wave, members: dict[str, Member]) -> Canary | NoWave:
+def plan_next(current: Canary | None, wave: Wave, members: dict[str, Member]) -> Canary | NoWave:
     """The next wave of generation 8."""
-    return plan_canary(make_assignment(8), standing, wave, members)
+    return plan_canary(make_assignment(8), current, wave, members)
 
 
 @thorough
 @given(st.lists(st.tuples(tiers, waves), min_size=1, max_size=6))
 def test_never_more_nodes_than_the_wave_allows(rollout):
-    """Each wave newly covers just as many present members as it lacks; whoever was covered stays so."""
-    standing = None
+    """Each wave adds only as many present members as it lacks; covered nodes remain covered."""
+    current = None
     for members, wave in rollout:
-        before, before_of_tier = covered(standing), covered(standing, members)
+        before, before_of_tier = covered(current), covered(current, members)
         present = {node for node, member in members.items() if member.is_present}
-        found = step(standing, wave, members)
+        found = plan_next(current, wave, members)
         if isinstance(found, NoWave):
             assert not present or isinstance(wave.size, NamedNodes)
             continue
@@ -60,19 +60,19 @@ def test_never_more_nodes_than_the_wave_allows(rollout):
             lacking = max(0, wave.size.at_least(len(present)) - len(before_of_tier))
             assert len(new) == min(lacking, len(present - before_of_tier))
             assert new <= present
-        assert step(found, wave, members) == found
-        standing = found
+        assert plan_next(found, wave, members) == found
+        current = found
 
 
 @thorough
 @given(st.lists(st.tuples(tiers, waves), min_size=1, max_size=6), tiers, st.sampled_from(["100%", 99]))
 def test_last_wave_covers_everybody(rollout, members, size):
-    """Whatever went before, all present members have the new assignment; with 100% also those absent or to come."""
-    standing = None
+    """After any waves, all present members have the new assignment; with 100%, also absent and future ones."""
+    current = None
     for earlier, wave in rollout:
-        found = step(standing, wave, earlier)
-        standing = standing if isinstance(found, NoWave) else found
-    found = step(standing, Wave.parse(size), members)
+        found = plan_next(current, wave, earlier)
+        current = current if isinstance(found, NoWave) else found
+    found = plan_next(current, Wave.parse(size), members)
     if isinstance(found, NoWave):
         assert not any(member.is_present for member in members.values())
     else:
@@ -81,27 +81,27 @@ def test_last_wave_covers_everybody(rollout, members, size):
 
 
 @given(st.lists(st.sampled_from(NODES), min_size=1, unique=True), st.lists(counts, min_size=1, max_size=5))
-def test_members_who_stay_are_said_by_a_threshold(nodes, sizes):
-    """Without a spread, and with nobody absent, no node is named, so that newcomers fall on the right side."""
-    standing, most = None, 0
+def test_stable_members_are_covered_by_a_threshold(nodes, sizes):
+    """Without spread or absent nodes, no node is listed, so newcomers fall on the right side."""
+    current, most = None, 0
     for size in sizes:
-        standing = step(standing, Wave.parse(size), make_members(*nodes))
+        current = plan_next(current, Wave.parse(size), make_members(*nodes))
         most = max(most, min(Count.parse("size", size).at_least(len(nodes)), len(nodes)))
-        assert isinstance(standing, Canary)
-        assert standing.nodes == ()
-        assert "100%" in sizes or standing.threshold == threshold("8", nodes, most)
+        assert isinstance(current, Canary)
+        assert current.nodes == ()
+        assert "100%" in sizes or current.threshold == threshold("8", nodes, most)
 
 
 @thorough
 @given(tiers, st.lists(counts.filter(lambda size: size != "100%"), min_size=1, max_size=4))
 def test_spread_is_even(members, sizes):
-    """While the members stay, no zone is two nodes ahead of another that has present nodes left."""
-    standing = None
+    """While members stay, no zone is two nodes ahead of another that has present nodes left."""
+    current = None
     for size in sizes:
-        found = step(standing, Wave.parse(size, "meta:zone"), members)
+        found = plan_next(current, Wave.parse(size, "meta:zone"), members)
         if isinstance(found, NoWave):
             return
-        standing = found
+        current = found
         left = {members[node].meta.get("zone") for node in set(members) - covered(found) if members[node].is_present}
         taken = Counter(members[node].meta.get("zone") for node in covered(found, members))
         assert all(taken[zone] + 1 >= max(taken.values()) for zone in left)

@@ -6,7 +6,7 @@ RSpec.describe DesiredState::Command do
   let(:ready) { File.join(directory, 'ready') }
   let(:noted) { File.join(directory, 'noted') }
 
-  # A process that runs a command with some grace, and ends with its exit code, or 99 where that was told to stop.
+  # A process that runs a command with some grace and exits with its exit code, or with 99 if it got SIGTERM.
   def start(script, grace:)
     child = fork do
       command = described_class.new([RbConfig.ruby, '--disable-gems', '-e', script], grace: grace)
@@ -21,7 +21,7 @@ RSpec.describe DesiredState::Command do
     Process.wait2(child).last.exitstatus
   end
 
-  it 'goes on after SIGTERM, within its grace' do
+  it 'continues after SIGTERM during the grace' do
     gate = File.join(directory, 'gate')
     File.mkfifo(gate)
     child = start("File.write('#{ready}', ''); File.read('#{gate}'); File.write('#{noted}', 'done')", grace: 3600)
@@ -31,7 +31,7 @@ RSpec.describe DesiredState::Command do
     expect(File.read(noted)).to eq('done')
   end
 
-  it 'gets SIGINT when its grace is over, and has the time to say so' do
+  it 'gets SIGINT after the grace, and has time to report' do
     script = "trap('INT') { File.write('#{noted}', 'interrupted'); exit }; File.write('#{ready}', ''); sleep(30)"
     child = start(script, grace: 0)
     Process.kill('TERM', child)
@@ -39,7 +39,7 @@ RSpec.describe DesiredState::Command do
     expect(File.read(noted)).to eq('interrupted')
   end
 
-  it "gets a terminal's SIGINT itself, and is waited for" do
+  it "gets a terminal's SIGINT directly, and is waited for" do
     gate = File.join(directory, 'gate')
     File.mkfifo(gate)
     child = start("File.write('#{ready}', ''); File.read('#{gate}'); exit(7)", grace: 0)
@@ -48,7 +48,7 @@ RSpec.describe DesiredState::Command do
     expect(code_of(child)).to eq(7)
   end
 
-  it 'leaves signals as they were' do
+  it 'restores signal handlers' do
     before = trap('TERM') { nil }
     mine = trap('TERM') { nil }.tap { |handler| trap('TERM', handler) }
     described_class.new(['true']).run

@@ -4,19 +4,19 @@ RSpec.describe DesiredState::ConsulKV do
   let(:key) { keys.desired('web') }
 
   describe 'against a real Consul' do
-    it 'reads back what it wrote, byte by byte' do
+    it 'reads back its writes byte by byte' do
       value = "größer ✓ \x00\xff".b
       expect(kv.put(key, value)).to be(true)
       expect(kv.get(key)).to have_attributes(value: value, modify_index: a_value > 0)
     end
 
-    it 'tells a key that is not there from an empty one' do
+    it 'tells a missing key from an empty one' do
       expect(kv.get(key)).to be_nil
       kv.put(key, '')
       expect(kv.get(key).value).to eq('')
     end
 
-    it 'writes with cas only what has not changed meanwhile' do
+    it 'writes with cas only if the key has not changed meanwhile' do
       expect(kv.put(key, 'one', cas: 0)).to be(true)
       expect(kv.put(key, 'two', cas: 0)).to be(false)
       index = kv.get(key).modify_index
@@ -44,8 +44,8 @@ RSpec.describe DesiredState::ConsulKV do
     end
   end
 
-  describe 'where a Consul is expected' do
-    it 'never takes 403 for a missing key, and shows the words' do
+  describe 'against a server that misbehaves' do
+    it "never mistakes 403 for a missing key, and shows Consul's reason" do
       refusing = peer { [403, 'Permission denied', {}] }
       expect { kv_at(refusing.url).get(key, patience: 5) }.to raise_error(
         DesiredState::AccessDenied, "Consul at #{refusing.url} refused GET /v1/kv/#{key} to this node's token: Permission denied"
@@ -63,7 +63,7 @@ RSpec.describe DesiredState::ConsulKV do
       'a list of something else' => [200, '[1]'],
       'an empty list' => [200, '[]'],
     }.each do |what, answer|
-      it "takes #{what} neither for a missing key nor for a value" do
+      it "mistakes #{what} neither for a missing key nor for a value" do
         other = peer { answer }
         expect { kv_at(other.url).get(key, patience: 5) }
           .to raise_error(DesiredState::RequestRejected, /#{other.url} answered #{answer[0]} to a read of #{key}, not as/)
@@ -72,7 +72,7 @@ RSpec.describe DesiredState::ConsulKV do
     end
 
     [[500, 'No cluster leader'], [503, ''], [429, 'slow down']].each do |status, words|
-      it "asks again after #{status}, within its patience" do
+      it "retries after #{status}, within its patience" do
         answers = [[status, words], nil, "garbage\r\n\r\n"]
         troubled = peer { |request| answers.empty? ? Peer.forward(request) : answers.shift }
         kv.put(key, 'there')
@@ -81,7 +81,7 @@ RSpec.describe DesiredState::ConsulKV do
       end
     end
 
-    it 'asks once without patience, and shows the words in one line' do
+    it "tries once without patience, and shows Consul's reason in one line" do
       troubled = peer { [500, "No\n cluster \xff leader".b] }
       expect { kv_at(troubled.url).get(key) }.to raise_error(
         DesiredState::ConsulUnavailable, "Consul at #{troubled.url} answered 500: No cluster � leader"
@@ -96,13 +96,13 @@ RSpec.describe DesiredState::ConsulKV do
       expect(troubled.requests.size).to be_between(2, 4) # with pauses that double from 0.1 s
     end
 
-    it 'says that nothing listens' do
+    it 'reports that nothing listens' do
       url = nowhere
       expect { kv_at(url).get(key) }
         .to raise_error(DesiredState::ConsulUnavailable, /\AConsul at #{url} is unreachable: Errno::ECONNREFUSED/)
     end
 
-    it 'does not wait for an answer without end' do
+    it 'does not wait forever for an answer' do
       released = Queue.new
       silent = peer { released.pop }
       expect { kv_at(silent.url).put(key, 'x', timeout: 0.1) }
@@ -113,7 +113,7 @@ RSpec.describe DesiredState::ConsulKV do
     end
 
     { 'body' => "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", 'head' => 'HTTP/1.1 200 ' }.each do |what, begun|
-      it "does not wait for a #{what} that comes byte by byte, without end" do
+      it "does not wait forever for a #{what} that comes byte by byte" do
         listener = TCPServer.new('127.0.0.1', 0)
         trickle = Thread.new do
           socket = listener.accept
@@ -133,7 +133,7 @@ RSpec.describe DesiredState::ConsulKV do
       end
     end
 
-    it 'reads no answer without end into memory' do
+    it 'does not read an endless answer into memory' do
       listener = TCPServer.new('127.0.0.1', 0)
       flood = Thread.new do
         socket = listener.accept
@@ -150,7 +150,7 @@ RSpec.describe DesiredState::ConsulKV do
       listener.close
     end
 
-    it 'takes a value of the most that Consul keeps' do
+    it "accepts a value of Consul's maximum size" do
       value = SecureRandom.bytes(512 * 1024)
       kv.put(key, value)
       expect(kv.get(key).value).to eq(value)
@@ -170,27 +170,27 @@ RSpec.describe DesiredState::ConsulKV do
       end
     end
 
-    it 'takes only true for a write that was done' do
+    it 'accepts only true as the answer to a write' do
       other = peer { [200, 'OK'] }
       expect { kv_at(other.url).put(key, 'x') }
         .to raise_error(DesiredState::RequestRejected, /did not answer a write of #{key} as Consul does/)
     end
 
     ['', '[]', '{}', '{"ID": null}'].each do |body|
-      it "takes the answer #{body.inspect} for no session" do
+      it "does not accept the answer #{body.inspect} as a session" do
         other = peer { [200, body] }
         expect { kv_at(other.url).create_session(name: 'spec', ttl: 10) }
           .to raise_error(DesiredState::RequestRejected, /answered 200 to the creation of a session, not as Consul does/)
       end
     end
 
-    it 'tells a renewal that was refused from a session that is gone' do
+    it 'tells a refused renewal from an expired session' do
       other = peer { [400, 'no'] }
       expect { kv_at(other.url).renew_session('x') }
         .to raise_error(DesiredState::RequestRejected, /answered 400 to the renewal of a session/)
     end
 
-    it 'sends the token with reads and writes, and in no other place' do
+    it 'sends the token with reads and writes, and only in its header' do
       asked = peer { |request| request.verb == 'PUT' ? [200, 'true'] : [404, ''] }
       with_token = kv_at(asked.url, token: 'secret-token')
       with_token.get(key)
@@ -200,19 +200,19 @@ RSpec.describe DesiredState::ConsulKV do
       expect(asked.requests.map(&:target).join).not_to include('secret')
     end
 
-    it 'sends no token where there is none' do
+    it 'sends no token if there is none' do
       asked = peer { [404, ''] }
       kv_at(asked.url).get(key)
       expect(asked.requests.first.headers).not_to include('x-consul-token')
     end
 
-    it 'asks no proxy of the environment' do
+    it 'ignores proxies from the environment' do
       proxy = peer { [200, 'true'] }
       names = %w(http_proxy HTTP_PROXY no_proxy NO_PROXY)
       before = ENV.to_h.slice(*names)
       names.first(2).each { |name| ENV[name] = proxy.url }
       names.last(2).each { |name| ENV[name] = '' }
-      # An address where nothing is, since Ruby never asks a proxy for loopback ones.
+      # Not a loopback address, since Ruby never uses a proxy for those.
       expect { kv_at('http://192.0.2.1:8500').put(key, 'x', timeout: 0.1) }.to raise_error(DesiredState::ConsulUnavailable)
       expect(proxy.requests).to be_empty
     ensure
@@ -230,7 +230,7 @@ RSpec.describe DesiredState::ConsulKV do
       expect(kv.node_id(agent.fetch('NodeName'))).to eq(agent.fetch('NodeID')).and match(/\A\h{8}-/)
     end
 
-    it 'is unknown where the agent is that of another node' do
+    it 'is unknown if the agent belongs to another node' do
       expect(kv.node_id('some-other-node')).to be_nil
       expect(kv_at(peer { agent }.url).node_id(World::NODE)).to eq('an-id')
       expect(kv_at(peer { agent(name: 'web-2') }.url).node_id(World::NODE)).to be_nil
@@ -251,7 +251,7 @@ RSpec.describe DesiredState::ConsulKV do
       end
     end
 
-    it 'is unknown when the id is none' do
+    it 'is unknown if the id is not one' do
       [nil, '', 7].each { |id| expect(kv_at(peer { agent(id: id) }.url).node_id(World::NODE)).to be_nil }
     end
   end
@@ -263,13 +263,13 @@ RSpec.describe DesiredState::ConsulKV do
     ].each do |url|
       it "refuses #{url} without showing a password" do
         expect { described_class.new(url: url) }.to raise_error(DesiredState::InvalidInput) do |error|
-          expect(error.message).to match(/\AConsul's address is (not of the form|no URL)/)
+          expect(error.message).to match(%r{\AConsul's address must (have the form http://HOST:PORT|be a URL)})
           expect(error.message).not_to match(/sec ?ret/)
         end
       end
     end
 
-    it 'takes a slash at the end, and IPv6' do
+    it 'accepts a trailing slash and IPv6' do
       expect(described_class.new(url: 'http://consul:8500/').url).to eq('http://consul:8500')
       expect(described_class.new(url: 'https://[::1]:8501').url).to eq('https://[::1]:8501')
     end
@@ -310,13 +310,13 @@ RSpec.describe DesiredState::ConsulKV do
       peer(tls: context) { |request| Peer.forward(request) }
     end
 
-    it 'trusts a certificate of the CA that it is given' do
+    it 'trusts a certificate from the given CA' do
       secure = server
       kv.put(key, 'over TLS')
       expect(kv_at(secure.url, tls: { ca_file: ca_file }).get(key).value).to eq('over TLS')
     end
 
-    it 'refuses a certificate of a CA that it does not know, at once' do
+    it 'refuses a certificate from an unknown CA, without a retry' do
       secure = server
       expect { kv_at(secure.url).get(key, patience: 30) }
         .to raise_error(DesiredState::TLSFailed, /\AConsul at #{secure.url}: .*certificate verify failed.*ca_file/)
@@ -330,27 +330,27 @@ RSpec.describe DesiredState::ConsulKV do
         .to raise_error(DesiredState::TLSFailed, /mismatch|certificate verify failed/)
     end
 
-    it 'takes any certificate where verify is false' do
+    it 'accepts any certificate if verify is false' do
       expect(kv_at(server.url, tls: { verify: false }).get(key)).to be_nil
     end
 
-    it 'shows its own certificate to a server that asks for one' do
+    it 'sends its own certificate to a server that asks for one' do
       secure = server(client_ca: certificate)
       mine = { ca_file: ca_file, cert_file: ca_file, key_file: write('key.pem', key_pair.to_pem) }
       expect(kv_at(secure.url, tls: mine).put(key, 'x')).to be(true)
       expect { kv_at(secure.url, tls: { ca_file: ca_file }).put(key, 'x') }.to raise_error(DesiredState::ConsulError)
     end
 
-    it 'says that a server does not speak TLS' do
+    it 'reports that a server does not speak TLS' do
       expect { kv_at(consul_url.sub('http:', 'https:')).get(key, patience: 30) }
         .to raise_error(DesiredState::TLSFailed, /wrong version number/)
     end
 
-    it 'asks again when the handshake is cut short' do
+    it 'retries if the handshake is cut short' do
       hanging_up = TCPServer.new('127.0.0.1', 0)
       rude = Thread.new do
         socket = hanging_up.accept
-        socket.readpartial(65_536) # all of the client's hello, else this would be a reset
+        socket.readpartial(65_536) # the whole ClientHello, else this would be a reset
         socket.close
       end
       expect { kv_at("https://127.0.0.1:#{hanging_up.addr[1]}").get(key) }
@@ -360,7 +360,7 @@ RSpec.describe DesiredState::ConsulKV do
       hanging_up.close
     end
 
-    it 'names the file that it cannot use' do
+    it 'names a file that it cannot use' do
       garbage = write('garbage.pem', 'garbage')
       [{ cert_file: '/nowhere.pem' }, { cert_file: garbage }, { key_file: garbage }].each do |tls|
         expect { kv_at('https://127.0.0.1:1', tls: tls) }

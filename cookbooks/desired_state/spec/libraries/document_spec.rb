@@ -12,15 +12,15 @@ RSpec.describe DesiredState::Document do
     e
   end
 
-  it 'ignores fields that nobody asks for' do
+  it 'ignores unknown fields' do
     expect(parse('{"schema": 1, "later": {"a": [1]}}').integer('schema')).to eq(1)
   end
 
-  it 'reads text outside of ASCII from the bytes that Consul gives' do
+  it "reads non-ASCII text from Consul's bytes" do
     expect(parse('{"schema": 1, "text": "größer ✓"}'.b).text('text')).to eq('größer ✓')
   end
 
-  it 'takes a slash and every escape that JSON knows, in strings' do
+  it "accepts a slash and all of JSON's escapes in strings" do
     text = parse('{"schema": 1, "text": "a/b \" \\\\ \/ \b\f\n\r\t \u00e9 \uD83D\ude00 // /* */"}').text('text')
     expect(text).to eq("a/b \" \\ / \b\f\n\r\t é 😀 // /* */")
   end
@@ -48,7 +48,7 @@ RSpec.describe DesiredState::Document do
     end
   end
 
-  it 'takes objects and lists 64 deep, and integers of 64 bits' do
+  it 'accepts objects and lists 64 deep, and integers of 64 bits' do
     expect(parse("{\"schema\": 1, \"a\": #{'[' * 63}#{']' * 63}}").integer('schema')).to eq(1)
     [9_223_372_036_854_775_807, -9_223_372_036_854_775_808].each do |value|
       expect(parse("{\"schema\": 1, \"a\": #{value}}").integer('a', minimum: -2**63)).to eq(value)
@@ -62,7 +62,7 @@ RSpec.describe DesiredState::Document do
     'slashes' => '/',
     'strings' => '"",',
   }.each do |what, part|
-    it "takes time in proportion to its length to refuse #{what}" do
+    it "refuses #{what} in linear time" do
       time = lambda do |count|
         text = "\"#{part * count}"
         Array.new(5) do
@@ -72,15 +72,15 @@ RSpec.describe DesiredState::Document do
         end.min
       end
       time.call(2000)
-      expect(time.call(16_000) / time.call(2000)).to be < 32 # 8 in proportion, 64 by the square
+      expect(time.call(16_000) / time.call(2000)).to be < 32 # linear would be 8, quadratic 64
     end
   end
 
-  it 'shows a number that is infinite, instead of failing to' do
+  it 'shows an infinite number' do
     expect(refusal_of('{"schema": 1e999}').problem).to eq('field schema must be an integer, not Infinity')
   end
 
-  it 'shows at most the start of a value' do
+  it 'shows only the start of a long value' do
     expect(refusal_of(JSON.generate('x' * 1000)).problem).to eq("must be a JSON object, not \"#{'x' * 79}")
   end
 

@@ -13,7 +13,7 @@ RSpec.describe DesiredState::EarlyFailure do
     File.join(directory, 'settings.json').tap { |path| File.write(path, JSON.generate(settings_given(**given))) }
   end
 
-  it 'reports the run under the key of the node, whatever its tier' do
+  it "reports the run under the node's key, outside any tier" do
     started = Time.new(2026, 11, 22, 10, 0, 0, '+02:00')
     expect(report(run_status: run_status_class.new(nil, started, 'run-7'))).to be(true)
     expect(stored(keys.early_failure(World::NODE))).to match(
@@ -25,7 +25,7 @@ RSpec.describe DesiredState::EarlyFailure do
     expect(log.lines).to be_empty
   end
 
-  it 'makes do with a run that had not even begun' do
+  it 'reports a run that had not even begun' do
     [nil, run_status_class.new(nil, nil, nil)].each do |run_status|
       expect(report(run_status: run_status)).to be(true)
       found = stored(keys.early_failure(World::NODE))
@@ -34,12 +34,12 @@ RSpec.describe DesiredState::EarlyFailure do
     end
   end
 
-  it 'reports an error that is no StandardError' do
+  it 'reports an error that is not a StandardError' do
     expect(report(error: SyntaxError.new('unexpected end'))).to be(true)
     expect(stored(keys.early_failure(World::NODE))['error']['class']).to eq('SyntaxError')
   end
 
-  it 'reports no run that was cut off from outside' do
+  it 'does not report a run that was cut off from outside' do
     [SystemExit.new(2), SystemExit.new(3), Interrupt.new, SignalException.new('SIGTERM')].each do |interruption|
       expect(report(error: interruption)).to be(false)
     end
@@ -47,20 +47,20 @@ RSpec.describe DesiredState::EarlyFailure do
     expect(report(error: SystemExit.new(1))).to be(true)
   end
 
-  it 'raises nothing when Consul is away, and keeps nothing' do
+  it 'does not raise if Consul is unavailable, and keeps nothing' do
     expect(report(settings_file(consul_url: nowhere))).to be(false)
     expect(log.lines).to contain_exactly(/\Aerror: .*could not report failed of the run: DesiredState::ConsulUnavailable/)
     expect(Dir[File.join(directory, 'state', '**', '*')]).to be_empty
   end
 
-  it 'raises nothing when Consul says no' do
+  it 'does not raise if Consul refuses' do
     refusing = peer { [403, 'Permission denied', {}] }
     expect(report(settings_file(consul_url: refusing.url))).to be(false)
     expect(log.lines).to contain_exactly(/AccessDenied/)
   end
 
   { 'missing' => nil, 'garbage' => '{', 'of another form' => '[]', 'incomplete' => '{}' }.each do |what, content|
-    it "raises nothing when the settings are #{what}" do
+    it "does not raise if the settings are #{what}" do
       path = File.join(directory, 'settings.json')
       File.write(path, content) if content
       expect(report(path)).to be(false)
@@ -69,7 +69,7 @@ RSpec.describe DesiredState::EarlyFailure do
     end
   end
 
-  it "knows from the node's run state whether a recipe's reporter reports the run" do
+  it "learns from the node's run state whether a recipe's reporter reports the run" do
     expect(described_class.reported?(nil)).to be_falsey
     expect(described_class.reported?(run_status_class.new(nil))).to be_falsey
     expect(described_class.reported?(run_status_class.new(node_class.new({})))).to be_falsey

@@ -6,11 +6,11 @@ require 'rbconfig'
 RSpec.describe DesiredState::Interruption do
   library = File.expand_path('../../libraries/interruption.rb', __dir__)
 
-  # What a process says that runs the script, with a systemctl of the example's own.
+  # The output of a process that runs the script, with the example's own systemctl.
   define_method(:say) do |script, state: 'running'|
     File.write(File.join(directory, 'systemctl'), "#!/bin/sh\necho #{state}\nexit 1\n", perm: 0o755)
     path = state ? "#{directory}:#{ENV['PATH']}" : ENV['PATH']
-    ruby = ['timeout', '--signal=KILL', '30', RbConfig.ruby, '--disable-gems'] # ends a script that waits in vain
+    ruby = ['timeout', '--signal=KILL', '30', RbConfig.ruby, '--disable-gems'] # kills a script that waits in vain
     output, = Open3.capture2e({ 'PATH' => path }, *ruby, '-e', "require '#{library}'\n#{script}")
     output.strip
   end
@@ -18,14 +18,14 @@ RSpec.describe DesiredState::Interruption do
   # As Chef sets them.
   traps = "trap('INT') { exit(2) }; trap('TERM') { puts('finishing') }"
 
-  it 'tells SIGINT from other ends, and Chef still gets it' do
+  it 'tells SIGINT from other exits, and passes it on to Chef' do
     script = "#{traps}\nwatch = DesiredState::Interruption.watch\n" \
              "begin\n%s\nrescue SystemExit => e\nputs [e.status, watch.interrupted?(e)].inspect\nend"
     expect(say(format(script, "Process.kill('INT', $$); sleep"))).to eq('[2, true]')
     expect(say(format(script, 'exit(2)'))).to eq('[2, false]')
   end
 
-  it 'remembers a SIGTERM that Chef does not end with, for this run only' do
+  it 'remembers a SIGTERM that does not end Chef, for this run only' do
     expect(say(<<~RUBY)).to eq("finishing\ntrue\nfalse\nfinishing\ntrue")
       $stdout.sync = true
       2.times do
@@ -40,7 +40,7 @@ RSpec.describe DesiredState::Interruption do
     RUBY
   end
 
-  it "does what Ruby does where there was no handler, and leaves alone what is ignored" do
+  it 'behaves like Ruby if there was no handler, and keeps ignoring an ignored signal' do
     script = "watch = DesiredState::Interruption.watch\nbegin\nProcess.kill('%s', $$); sleep(0.2); puts 'ignored'\n" \
              "rescue SignalException => e\nputs [e.class, watch.interrupted?(e)].inspect\nend"
     expect(say(format(script, 'INT'))).to eq('[Interrupt, true]')
@@ -49,14 +49,14 @@ RSpec.describe DesiredState::Interruption do
     expect(say("trap('TERM', 'EXIT')\nat_exit { puts 'left' }\n#{format(script, 'TERM')}")).to eq('left')
   end
 
-  it 'knows from systemd that the machine goes down' do
+  it 'learns from systemd that the machine is shutting down' do
     script = "puts DesiredState::Interruption.new.interrupted?(RuntimeError.new('x'))"
     { 'stopping' => 'true', 'running' => 'false', 'degraded' => 'false', 'offline' => 'false' }.each do |state, said|
       expect([state, say(script, state: state)]).to eq([state, said])
     end
   end
 
-  it 'makes do without systemd' do
+  it 'works without systemd' do
     script = "ENV['PATH'] = '/nowhere'; puts DesiredState::Interruption.stopping?"
     expect(say(script, state: nil)).to eq('false')
   end

@@ -11,7 +11,7 @@ RSpec.describe DesiredState::Keys do
     expect(keys.early_failure('web-1')).to eq('chefconsul/prod/_nodes/web-1')
   end
 
-  it 'takes a prefix of several names' do
+  it 'accepts a prefix of several names' do
     nested = described_class.new(prefix: 'teams/shop', environment: 'prod')
     expect(nested.desired('web')).to eq('teams/shop/prod/web/desired')
   end

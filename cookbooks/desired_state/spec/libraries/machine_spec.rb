@@ -1,12 +1,12 @@
 # frozen_string_literal: true
 
 RSpec.describe DesiredState::Machine do
-  it 'gives the same text as long as the machine is up' do
+  it 'gives the same text until the machine reboots' do
     expect(described_class.boot).to match(/\A\h{8}-\S+ \d+\z/)
     expect(described_class.boot).to eq(described_class.boot)
   end
 
-  it 'tells another start of the first process, as of a container, from this one' do
+  it 'gives another text after the first process has restarted, as in a container' do
     stat = File.read('/proc/1/stat')
     started = stat.rpartition(')').last.split[19]
     expect(described_class.boot).to end_with(" #{started}")
@@ -22,13 +22,13 @@ RSpec.describe DesiredState::Machine do
     expect(described_class.booted?(state_dir)).to be(true)
   end
 
-  it 'takes a machine that cannot tell for one that was not booted' do
+  it 'assumes no boot if the machine cannot tell' do
     stub_const('DesiredState::Machine::BOOT_ID', '/nowhere')
     expect(described_class.boot).to be_nil
     expect(described_class.booted?(directory)).to be(false)
   end
 
-  it 'raises nothing where nothing can be written' do
+  it 'does not raise if nothing can be written' do
     expect { described_class.remember_boot('/proc/nowhere') }.not_to raise_error
   end
 end

@@ -6,7 +6,7 @@ RSpec.describe DesiredState::Once do
   let(:lock_key) { keys.lock('db', 'schema') }
   let(:done_key) { keys.done('db', 'schema', '42') }
 
-  # Lets Once renew oftener than Consul's shortest TTL would have it, and shows its session and the thread that renews.
+  # Makes Once renew more often than Consul's shortest TTL requires, and exposes its session and the renewing thread.
   let(:hasty_class) do
     Class.new(SimpleDelegator) do
       attr_reader :session, :renewer
@@ -26,12 +26,12 @@ RSpec.describe DesiredState::Once do
     described_class.new(kv: kv, lock_key: lock_key, done_key: done_key, node: node, ttl: ttl, wait: wait, poll: 0.02, **options)
   end
 
-  # The sessions that wait for the lock or hold it.
+  # The sessions that hold the lock or wait for it.
   def sessions
     JSON.parse(Net::HTTP.get(URI("#{consul_url}/v1/session/list"))).select { |row| row['Name'].include?(lock_key) }
   end
 
-  # Another node that holds the lock; the block is called meanwhile, with its session.
+  # Calls the block, with the session, while another node holds the lock.
   def held(value = '{"schema": 1, "node": "db-9", "at": "2026-11-22T08:00:00Z"}')
     session = kv.create_session(name: 'the holder', ttl: 10, lock_delay: 0)
     raise 'the lock is not free' unless kv.put(lock_key, value, acquire: session)
@@ -41,20 +41,20 @@ RSpec.describe DesiredState::Once do
     kv.destroy_session(session)
   end
 
-  it 'does the work, and says who did it and when' do
+  it 'does the work, and records who did it and when' do
     expect(make.run { nil }).to eq(:ran)
     expect(stored(done_key)).to match('schema' => 1, 'node' => 'db-1', 'at' => /\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\z/)
     expect(sessions).to be_empty
   end
 
-  it 'does not do again what is done, and takes no lock for it' do
+  it 'does not repeat finished work, and takes no lock' do
     make.run { nil }
     asked = peer { |request| Peer.forward(request) }
     expect(make(url: asked.url, node: 'db-2').run { raise 'twice' }).to eq(:already)
     expect(asked.writes).to be_empty
   end
 
-  it 'does the work on exactly one of eight nodes that come at once' do
+  it 'does the work on exactly one of eight nodes that arrive at once' do
     ran = Queue.new
     nodes = Array.new(8) do |number|
       Thread.new do
@@ -84,7 +84,7 @@ RSpec.describe DesiredState::Once do
     expect(waiting.value).to eq(:ran)
   end
 
-  it 'waits for another node to do it, and does not do it then' do
+  it 'waits while another node does the work, and does not repeat it' do
     held do |holder|
       waiting = Thread.new { make.run { raise 'twice' } }
       wait_until('the node to wait') { sessions.size == 1 }
@@ -94,7 +94,7 @@ RSpec.describe DesiredState::Once do
     end
   end
 
-  it 'looks again under the lock, since it may have been done meanwhile' do
+  it 'checks again under the lock, since the work may have been done meanwhile' do
     late = peer do |request|
       kv.put(done_key, '{}') if request.target.include?('acquire=')
       Peer.forward(request)
@@ -104,10 +104,10 @@ RSpec.describe DesiredState::Once do
 
   {
     '{"schema": 1, "node": "db-9", "at": "2026-11-22T08:00:00Z"}' => 'held by db-9 since 2026-11-22T08:00:00Z',
-    'garbage' => 'whoever holds it does not say',
-    '[1]' => 'whoever holds it does not say',
+    'garbage' => 'holder unknown',
+    '[1]' => 'holder unknown',
   }.each do |holder, words|
-    it "gives up waiting for a lock that holds #{holder[0, 10]}, saying so" do
+    it "times out on a lock whose value is #{holder[0, 10]}, and says who holds it" do
       held(holder) do
         expect { make(wait: 0).run { raise 'not my turn' } }
           .to raise_error(DesiredState::LockTimeout, "#{lock_key} was not free within 0 s: #{words}")
@@ -116,14 +116,14 @@ RSpec.describe DesiredState::Once do
     end
   end
 
-  it 'leaves no mark of work that failed, and frees the lock at once' do
+  it 'does not mark failed work as done, and frees the lock at once' do
     expect { make.run { raise IOError, 'the disk is full' } }.to raise_error(IOError, 'the disk is full')
     expect(kv.get(done_key)).to be_nil
     expect(sessions).to be_empty
     expect(make(node: 'db-2', wait: 0).run { nil }).to eq(:ran)
   end
 
-  it 'says that the lock was lost in the middle of the work, and leaves no mark' do
+  it 'raises LockLost if the lock is lost in the middle of the work, which is not marked as done' do
     hasty = hasty_class.new(kv)
     work = proc do
       kv.destroy_session(hasty.session)
@@ -135,7 +135,7 @@ RSpec.describe DesiredState::Once do
     expect(kv.get(done_key)).to be_nil
   end
 
-  it 'renews its session while it works, whatever single renewals come to' do
+  it 'renews its session while it works, even if single renewals fail' do
     renewals = Queue.new
     troubled = peer do |request|
       next Peer.forward(request) unless request.target.include?('renew')
@@ -147,7 +147,7 @@ RSpec.describe DesiredState::Once do
     expect(make(kv: hasty_class.new(kv_at(troubled.url)), ttl: 0.1).run(&work)).to eq(:ran)
   end
 
-  it 'says that its session expired while it waited' do
+  it 'raises LockLost if its session expires while it waits' do
     late = peer do |request|
       kv.destroy_session(request.path.split('/').last) if request.target.include?('renew')
       Peer.forward(request)
@@ -158,13 +158,13 @@ RSpec.describe DesiredState::Once do
     end
   end
 
-  it 'says that another node did the work at the same time' do
+  it 'raises LockLost if another node did the work at the same time' do
     expect { make.run { kv.put(done_key, '{"node": "db-9"}') } }
       .to raise_error(DesiredState::LockLost, /\A#{done_key} was written by another node/)
     expect(stored(done_key)).to eq('node' => 'db-9')
   end
 
-  it 'bears an election while it takes the lock and while it says that it is done' do
+  it 'survives an election while it takes the lock and while it marks the work as done' do
     troubled = %w(session/create acquire= done/ release=)
     elected = peer do |request|
       part = request.verb == 'PUT' && troubled.find { |name| request.target.include?(name) }
@@ -176,7 +176,7 @@ RSpec.describe DesiredState::Once do
     expect(stored(done_key)['node']).to eq('db-1')
   end
 
-  it 'knows its own mark when the answer to the write was lost' do
+  it 'recognises its own mark if the answer to the write was lost' do
     deaf = true
     forgetful = peer do |request|
       answer = Peer.forward(request)
@@ -189,14 +189,14 @@ RSpec.describe DesiredState::Once do
     expect(deaf).to be(false)
   end
 
-  it 'fails when it cannot say that the work is done' do
+  it 'fails if it cannot mark the work as done' do
     gone = peer { |request| request.target.include?('cas=') ? [500, 'No cluster leader'] : Peer.forward(request) }
     expect { make(kv: hasty_class.new(kv_at(gone.url)), ttl: 0.1).run { nil } }
       .to raise_error(DesiredState::ConsulUnavailable, /No cluster leader/)
     expect(kv.get(done_key)).to be_nil
   end
 
-  it 'does nothing where Consul says no' do
+  it 'does nothing if Consul refuses' do
     refusing = peer { |request| request.verb == 'PUT' ? [403, 'Permission denied', {}] : Peer.forward(request) }
     expect { make(url: refusing.url).run { raise 'without a lock' } }.to raise_error(DesiredState::AccessDenied)
   end

@@ -8,7 +8,7 @@ RSpec.describe DesiredState::Outbox do
     described_class.new(kv: kv_at(url), dir: outbox_dir, logger: log)
   end
 
-  # Puts a report on disk, as a run does that Consul is away from.
+  # Puts a report on disk, as a run does while Consul is unavailable.
   def keep(**fields)
     outbox_at(nowhere).send_report(report_key, report(**fields), keep: true)
     log.lines.clear
@@ -19,13 +19,13 @@ RSpec.describe DesiredState::Outbox do
   end
 
   describe '#send_report' do
-    it 'gives Consul the report and keeps nothing' do
+    it 'sends the report and keeps nothing' do
       expect(outbox.send_report(report_key, report, keep: true)).to be(true)
       expect(reported).to eq(report.fields)
       expect(kept).to be_empty
     end
 
-    it 'keeps the report while Consul is away, for the eyes of its owner only' do
+    it 'keeps the report while Consul is unavailable, readable only by its owner' do
       expect(outbox_at(nowhere).send_report(report_key, report(status: 'failed'), keep: true)).to be(false)
       expect(kept.size).to eq(1)
       expect(JSON.parse(File.read(kept.first))).to eq('key' => report_key, 'report' => report(status: 'failed').fields)
@@ -33,7 +33,7 @@ RSpec.describe DesiredState::Outbox do
       expect(log.lines).to contain_exactly(/\Aerror: .*could not report failed, kept for the next run: Consul at/)
     end
 
-    it 'keeps one report for each key, the last one' do
+    it 'keeps only the last report for each key' do
       away = outbox_at(nowhere)
       %w(failed succeeded).each { |status| away.send_report(report_key, report(status: status), keep: true) }
       away.send_report(report_key('db'), report(tier: 'db'), keep: true)
@@ -41,14 +41,14 @@ RSpec.describe DesiredState::Outbox do
         .to contain_exactly(%w(web succeeded), %w(db succeeded))
     end
 
-    it 'keeps nothing that it is not asked to keep, and drops what is older' do
+    it 'keeps nothing without keep, and drops an older report' do
       keep(status: 'failed')
       outbox_at(nowhere).send_report(report_key, report(status: 'running'), keep: false)
       expect(kept).to be_empty
       expect(log.lines).to contain_exactly(/\Aerror: .*could not report running of web: DesiredState::ConsulUnavailable/)
     end
 
-    it 'keeps nothing when Consul says no, since it would again' do
+    it 'keeps nothing if Consul refuses, since it would refuse again' do
       refusing = peer { [403, 'Permission denied', {}] }
       expect(outbox_at(refusing.url).send_report(report_key, report, keep: true)).to be(false)
       expect(kept).to be_empty
@@ -62,13 +62,13 @@ RSpec.describe DesiredState::Outbox do
       expect(described_class::TIMEOUT).to be <= 2
     end
 
-    it 'raises nothing when nothing can be kept either' do
+    it 'does not raise if the report cannot be kept either' do
       File.write(outbox_dir, 'not a directory')
       expect(outbox_at(nowhere).send_report(report_key, report, keep: true)).to be(false)
       expect(log.lines).to contain_exactly(/\Aerror: .*could not report succeeded of web: Errno::/)
     end
 
-    it 'raises nothing when the report cannot be written as JSON' do
+    it 'does not raise if the report cannot be written as JSON' do
       expect(outbox.send_report(report_key, report(client: "\xff"), keep: true)).to be(false)
       expect(log.lines).to contain_exactly(/\Aerror: .*could not report succeeded of web: JSON::GeneratorError/)
     end
@@ -79,7 +79,7 @@ RSpec.describe DesiredState::Outbox do
       outbox_at(nowhere).send_report(report_key('db'), kept_before, keep: true)
       child = fork do
         trap('XFSZ', 'IGNORE')
-        Process.setrlimit(:FSIZE, 40) # a file ends after 40 bytes, as on a disk that is full
+        Process.setrlimit(:FSIZE, 40) # no file can exceed 40 bytes, as on a full disk
         outbox_at(nowhere).send_report(report_key, report, keep: true)
         exit!(log.lines.last.match?(/could not report succeeded of web: Errno::EFBIG/) ? 0 : 1)
       end
@@ -87,7 +87,7 @@ RSpec.describe DesiredState::Outbox do
       expect(kept.map { |path| File.basename(path) }).to contain_exactly(/\+db\+.*\.json\z/)
     end
 
-    it 'keeps the outcome of a run that had an assignment rather than that of one that could read none' do
+    it 'keeps the outcome of a run with an assignment rather than that of a later run that could read none' do
       away = outbox_at(nowhere)
       away.send_report(report_key, report(status: 'failed'), keep: true)
       away.send_report(report_key, report(status: 'failed', generation: nil, state: nil, run_id: 'run-2'), keep: true)
@@ -96,7 +96,7 @@ RSpec.describe DesiredState::Outbox do
       expect(JSON.parse(File.read(kept.first))['report']).to include('generation' => 43, 'run_id' => 'run-3')
     end
 
-    it 'says so when it has no place to keep it' do
+    it 'logs that a report is lost if it has no directory' do
       nothing_kept = described_class.new(kv: kv_at(nowhere), dir: nil, logger: log)
       expect(nothing_kept.send_report(report_key, report, keep: true)).to be(false)
       expect(log.lines).to contain_exactly(/\Aerror: .*could not report succeeded of web/)
@@ -111,16 +111,16 @@ RSpec.describe DesiredState::Outbox do
   end
 
   describe '#last_report' do
-    it 'is nothing where nothing was reported' do
+    it 'is nil if nothing was reported' do
       expect(outbox.last_report(report_key)).to be_nil
     end
 
-    it 'is what Consul has, where nothing is kept' do
+    it "is Consul's if none is kept" do
       kv.put(report_key, report.to_json)
       expect(outbox.last_report(report_key).fields).to eq(report.fields)
     end
 
-    it 'is what is kept, where Consul has nothing, an older one or nothing that can be read' do
+    it 'is the kept one if Consul has none, an older one or an unreadable one' do
       keep(status: 'failed')
       expect(outbox.last_report(report_key)['status']).to eq('failed')
       [report(started_at: '2026-11-22T07:00:00Z').to_json, '{'].each do |text|
@@ -131,7 +131,7 @@ RSpec.describe DesiredState::Outbox do
       expect(kept.size).to eq(1)
     end
 
-    it 'is what Consul has, where that is newer than what is kept, or what is kept cannot be read' do
+    it "is Consul's if the kept one is older or unreadable" do
       keep(status: 'failed')
       kv.put(report_key, report(started_at: '2026-11-22T09:00:00Z').to_json)
       expect(outbox.last_report(report_key)['status']).to eq('succeeded')
@@ -140,7 +140,7 @@ RSpec.describe DesiredState::Outbox do
       expect(outbox.last_report(report_key)['status']).to eq('succeeded')
     end
 
-    it 'is unknown where nobody can say' do
+    it 'raises if neither Consul nor the disk has a readable one' do
       expect { outbox_at(nowhere).last_report(report_key) }.to raise_error(DesiredState::ConsulUnavailable)
       kv.put(report_key, '{')
       expect { outbox.last_report(report_key) }.to raise_error(DesiredState::MalformedDocument)
@@ -148,7 +148,7 @@ RSpec.describe DesiredState::Outbox do
   end
 
   describe '#flush' do
-    it 'sends what was kept, once' do
+    it 'sends a kept report once' do
       keep(status: 'failed', error: { 'class' => 'E', 'message' => 'größer ✓', 'resource' => '' })
       expect(outbox.flush).to eq(0)
       expect(reported).to include('status' => 'failed', 'error' => a_hash_including('message' => 'größer ✓'))
@@ -157,31 +157,31 @@ RSpec.describe DesiredState::Outbox do
       expect(outbox.flush).to eq(0)
     end
 
-    it 'keeps it for another time while Consul is away' do
+    it 'keeps the report while Consul is unavailable' do
       keep
       expect(outbox_at(nowhere).flush).to eq(1)
       expect(kept.size).to eq(1)
     end
 
-    it 'has nothing to do where nothing was ever kept' do
+    it 'does nothing if nothing was ever kept' do
       expect(outbox.flush).to eq(0)
     end
 
-    it 'says what came before, where the run began while Consul was away' do
+    it 'fills in previous_status if the run began while Consul was unavailable' do
       kv.put(report_key, report(status: 'failed', run_id: 'run-0').to_json)
       keep(status: 'interrupted', run_id: 'run-1', started_at: '2030-01-01T00:00:00Z')
       expect(outbox.flush).to eq(0)
       expect(reported).to include('status' => 'interrupted', 'run_id' => 'run-1', 'previous_status' => 'failed')
     end
 
-    it "takes the place of the same run's running" do
+    it "replaces the same run's running" do
       kv.put(report_key, report(status: 'running').to_json)
       keep(status: 'succeeded')
       outbox.flush
       expect(reported['status']).to eq('succeeded')
     end
 
-    it "takes the place of an older run's report, and of what is malformed" do
+    it "replaces an older run's report and a malformed one" do
       [report(run_id: 'run-0', status: 'failed', started_at: '2026-11-22T07:00:00Z').to_json, '{"schema": 1}'].each do |text|
         kv.put(report_key, text)
         keep
@@ -190,7 +190,7 @@ RSpec.describe DesiredState::Outbox do
       end
     end
 
-    it "never takes the place of a newer run's report" do
+    it "never replaces a newer run's report" do
       newer = report(run_id: 'run-2', status: 'running', started_at: '2026-11-22T09:00:00Z')
       keep
       kv.put(report_key, newer.to_json)
@@ -200,7 +200,7 @@ RSpec.describe DesiredState::Outbox do
       expect(log.lines).to contain_exactly(/\Ainfo: .*dropped, since there is a newer one/)
     end
 
-    it 'leaves the field to a run that reports between its look and its write' do
+    it 'yields to a run that reports between its read and its write' do
       newer = report(run_id: 'run-2', status: 'running')
       between = peer do |request|
         Peer.forward(request).tap { kv.put(report_key, newer.to_json) if request.verb == 'GET' }
@@ -212,7 +212,7 @@ RSpec.describe DesiredState::Outbox do
       expect(kept).to be_empty
     end
 
-    it 'leaves the field to a run that drops the kept report between' do
+    it 'yields to a run that drops the kept report in between' do
       between = peer { |request| Peer.forward(request).tap { kept.each { |path| File.delete(path) } } }
       keep
       expect(outbox_at(between.url).flush).to eq(0)
@@ -221,25 +221,25 @@ RSpec.describe DesiredState::Outbox do
     end
 
     ['', 'garbage', '[]', '{}', '{"key": "x", "report": {"schema": 1}}', "{\"key\": \"\xff\"}"].each do |content|
-      it "drops a file that holds #{content.inspect}, and goes on" do
+      it "drops a file that holds #{content.inspect}, and continues" do
         keep
         File.write(File.join(outbox_dir, 'a.json'), content)
         expect(outbox.flush).to eq(0)
         expect(kept).to be_empty
         expect(reported).to eq(report.fields)
-        expect(log.lines).to include(/\Aerror: .*a\.json is dropped/)
+        expect(log.lines).to include(/\Aerror: .*dropped the kept report .*a\.json: /)
       end
     end
 
-    it 'drops what Consul refuses' do
+    it 'drops a report that Consul refuses' do
       refusing = peer { [403, 'Permission denied', {}] }
       keep
       expect(outbox_at(refusing.url).flush).to eq(0)
       expect(kept).to be_empty
-      expect(log.lines).to contain_exactly(/\Aerror: .*is dropped: DesiredState::AccessDenied/)
+      expect(log.lines).to contain_exactly(/\Aerror: .*dropped the kept report .*: DesiredState::AccessDenied/)
     end
 
-    it 'does not touch what another process is about to put there' do
+    it "does not touch another process's unfinished file" do
       FileUtils.mkdir_p(outbox_dir)
       half = File.join(outbox_dir, 'x.json.4711')
       File.write(half, '{"ke')

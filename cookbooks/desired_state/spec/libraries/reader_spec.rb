@@ -4,7 +4,7 @@ RSpec.describe DesiredState::Reader do
   let(:cache_dir) { File.join(directory, 'cache') }
   let(:reader) { make }
 
-  # As each Chef run makes one.
+  # A reader, as each Chef run makes it.
   def make(**given)
     described_class.new(settings: settings(**given), cache_dir: cache_dir)
   end
@@ -34,18 +34,18 @@ RSpec.describe DesiredState::Reader do
   describe 'a tier that was never declared' do
     it 'fails the run, naming the key' do
       expect { reader.fetch('web') }
-        .to raise_error(DesiredState::NoDesiredState, /\A#{keys.desired('web')}: there is no such key/)
+        .to raise_error(DesiredState::NoDesiredState, /\A#{keys.desired('web')} does not exist: declare/)
       expect(reader.snapshots).to be_empty
     end
 
-    it 'is in the default state of the recipe, where it gives one' do
+    it "is in the recipe's default state, if there is one" do
       ['off', :off].each do |default|
         expect(make.fetch('web', default: default))
           .to have_attributes(state: 'off', generation: 0, values: {}, source: 'default')
       end
     end
 
-    it 'cannot be in a state that is no name' do
+    it 'cannot be in a state with an invalid name' do
       expect { reader.fetch('web', default: 'a b') }.to raise_error(DesiredState::InvalidInput, /state "a b"/)
     end
 
@@ -57,13 +57,13 @@ RSpec.describe DesiredState::Reader do
     end
   end
 
-  it 'takes the default only for a tier that was never declared' do
+  it 'uses the default only for a tier that was never declared' do
     kv.put(keys.desired('web'), '{"schema": 1}')
     expect { reader.fetch('web', default: 'off') }.to raise_error(DesiredState::MalformedDocument)
     expect { make(consul_url: nowhere).fetch('web', default: 'off') }.to raise_error(DesiredState::ConsulUnavailable)
   end
 
-  it 'refuses a malformed document by an error that names the key, cache or not' do
+  it 'refuses a malformed document with an error that names the key, cache or not' do
     desire
     make.fetch('web')
     kv.put(keys.desired('web'), '{"schema": 2}')
@@ -71,7 +71,7 @@ RSpec.describe DesiredState::Reader do
       .to raise_error(DesiredState::UnknownSchema, /\A#{keys.desired('web')}: schema 2 is unknown/)
   end
 
-  it 'refuses a name or policy that it does not know before it asks' do
+  it 'refuses an invalid name or policy before it sends a request' do
     asked = peer { [404, ''] }
     expect { make(consul_url: asked.url).fetch('a/b') }.to raise_error(DesiredState::InvalidInput, %r{tier "a/b"})
     expect { make(consul_url: asked.url).fetch('web', on_unavailable: :ignore) }.to raise_error(
@@ -90,7 +90,7 @@ RSpec.describe DesiredState::Reader do
       end
     end
 
-    it 'takes the last known state of this node, whole, with on_unavailable last_known' do
+    it 'uses the complete last known state of this node with on_unavailable last_known' do
       desire(canary: canary_fields(nodes: [World::NODE], values: { 'name' => 'größer ✓' }))
       make.fetch('web')
       expect(make(consul_url: nowhere).fetch('web', on_unavailable: :last_known))
@@ -102,7 +102,7 @@ RSpec.describe DesiredState::Reader do
         .to raise_error(DesiredState::ConsulUnavailable, /unreachable.*no last known state of web\z/)
     end
 
-    it 'takes no cache that is damaged' do
+    it 'does not use a damaged cache' do
       desire
       make.fetch('web')
       Dir[File.join(cache_dir, '*')].each { |path| File.write(path, '{') }
@@ -110,7 +110,7 @@ RSpec.describe DesiredState::Reader do
         .to raise_error(DesiredState::ConsulUnavailable, /no last known state/)
     end
 
-    it 'takes no cache of another environment or tier' do
+    it 'does not use the cache of another environment or tier' do
       desire
       make.fetch('web')
       away = { consul_url: nowhere }
@@ -120,7 +120,7 @@ RSpec.describe DesiredState::Reader do
       expect { make(**away).fetch('db', on_unavailable: :last_known) }.to raise_error(DesiredState::ConsulUnavailable)
     end
 
-    it 'never falls back when Consul says no' do
+    it 'never falls back if Consul refuses' do
       desire
       make.fetch('web')
       refusing = peer { [403, 'Permission denied', {}] }
@@ -128,7 +128,7 @@ RSpec.describe DesiredState::Reader do
         .to raise_error(DesiredState::AccessDenied)
     end
 
-    it 'waits for it once per run, not once per tier' do
+    it 'waits for Consul once per run, not once per tier' do
       away = peer { [500, 'No cluster leader'] }
       reader = make(consul_url: away.url, patience: 1)
       expect { reader.fetch('web') }.to raise_error(DesiredState::ConsulUnavailable)
@@ -148,7 +148,7 @@ RSpec.describe DesiredState::Reader do
     expect { without.fetch('web', on_unavailable: :last_known) }.to raise_error(DesiredState::ConsulUnavailable)
   end
 
-  it 'keeps the cache for the eyes of its owner only' do
+  it 'writes a cache that only its owner can read' do
     desire
     reader.fetch('web')
     modes = Dir[File.join(cache_dir, '*')].map { |path| File.stat(path).mode & 0o777 }

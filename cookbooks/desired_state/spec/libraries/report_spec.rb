@@ -5,7 +5,7 @@ RSpec.describe DesiredState::Report do
   errors = { 'malformed' => DesiredState::MalformedDocument, 'unknown_schema' => DesiredState::UnknownSchema }
 
   Contract.load('report_valid.json').each do |entry|
-    it "reads what is valid: #{entry['why']}" do
+    it "reads a valid report: #{entry['why']}" do
       found = described_class.parse(key, JSON.generate(entry['document']))
       assignment = DesiredState::Assignment.new(**entry['assignment'].transform_keys(&:to_sym))
       expect(found.converged_on?(assignment)).to be(entry['has_converged'])
@@ -19,7 +19,7 @@ RSpec.describe DesiredState::Report do
   end
 
   Contract.load('report_malformed.json').each do |entry|
-    it "refuses what is malformed: #{entry['why']}" do
+    it "refuses a malformed report: #{entry['why']}" do
       expect { described_class.parse(key, entry['raw']) }.to raise_error do |error|
         expect(error).to be_an_instance_of(errors.fetch(entry['error']))
         expect(error.problem).to include(entry['says'])
@@ -34,13 +34,13 @@ RSpec.describe DesiredState::Report do
       expect(error).to eq('class' => 'RuntimeError', 'message' => 'é' * 2000, 'resource' => '')
     end
 
-    it 'gives JSON whatever bytes the message and the resource hold' do
+    it 'gives valid JSON for any bytes in the message and the resource' do
       error = described_class.error(RuntimeError.new("a\xffb".b), "file[/caf\xe9]")
       expect(error).to include('message' => 'a�b', 'resource' => 'file[/caf�]')
       expect(JSON.parse(report(error: error).to_json)['error']).to eq(error)
     end
 
-    it 'adds what the Chef server said, in which a missing cookbook is named' do
+    it "adds the Chef server's answer, which names a missing cookbook" do
       http_error = Class.new(StandardError) { attr_accessor :response }
       response = Struct.new(:body)
       inner = { 'non_existent_cookbooks' => ['nope'], 'message' => 'Run list contains invalid items: no such cookbook nope.' }
@@ -57,7 +57,7 @@ RSpec.describe DesiredState::Report do
       end
     end
 
-    it 'bears an exception of a class without a name' do
+    it 'accepts an exception of an anonymous class' do
       error = described_class.error(Class.new(StandardError).new('x'))
       expect(error['class']).to eq('')
       expect(described_class.parse(key, report(error: error).to_json)['error']).to eq(error)
@@ -68,7 +68,7 @@ RSpec.describe DesiredState::Report do
     assignment = DesiredState::Assignment.new(generation: 42, state: 'converged', values: {}, id: 'a' * 16)
 
     [
-      # before: status, generation, id, previous_status => what the next report says of it
+      # status, generation, id, previous_status => previous_status of the next report
       ['succeeded', 42, 'a' * 16, nil, 'succeeded'],
       ['succeeded', 42, nil, nil, 'succeeded'],
       ['succeeded', 42, 'b' * 16, nil, nil],
@@ -91,27 +91,27 @@ RSpec.describe DesiredState::Report do
     end
   end
 
-  it 'is of another machine only where both ids are known' do
+  it 'is from another machine only if both ids are known' do
     expect(report(node_id: 'a').of_other_machine?('b')).to be(true)
     [%w(a a), ['a', nil], [nil, 'b'], [nil, nil]].each do |theirs, ours|
       expect(report(node_id: theirs).of_other_machine?(ours)).to be(false)
     end
   end
 
-  it 'gives moments in UTC and leaves the time as it was' do
+  it 'formats times in UTC without changing them' do
     time = Time.new(2026, 11, 22, 10, 0, 0, '+02:00')
     expect(described_class.moment(time)).to eq('2026-11-22T08:00:00Z')
     expect(time.hour).to eq(10)
   end
 
-  it 'gives another report for other fields' do
+  it 'copies itself with changed fields' do
     first = report(status: 'running')
     expect(first.with('status' => 'failed')['status']).to eq('failed')
     expect(first['status']).to eq('running')
     expect(first.fields).to be_frozen
   end
 
-  it 'is told what the run before came to, only where it does not say itself' do
+  it 'fills in the outcome of the run before only if it is missing' do
     later = report(status: 'interrupted', run_id: 'run-2', node_id: 'm')
     failed = report(status: 'failed', run_id: 'run-1')
     expect(later.following(failed)['previous_status']).to eq('failed')

@@ -30,7 +30,7 @@ RSpec.describe DesiredState::Reporter do
     resource_class.new(name, ignore_failure)
   end
 
-  # What ChefRun does for a recipe.
+  # As ChefRun does for a recipe.
   def read(tier, generation: 42, state: 'converged', source: 'consul', id: nil)
     reporter.begin_tier(tier)
     assignment = DesiredState::Assignment.new(generation: generation, state: state, values: {}, id: id)
@@ -38,24 +38,24 @@ RSpec.describe DesiredState::Reporter do
     reporter.running(tier)
   end
 
-  # The reports that Consul got, in order; each is one that both languages read.
+  # The reports that Consul got, in order; all are valid in both languages.
   def sent
     consul.writes.map { |request| DesiredState::Report.parse(request.path, request.body).fields }
   end
 
-  # As Chef raises what ended the converge phase.
+  # As Chef raises the errors that ended the converge phase.
   def wrapped(*errors)
     Class.new(StandardError) { attr_accessor :wrapped_errors }.new("Found #{errors.size} errors").tap do |error|
       error.wrapped_errors = errors
     end
   end
 
-  # As Chef customises what a resource raises.
+  # As Chef extends the message of an exception that a resource raises.
   def customised(resource, error)
     error.exception("#{resource} (web::default line 7) had an error: #{error.class}: #{error.message}")
   end
 
-  it 'reports running first and the outcome last, under the key of the node' do
+  it "reports running first and the outcome last, under the node's key" do
     read('web', id: '0123456789abcdef')
     2.times { reporter.resource_updated(resource('file[/a]'), :create) }
     reporter.converge_complete
@@ -74,7 +74,7 @@ RSpec.describe DesiredState::Reporter do
     expect(consul.writes.map(&:target).uniq).to eq(["/v1/kv/#{report_key}"])
   end
 
-  it 'reports every tier that the run has read, with what it read' do
+  it 'reports every tier that the run has read, with its assignment' do
     read('web', generation: 42)
     read('db', generation: 7, state: 'off', source: 'cache')
     reporter.converge_complete
@@ -117,7 +117,7 @@ RSpec.describe DesiredState::Reporter do
 
     let(:error) { sent.last.fetch('error') }
 
-    it 'is that of the innermost of nested resources, in its own words' do
+    it "is that of the innermost nested resource, without Chef's additions" do
       inner = IOError.new('the disk is full')
       file = resource('file[/a]')
       outer = customised(file, inner)
@@ -127,12 +127,12 @@ RSpec.describe DesiredState::Reporter do
       expect(error).to eq('class' => 'IOError', 'message' => 'the disk is full', 'resource' => 'file[/a]')
     end
 
-    it 'is the first of those that Chef wrapped' do
+    it 'is the first of the errors that Chef wrapped' do
       reporter.run_failed(wrapped(ArgumentError.new('first'), IOError.new('second')))
       expect(error).to include('class' => 'ArgumentError', 'message' => 'first')
     end
 
-    it 'is the wrapping itself when there is nothing in it' do
+    it 'is the wrapper itself if it contains no error' do
       reporter.run_failed(wrapped)
       expect(error['message']).to eq('Found 0 errors')
     end
@@ -143,14 +143,14 @@ RSpec.describe DesiredState::Reporter do
       expect(error).to include('message' => 'afterwards: boom', 'resource' => '')
     end
 
-    it 'blames no resource inside of one whose failure was ignored' do
+    it 'blames no resource nested in one whose failure was ignored' do
       reporter.resource_failed(resource('file[/a]'), :create, IOError.new('boom'))
       reporter.resource_failed(resource('shop[web]', ignore_failure: true), :run, IOError.new('boom'))
       reporter.run_failed(RuntimeError.new('afterwards: boom'))
       expect(error).to include('message' => 'afterwards: boom', 'resource' => '')
     end
 
-    it 'blames the resource that ended the run, not one whose failure another one rescued' do
+    it 'blames the resource that ended the run, not one whose failure was rescued' do
       reporter.resource_failed(resource('file[/rescued]'), :create, IOError.new('tried in vain'))
       last = resource('file[/b]')
       reporter.resource_failed(last, :create, IOError.new('the disk is full'))
@@ -166,12 +166,12 @@ RSpec.describe DesiredState::Reporter do
                           'resource' => 'recipe /cookbooks/web/recipes/default.rb')
     end
 
-    it 'is short, and JSON, whatever the message holds' do
+    it 'is short and valid JSON, whatever the message contains' do
       reporter.run_failed(RuntimeError.new("\xff#{'x' * 5000}"))
       expect(error['message']).to eq("�#{'x' * 1999}")
     end
 
-    it 'goes with the generation that the run compiled, and its count of updated resources' do
+    it 'is reported with the generation that the run compiled and the number of updated resources' do
       reporter.resource_updated(resource('file[/a]'), :create)
       reporter.run_failed(RuntimeError.new('x'))
       expect(sent.last).to include('status' => 'failed', 'generation' => 42, 'state' => 'converged',
@@ -188,7 +188,7 @@ RSpec.describe DesiredState::Reporter do
     expect(sent.map { |fields| fields['status'] }).to eq(%w(running rebooting))
   end
 
-  it 'reports nothing of a why-run' do
+  it 'does not report a why-run' do
     reporter = make(outbox: nil)
     reporter.begin_tier('web')
     reporter.running('web')
@@ -199,8 +199,8 @@ RSpec.describe DesiredState::Reporter do
     expect(log.lines).to be_empty
   end
 
-  describe 'the run before' do
-    # The last of what is sent to the real Consul in a run on generation 42, id a….
+  describe 'the outcome of the run before' do
+    # The last report that a run on generation 42, id a…, sends to the real Consul.
     def run_after(*reports, kept: nil, node_id: nil)
       reports.each { |before| kv.put(report_key, before.to_json) }
       outbox_at(nowhere).send_report(report_key, kept, keep: true) if kept
@@ -218,23 +218,23 @@ RSpec.describe DesiredState::Reporter do
 
     before { log.lines.clear }
 
-    it 'is named by what it came to, in the first report and in the last' do
+    it 'is in the first report and in the last' do
       first = run_after(report(status: 'failed', id: 'a' * 16))
       expect(first).to include('status' => 'running', 'previous_status' => 'failed')
       @reporter.run_failed(RuntimeError.new('again'))
       expect(reported).to include('status' => 'failed', 'previous_status' => 'failed')
     end
 
-    it 'is none where there was none, where it was about something else, and where it cannot be read' do
+    it 'is nil if there is no report, if it is about another assignment, and if it cannot be read' do
       expect(run_after['previous_status']).to be_nil
       expect(run_after(report(status: 'failed', generation: 41))['previous_status']).to be_nil
       expect(run_after(report(status: 'failed', id: 'b' * 16))['previous_status']).to be_nil
       kv.put(report_key, '{')
       expect(run_after['previous_status']).to be_nil
-      expect(log.lines).to contain_exactly(/\Aerror: .*the report of the run before cannot be read: .*not JSON/)
+      expect(log.lines).to contain_exactly(/\Aerror: .*could not read the report of the run before: .*not JSON/)
     end
 
-    it 'is the one whose outcome is kept, where that is the newer one; it is not sent before' do
+    it 'is the kept one if that is newer; it is not sent first' do
       standing = report(status: 'running', run_id: 'run-1')
       first = run_after(standing, kept: report(status: 'failed', run_id: 'run-1'))
       expect(first).to include('status' => 'running', 'run_id' => 'run-7', 'previous_status' => 'failed')
@@ -243,7 +243,7 @@ RSpec.describe DesiredState::Reporter do
       expect(reported).to eq(first)
     end
 
-    it 'is not that of an earlier machine of the same name' do
+    it 'is not taken from an earlier machine of the same name' do
       expect(run_after(report(status: 'failed', node_id: 'old'), node_id: 'new'))
         .to include('node_id' => 'new', 'previous_status' => nil)
       expect(run_after(report(status: 'failed', node_id: 'new'), node_id: 'new'))
@@ -251,7 +251,7 @@ RSpec.describe DesiredState::Reporter do
     end
   end
 
-  it 'remembers, once a run has succeeded, that one has since the machine was booted' do
+  it 'records that a run has succeeded since the machine booted' do
     expect(DesiredState::Machine.booted?(settings.state_dir)).to be(true)
     read('web')
     reporter.run_failed(RuntimeError.new('x'))
@@ -261,7 +261,7 @@ RSpec.describe DesiredState::Reporter do
     expect(DesiredState::Machine.booted?(settings.state_dir)).to be(false)
   end
 
-  it 'asks for the id of the machine once in a run' do
+  it 'looks up the id of the machine once per run' do
     agents = peer do |request|
       agent = [200, JSON.generate('Config' => { 'NodeID' => 'an-id', 'NodeName' => World::NODE })]
       request.path == '/v1/agent/self' ? agent : Peer.forward(request)
@@ -273,7 +273,7 @@ RSpec.describe DesiredState::Reporter do
     expect(%w(web db).map { |tier| reported(tier)['node_id'] }).to eq(%w(an-id an-id))
   end
 
-  it 'sends what was kept of other tiers once its own outcome is out' do
+  it "sends other tiers' kept reports after its own outcome" do
     outbox_at(nowhere).send_report(report_key('db'), report(tier: 'db', status: 'failed'), keep: true)
     reporter = make(url: consul_url)
     reporter.begin_tier('web')
@@ -284,7 +284,7 @@ RSpec.describe DesiredState::Reporter do
     expect(reported('db')).to include('status' => 'failed')
   end
 
-  it 'reports a run that was cut off from outside as interrupted, with what ended it' do
+  it 'reports a run that was cut off from outside as interrupted, with the exception' do
     read('web')
     reporter.run_failed(Interrupt.new('in the middle'))
     expect(sent.last).to include('status' => 'interrupted', 'finished_at' => '2026-11-22T08:00:09Z',
@@ -297,14 +297,14 @@ RSpec.describe DesiredState::Reporter do
     expect(sent.last['status']).to eq('failed')
   end
 
-  it 'makes up a run id where Chef gives none' do
+  it 'makes up a run id if Chef gives none' do
     reporter = make(run_id: nil)
     reporter.begin_tier('web')
     reporter.running('web')
     expect(sent.last['run_id']).to match(/\A\h{8}-/)
   end
 
-  it 'keeps the outcome when Consul is gone in mid-run' do
+  it 'keeps the outcome if Consul goes away during the run' do
     read('web')
     consul.answer = ->(_) { [500, 'No cluster leader'] }
     reporter.converge_complete
@@ -313,7 +313,7 @@ RSpec.describe DesiredState::Reporter do
     expect(reported).to include('status' => 'succeeded', 'generation' => 42, 'run_id' => 'run-7')
   end
 
-  it 'does not keep running' do
+  it 'does not keep reports of running' do
     consul.answer = ->(_) { [500, 'No cluster leader'] }
     read('web')
     outbox_at(consul_url).flush
@@ -324,13 +324,13 @@ RSpec.describe DesiredState::Reporter do
   describe 'whatever happens' do
     before { read('web') }
 
-    it 'raises nothing when Consul says no' do
+    it 'does not raise if Consul refuses' do
       consul.answer = ->(_) { [403, 'Permission denied', {}] }
       expect { reporter.run_failed(RuntimeError.new('x')) }.not_to raise_error
       expect(log.lines.last).to match(/could not report failed of web: DesiredState::AccessDenied/)
     end
 
-    it 'raises nothing when an exception cannot be described' do
+    it 'does not raise if an exception cannot be described' do
       mute = Class.new(StandardError) do
         def message
           raise IOError, 'no message'
@@ -340,7 +340,7 @@ RSpec.describe DesiredState::Reporter do
       expect(sent.last).to include('status' => 'failed', 'error' => a_hash_including('message' => 'no message'))
     end
 
-    it 'raises nothing when Chef gives something else than expected' do
+    it 'does not raise if Chef passes something unexpected' do
       reporter.resource_failed(Object.new, nil, RuntimeError.new('x'))
       reporter.resource_updated(nil, nil)
       reporter.converge_complete

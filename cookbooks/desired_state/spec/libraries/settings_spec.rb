@@ -11,20 +11,20 @@ RSpec.describe DesiredState::Settings do
     File.join(directory, name).tap { |path| File.binwrite(path, content) }
   end
 
-  # The token that a request carries.
+  # The token that a request sends.
   def token_of(given = {}, env = {})
     asked = peer { [404, ''] }
     make({ 'consul_url' => asked.url }.merge(given), env).kv.get('x')
     asked.requests.first.headers['x-consul-token']
   end
 
-  it 'has defaults for all but the names' do
+  it 'has defaults for everything but the names' do
     expect(make).to have_attributes(node_name: 'web-1', environment: 'prod', patience: 15, state_dir: nil)
     expect(make.keys.desired('web')).to eq('chefconsul/prod/web/desired')
     expect(address.call).to eq('http://127.0.0.1:8500')
   end
 
-  it 'takes what it is given' do
+  it 'uses the settings that it is given' do
     given = { 'prefix' => 'a/b', 'patience' => '2.5', 'state_dir' => '/var/lib/x', 'consul_url' => 'https://consul:8501' }
     expect(make(given)).to have_attributes(patience: 2.5, state_dir: '/var/lib/x')
     expect(make(given).keys.desired('web')).to eq('a/b/prod/web/desired')
@@ -32,7 +32,7 @@ RSpec.describe DesiredState::Settings do
   end
 
   describe "Consul's environment variables" do
-    it 'give the address where no setting does' do
+    it 'give the address if no setting does' do
       expect(address.call({}, 'CONSUL_HTTP_ADDR' => 'https://consul:1')).to eq('https://consul:1')
       expect(address.call({}, 'CONSUL_HTTP_ADDR' => 'consul:1')).to eq('http://consul:1')
       expect(address.call({}, 'CONSUL_HTTP_ADDR' => 'consul:1', 'CONSUL_HTTP_SSL' => 'true')).to eq('https://consul:1')
@@ -40,7 +40,7 @@ RSpec.describe DesiredState::Settings do
       expect(address.call({ 'consul_url' => 'http://mine:1' }, 'CONSUL_HTTP_ADDR' => 'other:1')).to eq('http://mine:1')
     end
 
-    it "are true or false in all the words of Consul's own tools" do
+    it "are true or false in every spelling that Consul's own tools accept" do
       words = { true => %w(1 t T TRUE true True), false => %w(0 f F FALSE false False) }
       words.each do |meant, spellings|
         spellings.each do |text|
@@ -52,14 +52,14 @@ RSpec.describe DesiredState::Settings do
       expect(make({}, 'CONSUL_HTTP_SSL_VERIFY' => '').send(:tls)[:verify]).to be(true)
     end
 
-    it 'are refused in other words, by an error that names the variable' do
+    it 'are refused in any other spelling, by an error that names the variable' do
       { 'CONSUL_HTTP_SSL' => 'yes', 'CONSUL_HTTP_SSL_VERIFY' => 'no' }.each do |name, text|
         expect { make({}, 'CONSUL_HTTP_ADDR' => 'consul:1', name => text) }
           .to raise_error(DesiredState::InvalidInput, "#{name} must be true or false, not #{text.inspect}")
       end
     end
 
-    it 'give the token where no setting does' do
+    it 'give the token if no setting does' do
       file = write("from-file\n")
       other = write('from-setting', name: 'other')
       expect(token_of).to be_nil
@@ -69,7 +69,7 @@ RSpec.describe DesiredState::Settings do
       expect(token_of({ 'token_file' => other }, 'CONSUL_HTTP_TOKEN_FILE' => file)).to eq('from-setting')
     end
 
-    it 'give the TLS files where no setting does' do
+    it 'give the TLS files if no setting does' do
       env = { 'CONSUL_HTTP_ADDR' => 'https://consul:1', 'CONSUL_CLIENT_CERT' => '/from/env.pem' }
       expect { make({}, env) }.to raise_error(DesiredState::InvalidInput, %r{/from/env\.pem})
       expect { make({ 'cert_file' => '/mine.pem' }, env) }.to raise_error(DesiredState::InvalidInput, %r{/mine\.pem})
@@ -87,13 +87,13 @@ RSpec.describe DesiredState::Settings do
         end
       end
 
-    it 'must be there' do
+    it 'must exist' do
       expect { make('token_file' => '/nowhere/token') }
         .to raise_error(DesiredState::InvalidInput, %r{token file /nowhere/token cannot be read})
     end
   end
 
-  it 'refuses a token of the environment that no header can carry' do
+  it 'refuses a token from the environment that no header can carry' do
     expect { make({}, 'CONSUL_HTTP_TOKEN' => "one\r\nX-Two: 2") }
       .to raise_error(DesiredState::InvalidInput, 'CONSUL_HTTP_TOKEN must hold one ACL token and nothing else')
   end
@@ -101,11 +101,11 @@ RSpec.describe DesiredState::Settings do
   {
     { 'node_name' => nil } => /\Anode nil is not a name/,
     { 'node_name' => 'web/1' } => %r{\Anode "web/1" is not a name},
-    { 'environment' => '_default' } => /no environment: set node\['desired_state'\]\['environment'\]/,
-    { 'environment' => nil } => /no environment/,
+    { 'environment' => '_default' } => /the environment is missing; set node\['desired_state'\]\['environment'\]/,
+    { 'environment' => nil } => /the environment is missing/,
     { 'environment' => '' } => /\Aenvironment "" is not a name/,
     { 'environment' => 7 } => /environment must be text, not 7/,
-    { 'prefix' => '/a' } => %r{prefix "/a" is not},
+    { 'prefix' => '/a' } => %r{prefix "/a" must be one or more names},
     { 'patience' => 'long' } => /patience must be a number of seconds, not "long"/,
     { 'patience' => true } => /patience must be a number of seconds, not true/,
     { 'verify' => 'false' } => /verify must be true or false, not "false"/,
@@ -131,7 +131,7 @@ RSpec.describe DesiredState::Settings do
       end
     end
 
-    it 'names a file that is not there' do
+    it 'names a missing file' do
       expect { described_class.read('/nowhere.json') }
         .to raise_error(DesiredState::InvalidInput, %r{\Asettings /nowhere\.json cannot be read})
     end

@@ -3,7 +3,7 @@
 require_relative '../spec_helper'
 
 RSpec.describe DesiredState::Systemd do
-  it 'keeps what means something to systemd as it is' do
+  it "escapes systemd's special characters" do
     expect(described_class.command_line(['/usr/bin/chef client', '-o', 'recipe[shop::web]', '50% of $x', 'a "b" \\c']))
       .to eq('"/usr/bin/chef client" -o "recipe[shop::web]" "50%% of $$x" "a \\"b\\" \\\\c"')
   end

@@ -6,7 +6,7 @@ require 'rbconfig'
 RSpec.describe DesiredState::Trigger do
   program = File.expand_path('../../libraries/trigger.rb', __dir__)
 
-  # What the command does: it reads the tier's desired state, and notes its generation.
+  # The command: reads the tier's desired state and notes its generation.
   let(:command) do
     script = File.join(directory, 'command.rb')
     File.write(script, <<~RUBY)
@@ -36,7 +36,7 @@ RSpec.describe DesiredState::Trigger do
     [RbConfig.ruby, '--disable-gems', program, '--settings', settings_file(**given), *tiers.flat_map { |tier| ['--tier', tier] }, '--', *run]
   end
 
-  # Runs the trigger to its end; gives output and exit code.
+  # Runs the trigger to its end; returns output and exit code.
   def trigger(env = {}, **options)
     output, status = Open3.capture2e(env, *arguments(**options))
     [output, status.exitstatus]
@@ -51,7 +51,7 @@ RSpec.describe DesiredState::Trigger do
     Dir[File.join(DesiredState.outbox_dir(state_dir), '*.json')]
   end
 
-  it 'makes at most two runs of ten triggers that come while the first one runs, and the last run reads the newest state' do
+  it 'turns ten triggers that come during a run into at most two runs, the last of which reads the newest state' do
     File.mkfifo(gate)
     desire(generation: 1)
     run = arguments
@@ -70,7 +70,7 @@ RSpec.describe DesiredState::Trigger do
   end
 
   describe 'the decision' do
-    # In this process; gives what was said and whether the command ran.
+    # Runs the trigger in this process; returns the output and whether the command ran.
     def decide(tiers: %w(web), **given)
       File.delete(runs_file) if File.exist?(runs_file)
       output = StringIO.new
@@ -83,12 +83,12 @@ RSpec.describe DesiredState::Trigger do
       [output.string, File.exist?(runs_file)]
     end
 
-    let(:skipped) { ["desired_state trigger: every assignment has been reported as succeeded\n", false] }
+    let(:skipped) { ["desired_state trigger: nothing to do: every assignment has been reported as succeeded\n", false] }
     let(:ran) { ['', true] }
 
     before { DesiredState::Machine.remember_boot(state_dir) }
 
-    it 'is to run a node that has not reported its assignment as succeeded' do
+    it 'is to run if the node has not reported its assignment as succeeded' do
       desire
       expect(decide).to eq(ran)
       [
@@ -100,13 +100,13 @@ RSpec.describe DesiredState::Trigger do
       end
     end
 
-    it 'is not to run a node that has' do
+    it 'is not to run if the node has reported its assignment as succeeded' do
       desire
       kv.put(report_key, report.to_json)
       expect(decide).to eq(skipped)
     end
 
-    it 'is to run when the report is of another assignment of the same generation' do
+    it 'is to run if the report is about another assignment of the same generation' do
       kv.put(keys.desired('web'), JSON.generate(desired_fields.tap { |fields| fields['stable']['id'] = 'a' * 16 }))
       { 'a' * 16 => skipped, 'b' * 16 => ran, nil => skipped }.each do |id, expected|
         kv.put(report_key, report(id: id).to_json)
@@ -114,7 +114,7 @@ RSpec.describe DesiredState::Trigger do
       end
     end
 
-    it 'is to run when an earlier machine of this name reported, as far as both ids are known' do
+    it 'is to run if an earlier machine of this name reported and both ids are known' do
       desire
       through = peer do |request|
         agent = [200, JSON.generate('Config' => { 'NodeID' => 'new', 'NodeName' => World::NODE })]
@@ -125,21 +125,21 @@ RSpec.describe DesiredState::Trigger do
         expect([node_id, decide(consul_url: through.url)]).to eq([node_id, expected])
       end
       kv.put(report_key, report(node_id: 'old').to_json)
-      expect(decide).to eq(skipped) # the agent there is that of another node
+      expect(decide).to eq(skipped) # the agent belongs to another node
     end
 
-    it 'is to run once after each boot, since what recipes start need not be started by the machine' do
+    it 'is to run once after each boot, since services need not be enabled at boot' do
       desire
       kv.put(report_key, report.to_json)
       File.write(File.join(state_dir, 'boot'), 'of an earlier boot')
       2.times do
-        expect(decide).to match([/\Adesired_state trigger: runs, since no run has succeeded since the machine was booted/, true])
+        expect(decide).to match([/\Adesired_state trigger: running: no run has succeeded since the machine booted/, true])
       end
       DesiredState::Machine.remember_boot(state_dir)
       expect(decide).to eq(skipped)
     end
 
-    it 'is to run when one of several tiers asks for it' do
+    it 'is to run if one of several tiers requires it' do
       desire('web')
       kv.put(report_key('web'), report.to_json)
       desire('db', generation: 7)
@@ -149,7 +149,7 @@ RSpec.describe DesiredState::Trigger do
       expect(decide(tiers: %w(web db))).to eq(skipped)
     end
 
-    it 'is to run when a canary grows past this node, not when it grows past others' do
+    it 'is to run when a canary is widened to this node, not when it is widened to others' do
       kv.put(report_key, report.to_json)
       bucket = DesiredState::Bucket.of('43', World::NODE)
       { 0 => skipped, bucket => skipped, bucket + 1 => ran }.each do |threshold, expected|
@@ -162,11 +162,11 @@ RSpec.describe DesiredState::Trigger do
       expect(decide).to eq(skipped)
     end
 
-    it 'is to run when it cannot tell' do
+    it 'is to run if it cannot tell whether that is necessary' do
       desire
       kv.put(report_key, report.to_json)
       refusing = peer { [403, 'Permission denied', {}] }
-      said = 'desired_state trigger: runs, since it cannot tell whether it has to: '
+      said = 'desired_state trigger: running: cannot tell whether it is necessary: '
       expect(decide(consul_url: nowhere)).to match([/\A#{said}Consul at .* is unreachable/, true])
       expect(decide(consul_url: refusing.url)).to match([/\A#{said}Consul at .*Permission denied/, true])
       kv.put(report_key, '{"schema": 2}')
@@ -176,13 +176,13 @@ RSpec.describe DesiredState::Trigger do
       expect(decide).to match([/\A#{said}#{keys.desired('web')}: not JSON/, true])
     end
 
-    it 'is to run a tier that was never declared, since the recipe may have a default' do
+    it 'is to run if a tier was never declared, since the recipe may have a default' do
       expect(decide).to eq(ran)
       kv.put(report_key, report(generation: 0, source: 'default', status: 'failed').to_json)
       expect(decide).to eq(ran)
     end
 
-    it 'is not to run a tier that was never declared, once it is what its default says' do
+    it 'is not to run if a tier that was never declared has converged on its default' do
       kv.put(report_key, report(generation: 0, source: 'default').to_json)
       expect(decide).to eq(skipped)
     end
@@ -193,18 +193,18 @@ RSpec.describe DesiredState::Trigger do
     '128 and the number of the signal that ended it' => [['sh', '-c', 'kill -TERM $$'], 143],
     '127 when it cannot be started' => [['/nowhere/chef-client'], 127],
   }.each do |what, (run, code)|
-    it "ends as the command does: with #{what}" do
+    it "exits as the command does: with #{what}" do
       expect(trigger(run: run).last).to eq(code)
     end
   end
 
-  it 'gives the command its arguments as they are' do
+  it 'passes arguments to the command literally' do
     output, = trigger(run: ['printf', '<%s>', 'a b', '$HOME', '--tier', '*'])
     expect(output).to eq('<a b><$HOME><--tier><*>')
   end
 
   describe 'the outbox' do
-    it 'is emptied where that spares a run' do
+    it 'is emptied if that spares a run' do
       desire
       keep
       DesiredState::Machine.remember_boot(state_dir)
@@ -215,7 +215,7 @@ RSpec.describe DesiredState::Trigger do
     end
 
     %w(failed interrupted).each do |status|
-      it "keeps back a run that #{status}, which the next one takes the place of" do
+      it "does not send the report of a run that #{status}, which the next run replaces" do
         desire
         kv.put(report_key, report(status: 'running').to_json)
         keep(status: status)
@@ -226,11 +226,11 @@ RSpec.describe DesiredState::Trigger do
         ).run
         expect(code).to eq(0)
         expect(JSON.parse(File.read(seen))['status']).to eq('running')
-        expect(reported['status']).to eq(status) # the command was no run of Chef
+        expect(reported['status']).to eq(status) # the command was not Chef
       end
     end
 
-    it 'is emptied whatever the locale of the unit is' do
+    it 'is emptied in any locale' do
       keep(status: 'failed', error: { 'class' => 'E', 'message' => 'größer ✓', 'resource' => '' })
       trigger({ 'LC_ALL' => 'C', 'LANG' => nil }, run: ['true'])
       expect(reported.dig('error', 'message')).to eq('größer ✓')
@@ -251,7 +251,7 @@ RSpec.describe DesiredState::Trigger do
       expect(reported).to eq(report.fields)
     end
 
-    it 'is left alone after a while when Consul does not come back' do
+    it 'is left alone after a while if Consul does not come back' do
       keep
       code = described_class.new(
         settings: settings(consul_url: nowhere), tiers: ['web'], command: ['true'], out: StringIO.new, delivery: 0
@@ -273,7 +273,7 @@ RSpec.describe DesiredState::Trigger do
     'no command' => [['--settings', 'SETTINGS', '--tier', 'web'], 'COMMAND'],
     'an unknown option' => [['--settings', 'SETTINGS', '--tiers-of-joy', '--', 'true'], 'tiers-of-joy'],
   }.each do |what, (given, words)|
-    it "exits 43 for #{what}, saying so, and runs nothing" do
+    it "exits 43 with a message for #{what}, and runs nothing" do
       given = given.map { |argument| argument == 'SETTINGS' ? settings_file : argument }
       _, errors, status = Open3.capture3(RbConfig.ruby, '--disable-gems', program, *given)
       expect(status.exitstatus).to eq(43)
@@ -281,13 +281,13 @@ RSpec.describe DesiredState::Trigger do
     end
   end
 
-  it 'exits 43 without a place for its locks' do
+  it 'exits 43 without a directory for its locks' do
     output, code = trigger(given: { state_dir: nil })
     expect(code).to eq(43)
     expect(output).to match(/\Adesired_state trigger: the setting state_dir is missing/)
   end
 
-  it 'keeps its locks where only its owner can hold them' do
+  it 'creates lock files that only their owner can open' do
     trigger(run: ['true'])
     expect(File.stat(state_dir).mode & 0o777).to eq(0o700)
     expect(Dir[File.join(state_dir, 'trigger.*')].map { |path| File.stat(path).mode & 0o777 }).to eq([0o600] * 2)

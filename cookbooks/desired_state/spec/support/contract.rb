@@ -2,7 +2,7 @@
 
 require 'json'
 
-# The documents that pytest reads, too.
+# The documents that pytest also reads.
 module Contract
   DIRECTORY = File.expand_path('../../../../tests/contract', __dir__)
 

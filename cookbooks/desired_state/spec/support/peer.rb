@@ -5,7 +5,7 @@ require 'openssl'
 require 'socket'
 require 'uri'
 
-# A peer where a Consul is expected: it answers as an example says, or stands before the real one, and keeps requests.
+# A server in Consul's place: answers as an example says, or forwards to the real Consul, and records requests.
 class Peer
   Request = Struct.new(:verb, :target, :headers, :body, keyword_init: true) do
     def path
@@ -13,14 +13,14 @@ class Peer
     end
   end
 
-  # What a Consul sends along.
+  # The headers that Consul sends.
   OF_CONSUL = { 'X-Consul-Index' => '1' }.freeze
 
   attr_reader :port, :requests
   attr_writer :answer
 
-  # The block is called with each request. It gives status, body and headers; or a text to send as it is; or nil, and the
-  # connection is closed without an answer.
+  # Calls the block with each request. It returns status, body and headers; or a text to send verbatim; or nil to close the
+  # connection without an answer.
   def initialize(tls: nil, &answer)
     @answer = answer
     @tls = tls
@@ -41,12 +41,12 @@ class Peer
     @workers.each { |worker| worker.kill.join }
   end
 
-  # Those requests that would have changed something, as [path, body].
+  # The requests that would have changed something, as [path, body].
   def writes
     requests.select { |request| request.verb == 'PUT' }
   end
 
-  # The answer that the real Consul gives.
+  # The real Consul's answer.
   def self.forward(request)
     uri = URI(ENV.fetch('CONSUL_HTTP_ADDR'))
     forwarded = Net::HTTPGenericRequest.new(request.verb, request.verb == 'PUT', true, request.target)

@@ -7,12 +7,12 @@ require 'stringio'
 require 'tmpdir'
 require_relative 'peer'
 
-# What examples stand on: the real Consul below a prefix of their own, peers, a directory, and factories of documents.
+# What examples use: the real Consul below a prefix of their own, peers, a directory, and factories of documents.
 module World
   NODE = 'web-1'
   ENVIRONMENT = 'prod'
 
-  # Keeps what is logged, as "level: text".
+  # Records log lines as "level: text".
   class Log
     attr_reader :lines
 
@@ -127,7 +127,7 @@ module World
     keys.report(tier, NODE)
   end
 
-  # What Consul holds of the node's report, nil when there is none.
+  # The node's report in Consul, nil if there is none.
   def reported(tier = 'web')
     stored(report_key(tier))
   end
@@ -137,7 +137,7 @@ module World
     entry && JSON.parse(entry.value)
   end
 
-  # Waits for an event that another process makes; fails after a time that is only there to end a broken suite.
+  # Waits for an event in another process; the time limit is only there to end a broken suite.
   def wait_until(what)
     deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 30
     until yield

@@ -5,7 +5,7 @@ require 'net/http'
 require 'rbconfig'
 require 'socket'
 
-# The service itself, as a process on a free port.
+# The service as a process on a free port.
 RSpec.describe 'serve.rb' do
   let(:port) { TCPServer.open('127.0.0.1', 0) { |server| server.addr[1] } }
   let(:config) { { 'tier' => 'web', 'release' => '2.5.0', 'mode' => 'serving', 'port' => port } }
@@ -38,19 +38,19 @@ RSpec.describe 'serve.rb' do
     Net::HTTP.new('127.0.0.1', port, nil).get('/any/path')
   end
 
-  it 'answers 200 with its release, again and again' do
+  it 'answers 200 with its release, repeatedly' do
     2.times do
       answer = get
       expect([answer.code, answer.body]).to eq ['200', "web serves release 2.5.0\n"]
     end
   end
 
-  it 'goes on after a client that hangs up' do
+  it 'survives a client that hangs up' do
     TCPSocket.open('127.0.0.1', port, &:close)
     expect(get.code).to eq '200'
   end
 
-  it 'ends by TERM' do
+  it 'exits on TERM' do
     Process.kill('TERM', @pid)
     _, status = Process.wait2(@pid)
     expect(status).to be_success
@@ -69,7 +69,7 @@ RSpec.describe 'serve.rb' do
     let(:schema) { File.join(@directory, 'schema.json') }
     let(:config) { super().merge('tier' => 'db', 'schema' => schema) }
 
-    it 'says which release the schema has at that moment' do
+    it 'shows the current release of the schema' do
       File.write(schema, JSON.generate('release' => '2.4.0'))
       expect(get.body).to eq "db serves release 2.5.0\nschema of release 2.4.0\n"
       File.write(schema, JSON.generate('release' => '2.5.0'))

@@ -22,7 +22,7 @@ RSpec.describe Shop::Child do
     true
   end
 
-  it 'does not run before it was started' do
+  it 'does not run before it is started' do
     expect(child).not_to be_running
     expect { child.stop }.not_to raise_error
   end
@@ -32,7 +32,7 @@ RSpec.describe Shop::Child do
     expect(child).to be_running
     child.stop
     expect(child).not_to be_running
-    eventually { ended?(pid) } # a thread of ours takes its exit status, a moment later
+    eventually { ended?(pid) } # one of our threads reaps it a moment later
   end
 
   it 'is found again by its pid file' do
@@ -43,7 +43,7 @@ RSpec.describe Shop::Child do
     expect(child).not_to be_running
   end
 
-  it 'does not run any more after it was killed' do
+  it 'no longer runs after it was killed' do
     child.start
     Process.kill('KILL', pid)
     eventually { !child.running? }
@@ -51,7 +51,7 @@ RSpec.describe Shop::Child do
     expect(child).to be_running
   end
 
-  it 'is not another process that got its number' do
+  it 'is not mistaken for another process that got its number' do
     other = Process.spawn('/bin/sleep', '601')
     File.write(pid_file, "#{other}\n")
     expect(child).not_to be_running
@@ -82,10 +82,10 @@ RSpec.describe Shop::Child do
     end
   end
 
-  context 'when it writes and asks where it is' do
+  context 'when it prints its directory' do
     let(:command) { ['/bin/sh', '-c', 'pwd; echo wrong >&2; exec sleep 600'] }
 
-    it 'has its home as directory and its log there, which grows' do
+    it 'runs in its home, and appends to its log there' do
       child.start
       log = File.join(@directory, 'log')
       expected = "#{File.realpath(@directory)}\nwrong\n"

@@ -15,13 +15,13 @@ RSpec.describe Shop::Store do
     expect(store.release).to be_nil
   end
 
-  it 'has the release that it was migrated to, also for another reader' do
+  it 'has the release that it was migrated to, also after it is reopened' do
     store.migrate('2.4.0', by: 'db-1')
     expect(store.release).to eq '2.4.0'
     expect(described_class.new(path).release).to eq '2.4.0'
   end
 
-  it 'remembers who migrated it, in order' do
+  it 'records who migrated it, in order' do
     store.migrate('2.4.0', by: 'db-1')
     store.migrate('2.5.0', by: 'db-2')
     expect(schema['migrations']).to match(
@@ -29,7 +29,7 @@ RSpec.describe Shop::Store do
     )
   end
 
-  it 'is migrated anew after a migration that was cut off' do
+  it 'can be migrated again after an interrupted migration' do
     store.migrate('2.4.0', by: 'db-1')
     File.write(File.join(path, 'schema.json.new'), '{"release": "2.')
     expect(store.release).to eq '2.4.0'
@@ -38,7 +38,7 @@ RSpec.describe Shop::Store do
     expect(Dir.children(path)).to eq ['schema.json']
   end
 
-  it 'does not take a spoilt file for an empty store' do
+  it 'does not mistake a damaged file for an empty store' do
     store.migrate('2.4.0', by: 'db-1')
     File.write(File.join(path, 'schema.json'), 'no JSON')
     expect { store.migrate('2.5.0', by: 'db-1') }.to raise_error(JSON::ParserError)

@@ -9,7 +9,7 @@ RSpec.configure do |config|
   config.version = '12'
 end
 
-# Recipes of the shop with a Consul that the examples fill: keys that are not declared are missing.
+# Recipes of the shop with a Consul that the examples fill; undeclared keys are missing.
 RSpec.shared_context 'with a shared data view' do
   let(:view) { {} }
   let(:reports) { Hash.new { |sent, key| sent[key] = [] } }

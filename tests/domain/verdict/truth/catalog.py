@@ -1,4 +1,4 @@
-"""What happens to Consul's catalog."""
+"""Events in Consul's catalog."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.domain.verdict.truth.world import Entry, World
 
 
 def leave(world: World, choice: int, way: int) -> None:
-    """A node is taken out of the catalog; its machine may go on."""
+    """A node is removed from the catalog; its machine may continue to run."""
     machine = world.machine(choice)
     world.catalog.pop(machine.name, None)
     if way % 2:
@@ -14,14 +14,14 @@ def leave(world: World, choice: int, way: int) -> None:
 
 
 def join(world: World, choice: int, way: int) -> None:
-    """A machine that Consul can see registers."""
+    """A reachable machine registers."""
     machine = world.machine(choice)
     if machine.is_reachable and machine.name not in world.catalog:
         world.catalog[machine.name] = Entry(machine.node_id, has_service=bool(way % 4))
 
 
 def switch_service(world: World, choice: int, way: int) -> None:
-    """A node's service is taken out of the catalog, or comes back."""
+    """A node's service is removed from the catalog or comes back."""
     machine = world.machine(choice)
     entry = world.catalog.get(machine.name)
     if entry is not None:
@@ -29,7 +29,7 @@ def switch_service(world: World, choice: int, way: int) -> None:
 
 
 def switch_health(world: World, choice: int, way: int) -> None:
-    """A check of a node's service fails, or passes again."""
+    """A check of a node's service fails or passes again."""
     machine = world.machine(choice)
     entry = world.catalog.get(machine.name)
     if entry is not None:

@@ -1,4 +1,4 @@
-"""Histories: made at random from a seed, run, and made small where they show a fault."""
+"""Histories: made at random from a seed, run, and shrunk if they show a fault."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from tests.domain.verdict.truth.waiter import Waiter, minutes
 from tests.domain.verdict.truth.world import Entry, Machine, World
 from tests.support.factory import NOW
 
-Event = Callable[[World, int, int], None]
-_EVENTS: dict[str, tuple[Event, int]] = {
+_EVENTS: dict[str, tuple[Callable[[World, int, int], None], int]] = {
     "work": (node.work, 50),
     "begin": (node.begin, 14),
     "succeed": (node.succeed, 10),
@@ -43,7 +42,7 @@ _EVENTS: dict[str, tuple[Event, int]] = {
     "put canary out": (tier.put_canary_out, 4),
     "widen": (tier.widen, 2),
     "promote": (tier.promote, 3),
-    "take back": (tier.take_back, 3),
+    "roll back": (tier.roll_back, 3),
     "forget": (tier.forget, 2),
     "save": (tier.save, 2),
     "restore": (tier.restore, 2),
@@ -52,12 +51,12 @@ _EVENTS: dict[str, tuple[Event, int]] = {
 _WAITER = {"await": 16, "try again": 10, "restart": 8, "outage": 3}
 _NAMES = (*_EVENTS, *_WAITER)
 _WEIGHTS = (*(weight for _, weight in _EVENTS.values()), *_WAITER.values())
-_LONGEST = 60  # steps
+_LONGEST = 60  # events
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Something that happens, some seconds later; ``is_seen`` where the waiter looks after it."""
+class Event:
+    """Something that happens, some seconds later; ``is_seen`` if the waiter observes the tier after it."""
 
     name: str
     choice: int
@@ -68,15 +67,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A tier, a policy, and what happens.
+    """A tier, a policy, and a list of events.
 
-    :param old: which nodes have an old client; such a tier is of the weaker class.
-    :param silent: which nodes cannot read their machine's id.
+    :param old: the nodes that have an old client; such a tier is in the weaker class.
+    :param silent: the nodes that cannot read their machine's id.
     """
 
     names: tuple[str, ...]
     policy: ConvergencePolicy
-    steps: tuple[Step, ...]
+    events: tuple[Event, ...]
     old: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
     writes_ids: bool = True
@@ -84,12 +83,12 @@ class History:
 
     @classmethod
     def make(cls, seed: int) -> History:
-        """The history of a seed; one in five is of the weaker class."""
+        """The history of a seed; one in five is in the weaker class."""
         random = Random(seed)
         names = tuple(f"web-{number}" for number in range(1, random.randint(1, 4) + 1))
         is_weak = random.random() < 0.2
         share = random.choice([0.1, 0.2, 0.5, 0.9, 1.0])
-        is_lenient = random.random() < 0.3  # few have to converge, but none may fail
+        is_lenient = random.random() < 0.3  # few must converge, but none may fail
         counts = [0, 0, 0, 0, 1, 1, 2, "34%", "50%", "100%"]
         policy = ConvergencePolicy(
             min_converged=random.choice([0, 1, "50%"] if is_lenient else ["100%", "100%", "100%", 0, 1, 2, "60%"]),
@@ -101,20 +100,20 @@ class History:
             progress_deadline=random.choice([None, None, None, timedelta(seconds=40), minutes(2)]),
             timeout=minutes(random.choice([1, 5, 30])),
         )
-        # Each history has some events often and some never: together they meet more often than if all were equal.
+        # Each history has some events often and some never, so that rare combinations occur more often.
         weights = [weight * random.choice([0, 1, 1, 4]) for weight in _WEIGHTS]
         weights[0] = _WEIGHTS[0]
         chosen = random.choices(_NAMES, weights, k=random.randint(5, _LONGEST))
         same = random.choice([0.2, 0.6, 0.8])
-        steps, choice = [], 0
+        events, choice = [], 0
         for name in chosen:
             choice = choice if random.random() < same else random.randrange(24)
             way, seconds = random.randrange(24), random.randrange(8)
-            steps.append(Step(name, choice, way, seconds, random.random() < share))
+            events.append(Event(name, choice, way, seconds, random.random() < share))
         return cls(
             names,
             policy,
-            tuple(steps),
+            tuple(events),
             old=frozenset(name for name in names if is_weak and random.random() < 0.5),
             silent=frozenset(name for name in names if random.random() < 0.2),
             writes_ids=not is_weak or random.random() < 0.5,
@@ -123,11 +122,11 @@ class History:
 
     @property
     def is_weak(self) -> bool:
-        """Whether anybody takes part who does not know all that is told today."""
+        """Whether a client or writer of an older version takes part."""
         return bool(self.old) or not self.writes_ids
 
     def run(self) -> Waiter:
-        """Let it happen, and settle; the waiter has counted."""
+        """Run all events, then let the world settle; returns the waiter with its tally."""
         world = World((*self.names, "web-9") if self.is_listed and len(self.names) > 2 else None, self.writes_ids)
         if self.is_listed and len(self.names) <= 2:
             world.listed = self.names
@@ -138,11 +137,11 @@ class History:
         tier.declare(world, 0, 1)
         waiter, now = Waiter(self.policy, self.is_weak), NOW
         waiter.begin(world, now, 1, 1)
-        for step in self.steps:
-            now += timedelta(seconds=step.seconds)
-            match step.name:
+        for event in self.events:
+            now += timedelta(seconds=event.seconds)
+            match event.name:
                 case "await":
-                    waiter.begin(world, now, step.choice, step.way)
+                    waiter.begin(world, now, event.choice, event.way)
                 case "try again":
                     waiter.try_again(world, now)
                 case "restart":
@@ -150,10 +149,10 @@ class History:
                 case "outage":
                     waiter.suffer_outage()
                 case name:
-                    _EVENTS[name][0](world, step.choice, step.way)
-            if step.is_seen:
-                if waiter.wait is None and step.way % 2:
-                    waiter.begin(world, now, step.choice, step.way)
+                    _EVENTS[name][0](world, event.choice, event.way)
+            if event.is_seen:
+                if waiter.wait is None and event.way % 2:
+                    waiter.begin(world, now, event.choice, event.way)
                 waiter.look(world, now)
         _settle(world)
         for _ in range(3):
@@ -163,18 +162,18 @@ class History:
 
 
 def _settle(world: World) -> None:
-    """Everything that broke is mended, and every node runs once more."""
+    """Everything broken is repaired, and every node runs once more."""
     if world.is_spoilt:
         tier.spoil(world, 0, 0)
     for choice, name in enumerate(sorted(world.machines)):
         machine = world.machines[name]
         machine.is_up, machine.is_cut, machine.flying, machine.run = True, False, [], None
-        for event in (node.notice, catalog.join, node.flush, node.begin, node.succeed):
-            event(world, choice, 2)
+        for happen in (node.notice, catalog.join, node.flush, node.begin, node.succeed):
+            happen(world, choice, 2)
 
 
 def run_many(seeds: Iterator[int] | range) -> tuple[Counter[str], list[tuple[int, str, str]]]:
-    """Run the histories of seeds: what was counted, and by seed each fault that was found."""
+    """Run the histories of seeds; returns the tally, and each fault as seed, kind and text."""
     tally: Counter[str] = Counter()
     faults = []
     for seed in seeds:
@@ -183,17 +182,17 @@ def run_many(seeds: Iterator[int] | range) -> tuple[Counter[str], list[tuple[int
         tally["histories"] += 1
         tally["histories of the weaker class"] += history.is_weak
         tally += waiter.tally
-        faults += [(seed, kind, said) for kind, said in waiter.faults]
+        faults += [(seed, kind, text) for kind, text in waiter.faults]
     return tally, faults
 
 
 def shrink(history: History, kind: str) -> History:
-    """A history as small as can be that still shows a fault of the kind."""
+    """The smallest history found that still shows a fault of the kind."""
 
     def shows(candidate: History) -> bool:
         return any(found == kind for found, _ in candidate.run().faults)
 
-    size = max(1, len(history.steps) // 2)
+    size = max(1, len(history.events) // 2)
     while True:
         smaller = _find_smaller(history, size, shows)
         if smaller is not None:
@@ -205,9 +204,9 @@ def shrink(history: History, kind: str) -> History:
 
 
 def _find_smaller(history: History, size: int, shows: Callable[[History], bool]) -> History | None:
-    steps: Sequence[Step] = history.steps
-    for start in range(0, len(steps), size):
-        candidate = replace(history, steps=(*steps[:start], *steps[start + size :]))
+    events: Sequence[Event] = history.events
+    for start in range(0, len(events), size):
+        candidate = replace(history, events=(*events[:start], *events[start + size :]))
         if shows(candidate):
             return candidate
     return None

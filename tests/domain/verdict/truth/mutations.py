@@ -1,4 +1,4 @@
-"""The faults that were mended, put back one at a time: the model must find each."""
+"""Faults that were fixed, brought back one at a time: the model must find each."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ Patch = AbstractContextManager[Any]
 
 
 def _judge(change: Callable[[NodeStatus, Member, Evidence | None, bool], Standing | None]) -> Patch:
-    """Judge members otherwise.
+    """Judge members differently.
 
-    :param change: takes what is judged, of whom, by what, and whether that had converged before.
+    :param change: takes the right status, the member, its evidence, and whether it had converged before.
     """
 
-    def judge_otherwise(
+    def judge_wrongly(
         member: Member, desired: DesiredState, evidence: Evidence | None, *, has_converged_before: bool, **history: Any
     ) -> NodeStatus:
         judged = judge(member, desired, evidence, has_converged_before=has_converged_before, **history)
         return replace(judged, standing=change(judged, member, evidence, has_converged_before))
 
-    return patch.object(wait_module, "judge", judge_otherwise)
+    return patch.object(wait_module, "judge", judge_wrongly)
 
 
-def _take(old: Standing, new: Standing) -> Callable[[], Patch]:
-    """Take a standing for another."""
+def _mistake(old: Standing, new: Standing) -> Callable[[], Patch]:
+    """Mistake one standing for another."""
     return lambda: _judge(lambda judged, *_: new if judged.standing is old else judged.standing)
 
 
-def _give(**history: Any) -> Callable[[], Patch]:
-    """Judge members by a history that was not so."""
+def _pretend(**history: Any) -> Callable[[], Patch]:
+    """Judge members by a false history."""
     return lambda: patch.object(wait_module, "judge", lambda *of, **known: judge(*of, **known | history))
 
 
@@ -81,22 +81,22 @@ def _forget_behind_unfinished(before: NodeReport | None, assignment: Assignment)
 
 
 MUTATIONS: dict[str, tuple[Callable[[], Patch], str, int]] = {
-    "what was seen converged only grows": (_let_seen_converged_grow, FALSE_GREEN, 121),
-    "who is not alive is absent, whatever it reported": (_excuse_the_dead, FALSE_GREEN, 83),
-    "who converged or ran, and died, is absent": (_take(Standing.LOST, Standing.ABSENT), FALSE_GREEN, 332),
-    "who was alive during the wait, and died, is absent": (_give(was_seen_alive=False), FALSE_GREEN, 1174),
-    "the lost count towards min_converged only": (_take(Standing.LOST, Standing.RUNNING), FALSE_GREEN, 274),
-    "whose service is gone has left": (lambda: patch.object(World, "lists_strays", new=False), FALSE_GREEN, 169),
-    "who was never known has left": (_take(Standing.UNKNOWN, Standing.LEFT), FALSE_GREEN, 83),
-    "who reboots has converged": (_take(Standing.REBOOTING, Standing.CONVERGED), FALSE_GREEN, 592),
-    "who runs has converged": (_take(Standing.RUNNING, Standing.CONVERGED), FALSE_GREEN, 5),
-    "who is unhealthy has converged": (_take(Standing.UNHEALTHY, Standing.CONVERGED), FALSE_GREEN, 169),
+    "a node that converged once stays converged": (_let_seen_converged_grow, FALSE_GREEN, 121),
+    "a node that is not alive is absent, whatever it reported": (_excuse_the_dead, FALSE_GREEN, 83),
+    "a node that converged or ran, then died, is absent": (_mistake(Standing.LOST, Standing.ABSENT), FALSE_GREEN, 332),
+    "a node that was alive during the wait, then died, is absent": (_pretend(was_seen_alive=False), FALSE_GREEN, 1174),
+    "lost nodes count only towards min_converged": (_mistake(Standing.LOST, Standing.RUNNING), FALSE_GREEN, 274),
+    "a node without its service has left": (lambda: patch.object(World, "lists_strays", new=False), FALSE_GREEN, 169),
+    "an unknown node has left": (_mistake(Standing.UNKNOWN, Standing.LEFT), FALSE_GREEN, 83),
+    "a rebooting node has converged": (_mistake(Standing.REBOOTING, Standing.CONVERGED), FALSE_GREEN, 592),
+    "a running node has converged": (_mistake(Standing.RUNNING, Standing.CONVERGED), FALSE_GREEN, 5),
+    "an unhealthy node has converged": (_mistake(Standing.UNHEALTHY, Standing.CONVERGED), FALSE_GREEN, 169),
     "reports count for any assignment with their generation": (
         lambda: patch.object(NodeReport, "is_about", lambda report, assigned: report.generation == assigned.generation),
         FALSE_GREEN,
         578,
     ),
-    "waits are for any assignment with their generation": (
+    "waits accept any assignment with their generation": (
         lambda: patch.object(Wait, "find_replaced", lambda *_: None),
         FALSE_GREEN,
         51,
@@ -106,12 +106,12 @@ MUTATIONS: dict[str, tuple[Callable[[], Patch], str, int]] = {
         FALSE_GREEN,
         121,
     ),
-    "a machine goes on from what one before it of that name reported": (
+    "a machine trusts the report of an earlier machine of its name": (
         lambda: patch.object(node, "is_by_other", lambda *_: False),
         FALSE_GREEN,
         121,
     ),
-    "failures before this try are forgotten": (_take(Standing.FAILED_EARLIER, Standing.RUNNING), FALSE_GREEN, 189),
+    "failures before this try are forgotten": (_mistake(Standing.FAILED_EARLIER, Standing.RUNNING), FALSE_GREEN, 189),
     "failures vanish behind the next run": (
         lambda: patch.object(NodeReport, "is_after_failure", new=False),
         FALSE_GREEN,
@@ -127,14 +127,14 @@ MUTATIONS: dict[str, tuple[Callable[[], Patch], str, int]] = {
         FALSE_GREEN,
         457,
     ),
-    "failures vanish behind reports that nobody can read": (_let_unread_pass, FALSE_GREEN, 1740),
-    "a wait for all looks at the canary only": (
+    "failures vanish behind unreadable reports": (_let_unread_pass, FALSE_GREEN, 1740),
+    "a wait for all nodes sees only the canary's": (
         lambda: patch.object(Wait, "generations", property(lambda wait: frozenset({wait.generation}))),
         FALSE_GREEN,
         252,
     ),
-    "who was interrupted has failed": (_take(Standing.INTERRUPTED, Standing.FAILED), FALSE_RED, 8),
-    "who lost its agent has failed": (_take(Standing.LOST, Standing.FAILED), FALSE_RED, 0),
-    "failures before this try fail it": (_give(failures_after=0), FALSE_RED, 4),
+    "an interrupted node has failed": (_mistake(Standing.INTERRUPTED, Standing.FAILED), FALSE_RED, 8),
+    "a lost node has failed": (_mistake(Standing.LOST, Standing.FAILED), FALSE_RED, 0),
+    "failures before this try fail it": (_pretend(failures_after=0), FALSE_RED, 4),
 }
-"""By name: how the fault is put back, what it leads to, and a seed that shows it, where a test begins to look."""
+"""By name: the patch that brings the fault back, the kind of wrong verdict, and a seed from which a test searches."""

@@ -1,7 +1,7 @@
-"""What a verdict promises, by the truth: nothing here asks the code that gives verdicts.
+"""Computes which verdicts are right, without using the code that gives them.
 
-A wait can know no more than what it was told. So a node is taken to be as it was when it wrote the report that stands
-in Consul: what was lost or is late is nobody's fault. What older clients do not say is forgiven as well.
+A wait knows only what is in Consul. So a node counts as what it was when it wrote its report there: lost and late
+reports are nobody's fault. Facts that older clients do not report are not held against a wait either.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _UNFINISHED = (Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED)
 class Fact:
     """What is true of one member of a tier.
 
-    :param has: it has its assignment, its agent is alive, and its checks pass where that is asked for.
+    :param has: it has its assignment, its agent is alive, and its checks pass if the policy requires that.
     :param shows: its report says so, too.
-    :param failed: its last run on the assignment that finished failed.
-    :param is_fresh: that is no history.
-    :param is_unread: nobody can read its report.
-    :param is_judged: it is assigned what is waited for.
+    :param failed: its last finished run on the assignment failed.
+    :param is_fresh: it failed during this try.
+    :param is_unread: its report cannot be read.
+    :param is_judged: it has the assignment that the wait is about.
     """
 
     has: bool = False
@@ -42,11 +42,11 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What may be said of a wait at one moment.
+class Truth:
+    """Which verdicts are right at one point in time.
 
     :param may_be_green: what Converged promises is true.
-    :param must_be_green: it also shows.
+    :param must_be_green: the reports show it, too.
     :param may_be_red: there is a reason to fail before the deadline.
     """
 
@@ -58,7 +58,7 @@ class Finding:
 
 @dataclass
 class Oracle:
-    """What somebody knows who looks whenever the waiter does; one for each try."""
+    """Observes the tier whenever the waiter does, but knows the truth; one for each try."""
 
     policy: ConvergencePolicy
     generations: frozenset[int]
@@ -76,17 +76,17 @@ class Oracle:
     shown_since: datetime | None = None
 
     def interrupt(self) -> None:
-        """Nobody could look for a while."""
+        """Consul was unavailable for a while."""
         self.true_since = self.shown_since = None
 
-    def look(self, world: World, members: set[str], now: datetime) -> Finding:
-        """See what the waiter sees, and what is true of it."""
+    def look(self, world: World, members: set[str], now: datetime) -> Truth:
+        """Observe what the waiter sees, and compute what is true of it."""
         self._see(world, members)
         self.progressed_at = self.progressed_at or now
         declared = world.declared
         if declared is None or world.is_spoilt:
             self.interrupt()
-            return Finding({}, may_be_green=False, must_be_green=False, may_be_red=True)
+            return Truth({}, may_be_green=False, must_be_green=False, may_be_red=True)
         is_replaced = self._await(world, declared)
         facts = {node: self._find(world, declared, node) for node in self.seen}
         if shown := {node for node, post in world.posts.items() if self._shows_alone(world, declared, node, post)}:
@@ -97,7 +97,7 @@ class Oracle:
         self.shown_since = (self.shown_since or now) if shows and not is_replaced else None
         limit = self.policy.progress_deadline
         is_stalled = limit is not None and now >= self.progressed_at + limit and not shows
-        return Finding(
+        return Truth(
             facts,
             self._held(self.true_since, now),
             self._held(self.shown_since, now),
@@ -113,7 +113,7 @@ class Oracle:
         self.listed |= {node for node in members if node in world.catalog}
 
     def _await(self, world: World, declared: Declared) -> bool:
-        """Whether what is waited for is assigned no longer; the first look says what that is."""
+        """Whether the awaited assignments, which the first look determines, are no longer assigned."""
         assigned = {
             world.assignments[number].generation: number
             for number in (declared.stable, declared.canary)
@@ -150,17 +150,17 @@ class Oracle:
         return Fact(has and is_well, shows and is_well, failed, is_fresh, is_unread, is_lost, is_excused, is_unknown)
 
     def _believe(self, world: World, node: str, post: Post, assignment: Assignment) -> tuple[bool, bool, bool]:
-        """Whether a node has its assignment, failed on it, or is in the middle of it, at its word."""
-        told, report = post.said.told, post.said.report
+        """Whether a node has its assignment, failed on it, or is in the middle of it, according to its report."""
+        record, report = post.letter.record, post.letter.report
 
         def is_it(number: int | None, state: str | None = None) -> bool:
             return number is not None and _is_same(
-                world.assignments[number], assignment, is_told=report.id is not None, state=state
+                world.assignments[number], assignment, has_id=report.id is not None, state=state
             )
 
-        has, failed = is_it(told.has, report.state), is_it(told.failed)
-        is_midway = is_it(told.begun) and report.status in _UNFINISHED
-        if is_midway and report.id is None:  # of two assignments with one number and no ids, nobody knows which it was
+        has, failed = is_it(record.has, report.state), is_it(record.failed)
+        is_midway = is_it(record.begun) and report.status in _UNFINISHED
+        if is_midway and report.id is None:  # assignments with the same generation and no ids cannot be told apart
             if report.previous_status is None:
                 before = self.known.get(node)
                 has, failed = before is not None and before[0], False
@@ -170,7 +170,7 @@ class Oracle:
         return has, failed, is_midway
 
     def _shows_alone(self, world: World, declared: Declared, node: str, post: Post) -> bool:
-        """Whether a report says that its node has its assignment, whatever became of the node; this is remembered."""
+        """Whether a report says that its node has its assignment, whatever became of the node; remembers the answer."""
         assignment = world.assignments[declared.number_for(node)]
         is_meant = assignment.generation in self.generations and not self._is_of_other(world, node, post)
         has = is_meant and not post.is_spoilt and self._believe(world, node, post, assignment)[0] and _shows(post)
@@ -178,7 +178,7 @@ class Oracle:
         return has
 
     def _weigh(self, declared: Declared, facts: dict[str, Fact]) -> tuple[bool, bool, bool]:
-        """Whether the policy is met in truth, whether that shows, and whether failures have spent its budget."""
+        """Whether the policy is truly met, whether the reports show it, and whether failures exceed the policy."""
         policy, judged = self.policy, [fact for fact in facts.values() if fact.is_judged]
         excused = sum(fact.is_excused for fact in facts.values())
         present, all_present = len(judged) - sum(fact.is_excused for fact in judged), len(facts) - excused
@@ -202,24 +202,24 @@ class Oracle:
 
     @staticmethod
     def _is_of_other(world: World, node: str, post: Post) -> bool:
-        entry, said = world.catalog.get(node), post.said
+        entry, letter = world.catalog.get(node), post.letter
         return (
             entry is not None
             and not post.is_spoilt
-            and said.report.node_id is not None
-            and said.told.machine != entry.node_id
+            and letter.report.node_id is not None
+            and letter.record.machine != entry.node_id
         )
 
 
-def _is_same(one: Assignment, other: Assignment, *, is_told: bool = True, state: str | None = None) -> bool:
-    """Whether two assignments are one, as far as anybody can tell them apart."""
-    if is_told and one.id is not None and other.id is not None:
+def _is_same(one: Assignment, other: Assignment, *, has_id: bool = True, state: str | None = None) -> bool:
+    """Whether two assignments are the same, as far as anyone can tell."""
+    if has_id and one.id is not None and other.id is not None:
         return one.id == other.id
     return one.generation == other.generation and (state is None or state == other.state)
 
 
 def _shows(post: Post) -> bool:
-    report = post.said.report
+    report = post.letter.report
     is_silent = report.id is None and report.previous_status is None
     return report.status is Status.SUCCEEDED or (
         report.status is Status.RUNNING and (is_silent or report.previous_status is Status.SUCCEEDED)

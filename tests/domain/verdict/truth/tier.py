@@ -1,4 +1,4 @@
-"""What happens to a tier's desired state."""
+"""Events that change a tier's desired state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.factory import make_desired
 
 
 def declare(world: World, choice: int, way: int) -> None:
-    """All nodes are assigned something new; with a canary out, it takes that one's place."""
+    """All nodes are assigned something new; this replaces a canary."""
     number = _assign(world, "off" if way % 4 == 0 else "converged")
     assignment = world.assignments[number]
     _write(world, Declared(make_desired(assignment.generation, stable=assignment), number))
@@ -35,7 +35,7 @@ def put_canary_out(world: World, choice: int, way: int) -> None:
 
 
 def widen(world: World, choice: int, way: int) -> None:
-    """The canary covers one node more."""
+    """The canary covers one more node."""
     declared = world.declared
     if declared is None or declared.document.canary is None or world.is_spoilt:
         return
@@ -45,7 +45,7 @@ def widen(world: World, choice: int, way: int) -> None:
 
 
 def promote(world: World, choice: int, way: int) -> None:
-    """The canary's assignment becomes that of all nodes."""
+    """The canary's assignment becomes stable."""
     declared = world.declared
     if declared is None or declared.canary is None or declared.document.canary is None or world.is_spoilt:
         return
@@ -53,15 +53,15 @@ def promote(world: World, choice: int, way: int) -> None:
     _write(world, Declared(document, declared.canary))
 
 
-def take_back(world: World, choice: int, way: int) -> None:
-    """The canary's nodes go back to what all others kept."""
+def roll_back(world: World, choice: int, way: int) -> None:
+    """The canary's nodes return to the stable assignment."""
     declared = world.declared
     if declared is not None and not world.is_spoilt:
         _write(world, Declared(replace(declared.document, canary=None), declared.stable))
 
 
 def forget(world: World, choice: int, way: int) -> None:
-    """The tier's keys are deleted: its generations begin anew with the next write."""
+    """The tier's keys are deleted: its generations restart at 1 with the next write."""
     world.declared, world.is_spoilt = None, False
     if way % 2:
         world.posts.clear()
@@ -82,7 +82,7 @@ def restore(world: World, choice: int, way: int) -> None:
 
 
 def spoil(world: World, choice: int, way: int) -> None:
-    """The desired state becomes one that nobody can read, or is put back."""
+    """The desired state becomes unreadable, or is repaired."""
     world.is_spoilt = world.declared is not None and not world.is_spoilt
 
 

@@ -1,4 +1,4 @@
-"""Somebody who waits: looks at the tier now and then, is restarted, tries again, and is held against the truth."""
+"""The wait under test: looks at the tier now and then, is restarted, tries again, and is checked against the truth."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Fa
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
-from tests.domain.verdict.truth.oracle import Finding, Oracle
+from tests.domain.verdict.truth.oracle import Oracle, Truth
 from tests.domain.verdict.truth.world import World
 
 FALSE_GREEN, FALSE_RED, MISSED_GREEN, FALSE_STANDING = "false green", "false red", "missed green", "false standing"
-FAULTS = (FALSE_GREEN, FALSE_RED, MISSED_GREEN, FALSE_STANDING)
 
 
 @dataclass
 class Waiter:
     """One wait at a time.
 
-    :param is_weak: whether older clients take part: what they do not say may hold a wait up.
+    :param is_weak: whether older clients take part: facts that they do not report may hold up a wait.
     :param tally: counts verdicts and faults.
-    :param faults: what kind each was, and what was said.
+    :param faults: the kind of each, and the text of the verdict.
     """
 
     policy: ConvergencePolicy
@@ -37,7 +36,7 @@ class Waiter:
     oracle: Oracle | None = None
 
     def begin(self, world: World, now: datetime, choice: int, way: int) -> None:
-        """A wait begins, in place of one that goes on."""
+        """A wait begins; it replaces one in progress."""
         if world.declared is None or world.is_spoilt:
             return
         canary = world.declared.document.canary
@@ -47,7 +46,7 @@ class Waiter:
         self._begin(frozenset(assigned), world.index if way % 3 == 0 else 0, now)
 
     def try_again(self, world: World, now: datetime) -> None:
-        """The same wait begins anew: what failed is history."""
+        """The same wait starts over: earlier failures are history."""
         if self.oracle is not None:
             self._begin(self.oracle.generations, world.index, now)
 
@@ -57,40 +56,37 @@ class Waiter:
             self.wait = Wait.from_fields(json.loads(json.dumps(self.wait.to_fields())))
 
     def suffer_outage(self) -> None:
-        """Consul was away."""
+        """Consul was unavailable."""
         if self.wait is not None and self.oracle is not None:
             self.wait = replace(self.wait, holding_since=None)
             self.oracle.interrupt()
 
     def look(self, world: World, now: datetime) -> None:
-        """Look, as the loop of a wait does, and compare what it makes of that with the truth."""
+        """Observe the tier, as the loop of a wait does, and compare the verdict with the truth."""
         if self.wait is None or self.oracle is None:
             return
         snapshot = world.snapshot(self.wait.seen_members, self.oracle.listed)
-        finding = self.oracle.look(world, set(snapshot.members), now)
+        truth = self.oracle.look(world, set(snapshot.members), now)
         self.wait, verdict = self.wait.observe(snapshot, self.policy, now=now)
         self.tally["looks"] += 1
         match verdict:
             case Converged():
                 self.tally["greens"] += 1
-                self._check(FALSE_GREEN, is_right=finding.may_be_green, said=describe_counts(verdict.status))
-                self._count_news(world, finding)
+                self._check(FALSE_GREEN, describe_counts(verdict.status), is_right=truth.may_be_green)
+                self._count_news(world, truth)
             case Failed():
                 self.tally["reds"] += 1
-                is_right = not finding.must_be_green if verdict.is_timeout else finding.may_be_red
-                self._check(FALSE_RED, is_right=is_right, said=verdict.reason)
+                is_right = not truth.must_be_green if verdict.is_timeout else truth.may_be_red
+                self._check(FALSE_RED, verdict.reason, is_right=is_right)
             case Waiting():
-                self._check(
-                    MISSED_GREEN,
-                    is_right=self.is_weak or not finding.must_be_green,
-                    said=describe_counts(verdict.status),
-                )
+                is_right = self.is_weak or not truth.must_be_green
+                self._check(MISSED_GREEN, describe_counts(verdict.status), is_right=is_right)
         for node, status in verdict.status.nodes.items():
-            fact = finding.facts.get(node)
+            fact = truth.facts.get(node)
             is_right = fact is None or (
                 (not status.has_converged or fact.has) and (status.standing is not Standing.FAILED or fact.failed)
             )
-            self._check(FALSE_STANDING, is_right=is_right, said=f"{node} {status.standing} {describe_reason(status)}")
+            self._check(FALSE_STANDING, f"{node} {status.standing} {describe_reason(status)}", is_right=is_right)
         if not isinstance(verdict, Waiting):
             self.wait = None
 
@@ -100,17 +96,17 @@ class Waiter:
         self.wait = Wait(newest, now + self.policy.timeout, failures_after, others=others)
         self.oracle = Oracle(self.policy, generations, newest, failures_after, now)
 
-    def _check(self, kind: str, *, is_right: bool, said: str) -> None:
+    def _check(self, kind: str, text: str, *, is_right: bool) -> None:
         if not is_right:
             self.tally[kind] += 1
-            self.faults.append((kind, said))
+            self.faults.append((kind, text))
 
-    def _count_news(self, world: World, finding: Finding) -> None:
-        """Greens that nobody could have known to be none: a report is late or lost, or a death unnoticed."""
+    def _count_news(self, world: World, truth: Truth) -> None:
+        """Count greens that nobody could have known to be false: a report is late or lost, or a death unnoticed."""
         declared = world.declared
         if declared is None:
             return
-        for node, fact in finding.facts.items():
+        for node, fact in truth.facts.items():
             machine = world.machines.get(node)
             if machine and fact.has and (not machine.is_up or machine.really_has != declared.number_for(node)):
                 self.tally["greens that later news refutes"] += 1
@@ -118,5 +114,5 @@ class Waiter:
 
 
 def minutes(number: float) -> timedelta:
-    """A duration."""
+    """A duration of so many minutes."""
     return timedelta(minutes=number)

@@ -1,4 +1,4 @@
-"""The truth: what each machine has, what it said of itself, and what Consul holds of that."""
+"""The truth: what each machine has, what it reported, and what Consul holds."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SPOILT = "{"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is true of a machine when it writes a report, as far as its reports were not lost.
+class Record:
+    """What was true of a machine when it wrote a report, as far as its reports were not lost.
 
-    Assignments are numbers that never come twice.
+    Assignments are unique numbers.
 
-    :param has: the assignment that it has: its last run that finished succeeded on it, and none began on another since.
-    :param failed: the assignment on which its last run that finished failed, and none began on another since.
+    :param has: the assignment on which its last finished run succeeded, if no run on another began since.
+    :param failed: the assignment on which its last finished run failed, if no run on another began since.
     :param begun: the assignment of a run that began and did not finish.
     """
 
@@ -34,61 +34,61 @@ class Told:
     failed: int | None = None
     begun: int | None = None
 
-    def begin(self, number: int) -> Told:
-        """After a run began on an assignment."""
+    def begin(self, number: int) -> Record:
+        """The record after a run began on an assignment."""
         has, failed = (kept if kept == number else None for kept in (self.has, self.failed))
-        return Told(self.machine, has, failed, number)
+        return Record(self.machine, has, failed, number)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A report, and the truth behind it; ``has_looked`` where its run knew what the run before had reported."""
+class Letter:
+    """A report and the truth behind it; ``has_looked`` if its run had read the report of the run before."""
 
     report: NodeReport
-    told: Told
+    record: Record
     text: str
     has_looked: bool = True
 
     @classmethod
-    def of(cls, report: NodeReport, told: Told, *, has_looked: bool = True) -> Said:
+    def of(cls, report: NodeReport, record: Record, *, has_looked: bool = True) -> Letter:
         """As the machine writes it."""
-        return cls(report, told, report.to_json(), has_looked)
+        return cls(report, record, report.to_json(), has_looked)
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What stands under a node's key, since a ModifyIndex."""
+    """The value of a node's key, with its ModifyIndex."""
 
-    said: Said
+    letter: Letter
     index: int
 
     @property
     def is_spoilt(self) -> bool:
-        """Whether nobody can read it."""
-        return self.said.text == SPOILT
+        """Whether it cannot be read."""
+        return self.letter.text == SPOILT
 
 
 @dataclass(slots=True)
 class Run:
-    """A Chef run that goes on.
+    """A Chef run in progress.
 
-    :param number: its assignment; None where it could not read that.
-    :param told: what was on record when it looked for the report of the run before; None before that.
+    :param number: its assignment; None if it could not read that.
+    :param record: the record when it read the report of the run before; None before that.
     """
 
     number: int | None
     id: str
     previous: Status | None = None
-    told: Told | None = None
+    record: Record | None = None
 
 
 @dataclass(slots=True)
 class Machine:
-    """A machine. Where ``is_old``, its client knows neither ids nor what the run before came to.
+    """A machine. If ``is_old``, its client reports neither ids nor the outcome of the run before.
 
-    :param really_has: the assignment that it has, though nobody was told.
+    :param really_has: the assignment that it has, reported or not.
     :param kept: the report in its outbox.
-    :param flying: reports that were sent, and may arrive much later.
+    :param flying: reports that were sent and may arrive much later.
     """
 
     name: str
@@ -99,8 +99,8 @@ class Machine:
     is_cut: bool = False
     really_has: int | None = None
     run: Run | None = None
-    kept: Said | None = None
-    flying: list[Said] = field(default_factory=list)
+    kept: Letter | None = None
+    flying: list[Letter] = field(default_factory=list)
     cached: int | None = None
 
     @property
@@ -121,7 +121,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The desired state, and which assignments those are."""
+    """The desired state, and the numbers of its assignments."""
 
     document: DesiredState
     stable: int
@@ -132,22 +132,22 @@ class Declared:
         canary = self.document.canary
         if canary is None or self.canary is None:
             return self.stable
-        place = int(sha256(f"{canary.salt}:{node}".encode()).hexdigest()[:8], 16)
-        return self.canary if node in canary.nodes or place < canary.threshold else self.stable
+        bucket = int(sha256(f"{canary.salt}:{node}".encode()).hexdigest()[:8], 16)
+        return self.canary if node in canary.nodes or bucket < canary.threshold else self.stable
 
 
 @dataclass
 class World:
-    """All of it.
+    """Machines, catalog and keys.
 
-    :param listed: the names that the author of the Dag gave; None where the tier is a service.
-    :param writes_ids: whether the writers of desired states know ids.
+    :param listed: the member names that the Dag's author gave; None if the tier is a service.
+    :param writes_ids: whether desired states have ids.
     """
 
     looks_late: ClassVar[bool] = True
-    """Whether a run that began without Consul looks for the report of the run before once Consul is there."""
+    """Whether a run that began without Consul reads the report of the run before once Consul is back."""
     lists_strays: ClassVar[bool] = True
-    """Whether the shared data view has members that lost their service as the catalog has them."""
+    """Whether the shared data view still lists members that lost their service."""
 
     listed: tuple[str, ...] | None = None
     writes_ids: bool = True
@@ -162,7 +162,7 @@ class World:
     made: int = 0
 
     def make(self) -> int:
-        """A number that was never made before."""
+        """A new unique number."""
         self.made += 1
         return self.made
 
@@ -170,19 +170,19 @@ class World:
         """One of the machines."""
         return self.machines[sorted(self.machines)[choice % len(self.machines)]]
 
-    def last_said(self, machine: Machine) -> Said | None:
-        """The report of the machine that is on record last, in its outbox or in Consul, and can be read."""
+    def last_letter(self, machine: Machine) -> Letter | None:
+        """The machine's last readable report, in its outbox or in Consul."""
         post = self.posts.get(machine.name)
-        said = machine.kept or (post.said if post and not post.is_spoilt else None)
-        return said if said and said.told.machine == machine.node_id else None
+        letter = machine.kept or (post.letter if post and not post.is_spoilt else None)
+        return letter if letter and letter.record.machine == machine.node_id else None
 
-    def post(self, node: str, said: Said) -> None:
-        """Write a report into Consul."""
+    def post(self, node: str, letter: Letter) -> None:
+        """Write a report to Consul."""
         self.index += 1
-        self.posts[node] = Post(said, self.index)
+        self.posts[node] = Post(letter, self.index)
 
     def touch(self, machine: Machine, **changes: object) -> None:
-        """Change a machine's entry in the catalog, where it is there."""
+        """Change a machine's entry in the catalog, if there is one."""
         entry = self.catalog.get(machine.name)
         if entry is not None and entry.node_id == machine.node_id:
             self.catalog[machine.name] = replace(entry, **changes)  # type: ignore[arg-type]
@@ -190,10 +190,10 @@ class World:
     def snapshot(self, known: Collection[str], ever_listed: Collection[str]) -> TierSnapshot:
         """The tier as the shared data view shows it.
 
-        :param known: who was a member before, and stays one, as the catalog has it.
-        :param ever_listed: whom this viewer saw in the catalog.
+        :param known: earlier members, which remain members.
+        :param ever_listed: nodes that this viewer has seen in the catalog.
         """
-        evidence = {node: Evidence(_read(node, post.said.text), post.index) for node, post in self.posts.items()}
+        evidence = {node: Evidence(_read(node, post.letter.text), post.index) for node, post in self.posts.items()}
         desired = self.declared.document if self.declared else None
         shown = Unreadable("chefconsul/demo/web/desired", "not JSON") if self.is_spoilt else desired
         return TierSnapshot(shown, self._members(known, ever_listed, evidence, desired), evidence)

@@ -17,7 +17,7 @@ RSpec.describe 'desired_state_fallback' do
       end
     end
 
-    # What client.d holds then.
+    # The file in client.d.
     def rendered
       template = chef_run.template('/etc/chef/client.d/desired_state.rb')
       source = File.read(File.join(COOKBOOKS, 'desired_state', 'templates', template.source))
@@ -26,7 +26,7 @@ RSpec.describe 'desired_state_fallback' do
       ERB.new(source, trim_mode: '-').result(context.instance_eval { binding })
     end
 
-    it 'puts libraries and settings there first' do
+    it 'installs libraries and settings first' do
       expect(chef_run).to create_desired_state_install('/opt/lib').with(settings_path: '/opt/settings.json')
       order = chef_run.resource_collection.map(&:to_s)
       expect(order.index('desired_state_install[/opt/lib]'))
@@ -39,7 +39,7 @@ RSpec.describe 'desired_state_fallback' do
         .with(cookbook: 'desired_state', mode: '0644', variables: { lib_dir: '/opt/lib', settings_path: '/opt/settings.json' })
     end
 
-    it 'adds a file that reports a failed run, unless a reporter does' do
+    it 'adds a file that reports a failed run unless a reporter does' do
       handlers = {}
       chef = Module.new
       chef.define_singleton_method(:event_handler) { |&block| class_eval(&block) }
@@ -68,7 +68,7 @@ RSpec.describe 'desired_state_fallback' do
       end
     end
 
-    it 'takes the file away, and nothing else' do
+    it 'deletes the file and nothing else' do
       expect(chef_run).to delete_file('/etc/chef/client.d/desired_state.rb')
       expect(chef_run.resource_collection.map(&:to_s)).to contain_exactly(
         'desired_state_fallback[/etc/chef/client.d/desired_state.rb]', 'file[/etc/chef/client.d/desired_state.rb]'

@@ -15,7 +15,7 @@ RSpec.describe 'desired_state_install' do
       end
     end
 
-    it 'puts every library there that needs no Chef, byte by byte' do
+    it 'installs every library that does not need Chef, byte by byte' do
       libraries = DesiredState.library_files
       expect(libraries.map { |path| File.basename(path) }).to include('trigger.rb', 'early_failure.rb', 'outbox.rb')
       expect(libraries.map { |path| File.basename(path) }).not_to include('dsl.rb', 'library_files.rb')
@@ -24,7 +24,7 @@ RSpec.describe 'desired_state_install' do
       end
     end
 
-    it 'puts libraries there that find one another' do
+    it 'installs libraries that can load one another' do
       chef_run.find_resources(:file).each do |file|
         File.write(File.join(directory, File.basename(file.path)), file.content) if file.path.end_with?('.rb')
       end
@@ -32,7 +32,7 @@ RSpec.describe 'desired_state_install' do
       expect(system(RbConfig.ruby, '-e', script, *Dir[File.join(directory, '*.rb')])).to be(true)
     end
 
-    it 'writes the settings of the run, which the libraries read' do
+    it 'writes the settings of the run, as the libraries read them' do
       file = chef_run.file('/opt/etc/settings.json')
       expect(chef_run).to create_directory('/opt/etc')
       expect(JSON.parse(file.content)).to eq(settings_given(patience: 7))
@@ -49,7 +49,7 @@ RSpec.describe 'desired_state_install' do
       chef_node.name('node-of-chef')
     end
 
-    it 'writes what Chef knows of the node beside its configuration' do
+    it 'writes what Chef knows about the node, next to its configuration' do
       chef_node.policy_group = 'group-of-chef'
       settings = JSON.parse(chef_run.file('/etc/chef/desired_state.json').content)
       expect(settings).to eq(
@@ -58,8 +58,8 @@ RSpec.describe 'desired_state_install' do
       )
     end
 
-    it "does not take Chef's default environment for one" do
-      expect { chef_run }.to raise_error(DesiredState::InvalidInput, /no environment: set node/)
+    it "does not accept Chef's default environment" do
+      expect { chef_run }.to raise_error(DesiredState::InvalidInput, /the environment is missing; set node/)
     end
   end
 
@@ -70,7 +70,7 @@ RSpec.describe 'desired_state_install' do
       end
     end
 
-    it 'takes both away' do
+    it 'deletes both' do
       expect(chef_run).to delete_directory('/opt/lib').with(recursive: true)
       expect(chef_run).to delete_file('/etc/chef/desired_state.json')
     end

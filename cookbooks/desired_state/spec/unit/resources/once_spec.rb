@@ -21,13 +21,13 @@ RSpec.describe 'desired_state_once' do
       end
     end
 
-    it 'converges the body and remembers it, the first time' do
+    it 'converges the body the first time, and marks the task as done' do
       expect(chef_run).to run_execute('migrate')
       expect(stored(done_key)).to include('node' => World::NODE)
       expect(chef_run.desired_state_once('schema')).to be_updated
     end
 
-    it 'converges nothing when a node of the tier has done it' do
+    it 'converges nothing if a node of the tier has done the task' do
       kv.put(done_key, '{}')
       expect(chef_run).not_to run_execute('migrate')
       expect(chef_run.desired_state_once('schema')).not_to be_updated
@@ -38,7 +38,7 @@ RSpec.describe 'desired_state_once' do
       expect(chef_run).to run_execute('migrate')
     end
 
-    it 'neither converges nor locks in a why-run' do
+    it 'neither converges nor takes the lock in a why-run' do
       asked = peer { |request| Peer.forward(request) }
       chef_node.default['desired_state'] = settings_given(consul_url: asked.url)
       chef_runner
@@ -61,7 +61,7 @@ RSpec.describe 'desired_state_once' do
       end
     end
 
-    it 'fails the run, remembers nothing and leaves the lock free' do
+    it 'fails the run, marks nothing as done and frees the lock' do
       expect { chef_run }.to raise_error(IOError, /the disk is full/)
       expect(kv.get(done_key)).to be_nil
       row = JSON.parse(Net::HTTP.get(URI("#{consul_url}/v1/kv/#{keys.lock('db', 'schema')}"))).first

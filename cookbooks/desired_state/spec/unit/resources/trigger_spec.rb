@@ -28,11 +28,11 @@ RSpec.describe 'desired_state_trigger' do
       end
     end
 
-    it 'puts libraries and settings there' do
+    it 'installs libraries and settings' do
       expect(chef_run).to create_desired_state_install('/opt/lib').with(settings_path: '/opt/settings.json')
     end
 
-    it 'watches the desired state of each tier, and only touches a file' do
+    it 'has the agent watch the desired state of each tier and only touch a file' do
       watches = JSON.parse(chef_run.file('/etc/consul.d/desired_state_watches.json').content).fetch('watches')
       expect(watches).to eq(
         %w(web app).map do |tier|
@@ -47,13 +47,13 @@ RSpec.describe 'desired_state_trigger' do
       expect(chef_run.service('agent.service')).to do_nothing
     end
 
-    it 'gives the agent a directory for that file, now and after a boot' do
+    it 'creates a directory for that file that the agent can write to, now and after a boot' do
       expect(chef_run).to create_directory('/run/desired_state').with(owner: 'root', group: 'consul', mode: '0770')
       expect(chef_run).to create_file('/etc/tmpfiles.d/desired_state.conf')
         .with(content: "d /run/desired_state 0770 root consul -\n")
     end
 
-    it 'runs the trigger for the tiers with the command' do
+    it 'runs the trigger with the tiers and the command' do
       expect(Shellwords.split(unit('desired-state.service')[:Service][:ExecStart])).to eq(
         [
           RbConfig.ruby, '/opt/lib/trigger.rb', '--settings', '/opt/settings.json', '--tier', 'web', '--tier', 'app',
@@ -64,28 +64,28 @@ RSpec.describe 'desired_state_trigger' do
       expect(chef_run).not_to start_systemd_unit('desired-state.service')
     end
 
-    it 'ends before agent and network do, and tells its main process alone to end' do
+    it 'stops before agent and network, and signals only its main process' do
       expect(unit('desired-state.service')[:Unit][:After]).to eq('network-online.target agent.service')
       expect(unit('desired-state.service')[:Service]).to include(KillMode: 'mixed', TimeoutStopSec: 90)
     end
 
-    it 'bounds a run that hangs' do
+    it 'limits how long a run may take' do
       expect(unit('desired-state.service')[:Service]).to include(Type: 'oneshot', TimeoutStartSec: '1h')
     end
 
-    it 'removes the file before each run, even if it is a directory, so that a change in mid-run starts another one' do
+    it 'removes the file before each run, even if it is a directory, so that a change during the run starts another one' do
       expect(unit('desired-state.service')[:Service][:ExecStartPre]).to eq('/bin/rm -rf /run/desired_state/due')
       expect(unit('desired-state.path')[:Path]).to eq(PathExists: '/run/desired_state/due', Unit: 'desired-state.service')
     end
 
-    it 'looks now and then whether the node still has to run' do
+    it 'checks regularly whether the node still has to run' do
       expect(unit('desired-state.timer')[:Timer]).to eq(
         OnBootSec: '10min', OnUnitInactiveSec: '10min', RandomizedDelaySec: '30s', AccuracySec: '1s',
         Unit: 'desired-state.service'
       )
     end
 
-    it 'starts path and timer, at each boot too' do
+    it 'starts path and timer, also at each boot' do
       %w(desired-state.path desired-state.timer).each do |name|
         expect(chef_run).to create_systemd_unit(name)
         expect(chef_run).to enable_systemd_unit(name)
@@ -97,12 +97,12 @@ RSpec.describe 'desired_state_trigger' do
   describe 'create with a name alone' do
     recipe { desired_state_trigger 'web' }
 
-    it 'takes it for the tier, and runs chef-client' do
+    it 'uses it as the tier, and runs chef-client' do
       expect(unit('desired-state.service')[:Service][:ExecStart]).to end_with('--tier web --grace 90 -- chef-client')
     end
   end
 
-  describe 'create for what is no tier' do
+  describe 'create with an invalid tier' do
     recipe { desired_state_trigger '../web' }
 
     it 'fails the run' do
@@ -117,7 +117,7 @@ RSpec.describe 'desired_state_trigger' do
       end
     end
 
-    it 'takes away what create made, and leaves libraries and settings' do
+    it 'deletes what create made, but keeps libraries and settings' do
       %w(desired-state.timer desired-state.path).each do |name|
         expect(chef_run).to stop_systemd_unit(name)
         expect(chef_run).to disable_systemd_unit(name)
@@ -128,12 +128,12 @@ RSpec.describe 'desired_state_trigger' do
       expect(chef_run.find_resources(:desired_state_install)).to be_empty
     end
 
-    it 'does not stop the service, which may be what runs this' do
+    it 'does not stop the service, which may be running this very recipe' do
       expect(chef_run).to delete_systemd_unit('desired-state.service')
       expect(chef_run).not_to stop_systemd_unit('desired-state.service')
     end
 
-    it 'has the agent forget the watches' do
+    it 'has the agent drop the watches' do
       expect(chef_run.file('/etc/consul.d/desired_state_watches.json')).to notify('service[consul.service]').to(:reload)
     end
   end

@@ -26,7 +26,7 @@ RSpec.describe 'shop::db' do
   context 'when converged' do
     before { declare('db', 'converged') }
 
-    it 'is migrated once for the release, before it is run' do
+    it 'is migrated once for the release, before it runs' do
       expect(chef_run).to run_desired_state_once('migrate').with(tier: 'db', version: '2.5.0')
       names = chef_run.resource_collection.map(&:to_s)
       expect(names.index('desired_state_once[migrate]')).to be < names.index('shop_tier[db]')
@@ -47,8 +47,8 @@ RSpec.describe 'shop::db' do
     context "when #{state}" do
       before { declare('db', state) }
 
-      it 'fails, and says which states there are' do
-        expect { chef_run }.to raise_error(/db is assigned state #{state}.*it knows off, converged/)
+      it 'fails, and lists the known states' do
+        expect { chef_run }.to raise_error(/db is assigned state #{state}.*only for: off, converged/)
       end
     end
   end

@@ -2,7 +2,7 @@
 
 require_relative '../recipe_helper'
 
-# Two tiers with the same states, on ports of their own.
+# Two tiers with the same states, on their own ports.
 { 'web' => 8080, 'app' => 8081 }.each do |tier, port|
   RSpec.describe "shop::#{tier}" do
     include_context 'with a shared data view'
@@ -24,7 +24,7 @@ require_relative '../recipe_helper'
     context 'when off' do
       before { declare(tier, 'off', {}) }
 
-      it 'is stopped, and its files stay' do
+      it 'is stopped, and keeps its files' do
         expect(chef_run).to stop_shop_tier(tier)
         expect(chef_run).to stop_shop_process(tier)
         expect(chef_run).not_to render_file(config)
@@ -48,7 +48,7 @@ require_relative '../recipe_helper'
           }
         end
 
-        it 'is started, and restarted at the end when it changed' do
+        it 'is started, and restarted at the end if it changed' do
           serve = chef_run.cookbook_file("/srv/shop/#{tier}/serve.rb")
           expect(chef_run).to start_shop_process(tier).with(command: end_with(serve.path, config))
           expect(serve).to notify("shop_process[#{tier}]").to(:restart).delayed
@@ -59,7 +59,7 @@ require_relative '../recipe_helper'
           expect(chef_run).to check_desired_state_ready("http://127.0.0.1:#{port}/").with(expect: [status])
         end
 
-        it 'needs a release' do
+        it 'requires a release' do
           declare(tier, state, {})
           expect { chef_run }.to raise_error(KeyError, /release/)
         end
@@ -69,8 +69,8 @@ require_relative '../recipe_helper'
     context 'when in another state' do
       before { declare(tier, 'draining') }
 
-      it 'fails, and says which states there are' do
-        expect { chef_run }.to raise_error(/#{tier} is assigned state draining.*it knows off, waiting, converged/)
+      it 'fails, and lists the known states' do
+        expect { chef_run }.to raise_error(/#{tier} is assigned state draining.*only for: off, waiting, converged/)
       end
     end
   end

@@ -2,7 +2,7 @@
 
 require_relative '../recipe_helper'
 
-# What keeps a tier's process.
+# What runs a tier's process.
 RSpec.describe 'shop::web' do
   include_context 'with a shared data view'
 
@@ -12,7 +12,7 @@ RSpec.describe 'shop::web' do
   let(:unit) { 'shop-web.service' }
 
   context 'with systemd' do
-    it 'is a unit that is started now, and not at boot, when the tier may have been turned off meanwhile' do
+    it 'is a unit that is started now but not at boot, since the tier may have been turned off meanwhile' do
       declare('web', 'converged')
       expect(chef_run).to create_systemd_unit(unit)
       expect(chef_run).to disable_systemd_unit(unit)

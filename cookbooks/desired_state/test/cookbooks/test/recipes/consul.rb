@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-# A Consul server on this node, with the states that node['test']['desired'] gives for the tiers. All of it at compile
-# time: that is when recipes read desired states.
+# A Consul server on this node, with the desired states from node['test']['desired']. All at compile time, since that is
+# when recipes read desired states.
 desired = node['test']['desired']
 
 apt_update do

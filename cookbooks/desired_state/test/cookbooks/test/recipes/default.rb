@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# A tier that is a file, with every resource of the cookbook.
+# A tier that consists of a file; uses every resource of the cookbook.
 include_recipe 'test::consul'
 
 desired_state('web') do |on|
@@ -29,7 +29,7 @@ desired_state('web') do |on|
   end
 end
 
-# Test Kitchen's own chef-client has its configuration elsewhere, so another command stands in for it.
+# Test Kitchen's chef-client has its configuration elsewhere, so another command stands in for it.
 desired_state_trigger 'web' do
   command %w(/usr/bin/touch /srv/triggered)
 end

@@ -2,7 +2,7 @@
 
 control 'tier' do
   impact 1.0
-  title 'The tier is at the release that was declared'
+  title 'The tier has the declared release'
 
   describe file('/srv/release') do
     its('content') { should eq "2.4.0\n" }
@@ -23,7 +23,7 @@ end
 
 control 'once' do
   impact 1.0
-  title 'The migration was done and is remembered'
+  title 'The migration was done and recorded'
 
   describe file('/srv/schema') do
     its('content') { should eq "2.4.0\n" }
@@ -58,7 +58,7 @@ end
 
 control 'fallback' do
   impact 0.5
-  title 'Runs that die early are reported'
+  title 'Runs that fail early are reported'
 
   describe file('/etc/chef/client.d/desired_state.rb') do
     it { should exist }
