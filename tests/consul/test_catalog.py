@@ -239,10 +239,10 @@ async def test_watches_of_an_event_loop_share_what_they_read(client, members):
 
 # What becomes of members ----------------------------------------------------------------------------------------------
 
-SELECTORS = [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1", "web-2"))]
+RACK_SELECTORS = [WEB, MetaMembers("rack", "r1"), ListedMembers(("web-1", "web-2"))]
 
 
-@pytest.mark.parametrize("selector", SELECTORS, ids=str)
+@pytest.mark.parametrize("selector", RACK_SELECTORS, ids=str)
 async def test_member_that_is_gone_from_the_catalog(client, members, plain_consul, selector):
     """It was a member, so it remains one, with presence gone."""
     members("web-1", "web-2", rack="r1")
@@ -275,7 +275,7 @@ async def test_member_whose_service_is_gone(client, members, plain_consul):
         await look.see(make_members("web-1", "web-2"))
 
 
-@pytest.mark.parametrize("selector", SELECTORS[:2], ids=str)
+@pytest.mark.parametrize("selector", RACK_SELECTORS[:2], ids=str)
 async def test_members_that_are_known_from_before(client, members, plain_consul, selector):
     """A listed node is a member, with the catalog's data."""
     members("web-1", rack="r1")
