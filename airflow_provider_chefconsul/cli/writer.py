@@ -7,6 +7,7 @@ import socket
 from datetime import UTC, datetime
 
 from airflow_provider_chefconsul.domain.model.desired import COMMAND_LINE, Writer
+from airflow_provider_chefconsul.domain.moment import write_moment
 
 
 def who_writes(command: str) -> Writer:
@@ -15,5 +16,5 @@ def who_writes(command: str) -> Writer:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name; OSError since Python 3.13
         user = "somebody"
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = write_moment(datetime.now(UTC), timespec="milliseconds")
     return Writer(COMMAND_LINE, f"{user}@{socket.gethostname()} {now}", command)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 
-def tell_decisions(
+def print_decisions(
     output: Output, environment: str, decisions: Mapping[str, Write | Unchanged], *, done: str = ""
 ) -> None:
     """Print for each tier what was written.
@@ -55,7 +55,7 @@ async def wait_until_converged(
     return ExitCode.NOT_CONVERGED
 
 
-def tell_result(output: Output, args: Namespace, generations: Mapping[str, int], code: ExitCode) -> ExitCode:
+def print_result(output: Output, args: Namespace, generations: Mapping[str, int], code: ExitCode) -> ExitCode:
     """Print the JSON of a command that wrote, and return its exit code."""
     if output.is_json:
         fields: dict[str, Any] = {"environment": args.environment, "generations": dict(generations)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.consul.http.gathering import gather_all
@@ -18,7 +17,7 @@ from airflow_provider_chefconsul.domain.model.membership import (
     Selector,
     ServiceMembers,
 )
-from airflow_provider_chefconsul.domain.model.name import is_name
+from airflow_provider_chefconsul.domain.model.name import is_name, nearest
 from airflow_provider_chefconsul.exceptions import AccessDenied, InvalidInput
 
 if TYPE_CHECKING:
@@ -210,11 +209,8 @@ async def check_names(client: ConsulClient, what: str, names: Collection[str]) -
 
 
 def _describe_missing(name: str, listed: Collection[str]) -> str:
-    by_small = {node.casefold(): node for node in listed}
-    # A short name and a fully qualified one differ in too many letters to match.
-    kin = [small for small in by_small if small.split(".")[0] == name.casefold().split(".")[0]]
-    near = kin or get_close_matches(name.casefold(), by_small, n=1)
-    hint = f"did you mean {by_small[near[0]]!r}?" if near else "and none with a similar name"
+    near = nearest(name, listed)
+    hint = f"did you mean {near!r}?" if near else "and none with a similar name"
     return f"Consul lists no node {name!r}, {hint}"
 
 

@@ -23,6 +23,7 @@ from airflow_provider_chefconsul.domain.count import parse_number
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector, ServiceMembers
+from airflow_provider_chefconsul.domain.moment import write_moment
 from airflow_provider_chefconsul.domain.write.change import Change, plan_write
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
@@ -179,7 +180,7 @@ async def _read_basis(view: SharedView, environment: str, tier: str, intent: _In
     selector = intent.selectors.get(tier)
     return Basis(
         current,
-        written_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        written_at=write_moment(datetime.now(UTC)),
         new_id=token_hex(_ID_BYTES),
         modify_index=entry.modify_index if entry else 0,
         generations=sorted(number for number in numbers if number is not None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def one_line(text: str) -> str:
@@ -19,6 +19,12 @@ def _escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def cut_lines(lines: Sequence[str], limit: int, what: str = "nodes") -> list[str]:
+    """The first lines, and when there are others one that says how many: "… and 3 more nodes"."""
+    more = [f"… and {len(lines) - limit} more {what}"] if len(lines) > limit else []
+    return [*lines[:limit], *more]
 
 
 def list_some(names: Iterable[str], limit: int) -> str:

@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.domain.explanation.drift import explain_drift
 from airflow_provider_chefconsul.domain.explanation.tier import TierExplanation, explain_tier
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
+from airflow_provider_chefconsul.domain.text import cut_lines
 from airflow_provider_chefconsul.domain.verdict.drift import TierDrift, find_drift
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
@@ -158,7 +159,5 @@ class DriftAuditOperator(Stoppable):
         self.log.info("%s", audited.explanation.headline)
         for obstacle in audited.explanation.obstacles:
             self.log.info("  %s", obstacle)
-        for node, line in list(audited.lines.items())[:_LINES]:
-            self.log.warning("  %s: %s", node, line)
-        if len(audited.lines) > _LINES:
-            self.log.warning("  … and %d more nodes", len(audited.lines) - _LINES)
+        for line in cut_lines([f"{node}: {line}" for node, line in audited.lines.items()], _LINES):
+            self.log.warning("  %s", line)

@@ -128,11 +128,7 @@ class NudgeOperator(Stoppable):
         if not self.all_nodes or generation is not None:  # else it does not matter what is desired
             desired = record.required_desired(tier_path)
             judged = tier_status(replace(snapshot, desired=desired)).nodes  # all by one desired state
-            nodes = {
-                name: node
-                for name, node in judged.items()
-                if generation is None or (node.assigned is not None and node.assigned.generation == generation)
-            }
+            nodes = {name: node for name, node in judged.items() if generation is None or node.is_assigned(generation)}
             members = {name: node.member for name, node in nodes.items()}
             converged = {name for name, node in nodes.items() if node.has_converged}
             if generation is not None and not members:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from airflow_provider_chefconsul.domain.explanation.tier import describe_assignments
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
-from airflow_provider_chefconsul.domain.text import one_line
+from airflow_provider_chefconsul.domain.text import cut_lines, one_line
 from airflow_provider_chefconsul.simulator.fault import Kind
 from airflow_provider_chefconsul.simulator.node import NodeRun, RunEnding
 from airflow_provider_chefconsul.simulator.plan import FleetPlan
@@ -37,10 +37,8 @@ class Progress:
         sizes = ", ".join(f"{tier}={len(nodes)}" for tier, nodes in plan.tiers.items())
         self.tell(f"{self._environment}: simulated nodes ({sizes}) are in the catalog of {url}")
         faults = [f"{node.node}: {fault.text}" for node in plan.nodes.values() for fault in node.faults]
-        for line in faults[:_SHOWN]:
+        for line in cut_lines(faults, _SHOWN, "faults"):
             self.tell(line)
-        if len(faults) > _SHOWN:
-            self.tell(f"and {len(faults) - _SHOWN} more faults")
 
     def desire(self, tier: str, desired: DesiredState | Unreadable | None) -> None:
         """Say what is desired of a tier; None when its key was deleted."""

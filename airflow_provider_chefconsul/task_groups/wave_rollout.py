@@ -54,7 +54,7 @@ def rollout(
     :param approval: ask for approval in Airflow's UI before each wave but the first, and say there what the wave does;
         a mapping holds further parameters of Airflow's ``ApprovalOperator``. A rejection, or no answer within its
         ``response_timeout``, fails the rollout at once.
-    :param auto_revert: when a wave fails or is rejected, take back what this Dag run wrote and wait for its nodes; the
+    :param auto_revert: when a wave fails or is rejected, roll back what this Dag run wrote and wait for its nodes; the
         Dag run fails all the same.
     :param default_args: as in a TaskGroup.
     :param kwargs: further parameters of each transition.

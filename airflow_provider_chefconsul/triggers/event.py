@@ -110,7 +110,7 @@ class TierConvergedTrigger(WatcherTrigger):
 
     async def _begin(self, seen: TiersSeen) -> Cursor | None:
         snapshots = await self._look_again(seen)
-        return None if snapshots is None else self._seen.stand(snapshots, now=self._clock.now())
+        return None if snapshots is None else self._seen.begin(snapshots, now=self._clock.now())
 
     async def _find_events(self, seen: TiersSeen, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
         self._seen, event = self._seen.observe(seen.snapshots, now=self._clock.now())

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_chefconsul.domain.explanation.node import NO_EARLY_FAILURES, explain_node
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
+from airflow_provider_chefconsul.domain.text import cut_lines
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.exceptions import ChefConsulError
@@ -86,13 +87,12 @@ class Outcome:
         """
         tiers = {tier: _summary_fields(result) for tier, result in results.items()}
         now = datetime.now(UTC)
-        lines = tuple(
+        every_line = [
             f"{environment}/{tier}: {line}"
             for tier, result in results.items()
             for line in _explain(result, early_failures, now)
-        )
-        if len(lines) > _LINES:
-            lines = (*lines[:_LINES], f"… and {len(lines) - _LINES} more nodes")
+        ]
+        lines = tuple(cut_lines(every_line, _LINES))
         for tier, result in results.items():
             if isinstance(result.verdict, Failed):
                 ending = Ending.TIMED_OUT if result.verdict.is_timeout else Ending.FAILED

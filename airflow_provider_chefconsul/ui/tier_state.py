@@ -43,7 +43,7 @@ def next_state(
 def is_canary(node: NodeStatus, status: TierStatus) -> bool:
     """Whether a node is assigned the canary that is out."""
     canary = status.desired.canary if isinstance(status.desired, DesiredState) else None
-    return canary is not None and node.assigned is not None and node.assigned.generation == canary.assignment.generation
+    return canary is not None and node.is_assigned(canary.assignment.generation)
 
 
 def cell_of(node: NodeStatus, status: TierStatus) -> list[object]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.domain.moment import ago, read_moment, span
+from airflow_provider_chefconsul.domain.moment import ago, read_moment, short_span, span, write_moment
 from tests.support.factory import NOW
 
 
@@ -49,3 +49,16 @@ def test_times_are_parsed(moment):
     """In both ISO 8601 forms of UTC."""
     assert read_moment(moment.isoformat()) == moment
     assert read_moment(moment.isoformat().replace("+00:00", "Z")) == moment
+
+
+def test_table_abbreviates_the_unit():
+    """A column is narrow; a node's clock may be ahead."""
+    assert short_span(NOW - timedelta(seconds=240), NOW) == "4 min"
+    assert short_span(NOW + timedelta(hours=1), NOW) == "0 s"
+
+
+def test_moment_is_written_in_utc_and_read_back():
+    """What one writes, another reads, whatever the zone of the clock."""
+    moment = NOW.astimezone(timezone(timedelta(hours=2)))
+    assert write_moment(moment) == "2026-11-22T08:00:00Z"
+    assert read_moment(write_moment(moment)) == NOW

@@ -9,7 +9,7 @@ from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.writer import who_writes
-from airflow_provider_chefconsul.cli.writing import tell_decisions, tell_result, wait_until_converged
+from airflow_provider_chefconsul.cli.writing import print_decisions, print_result, wait_until_converged
 from airflow_provider_chefconsul.consul.overview import require_members
 from airflow_provider_chefconsul.consul.write import roll_back
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
@@ -36,10 +36,10 @@ async def rollback_command(args: Namespace, output: Output) -> ExitCode:
                 output.error(f"{refusal}; already rolled back: {', '.join(generations)}")
                 code = ExitCode.NOT_CONVERGED  # "refused" would say that nothing was written
                 break
-            tell_decisions(output, args.environment, plan.decisions, done="rolled back")
+            print_decisions(output, args.environment, plan.decisions, done="rolled back")
             generations |= plan.generations
             if policy is not None:
                 code = await wait_until_converged(view, args.environment, generations, selectors, policy, output=output)
             if code is not ExitCode.OK:
                 break
-    return tell_result(output, args, generations, code)
+    return print_result(output, args, generations, code)

@@ -10,7 +10,7 @@ from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import describe_nodes, find_empty_tier
-from airflow_provider_chefconsul.cli.writing import tell_decisions, tell_result, wait_until_converged
+from airflow_provider_chefconsul.cli.writing import print_decisions, print_result, wait_until_converged
 from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.write.decision import Write
@@ -30,7 +30,7 @@ async def set_command(args: Namespace, output: Output) -> ExitCode:
                 raise empty
         plan = await write(view, args.environment, dict.fromkeys(tiers, change), selectors)
         for tier, decision in plan.decisions.items():
-            tell_decisions(output, args.environment, {tier: decision})
+            print_decisions(output, args.environment, {tier: decision})
             if members[tier] and isinstance(decision, Write) and decision.assigns:
                 basis = replace(plan.tiers[tier].basis, members=members[tier])
                 planned = plan_wave(basis, decision, change.canary)
@@ -39,4 +39,4 @@ async def set_command(args: Namespace, output: Output) -> ExitCode:
         code = ExitCode.OK
         if policy is not None:
             code = await wait_until_converged(view, args.environment, generations, selectors, policy, output=output)
-    return tell_result(output, args, generations, code)
+    return print_result(output, args, generations, code)

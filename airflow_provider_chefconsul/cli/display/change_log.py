@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.domain.explanation.node import describe_reason
+from airflow_provider_chefconsul.domain.text import cut_lines
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus
 
 _NAMED = 20  # nodes that one change names
@@ -19,14 +20,14 @@ def changes_between(before: ShownTier | None, after: ShownTier, *, lists_all: bo
     known = before.status.nodes if before else {}
     tier_path = f"{after.environment}/{after.tier}"
     changed = [
-        f"{tier_path} {after.nodes[name]}"
+        str(after.nodes[name])
         for name, node in after.status.nodes.items()
         if _gist(known.get(name)) != _gist(node) and (before or not node.has_converged)
     ]
-    changed += [f"{tier_path} {name}: is no longer a member" for name in known if name not in after.status.nodes]
-    if len(changed) > _NAMED and not lists_all:
-        changed = [*changed[:_NAMED], f"{tier_path} … and {len(changed) - _NAMED} more nodes; --all names them"]
-    return lines + changed
+    changed += [f"{name}: is no longer a member" for name in known if name not in after.status.nodes]
+    if not lists_all:
+        changed = cut_lines(changed, _NAMED, "nodes; --all names them")
+    return lines + [f"{tier_path} {line}" for line in changed]
 
 
 def _gist(node: NodeStatus | None) -> object:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_provider_chefconsul.domain.explanation.node import describe_reason
+from airflow_provider_chefconsul.domain.moment import short_span
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing
 
@@ -25,7 +26,6 @@ _STYLES = {
     Standing.LEFT: "dim",
     None: "dim",
 }
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def nodes_table(tiers: Mapping[str, Sequence[NodeStatus]], *, now: datetime, width: int, title: str = "") -> Table:
@@ -80,17 +80,9 @@ def _standing(node: NodeStatus, now: datetime, *, longest_why: int) -> Iterable[
         why = f"{why[:longest_why]}…"
     return (
         Text(node.standing or "-", _STYLES.get(node.standing, "bold red")),
-        Text(_age(node.since, now)),
+        Text(short_span(node.since, now) if node.since else ""),
         Text(why),
     )
-
-
-def _age(since: datetime | None, now: datetime) -> str:
-    if since is None:
-        return ""
-    seconds = max(0, int((now - since).total_seconds()))  # clocks of nodes may be ahead
-    length, unit = next((each for each in _UNITS if seconds >= each[0]), _UNITS[-1])
-    return f"{seconds // length} {unit}"
 
 
 def _or_dash(value: object) -> str:

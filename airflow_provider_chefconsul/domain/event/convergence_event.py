@@ -68,7 +68,7 @@ class ConvergenceWatch:
         """This watch after an outage, during which the policy may have been broken unseen."""
         return replace(self, waits={tier: replace(wait, holding_since=None) for tier, wait in self.waits.items()})
 
-    def stand(self, snapshots: Mapping[str, TierSnapshot], *, now: datetime) -> Cursor:
+    def begin(self, snapshots: Mapping[str, TierSnapshot], *, now: datetime) -> Cursor:
         """The cursor of a watch that starts now: it includes tiers that have converged only just."""
         _, event = replace(self, policy=replace(self.policy, min_healthy_time=timedelta(0))).observe(snapshots, now=now)
         return event.cursor if event else {}

@@ -92,7 +92,7 @@ class Question:
         covered = {
             name: node
             for name, node in tier_status(self.snapshot).nodes.items()
-            if node.assigned is not None and node.assigned.generation == assignment.generation
+            if node.is_assigned(assignment.generation)
         }
         return f"Earlier waves: {describe_counts(TierStatus(desired, covered))}."
 

@@ -99,10 +99,7 @@ def _explain_canary(desired: DesiredState, status: TierStatus) -> list[str]:
     canary = desired.canary
     if canary is None:
         return []
-    covered = sum(
-        node.assigned is not None and node.assigned.generation == canary.assignment.generation
-        for node in status.nodes.values()
-    )
+    covered = sum(node.is_assigned(canary.assignment.generation) for node in status.nodes.values())
     share = f"{covered} of {len(status.nodes)} members"
     return [f"a canary is out on {share}; declare it for all to promote it, or roll it back"]
 

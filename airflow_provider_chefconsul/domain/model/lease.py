@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.domain.model.desired import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.model.document import SCHEMA, read_document
+from airflow_provider_chefconsul.domain.moment import write_moment
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
 
 SHORTEST_TTL = timedelta(seconds=30)  # a holder renews three times within it, and a deferral takes some seconds
@@ -50,11 +51,11 @@ class Lease:
     @classmethod
     def begin(cls, holder: DagRun, ttl: timedelta, reason: str, *, now: datetime) -> Lease:
         """A lease that begins now."""
-        return cls(holder, ttl, _moment(now), _moment(now + ttl), reason)
+        return cls(holder, ttl, write_moment(now), write_moment(now + ttl), reason)
 
     def renew(self, *, now: datetime) -> Lease:
         """This lease for another ttl."""
-        return replace(self, expires_at=_moment(now + self.ttl))
+        return replace(self, expires_at=write_moment(now + self.ttl))
 
     def describe(self) -> str:
         """Who holds it, since when and why, in one line."""
@@ -134,7 +135,3 @@ def check_ttl(ttl: object) -> timedelta:
     if isinstance(ttl, timedelta) and SHORTEST_TTL <= ttl <= LONGEST_TTL:
         return ttl
     raise InvalidInput(f"ttl must be a timedelta from {SHORTEST_TTL} to {LONGEST_TTL}, not {ttl!r}")
-
-
-def _moment(time: datetime) -> str:
-    return time.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -77,6 +77,10 @@ class NodeStatus:
         """Whether it is not asked for."""
         return self.standing in EXCUSED
 
+    def is_assigned(self, generation: int) -> bool:
+        """Whether this generation is the one that it is assigned."""
+        return self.assigned is not None and self.assigned.generation == generation
+
     @property
     def since(self) -> datetime | None:
         """Since when it has this standing, timezone-aware, by its writer's clock; None if unknown."""

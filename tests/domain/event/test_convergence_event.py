@@ -132,9 +132,9 @@ def test_policy_must_hold_without_a_break():
 def test_tier_that_has_converged_before_the_watch_is_known():
     """Although nobody watched whether it held."""
     watch = make_watch(policy=make_policy(min_healthy_time=timedelta(minutes=2)))
-    assert watch.stand({"web": make_converged(), "db": make_converged(3)}, now=NOW) == {"web": 7, "db": 3}
-    assert watch.stand({"web": make_converged(), "db": make_tier(3)}, now=NOW) == {}
-    assert make_watch(state="off").stand({"web": make_converged()}, now=NOW) == {}
+    assert watch.begin({"web": make_converged(), "db": make_converged(3)}, now=NOW) == {"web": 7, "db": 3}
+    assert watch.begin({"web": make_converged(), "db": make_tier(3)}, now=NOW) == {}
+    assert make_watch(state="off").begin({"web": make_converged()}, now=NOW) == {}
 
 
 def test_new_generation_is_waited_for_anew():
