@@ -63,6 +63,6 @@ def declare(airflow_chefconsul: Run) -> Callable[..., None]:
     return declare
 
 
-def standing(keys: RawKeys, tier: str = "web") -> DesiredState:
+def read_desired(keys: RawKeys, tier: str = "web") -> DesiredState:
     """What a tier desires now."""
     return DesiredState.from_json(f"demo/{tier}/desired", keys[f"demo/{tier}/desired"])

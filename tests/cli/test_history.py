@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cli.conftest import standing
+from tests.cli.conftest import read_desired
 
 
 def test_generations_newest_first(airflow_chefconsul, declare, members, consul_kv):
@@ -26,7 +26,7 @@ def test_generations_newest_first(airflow_chefconsul, declare, members, consul_k
     assert [each["generation"] for each in document["generations"]] == [3, 2, 1]
     assert (newest["canary"], newest["assigned"], newest["values"]) == (True, True, {"release": "2.6.0"})
     assert (oldest["canary"], oldest["assigned"], oldest["values"]) == (False, False, {"release": "2.4.0"})
-    assert oldest["sequence"] <= standing(consul_kv).sequence
+    assert oldest["sequence"] <= read_desired(consul_kv).sequence
 
 
 def test_narrow_terminal(airflow_chefconsul, declare, monkeypatch):

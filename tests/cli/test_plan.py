@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.conftest import standing
+from tests.cli.conftest import read_desired
 from tests.support.factory import make_lease
 
 NEXT = ("--state", "converged", "--value", "release=2.6.0")
@@ -109,7 +109,7 @@ def test_canary_is_written_as_planned(airflow_chefconsul, declare, members, cons
     (step,) = airflow_chefconsul("plan", "demo", "web", *words, "-o", "json").json["tiers"][0]["steps"]
     assert {NODES.index(node) % 2 for node in step["nodes"]} == {0, 1}
     assert airflow_chefconsul("set", "demo", "web", *words).code == 0
-    desired = standing(consul_kv)
+    desired = read_desired(consul_kv)
     assert [node for node in NODES if desired.assignment_for(node).generation == 2] == step["nodes"]
     # Declared for all, it promotes: only the others would act.
     (step,) = airflow_chefconsul("plan", "demo", "web", *NEXT, "-o", "json").json["tiers"][0]["steps"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.conftest import standing
+from tests.cli.conftest import read_desired
 from tests.support.factory import make_failure, make_report
 
 
@@ -18,7 +18,7 @@ def two_releases(declare):
 
 def release(keys, tier="web"):
     """A tier's current generation and release."""
-    desired = standing(keys, tier)
+    desired = read_desired(keys, tier)
     return desired.generation, desired.stable.values["release"]
 
 
@@ -28,7 +28,7 @@ def test_previous_and_a_generation(airflow_chefconsul, consul_kv):
     ended = airflow_chefconsul("rollback", "demo", "web")
     assert (ended.code, release(consul_kv)) == (0, (3, "2.4.0"))
     assert ended.out == ("demo/web: rolled back: all nodes are assigned generation 3, state converged, release=2.4.0\n")
-    assert standing(consul_kv).written_by.task_id == "rollback"
+    assert read_desired(consul_kv).written_by.task_id == "rollback"
     assert airflow_chefconsul("rollback", "demo", "web", "--to", "2").code == 0
     assert release(consul_kv) == (4, "2.5.0")
     ended = airflow_chefconsul("rollback", "demo", "web", "--to", "9")

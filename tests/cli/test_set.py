@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
-from tests.cli.conftest import standing
+from tests.cli.conftest import read_desired
 from tests.support.airflow_home import make_context
 from tests.support.factory import make_failure, make_lease, make_report
 
@@ -27,11 +27,11 @@ def test_values_are_text_unless_said_otherwise(airflow_chefconsul, consul_kv):
         "demo/db: all nodes are assigned generation 1, state converged, release=2.5.0"
     )
     for tier in ("web", "db"):
-        desired = standing(consul_kv, tier)
+        desired = read_desired(consul_kv, tier)
         assert desired.stable.values == {
             "release": "2.5.0", "n": "3", "empty": "", "a": "b=c", "replicas": 3, "debug": True, "motd": "3",
         }  # fmt: skip
-    writer = standing(consul_kv).written_by
+    writer = read_desired(consul_kv).written_by
     assert (writer.dag_id, writer.task_id) == ("airflow chefconsul", "set")
     assert writer.run_id.startswith(f"{getpass.getuser()}@{socket.gethostname()} 20")
     assert str(writer) == f"airflow chefconsul set, {writer.run_id}"
@@ -41,10 +41,10 @@ def test_same_content_is_not_written_again(airflow_chefconsul, declare, consul_k
     """Another call keeps the generation; a forced one makes one each time."""
     declare()
     declare()
-    assert standing(consul_kv).generation == 1
+    assert read_desired(consul_kv).generation == 1
     declare("web", "2.5.0", "--force")
     declare("web", "2.5.0", "--force")
-    assert standing(consul_kv).generation == 3
+    assert read_desired(consul_kv).generation == 3
 
 
 def test_output_describes_the_write(airflow_chefconsul, declare, members):
@@ -53,25 +53,25 @@ def test_output_describes_the_write(airflow_chefconsul, declare, members):
     declare()
     next_release = ("--state", "converged", "--value", "release=2.6.0", "--value-json", "debug=true")
 
-    def told(*words: str) -> list[str]:
+    def written(*words: str) -> list[str]:
         ended = airflow_chefconsul("set", "demo", "web", *next_release, *words)
         assert ended.code == 0, ended.err
         return ended.out.splitlines()
 
     content = "is assigned generation 2, state converged, release=2.6.0, debug=true"
-    assert told("--canary", "web-2") == [
+    assert written("--canary", "web-2") == [
         f"demo/web: a canary of nodes web-2 {content}; all others keep generation 1",
         "  1 of 2 members are assigned something else: web-2",
     ]
-    assert told("--canary", "100%") == [
+    assert written("--canary", "100%") == [
         f"demo/web: a canary of all nodes {content} (declare it without a canary to promote it)",
         "  1 of 2 members are assigned something else: web-1",
     ]
-    assert told() == [
+    assert written() == [
         f"demo/web: all nodes {content}".replace(" is ", " are "),
         "  none of 2 members are assigned something else, so nodes do nothing",
     ]
-    assert told("--sequence", "2099-01-01T00:00:00Z") == [
+    assert written("--sequence", "2099-01-01T00:00:00Z") == [
         "demo/web: wrote only the later logical time; generation 2 stays, and nodes do nothing"
     ]
 
@@ -91,7 +91,7 @@ def test_sequence_is_now_by_default(airflow_chefconsul, declare, consul_kv):
         "airflow chefconsul: error: demo/web: the write is stale: it belongs to sequence 2026-01-01T00:00:00Z"
         in ended.err
     )
-    assert standing(consul_kv).stable.state == "converged"
+    assert read_desired(consul_kv).stable.state == "converged"
 
 
 @pytest.mark.parametrize(("words", "code"), [("none", 4), ("off", 4), ("off, converged", 0), ("none,converged", 0)])
@@ -133,7 +133,7 @@ def test_nobody_to_converge(airflow_chefconsul, declare, consul_kv, words):
 def test_declared_before_there_is_a_node(airflow_chefconsul, consul_kv):
     """Allowed with the option for it."""
     assert airflow_chefconsul("set", "demo", "web", *OFF, EMPTY).code == 0
-    assert standing(consul_kv).stable.state == "off"
+    assert read_desired(consul_kv).stable.state == "off"
 
 
 def test_wait_until_converged(airflow_chefconsul, members, consul_kv):

@@ -16,7 +16,7 @@ from tests.support.watching import AssetStore, running
 
 
 async def watch(trigger: Any, has_begun: threading.Event) -> list[dict[str, Any]]:
-    """What the watcher tells, until it has told something."""
+    """The events of the watcher, up to its first."""
     store = AssetStore()
     async with running(trigger, store) as events:
         await store.is_set.wait()
@@ -38,7 +38,9 @@ def test_rollout_starts_it_once(fleet: Fleet, run_dag, monkeypatch):
         assert run_dag(load("phase2_declarative_rollout"), release="3.1.4")["run"] == "success"
         (event,) = watching.result(PATIENCE)
     assert event["key"] == "demo/app@3,db@1,web@3"
-    assert {tier: told["values"]["release"] for tier, told in event["tiers"].items()} == dict.fromkeys(TIERS, "3.1.4")
+    assert {tier: assigned["values"]["release"] for tier, assigned in event["tiers"].items()} == dict.fromkeys(
+        TIERS, "3.1.4"
+    )
 
 
 def test_it_says_which_release_stands(fleet: Fleet, run_dag, monkeypatch):

@@ -24,10 +24,10 @@ pytestmark = pytest.mark.usefixtures("consul_connection")
 @pytest.fixture
 def nodes(cluster, consul_root, members):
     """A node in each of two tiers, which does what is desired in two environments."""
-    places = [(environment, tier) for environment in ("eu", "us") for tier in ("mapped-web", "mapped-app")]
+    tier_paths = [(environment, tier) for environment in ("eu", "us") for tier in ("mapped-web", "mapped-app")]
     members("mapped-web-1", tier="mapped-web")
     members("mapped-app-1", tier="mapped-app")
-    with following(cluster.http_port, consul_root, places, ["mapped-web-1", "mapped-app-1"]):
+    with following(cluster.http_port, consul_root, tier_paths, ["mapped-web-1", "mapped-app-1"]):
         yield
 
 

@@ -50,8 +50,8 @@ def test_database_is_not_touched_beside_an_application_that_may_run(
     for task in dag.tasks:
         if isinstance(task, ConvergedSensor):
             task.policy = replace(task.policy, timeout=timedelta(seconds=5 if task.tier == away else 60))
-    places = [("demo", tier) for tier in TIERS]
-    with following(cluster.http_port, consul_root, places, [f"two-{tier}" for tier in TIERS]):
+    tier_paths = [("demo", tier) for tier in TIERS]
+    with following(cluster.http_port, consul_root, tier_paths, [f"two-{tier}" for tier in TIERS]):
         states = run_dag(dag, release="3.1.4")
     assert states["run"] == ("success" if is_migrated else "failed")
     assert states["app_off.wait"] == ("success" if is_migrated else "failed")

@@ -155,7 +155,7 @@ def test_long_run_is_handed_over_to_the_triggerer(keys, monkeypatch, tmp_path):
 
 
 def test_unreadable_desired_state_is_an_error(nudge, keys):
-    """Whom to nudge cannot be told; the key is named."""
+    """Which nodes to nudge is unknown; the key is named."""
     keys["demo/web/desired"] = "{"
     with pytest.raises(MalformedDocument, match="demo/web/desired: not JSON"):
         nudge()

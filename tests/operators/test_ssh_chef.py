@@ -215,7 +215,7 @@ def test_bad_input(keys, wrong, words):
     ],
 )
 def test_connection_that_cannot_work_is_one_error(nudge, ssh_connection, changes, words):
-    """What would fail on every node alike is not told of each node."""
+    """What would fail on every node alike is reported once."""
     ssh_connection(**changes)
     with pytest.raises(ChefConsulError, match=words):
         nudge()

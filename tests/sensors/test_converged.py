@@ -102,8 +102,8 @@ def test_deadline_names_who_held_it_up(sense, tier, consul_root, capsys, report,
 def test_log_shows_an_early_failure(sense, tier, capsys):
     """Nothing is under the tier's key then: without this, nobody would know why the node is silent."""
     error = {"class": "SyntaxError", "message": "unexpected end", "resource": ""}
-    died = {"schema": 1, "node": "web-2", "finished_at": "2026-11-22T08:00:01Z", "error": error}
-    tier["demo/_nodes/web-2"] = json.dumps(died)
+    early_failure = {"schema": 1, "node": "web-2", "finished_at": "2026-11-22T08:00:01Z", "error": error}
+    tier["demo/_nodes/web-2"] = json.dumps(early_failure)
     with pytest.raises(AirflowSensorTimeout):
         sense()
     assert "its last run ended before it had read a tier, " in (printed := capsys.readouterr().out)

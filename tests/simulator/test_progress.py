@@ -19,13 +19,13 @@ def run(node: str, ending: RunEnding, *faults: str) -> NodeRun:
 
 @pytest.fixture
 def lines() -> list[str]:
-    """What was told."""
+    """What was printed."""
     return []
 
 
 @pytest.fixture
 def progress(lines) -> Progress:
-    """Tells into the lines."""
+    """Prints into the lines."""
     return Progress("demo", lines.append)
 
 
@@ -34,7 +34,7 @@ def test_introduction_names_nodes_and_faults(progress, lines):
     progress.introduce(plan_fleet({"web": 30, "db": 1}, ["web-* fails"]), "http://127.0.0.1:8500")
     assert lines[0] == "demo: simulated nodes (web=30, db=1) are in the catalog of http://127.0.0.1:8500"
     assert lines[1] == "web-1: web-* fails"
-    assert lines[-1] == "and 10 more faults"
+    assert lines[-1] == "… and 10 more faults"
     assert len(lines) == 22
 
 
@@ -82,7 +82,7 @@ def test_end_of_a_node_with_its_run_is_reported(progress, lines, fault, ending, 
 
 
 def test_runs_that_are_cut_off_say_nothing(progress, lines):
-    """That the node went absent has been told; the fleet's end is no news of a tier."""
+    """That the node went absent has been printed; the end of the fleet is no news of a tier."""
     progress.note(run("web-1", RunEnding.RUNNING))
     progress.note(run("web-1", RunEnding.CUT_OFF))
     progress.note(run("web-2", RunEnding.RUNNING, "web-2 hangs"))

@@ -18,17 +18,17 @@ _WAIT = "1s"  # how long a watch takes to notice that it is to stop
 
 @contextmanager
 def following(
-    port: int, root: str, places: Sequence[tuple[str, str]], nodes: Sequence[str], *, failing: str = ""
+    port: int, root: str, tier_paths: Sequence[tuple[str, str]], nodes: Sequence[str], *, failing: str = ""
 ) -> Iterator[None]:
     """While the block runs, nodes report each of their assignments as converged.
 
-    :param places: pairs of environment and tier.
+    :param tier_paths: pairs of environment and tier.
     :param failing: a node that fails wherever a canary is out.
     """
     is_over = threading.Event()
     threads = [
-        threading.Thread(target=_follow, args=(port, root, place, nodes, failing, is_over), daemon=True)
-        for place in places
+        threading.Thread(target=_follow, args=(port, root, tier_path, nodes, failing, is_over), daemon=True)
+        for tier_path in tier_paths
     ]
     for thread in threads:
         thread.start()
@@ -41,9 +41,9 @@ def following(
 
 
 def _follow(
-    port: int, root: str, place: tuple[str, str], nodes: Sequence[str], failing: str, is_over: threading.Event
+    port: int, root: str, tier_path: tuple[str, str], nodes: Sequence[str], failing: str, is_over: threading.Event
 ) -> None:
-    environment, tier = place
+    environment, tier = tier_path
     client = consul.Consul(host="127.0.0.1", port=port)
     key = f"{root}/{environment}/{tier}/desired"
     index: Any = None

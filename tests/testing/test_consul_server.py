@@ -50,8 +50,8 @@ def test_ctrl_c_while_it_starts_leaves_no_process(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-@pytest.mark.parametrize(("version", "is_told"), [("1.8.7", False), ("1.22.7", True)])
-def test_grpc_with_tls_is_closed_where_consul_knows_it(version: str, is_told: bool, in_memory: bool, tmp_path: Path):
+@pytest.mark.parametrize(("version", "has_port"), [("1.8.7", False), ("1.22.7", True)])
+def test_grpc_with_tls_is_closed_where_consul_knows_it(version: str, has_port: bool, in_memory: bool, tmp_path: Path):
     """Two servers of a newer Consul would fight for 8503; an older one refuses the name of that port."""
     program = tmp_path / "consul"
     program.write_text(f"#!/bin/sh\necho 'Consul v{version}'\n")
@@ -64,7 +64,7 @@ def test_grpc_with_tls_is_closed_where_consul_knows_it(version: str, is_told: bo
         )  # fmt: skip
         agent.start()
         ports = json.loads((tmp_path / "server" / "config.json").read_text())["ports"]
-    assert ("grpc_tls" in ports) == is_told
+    assert ("grpc_tls" in ports) == has_port
     assert ports["serf_wan"] == -1
     assert ports["http"] == agent.http_port
 

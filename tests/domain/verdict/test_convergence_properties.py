@@ -131,7 +131,7 @@ garbage = st.one_of(
 ).map(read)  # fmt: skip
 
 
-places = st.sampled_from(["present"] * 10 + ["absent", "elsewhere"])
+presences = st.sampled_from(["present"] * 10 + ["absent", "elsewhere"])
 kinds = st.sampled_from(["converged"] * 16 + ["running", "ended", "slip"] * 2 + ["garbage", "silent"])
 
 
@@ -157,14 +157,15 @@ def evidences(draw: st.DrawFn, node: str, assignment: Assignment) -> Evidence | 
 @st.composite
 def snapshots(draw: st.DrawFn, desired: DesiredState) -> TierSnapshot:
     """A tier of mostly members that are present and have converged."""
-    where = {node: draw(places) for node in NODES}
+    presence_of = {node: draw(presences) for node in NODES}
     members = {
-        node: Member(node, Presence.ALIVE if place == "present" else Presence.FAILED) for node, place in where.items()
+        node: Member(node, Presence.ALIVE if presence == "present" else Presence.FAILED)
+        for node, presence in presence_of.items()
     }
     said = {node: draw(evidences(node, desired.assignment_for(node))) for node in NODES}
     return TierSnapshot(
         desired,
-        {node: member for node, member in members.items() if where[node] != "elsewhere"},
+        {node: member for node, member in members.items() if presence_of[node] != "elsewhere"},
         {node: evidence for node, evidence in said.items() if evidence is not None},
     )
 
