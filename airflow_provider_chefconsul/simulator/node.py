@@ -176,7 +176,7 @@ class SimulatedNode:
         try:
             if plan.fault is not None and plan.fault.kind is Kind.HANGS:
                 await asyncio.Event().wait()
-            await asyncio.sleep(since + plan.seconds - asyncio.get_running_loop().time())
+            await _sleep_until(since + plan.seconds)
         except asyncio.CancelledError:
             self._around.note(replace(run, ending=RunEnding.CUT_OFF))
             raise
@@ -215,3 +215,13 @@ class SimulatedNode:
     def _send(self, report: NodeReport) -> None:
         self._reported = report
         self._around.report(self.plan.node, report.to_json())
+
+
+async def _sleep_until(when: float) -> None:
+    """Sleep until the loop's time is ``when``: of many, in this order, which ``asyncio.sleep`` does not promise."""
+    is_reached = asyncio.Event()
+    timer = asyncio.get_running_loop().call_at(when, is_reached.set)
+    try:
+        await is_reached.wait()
+    finally:
+        timer.cancel()

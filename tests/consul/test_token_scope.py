@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all, find_denials
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from tests.support.acl_fixtures import MANAGEMENT_TOKEN, AclConsul
+from tests.support.acl_fixtures import MANAGEMENT_TOKEN
 from tests.support.peer import Answer, Peer, Request, forward_to
 
 WHOLE = """
@@ -51,7 +52,7 @@ async def test_newer_consul_reports_filtered_lists(acl_consul, consul_root, crea
     token = create_token(WHOLE)
     for hides in (False, True):
         with newer(acl_consul.port, hides=hides) as peer:
-            async with AclConsul(peer.port).connect(token, consul_root) as client:
+            async with replace(acl_consul, port=peer.port).connect(token, consul_root) as client:
                 view = SharedView(client)
                 subscribed = check_token_sees_all(view, view.keys.environment("demo"), must_be_known=must_be_known)
                 if hides:

@@ -24,12 +24,11 @@ class AclConsul:
     """A cluster of one server with ACLs, and ways to prepare it."""
 
     port: int
+    http: httpx.Client
 
     def put(self, path: str, fields: dict[str, Any]) -> Any:
         """PUT with the management token."""
-        url, headers = f"http://127.0.0.1:{self.port}/v1/{path}", {"X-Consul-Token": MANAGEMENT_TOKEN}
-        response = httpx.put(url, json=fields, headers=headers, trust_env=False, timeout=10)
-        return response.raise_for_status().json()
+        return self.http.put(path, json=fields).raise_for_status().json()
 
     def create_token(self, rules: str) -> str:
         """A token with a single policy of these rules."""
@@ -54,4 +53,6 @@ def acl_consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) ->
     directory = tmp_path_factory.mktemp("consul-acl")
     options: dict[str, Any] = {"extra_config": {"acl": acl}, "token": MANAGEMENT_TOKEN, "in_memory": True}
     with ConsulCluster(consul_binary, directory, **options) as cluster:
-        yield AclConsul(cluster.http_port)
+        url, headers = f"{cluster.server.url}/v1/", {"X-Consul-Token": MANAGEMENT_TOKEN}
+        with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=10) as http:
+            yield AclConsul(cluster.http_port, http)

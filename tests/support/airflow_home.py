@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,6 @@ def connect(monkeypatch: pytest.MonkeyPatch, port: int, *, connection_id: str = 
 
 def make_context(**overrides: Any) -> dict[str, Any]:
     """The context that Airflow passes to ``execute``: a task instance on its first try, and its Dag run."""
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     from airflow.sdk.types import DagRunProtocol
 
     instance: dict[str, Any] = {
@@ -63,9 +63,17 @@ def make_context(**overrides: Any) -> dict[str, Any]:
     }
     moment = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
     return {
-        "ti": Mock(spec=RuntimeTaskInstance, **instance),
+        "ti": Mock(spec=_names_of_task_instance(), **instance),
         "dag_run": Mock(spec=DagRunProtocol, logical_date=moment, run_after=moment),
     }
+
+
+@cache
+def _names_of_task_instance() -> list[str]:
+    """What a task instance has; given the class itself, each mock makes pydantic build its schema anew."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    return [*dir(RuntimeTaskInstance), *RuntimeTaskInstance.model_fields]
 
 
 async def run_trigger(trigger: Any) -> Any:
