@@ -21,6 +21,7 @@ from tests.ui.browser import Board, look
 from tests.ui.viewers import until_idle
 
 DAG = """
+from datetime import timedelta
 from airflow.sdk import DAG
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 
@@ -29,6 +30,7 @@ with DAG("board_rollout", schedule=None, params={"release": "3.0.0"}):
         task_id="set", environment="shop", tier="web", state="converged",
         values={"release": "{{ params.release }}"}, consul_conn_id="consul_default",
         allow_empty=True,
+        retries=5, retry_delay=timedelta(seconds=1),  # Airflow fails a task that it cannot start in time
     )
 """
 

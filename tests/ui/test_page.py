@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -251,8 +252,9 @@ async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, con
     async with look(browser, airflow, cluster.http_port, consul_root, "shop", color_scheme="light") as board:
         page = board.page
         await Scene(board.scene.view, "another").declare("web", "off")  # the first in the list
-        while "shop/web/desired" not in consul_kv:
-            await page.wait_for_timeout(100)
+        async with asyncio.timeout(180):
+            while "shop/web/desired" not in consul_kv:  # noqa: ASYNC110 Airflow writes it
+                await asyncio.sleep(0.1)
         await page.add_init_script("localStorage.setItem('theme', 'dark')")
         await page.goto(f"{board.address}/dags/board_rollout/runs/{run_id}/plugin/rollout-board-of-run")
         frame = page.frame_locator("iframe")
