@@ -2,7 +2,7 @@
 
 AIRFLOW ?= 3.3.2
 PYTHON ?= python3
-# Tests wait more than they compute: for nodes, for Consul, for an Airflow to start.
+# On two cores the tests are bound by what they compute: four workers take as long as six.
 WORKERS ?= 6
 TESTS ?= tests
 
@@ -34,7 +34,7 @@ help:  ## list the targets
 demo: $(INSTALLED)  ## upgrade a nine-node environment with Airflow and Consul (ONCE=1: exit at the end)
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
 
-check: $(INSTALLED) lint  ## lint, and test what needs no server, with fewer examples: under a minute
+check: $(INSTALLED) lint  ## lint, and test what needs no server, with fewer examples: about a minute
 	$(BIN)/python -m pytest -q -n logical --maxprocesses 4 -m "not server" --hypothesis-profile=quick $(TESTS)
 
 test: $(INSTALLED) packages $(if $(PYTEST_SELECTION),,lint)  ## lint and test everything (AIRFLOW=3.2.2: the tests on that version)
