@@ -134,9 +134,7 @@ def _judge_missing(member: Member, reported: Standing, *, was_seen_alive: bool, 
     match reported:
         case Standing.FAILED | Standing.FAILED_EARLIER:
             return reported
-        case Standing.WRONG_STATE | Standing.MALFORMED:
-            return Standing.LOST
-        case Standing.RUNNING | Standing.REBOOTING | Standing.INTERRUPTED:
+        case Standing.RUNNING | Standing.REBOOTING | Standing.INTERRUPTED | Standing.WRONG_STATE | Standing.MALFORMED:
             return Standing.LOST
         case Standing.CONVERGED if is_listed:
             return Standing.LOST
