@@ -53,6 +53,14 @@ class Plan:
         """
         return {tier: decision.generation for tier, decision in self.decisions.items()}
 
+    @property
+    def new(self) -> frozenset[str]:
+        """The tiers whose generation this write makes.
+
+        :raises WriteRefused: the write is refused.
+        """
+        return frozenset(tier for tier, each in self.decisions.items() if isinstance(each, Write) and each.is_new)
+
 
 def make_transaction(
     keys: Keys, environment: str, fences: Sequence[Operation], plans: Mapping[str, TierPlan]

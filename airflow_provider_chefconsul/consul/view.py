@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from time import monotonic
 from types import MappingProxyType
@@ -48,6 +48,15 @@ class SharedView:
         self.client = client
         self.keys = Keys(client.settings.root)
         self.patience = patience
+
+    @asynccontextmanager
+    async def with_patience(self, patience: timedelta | None) -> AsyncGenerator[SharedView]:
+        """The same view with another patience, for reads as for writes, open inside the context; None keeps it."""
+        if patience is None:
+            yield self
+            return
+        async with type(self.client)(self.client.settings, retry_for=patience) as client:
+            yield SharedView(client, patience=patience)
 
     async def read(self, environment: str, tier: str) -> TierRecord:
         """Read a tier's documents.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -32,6 +32,7 @@ async def begin_waits(
     selectors: Mapping[str, Selector] | None = None,
     is_first_try: bool = True,
     nudged_at: int | None = None,
+    new: Collection[str] = (),
 ) -> dict[str, Wait]:
     """Begin a wait for each tier.
 
@@ -40,6 +41,7 @@ async def begin_waits(
     :param selectors: by tier, its members; unknown names are refused.
     :param is_first_try: whether earlier failures count; on a later try they are history.
     :param nudged_at: the index of this try's nudge; only failures up to it are history then.
+    :param new: tiers whose generation this try has made: no failure on it is history.
     :raises NoDesiredState: a tier has no desired state, and no generation was given.
     :raises MalformedDocument: a desired state cannot be read.
     :raises InvalidInput: Consul does not list a named member, and it has never reported.
@@ -57,7 +59,11 @@ async def begin_waits(
         history = record.index if nudged_at is None else nudged_at
         newest = max(assigned)
         waits[tier] = Wait(
-            newest, deadline, 0 if is_first_try else history, others=assigned - {newest}, ids=record.ids_of(assigned)
+            newest,
+            deadline,
+            0 if is_first_try or tier in new else history,
+            others=assigned - {newest},
+            ids=record.ids_of(assigned),
         )
     return waits
 

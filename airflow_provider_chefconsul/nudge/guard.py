@@ -2,7 +2,8 @@
 
 The events of remote execution may come late, twice, or again when an agent restarts; over SSH, a restarted triggerer
 connects again. The guard makes that harmless: the first start runs the command under a lock, and each later one waits
-for that run to end and exits with the same code.
+for that run to end and exits with the same code. A later attempt at the job waits in the same way, but runs the command
+again when it finds it ended: whoever makes another attempt does so for the nodes that need another run.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ LONGEST_COMMAND = 128 * 1024 - 1  # bytes; Linux refuses to start a process with
 #
 # The command writes into a pipe that `tail` drains, not to the agent: so its output costs no writes in Consul, a
 # background process that keeps it open does not delay the exit, and an agent that dies does not break it. The pipe
-# also marks the command as started, and the file `rc` marks it as ended. Descriptor 9 is the lock; nothing that may
-# outlive the guard inherits it.
+# also marks the command as started, the file `rc` marks it as ended, and the file `attempt` says in which attempt.
+# Descriptor 9 is the lock; nothing that may outlive the guard inherits it.
 _GUARD = f"""
 cc_fail() {{ echo "chefconsul: $2; nothing was run" >&2; exit "$1"; }}
 cc_own() {{
@@ -38,8 +39,13 @@ cc_agent=$(echo "$PWD $cc_agent" | cksum)
 cc_job=$cc_base/$1-${{cc_agent% *}}
 mkdir -p "$cc_job" || cc_fail 126 "cannot make $cc_job"
 exec 9>"$cc_job/lock"
-flock 9
+cc_waited=
+flock -n 9 || {{ cc_waited=1; flock 9; }}
+if [ -z "$cc_waited" ] && [ "$3" -gt "$(cat "$cc_job/attempt" 2>/dev/null || echo "$3")" ]; then
+  rm -f "$cc_job/pipe" "$cc_job/rc" "$cc_job/output" "$cc_job/drained"
+fi
 if [ ! -e "$cc_job/pipe" ]; then
+  echo "$3" >"$cc_job/attempt"
   mkfifo "$cc_job/pipe" || cc_fail 126 "cannot make $cc_job/pipe"
   {{ tail -c {LONGEST_OUTPUT} <"$cc_job/pipe" >"$cc_job/output"; : >"$cc_job/drained"; }} >/dev/null 2>&1 9>&- &
   /bin/sh -c "$2" >"$cc_job/pipe" 2>&1 9>&-
@@ -61,13 +67,14 @@ exit "$cc_rc"
 """
 
 
-def guarded(job_id: str, command: str) -> list[str]:
-    """The program and arguments that run a shell command at most once per job and node.
+def guarded(job_id: str, command: str, *, attempt: int = 1) -> list[str]:
+    """The program and arguments that run a shell command at most once per attempt at a job and node.
 
     Another command under the same job id is another job. The exit code is the command's; 126 or 127 when the guard
     could not work (its message says why), 137 when an earlier start of the job was killed. "At most once" holds for a
     day, as long as the node keeps ``/run`` (or its temporary directory).
 
+    :param attempt: a later one runs the command again, unless an earlier one still runs it.
     :raises InvalidInput: no node could start this command.
     """
     size = len(command.encode())
@@ -77,7 +84,7 @@ def guarded(job_id: str, command: str) -> list[str]:
             f"{LONGEST_COMMAND} and no NUL; put a script on the nodes and call it in the command"
         )
     job = hashlib.sha256(f"{job_id}\0{command}".encode()).hexdigest()[:32]
-    return ["/bin/sh", "-c", _GUARD, "chefconsul", job, command]
+    return ["/bin/sh", "-c", _GUARD, "chefconsul", job, command, str(attempt)]
 
 
 def guarded_line(job_id: str, command: str) -> str:

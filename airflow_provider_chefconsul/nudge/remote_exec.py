@@ -40,6 +40,7 @@ async def run_over_consul(
     nodes: Sequence[str],
     *,
     job_id: str,
+    attempt: int = 1,
     deadline: datetime,
     max_parallel: int | None = None,
     prefix_per_node: str | None = None,
@@ -53,6 +54,7 @@ async def run_over_consul(
     without running it again, and nodes that still run it are waited for. A lost session is replaced in the same way.
 
     :param command: for ``/bin/sh -c``, with the agent's user, environment and working directory, without stdin.
+    :param attempt: a later attempt at the job runs the command again on nodes where an earlier one has ended.
     :param deadline: aware; nodes that have not exited by then run on unobserved.
     :param max_parallel: fire for further nodes only as others finish.
     :param prefix_per_node: keys below ``PREFIX/NODE/`` instead of ``_rexec/``, where agents may write only those.
@@ -71,7 +73,7 @@ async def run_over_consul(
     check_events(nodes, prefix_per_node)
     roster = Roster(nodes, max_parallel=max_parallel, ack_timeout=ack_timeout, silence_timeout=silence_timeout)
     heartbeat = max(1.0, silence_timeout.total_seconds() / 10)
-    spec = json.dumps({"Args": guarded(job_id, command), "Wait": int(heartbeat * 1e9)})
+    spec = json.dumps({"Args": guarded(job_id, command, attempt=attempt), "Wait": int(heartbeat * 1e9)})
     execution = _Execution(client, roster, spec, prefix_per_node, on_progress)
     try:
         async with asyncio.timeout((deadline - datetime.now(UTC)).total_seconds()):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 LONGEST_OUTPUT = 2000  # bytes; the end of what the command printed
+CHECK_REMOTE_EXEC = "is its agent's remote execution enabled?"
+"""What to check when a node does not answer an event of remote execution."""
 
 
 class CommandOutcome(StrEnum):
@@ -35,6 +37,23 @@ class NodeResult:
     exit_code: int | None = None
     output: str = ""
     reason: str = ""
+
+
+def describe_trouble(result: NodeResult, command: str, *, unanswered: str) -> str | None:
+    """What a task's log should warn of; None when the command exited with 0.
+
+    :param unanswered: what to check when a node does not answer.
+    """
+    match result.outcome:
+        case CommandOutcome.EXITED if result.exit_code != 0:
+            return f"{result.node}: {command!r} exited with {result.exit_code}\n{result.output}"
+        case CommandOutcome.UNACKNOWLEDGED:
+            return f"{result.node}: no answer; {result.reason or unanswered}"
+        case CommandOutcome.SILENT:
+            why = f" ({result.reason})" if result.reason else ""
+            return f"{result.node}: began {command!r} and has not said how it ended{why}"
+        case _:
+            return None
 
 
 def summarize(phases: Iterable[StrEnum], order: Iterable[StrEnum], failed: int) -> str:

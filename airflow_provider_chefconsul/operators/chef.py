@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
 
-from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.hooks.ssh import DEFAULT_SSH_CONNECTION
-from airflow_provider_chefconsul.operators.nudging import NudgeOperator
+from airflow_provider_chefconsul.nudge.result import CHECK_REMOTE_EXEC
+from airflow_provider_chefconsul.operators.nudging import NudgeOperator, check_prefix_per_node
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
 from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
 
@@ -48,7 +48,7 @@ class ConsulExecChefOperator(NudgeOperator):
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
 
-    unanswered = "is its agent's remote execution enabled?"
+    unanswered = CHECK_REMOTE_EXEC
 
     def __init__(
         self,
@@ -79,9 +79,7 @@ class ConsulExecChefOperator(NudgeOperator):
             deferrable=deferrable,
             **kwargs,
         )
-        if prefix_per_node is not None and not isinstance(prefix_per_node, str):
-            raise InvalidInput(f"prefix_per_node must be text or None, not {prefix_per_node!r}")
-        self.prefix_per_node = prefix_per_node
+        self.prefix_per_node = check_prefix_per_node(prefix_per_node)
 
     def _make_trigger(self, **job: Any) -> RemoteExecTrigger:
         return RemoteExecTrigger(prefix_per_node=self.prefix_per_node, **job)

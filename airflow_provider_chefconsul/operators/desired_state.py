@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import conf
+from airflow.sdk import BaseXCom, conf
 
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_tiers
@@ -26,12 +26,13 @@ from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOp
 from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
     check_sequence,
+    declare,
     raise_final,
     sequence_of,
     settle_write,
     writer_of,
 )
-from airflow_provider_chefconsul.triggers.converged import ConvergingOperator, WaitRequest
+from airflow_provider_chefconsul.triggers.converging import ConvergingOperator, WaitRequest
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
@@ -81,6 +82,8 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
     template_fields_renderers = {"values": "json"}  # noqa: RUF012 Airflow's declaration
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#dce6f5"
+    prefix = ""
+    """What the log's lines begin with, in a task that does more than write."""
 
     def __init__(
         self,
@@ -135,28 +138,26 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
     async def _declare(
         self, context: Context, tiers: Sequence[str], change: Change
     ) -> dict[str, int] | WaitingTrigger[Outcome]:
-        from airflow_provider_chefconsul.consul.overview import require_members
-        from airflow_provider_chefconsul.consul.write import write
-
-        selectors = {tier: parse_members(self.members, tier) for tier in tiers}
-        needs_members = self.wait is not None or self.canary is not None
         async with ConsulHook(self.consul_conn_id).open_view() as view:
-            await require_members(
+            plan = await declare(
                 view,
                 self.environment,
-                selectors,
-                allow_empty=self.allow_empty and not needs_members,
-                way_out="" if needs_members else "allow_empty=True declares it before it has any nodes",
-            )
-            generations = await settle_write(
-                write(view, self.environment, dict.fromkeys(tiers, change), selectors),
-                self.log,
-                environment=self.environment,
+                tiers,
+                change,
+                members=self.members,
+                needs_members=self.wait is not None or self.canary is not None,
+                allow_empty=self.allow_empty,
                 on_stale=self.on_stale,
+                log=self.log,
+                prefix=self.prefix,
             )
             if self.wait is None:
-                return generations
-            ended = await self.converge(context, view, WaitRequest(tiers, self.wait, generations))
+                return plan.generations
+            # What is rolled back, should the wait fail: a task that fails returns nothing.
+            if self.do_xcom_push:
+                context["ti"].xcom_push(BaseXCom.XCOM_RETURN_KEY, plan.generations)
+            request = WaitRequest(tiers, self.wait, plan.generations, new=plan.new)
+            ended = await self.converge(context, view, request)
         return ended if isinstance(ended, WaitingTrigger) else ended.settle_generations(self.log)
 
 
@@ -275,17 +276,18 @@ class RollBackOperator(ConvergingOperator):
             if self.wait is not None:
                 await require_members(view, self.environment, selectors)
             for some in [tiers] if self.wait is None else [[tier] for tier in tiers if tier not in before]:
-                generations |= await settle_write(
+                plan = await settle_write(
                     roll_back(view, self.environment, some, rollback),
                     self.log,
                     environment=self.environment,
                     on_stale=self.on_stale,
                     done="rolled back",
                 )
+                generations |= plan.generations
                 if self.wait is None:
                     continue
                 # The tiers before it are waited for again, so that the event of a deferral names all that are done.
-                request = WaitRequest(list(generations), self.wait, generations)
+                request = WaitRequest(list(generations), self.wait, generations, new=plan.new)
                 ended = await self.converge(context, view, request)
                 if isinstance(ended, WaitingTrigger):
                     return ended

@@ -23,7 +23,7 @@ from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.nudge.result import CommandOutcome
+from airflow_provider_chefconsul.nudge.result import describe_trouble
 from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY, NudgeTrigger, Results, read_results
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
@@ -59,8 +59,6 @@ class NudgeOperator(Stoppable):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if max_parallel is not None and (type(max_parallel) is not int or max_parallel < 1):
-            raise InvalidInput(f"max_parallel must be a number of nodes from 1, or None, not {max_parallel!r}")
         if not isinstance(timeout, timedelta) or timeout <= timedelta(0):
             raise InvalidInput(f"timeout must be a timedelta above zero, not {timeout!r}")
         check_tier_path(environment, tier)
@@ -71,7 +69,7 @@ class NudgeOperator(Stoppable):
         self.command = command
         self.generation = generation
         self._has_generation = generation is not None
-        self.max_parallel = max_parallel
+        self.max_parallel = check_max_parallel(max_parallel)
         self.members = members
         self.all_nodes = check_switch("all_nodes", all_nodes)
         self.timeout = timeout
@@ -114,7 +112,7 @@ class NudgeOperator(Stoppable):
                 deadline=(datetime.now(UTC) + self.timeout).isoformat(),
                 max_parallel=self.max_parallel,
             )
-            return await self.wait_here(trigger)
+            return await self.wait_here(trigger, view)
 
     async def _choose_of_tier(self, view: SharedView, tier: str, generation: int | None) -> tuple[set[str], int]:
         tier_path = f"{self.environment}/{tier}"
@@ -152,13 +150,27 @@ class NudgeOperator(Stoppable):
         return (present if self.all_nodes else present - converged), record.index
 
     def _report(self, results: Results) -> dict[str, int | str]:
-        for node, result in results.items():
-            match result.outcome:
-                case CommandOutcome.EXITED if result.exit_code != 0:
-                    self.log.warning("%s: %r exited with %s\n%s", node, self.command, result.exit_code, result.output)
-                case CommandOutcome.UNACKNOWLEDGED:
-                    self.log.warning("%s: no answer; %s", node, result.reason or self.unanswered)
-                case CommandOutcome.SILENT:
-                    why = f" ({result.reason})" if result.reason else ""
-                    self.log.warning("%s: began %r and has not said how it ended%s", node, self.command, why)
+        for result in results.values():
+            if trouble := describe_trouble(result, self.command, unanswered=self.unanswered):
+                self.log.warning("%s", trouble)
         return {node: str(each.outcome) if each.exit_code is None else each.exit_code for node, each in results.items()}
+
+
+def check_max_parallel(max_parallel: object) -> int | None:
+    """Return ``max_parallel`` if it is a number of nodes, or None for all.
+
+    :raises InvalidInput: it is neither.
+    """
+    if max_parallel is None or (type(max_parallel) is int and max_parallel >= 1):
+        return max_parallel
+    raise InvalidInput(f"max_parallel must be a number of nodes from 1, or None, not {max_parallel!r}")
+
+
+def check_prefix_per_node(prefix_per_node: object) -> str | None:
+    """Return ``prefix_per_node`` if it is text or None.
+
+    :raises InvalidInput: it is neither.
+    """
+    if prefix_per_node is None or isinstance(prefix_per_node, str):
+        return prefix_per_node
+    raise InvalidInput(f"prefix_per_node must be text or None, not {prefix_per_node!r}")

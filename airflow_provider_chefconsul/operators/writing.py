@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.parameter import is_literal
 from airflow_provider_chefconsul.domain.write.decision import describe_decision
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
     from airflow_provider_chefconsul.consul.plan import Plan
+    from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.domain.write.change import Change
 
 ON_STALE = ("fail", "skip")
 _OF_THE_DAG_RUN = (None, "", "None")  # a sequence that is not given, also as a template says so
@@ -63,6 +66,45 @@ def check_on_stale(on_stale: object) -> str:
     raise InvalidInput(f'on_stale must be "fail" or "skip", not {on_stale!r}')
 
 
+async def declare(
+    view: SharedView,
+    environment: str,
+    tiers: Sequence[str],
+    change: Change,
+    *,
+    members: str | Sequence[str],
+    needs_members: bool,
+    allow_empty: bool,
+    on_stale: str,
+    log: Logger,
+    prefix: str = "",
+) -> Plan:
+    """Write a change of tiers that have members, and log it as :func:`settle_write` does.
+
+    :param members: who belongs to the tiers, as Dag authors write it.
+    :param needs_members: whether what follows, or a canary, needs members; then ``allow_empty`` has no effect.
+    :param allow_empty: also write tiers that have no members yet.
+    """
+    from airflow_provider_chefconsul.consul.overview import require_members
+    from airflow_provider_chefconsul.consul.write import write
+
+    selectors = {tier: parse_members(members, tier) for tier in tiers}
+    await require_members(
+        view,
+        environment,
+        selectors,
+        allow_empty=allow_empty and not needs_members,
+        way_out="" if needs_members else "allow_empty=True declares it before it has any nodes",
+    )
+    return await settle_write(
+        write(view, environment, dict.fromkeys(tiers, change), selectors),
+        log,
+        environment=environment,
+        on_stale=on_stale,
+        prefix=prefix,
+    )
+
+
 async def settle_write(
     writing: Awaitable[Plan],
     log: Logger,
@@ -70,19 +112,21 @@ async def settle_write(
     environment: str,
     on_stale: str,
     done: str = "",
-) -> dict[str, int]:
+    prefix: str = "",
+) -> Plan:
     """Await a write, log for each tier what was written, or end the task as :func:`raise_final` does.
 
     :param done: what a write was, where it was more than a change, such as "rolled back".
-    :returns: by tier, the generation that was asked for.
+    :param prefix: what the log's lines begin with, in a task that does more than write.
+    :returns: what was done.
     """
     try:
         plan = await writing
     except (StaleWrite, LeaseLost) as error:
         raise_final(log, error, on_stale)
     for tier, decision in plan.decisions.items():
-        log.info("%s/%s: %s", environment, tier, describe_decision(decision, done=done))
-    return plan.generations
+        log.info("%s%s/%s: %s", prefix, environment, tier, describe_decision(decision, done=done))
+    return plan
 
 
 def raise_final(log: Logger, error: StaleWrite | LeaseLost, on_stale: str) -> NoReturn:

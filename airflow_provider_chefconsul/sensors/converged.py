@@ -20,7 +20,7 @@ from airflow_provider_chefconsul.domain.parameter import (
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.triggers.converged import ConvergingOperator, WaitRequest
+from airflow_provider_chefconsul.triggers.converging import ConvergingOperator, WaitRequest
 from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger

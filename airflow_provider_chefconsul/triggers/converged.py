@@ -1,9 +1,9 @@
-"""Waiting for tiers to converge, in a worker or in the triggerer."""
+"""Waiting for tiers to converge, in the triggerer or, called by an operator, in a worker."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,9 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.triggers.outcome import Outcome
-from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from airflow_provider_chefconsul.consul.view import SharedView
 
 _CONSUL_PATIENCE = timedelta(seconds=5)  # then the log says that Consul is away; the wait itself goes on
@@ -36,6 +33,9 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
     :param members: as Dag authors write it.
     :param holder: the Dag run whose lease, if it has one, the wait renews: ``{"dag_id", "run_id"}``.
     """
+
+    prefix = ""
+    """What the log's lines begin with, in a task that does more than wait."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
         assert outcome is not None  # without a limit of its own, a wait ends with an outcome
         yield TriggerEvent(outcome.to_fields())
 
-    async def wait(self, *, until: datetime | None = None) -> Outcome | None:
+    async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> Outcome | None:
         """Wait until there is an outcome.
 
         :returns: the outcome; None when ``until`` came first. What was seen meanwhile is remembered in ``waits``.
@@ -79,77 +79,18 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
         from airflow_provider_chefconsul.consul.wait import find_early_failures, wait_for_tiers
 
         try:
-            async with self._open_view(patience=_CONSUL_PATIENCE) as view:
+            async with self._holding_view(view, patience=_CONSUL_PATIENCE) as opened:
                 results = await wait_for_tiers(
-                    view,
+                    opened,
                     self.environment,
                     self.waits,
                     {tier: parse_members(self.members, tier) for tier in self.waits},
                     self.policy,
                     until=until,
-                    on_progress=self.log.info,
+                    on_progress=lambda line: self.log.info("%s%s", self.prefix, line),
                 )
-                early_failures = await find_early_failures(view, self.environment, results)
+                early_failures = await find_early_failures(opened, self.environment, results)
         except ChefConsulError as error:
             return Outcome.from_error(error)
         self.waits |= {tier: result.wait for tier, result in results.items()}
         return Outcome.from_results(self.environment, results, early_failures)
-
-
-@dataclass(frozen=True, slots=True)
-class WaitRequest:
-    """What a task is to wait for, from now on.
-
-    :param generations: by tier; None is all that each tier is assigned now, two while a canary is out.
-    :param timeout: how long this try may take; None is the policy's timeout.
-    :param nudged_at: the index of a nudge that belongs to this try; on a later try, only failures up to it are history.
-    """
-
-    tiers: Sequence[str]
-    policy: ConvergencePolicy
-    generations: Mapping[str, int] | None = None
-    timeout: timedelta | None = None
-    nudged_at: int | None = None
-
-
-class ConvergingOperator(Stoppable):
-    """Waits for tiers to converge: in the worker, or for a moment there and then in the triggerer."""
-
-    consul_conn_id: str
-    environment: str
-    members: str | Sequence[str]
-
-    async def converge(
-        self, context: Context, view: SharedView, request: WaitRequest
-    ) -> Outcome | WaitingTrigger[Outcome]:
-        """Begin the wait that a task asks for, and wait in the worker.
-
-        On a try after the first, failures that were reported before it are history.
-
-        :returns: the outcome; or the trigger that goes on, for :meth:`run_or_defer`.
-        :raises InvalidInput: ``members`` is not of its form, or names nodes that Consul does not list.
-        :raises NoDesiredState: a tier has none, and no generation was given.
-        :raises MalformedDocument: it cannot be read.
-        """
-        from airflow_provider_chefconsul.consul.wait import begin_waits
-
-        instance = context["ti"]
-        waits = await begin_waits(
-            view,
-            self.environment,
-            request.tiers,
-            generations=request.generations,
-            timeout=request.policy.timeout if request.timeout is None else request.timeout,
-            selectors={tier: parse_members(self.members, tier) for tier in request.tiers},
-            is_first_try=instance.try_number == 1,
-            nudged_at=request.nudged_at,
-        )
-        trigger = ConvergedTrigger(
-            consul_conn_id=self.consul_conn_id,
-            environment=self.environment,
-            waits={tier: wait.to_fields() for tier, wait in waits.items()},
-            policy=request.policy.to_fields(),
-            members=self.members,
-            holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
-        )
-        return await self.wait_here(trigger)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_chefconsul.exceptions import ChefConsulError
-from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_answer
 from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
 
 
 class LeaseTrigger(WaitingTrigger[bool]):
@@ -62,7 +64,7 @@ class LeaseTrigger(WaitingTrigger[bool]):
         else:
             yield TriggerEvent({"is_held": is_held, "error": ""})
 
-    async def wait(self, *, until: datetime | None = None) -> bool | None:
+    async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> bool | None:
         """Wait until the Dag run has the lease, at most until the deadline.
 
         :returns: whether it has the lease; None when ``until`` came first.
@@ -71,9 +73,9 @@ class LeaseTrigger(WaitingTrigger[bool]):
 
         assert self.holder is not None  # the Dag run that waits
         limit = self.deadline if until is None else min(self.deadline, until)
-        async with ConsulHook(self.consul_conn_id).open_view() as view:
+        async with self._open_view(view) as opened:
             is_held = await acquire(
-                view,
+                opened,
                 self.environment,
                 self.holder,
                 ttl=timedelta(seconds=self.ttl),

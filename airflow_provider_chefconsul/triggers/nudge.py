@@ -87,7 +87,7 @@ class NudgeTrigger(WaitingTrigger[Results]):
         else:
             yield TriggerEvent({"error": "", "results": _to_fields(self.results)})
 
-    async def wait(self, *, until: datetime | None = None) -> Results | None:
+    async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> Results | None:
         """Run the command on the nodes without a result, and wait for them, at most until the deadline.
 
         :returns: by node; None when ``until`` came first. Then ``results`` has those that are known; wait again, and
@@ -96,8 +96,8 @@ class NudgeTrigger(WaitingTrigger[Results]):
         limit = self.deadline if until is None else min(self.deadline, until)
         rest = [node for node in self.nodes if node not in self.results]
         try:
-            async with self._open_view() as view:
-                found, undecided = await self._execute(view, rest, limit)
+            async with self._holding_view(view) as opened:
+                found, undecided = await self._execute(opened, rest, limit)
         except ConsulUnavailable:
             if limit < self.deadline:
                 return None

@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
 
 T = TypeVar("T")
 
@@ -58,12 +61,14 @@ class Stoppable(BaseOperator):
             self.defer(trigger=ended, method_name="execute_complete", timeout=timeout)
         return ended
 
-    async def wait_here(self, trigger: WaitingTrigger[T]) -> T | WaitingTrigger[T]:
+    async def wait_here(self, trigger: WaitingTrigger[T], view: SharedView | None = None) -> T | WaitingTrigger[T]:
         """Wait in the worker for what a trigger waits for: to the end, or when deferrable for :data:`PATIENCE`.
 
+        :param view: the shared data view, where it is open already.
         :returns: the result; or the trigger when it is to go on, for :meth:`run_or_defer`.
         """
-        result = await trigger.wait(until=datetime.now(UTC) + PATIENCE if self.deferrable else None)
+        until = datetime.now(UTC) + PATIENCE if self.deferrable else None
+        result = await trigger.wait(until=until, view=view)
         return trigger if result is None else result
 
     def on_kill(self) -> None:

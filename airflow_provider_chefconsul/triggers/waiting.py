@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -51,20 +51,27 @@ class WaitingTrigger(BaseTrigger, Generic[T]):
         )
 
     @abstractmethod
-    async def wait(self, *, until: datetime | None = None) -> T | None:
+    async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> T | None:
         """Wait for the result, at most until the deadline.
 
         :param until: aware; when to come back without a result, even before the deadline. Wait again to go on.
+        :param view: the shared data view, where it is open already; else the connection is looked up.
         :returns: the result; None when ``until`` came first.
         """
 
+    def _open_view(
+        self, view: SharedView | None, *, patience: timedelta | None = None
+    ) -> AbstractAsyncContextManager[SharedView]:
+        if view is not None:
+            return view.with_patience(patience)
+        return ConsulHook(self.consul_conn_id).open_view(patience=patience)
+
     @asynccontextmanager
-    async def _open_view(self, *, patience: timedelta | None = None) -> AsyncGenerator[SharedView]:
+    async def _holding_view(
+        self, view: SharedView | None, *, patience: timedelta | None = None
+    ) -> AsyncGenerator[SharedView]:
         """The shared data view; the Dag run's lease is renewed while it is open."""
         from airflow_provider_chefconsul.consul.lease import keeping
 
-        async with (
-            ConsulHook(self.consul_conn_id).open_view(patience=patience) as view,
-            keeping(view, self.environment, self.holder),
-        ):
-            yield view
+        async with self._open_view(view, patience=patience) as opened, keeping(opened, self.environment, self.holder):
+            yield opened

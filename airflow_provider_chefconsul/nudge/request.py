@@ -1,0 +1,61 @@
+"""A nudge that is due in a moment, for the nodes that have not begun by themselves until then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing
+
+_ENDED = frozenset({Standing.CONVERGED, Standing.UNHEALTHY, Standing.FAILED})
+_UNDER_WAY = frozenset({Standing.RUNNING, Standing.REBOOTING})
+
+
+@dataclass(frozen=True, slots=True)
+class NudgeRequest:
+    """What to run on the nodes that have not begun by themselves, and when.
+
+    :param command: a shell command line.
+    :param job_id: names the job on the nodes; see :func:`job_of`.
+    :param attempt: the task's try. A later one runs the command again on nodes where an earlier one has ended.
+    :param due: aware; nodes that begin by themselves do so before.
+    :param max_parallel: how many nodes may run at the same time; None is all.
+    :param prefix_per_node: as in ``run_over_consul``.
+    """
+
+    command: str
+    job_id: str
+    attempt: int
+    due: datetime
+    max_parallel: int | None = None
+    prefix_per_node: str | None = None
+
+    def needs(self, node: NodeStatus) -> bool:
+        """Whether a node is to be nudged: it is present, has not ended its run, and has not begun one.
+
+        On a later try, a run that is under way counts only as begun before it: it may have been killed, and would then
+        be under way forever.
+        """
+        begun = _ENDED | _UNDER_WAY if self.attempt == 1 else _ENDED
+        return node.member.is_present and node.standing not in begun
+
+    def to_fields(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {**asdict(self), "due": self.due.isoformat()}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> NudgeRequest:
+        """Read what :meth:`to_fields` returned."""
+        return cls(**{**fields, "due": datetime.fromisoformat(fields["due"])})
+
+
+def job_of(writer: Writer, generations: Mapping[str, int]) -> str:
+    """The name of the job that a task instance runs for what it declared: the same after a worker was lost.
+
+    :param generations: by tier.
+    """
+    declared = ",".join(f"{tier}={generation}" for tier, generation in sorted(generations.items()))
+    return f"{writer.dag_id}/{writer.run_id}/{writer.task_id}/{writer.map_index}/{declared}"

@@ -1,0 +1,147 @@
+"""A transition in one task: declare a state, nudge the nodes that have not begun by themselves, and wait for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import conf
+
+from airflow_provider_chefconsul.domain.parameter import is_literal
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.nudge.guard import guarded
+from airflow_provider_chefconsul.nudge.request import NudgeRequest, job_of
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.nudging import check_max_parallel, check_prefix_per_node
+from airflow_provider_chefconsul.operators.writing import writer_of
+from airflow_provider_chefconsul.triggers.transition import TransitionTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_chefconsul.domain.model.desired import Scalar
+
+NUDGE_AFTER = timedelta(seconds=3)
+"""How long nodes have to begin by themselves: a watch starts chef-client at once, which reports after 1 to 3 s."""
+
+
+class TransitionOperator(SetDesiredStateOperator):
+    """
+    Moves tiers to a state: declares it, nudges the nodes that have not begun by themselves, and waits for all of them.
+
+    Clear it after a failure, and it goes on where the nodes stand: the generation stays, only nodes that have not
+    converged are nudged, and failures that were reported before are history. A worker or triggerer that is lost in the
+    middle makes no second generation, and no node runs the command twice.
+
+    A node that does not answer the nudge, or whose command fails, is only a warning in the log; the nodes' reports
+    decide. The log says which of the three it is doing: ``declare:``, ``nudge:`` or ``wait:``.
+
+    Returns ``{tier: generation}``, also to the tasks after it when it fails.
+
+    Parameters are those of ``SetDesiredStateOperator``, but for ``wait``; and:
+
+    :param policy: when the tiers count as converged; see :class:`ConvergencePolicy`.
+    :param command: what to run on the nodes, a shell command line (templated); never put a secret into it. None nudges
+        nobody, for nodes whose agents watch the key.
+    :param nudge_after: how long nodes have to begin by themselves before they are nudged.
+    :param max_parallel: how many nodes may run the command at the same time; None is all.
+    :param prefix_per_node: as in ``ConsulExecChefOperator``.
+    """
+
+    template_fields: Sequence[str] = (*SetDesiredStateOperator.template_fields, "command")
+    template_fields_renderers = {**SetDesiredStateOperator.template_fields_renderers, "command": "bash"}  # noqa: RUF012
+    ui_color = "#dcefe3"
+    prefix = "declare: "
+
+    def __init__(
+        self,
+        *,
+        environment: str,
+        tier: str | Sequence[str],
+        state: str,
+        values: Mapping[str, Scalar] | None = None,
+        canary: int | str | Sequence[str] | None = None,
+        spread: str | None = None,
+        allowed_from: Sequence[str | None] | None = None,
+        sequence: int | str | None = None,
+        on_stale: str = "fail",
+        force: bool = False,
+        policy: ConvergencePolicy | None = None,
+        members: str | Sequence[str] = "service",
+        command: str | None = "chef-client",
+        nudge_after: timedelta = NUDGE_AFTER,
+        max_parallel: int | None = None,
+        prefix_per_node: str | None = None,
+        consul_conn_id: str = ConsulHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        self.policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
+        super().__init__(
+            environment=environment,
+            tier=tier,
+            state=state,
+            values=values,
+            canary=canary,
+            spread=spread,
+            allowed_from=allowed_from,
+            sequence=sequence,
+            on_stale=on_stale,
+            wait=self.policy,
+            members=members,
+            force=force,
+            consul_conn_id=consul_conn_id,
+            deferrable=deferrable,
+            **kwargs,
+        )
+        check_command(command)
+        self.command = command
+        self.nudge_after = check_nudge_after(nudge_after)
+        self.max_parallel = check_max_parallel(max_parallel)
+        self.prefix_per_node = check_prefix_per_node(prefix_per_node)
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Declare, nudge and wait."""
+        check_command(self.command)
+        return super().execute(context)
+
+    def make_trigger(self, context: Context, **wait: Any) -> TransitionTrigger:
+        """Nudge and wait."""
+        return TransitionTrigger(**wait, nudge=self._make_nudge(context, wait["waits"]))
+
+    def _make_nudge(self, context: Context, waits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+        if self.command is None:
+            return None
+        return NudgeRequest(
+            self.command,
+            job_of(writer_of(context), {tier: wait["generation"] for tier, wait in waits.items()}),
+            context["ti"].try_number,
+            datetime.now(UTC) + self.nudge_after,
+            self.max_parallel,
+            self.prefix_per_node,
+        ).to_fields()
+
+
+def check_command(command: object) -> None:
+    """Check a literal command, or one that has been rendered.
+
+    :raises InvalidInput: it is no text, or no node could start it.
+    """
+    if command is None or not is_literal(command):
+        return
+    if not isinstance(command, str) or not command.strip():
+        raise InvalidInput(f"command must be a shell command line, or None for no nudge, not {command!r}")
+    guarded("", command)
+
+
+def check_nudge_after(nudge_after: object) -> timedelta:
+    """Return ``nudge_after`` if it is a duration.
+
+    :raises InvalidInput: it is not.
+    """
+    if isinstance(nudge_after, timedelta) and nudge_after >= timedelta(0):
+        return nudge_after
+    raise InvalidInput(f"nudge_after must be a timedelta of zero or more, not {nudge_after!r}")
