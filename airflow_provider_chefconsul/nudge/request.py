@@ -52,10 +52,10 @@ class NudgeRequest:
         return cls(**{**fields, "due": datetime.fromisoformat(fields["due"])})
 
 
-def job_of(writer: Writer, generations: Mapping[str, int]) -> str:
+def job_of(writer: Writer, environment: str, generations: Mapping[str, int]) -> str:
     """The name of the job that a task instance runs for what it declared: the same after a worker was lost.
 
     :param generations: by tier.
     """
-    declared = ",".join(f"{tier}={generation}" for tier, generation in sorted(generations.items()))
-    return f"{writer.dag_id}/{writer.run_id}/{writer.task_id}/{writer.map_index}/{declared}"
+    declared = ",".join(f"{environment}/{tier}={generation}" for tier, generation in sorted(generations.items()))
+    return f"{writer.dag_id}/{writer.run_id}/{writer.task_id}/{writer.map_index}: {declared}"

@@ -117,7 +117,7 @@ class TransitionOperator(SetDesiredStateOperator):
             return None
         return NudgeRequest(
             self.command,
-            job_of(writer_of(context), {tier: wait["generation"] for tier, wait in waits.items()}),
+            job_of(writer_of(context), self.environment, {tier: wait["generation"] for tier, wait in waits.items()}),
             context["ti"].try_number,
             datetime.now(UTC) + self.nudge_after,
             self.max_parallel,
