@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator as SetDesiredStateOperator
     from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator as AcquireLeaseOperator
     from airflow_provider_chefconsul.operators.lease import ReleaseLeaseOperator as ReleaseLeaseOperator
+    from airflow_provider_chefconsul.operators.transition import TransitionOperator as TransitionOperator
+    from airflow_provider_chefconsul.operators.transitions import TransitionsOperator as TransitionsOperator
     from airflow_provider_chefconsul.sensors.converged import ConvergedSensor as ConvergedSensor
     from airflow_provider_chefconsul.task_groups.state_transition import transition as transition
     from airflow_provider_chefconsul.task_groups.state_transition import transitions as transitions
@@ -43,6 +45,8 @@ _MODULES = {
     "SSHChefOperator": "operators.chef",
     "SetDesiredStateOperator": "operators.desired_state",
     "StateModel": "domain.write.state_model",
+    "TransitionOperator": "operators.transition",
+    "TransitionsOperator": "operators.transitions",
     "desired_state_changed": "assets",
     "rollout": "task_groups.wave_rollout",
     "tier_converged": "assets",

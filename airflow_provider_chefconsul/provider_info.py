@@ -26,7 +26,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "python-modules": [
-                    f"{_PACKAGE}.operators.{name}" for name in ("approval", "audit", "chef", "desired_state", "lease")
+                    f"{_PACKAGE}.operators.{name}"
+                    for name in ("approval", "audit", "chef", "desired_state", "lease", "transition", "transitions")
                 ],
             }
         ],
@@ -36,7 +37,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     f"{_PACKAGE}.triggers.{name}"
-                    for name in ("approval", "converged", "event", "lease", "remote_exec", "ssh_chef")
+                    for name in ("approval", "converged", "event", "lease", "remote_exec", "ssh_chef", "transition")
                 ],
             }
         ],

@@ -5,6 +5,9 @@ The database must not be migrated under a running application, so the tiers go d
 back. Each step is a state transition: the Dag declares the state, nodes converge on it, and the Dag waits for their
 reports. A node that is down or added meanwhile reads the same states and catches up by itself.
 
+Each step is built here of its three parts, which other Dags may put together in another way: `set` declares the state,
+`nudge` runs chef-client on the nodes, `wait` waits for their reports. Without `separate=True`, a step is one task.
+
 Absent does not mean stopped: a node that Consul has lost sight of may still serve. The application uses the database,
 so the step that turns it off does not assume that an absent node has stopped (`max_absent=0`): it waits for the node
 until its timeout, and the database is not touched. Bring the node back, or remove it for good, and clear the step. Web
@@ -16,7 +19,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import DAG, Param, TaskGroup, chain
+from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, chain
 
 from airflow_provider_chefconsul import ConvergencePolicy, transition
 
@@ -34,10 +37,10 @@ with DAG(
     tags=["chefconsul", "example"],
 ) as dag:
 
-    def step(tier: str, state: str, *, max_absent: int | None = None) -> TaskGroup:
+    def step(tier: str, state: str, *, max_absent: int | None = None) -> BaseOperator | TaskGroup:
         """One transition of one tier; a longer wait moves to the triggerer."""
         policy = ConvergencePolicy(max_absent=max_absent, timeout=timedelta(minutes=10))
-        return transition("demo", tier, state, RELEASE, policy=policy, deferrable=True)
+        return transition("demo", tier, state, RELEASE, policy=policy, separate=True, deferrable=True)
 
     chain(
         step("web", "off"),

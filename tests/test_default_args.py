@@ -38,6 +38,16 @@ def one(**options):
     return [transition("demo", "web", "off", **options)]
 
 
+def apart(**options):
+    """A single transition, in three tasks."""
+    return [transition("demo", "web", "off", separate=True, **options)]
+
+
+def at_once(**options):
+    """Two transitions in one task."""
+    return transitions("demo", [("web", "off"), ("web", "on")], one_task=True, **options)
+
+
 def several(**options):
     """Two chained transitions."""
     return transitions("demo", [("web", "off"), ("web", "on")], **options)
@@ -53,7 +63,7 @@ def parameters_of(a_task):
     return {name: getattr(a_task, name) for name in DEFAULTS if hasattr(a_task, name)}
 
 
-@pytest.mark.parametrize("build", [one, several, in_waves])
+@pytest.mark.parametrize("build", [one, apart, at_once, several, in_waves])
 def test_default_args_of_the_dag_hold(build):
     """For every parameter of every task, unless the group itself gives it a meaning."""
     with DAG("defaults", schedule=None, default_args=DEFAULTS) as dag:
@@ -70,7 +80,7 @@ def test_default_args_of_the_dag_hold(build):
             assert each.timeout == POLICY.timeout
 
 
-@pytest.mark.parametrize("build", [one, several, in_waves])
+@pytest.mark.parametrize("build", [one, apart, at_once, several, in_waves])
 def test_default_args_of_a_group_hold(build):
     """Those of an enclosing group, and those given to the group itself; the nearest wins."""
     with (
@@ -84,12 +94,13 @@ def test_default_args_of_a_group_hold(build):
         assert getattr(each, "consul_conn_id", "consul_staging") == "consul_staging", each.task_id
 
 
-@pytest.mark.parametrize("build", [one, several, in_waves])
+@pytest.mark.parametrize("build", [one, apart, at_once, several, in_waves])
 def test_explicit_arguments_win(build):
     """Over ``default_args``, even if they equal the operators' own defaults."""
     given = {"consul_conn_id": "consul_default", "deferrable": False, "members": "service", "policy": None}
     with DAG("given", schedule=None, default_args=DEFAULTS) as dag:
         build(**given, command=None)
+    assert dag.tasks
     assert not [each for each in dag.tasks if isinstance(each, ConsulExecChefOperator)]
     for each in dag.tasks:
         found = parameters_of(each)
@@ -103,8 +114,10 @@ def test_no_command_by_default_args():
     """Nodes that watch their key need no nudge, in any group of the Dag."""
     with DAG("watched", schedule=None, default_args={"command": None}) as dag:
         in_waves()
-        one(group_id="other")
+        apart(task_id="other")
+        one(task_id="another")
     assert not [each for each in dag.tasks if isinstance(each, ConsulExecChefOperator)]
+    assert dag.get_task("another").command is None
 
 
 def test_tier_and_state_of_a_mapping_or_an_xcom():
@@ -119,24 +132,25 @@ def test_tier_and_state_of_a_mapping_or_an_xcom():
 
         @task_group
         def upgrade(tier, state):
-            transition("demo", tier, state, group_id="step")
+            transition("demo", tier, state, task_id="step")
             rollout("demo", tier, state, group_id="roll", approval=True, auto_revert=True)
-            with pytest.raises(InvalidInput, match="tier comes from a mapping or an XCom.*: give group_id"):
+            with pytest.raises(InvalidInput, match="tier comes from a mapping or an XCom.*: give task_id"):
                 transition("demo", tier, "off")
             with pytest.raises(InvalidInput, match="state comes from a mapping or an XCom.*: give group_id"):
                 rollout("demo", "web", state)
 
         upgrade.expand(tier=["web", "app"], state=["off"])
-        transition("demo", [chosen, "app"], "off", group_id="of_xcom")
-        transition(chosen, dag.param("tier"), "off", group_id="of_param")
-    assert dag.get_task("of_xcom.set").tier == [chosen, "app"]
+        transition("demo", [chosen, "app"], "off", task_id="of_xcom")
+        transition(chosen, dag.param("tier"), "off", task_id="of_param")
+    assert dag.get_task("of_xcom").tier == [chosen, "app"]
 
 
 @pytest.mark.parametrize(
     ("build", "name"),
     [
         *((one, name) for name in ("policy", "max_parallel", "prefix_per_node", "force", "deferrable", "on_stale")),
-        *((one, name) for name in ("spread", "group_id")),
+        *((one, name) for name in ("spread", "task_id", "nudge_after")),
+        *((apart, name) for name in ("policy", "task_id")),
         *((in_waves, name) for name in ("waves", "spread", "force", "policy", "deferrable", "group_id")),
     ],
 )
@@ -165,7 +179,7 @@ def test_transitions_and_models_must_be_known_at_parse_time():
             with pytest.raises(InvalidInput, match="^steps is needed when the Dag is parsed"):
                 transitions("demo", steps)
         with pytest.raises(InvalidInput, match="^state is needed when the Dag is parsed"):
-            transition("demo", "web", chosen, group_id="step", model=MODEL)
+            transition("demo", "web", chosen, task_id="step", model=MODEL)
 
 
 NEVER = [

@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
+from airflow_provider_chefconsul.operators.transitions import TransitionsOperator
 from airflow_provider_chefconsul.task_groups import rollout, transition, transitions
 
 MODEL = StateModel(
@@ -38,24 +39,24 @@ def test_wave_after_wave(dag):
     group = rollout("demo", "web", "converged", {"release": "2.5.0"}, waves=[1, "10%", "100%"])
     assert group.group_id == "web_converged"
     found = edges(dag)
-    assert found["web_converged.wave_1.set"] == set()
-    assert found["web_converged.wave_2.set"] == {"web_converged.wave_1.wait"}
-    assert found["web_converged.wave_3.set"] == {"web_converged.wave_2.wait"}
-    assert found["web_converged.end"] == {"web_converged.wave_3.wait"}
-    assert [dag.get_task(f"web_converged.wave_{number}.set").canary for number in (1, 2, 3)] == [1, "10%", None]
-    assert len(dag.tasks) == 3 * 3 + 1
+    assert found["web_converged.wave_1"] == set()
+    assert found["web_converged.wave_2"] == {"web_converged.wave_1"}
+    assert found["web_converged.wave_3"] == {"web_converged.wave_2"}
+    assert found["web_converged.end"] == {"web_converged.wave_3"}
+    assert [dag.get_task(f"web_converged.wave_{number}").canary for number in (1, 2, 3)] == [1, "10%", None]
+    assert len(dag.tasks) == 3 + 1
 
 
 def test_named_waves(dag):
     """Lists of nodes reach the operator as lists."""
     rollout("demo", "web", "off", waves=[["web-1"], ["web-1", "web-2"]])
-    assert [dag.get_task(f"web_off.wave_{number}.set").canary for number in (1, 2)] == [["web-1"], ["web-1", "web-2"]]
+    assert [dag.get_task(f"web_off.wave_{number}").canary for number in (1, 2)] == [["web-1"], ["web-1", "web-2"]]
 
 
 def test_spread_is_for_waves_that_choose(dag):
     """It is passed to waves of a number of nodes; the last wave takes all."""
     rollout("demo", "web", "off", waves=[["web-1"], 3, "100%"], spread="meta:zone")
-    spreads = [dag.get_task(f"web_off.wave_{number}.set").spread for number in (1, 2, 3)]
+    spreads = [dag.get_task(f"web_off.wave_{number}").spread for number in (1, 2, 3)]
     assert spreads == [None, "meta:zone", None]
     with pytest.raises(InvalidInput, match='spread must be "meta:KEY"'):
         rollout("demo", "app", "off", spread="zone")
@@ -69,10 +70,11 @@ def test_rollback_follows_every_task_that_may_fail(dag):
     assert (roll_back.only_own, roll_back.on_stale, roll_back.trigger_rule) == (True, "skip", TriggerRule.ONE_FAILED)
     found = edges(dag)
     assert found["web_off.revert.roll_back"] == {
-        *(f"web_off.wave_{number}.{name}" for number in (1, 2) for name in ("set", "nudge", "wait")),
+        "web_off.wave_1",
+        "web_off.wave_2",
         "web_off.approve_2",
     }
-    assert found["web_off.end"] == {"web_off.wave_2.wait", "web_off.revert.wait"}
+    assert found["web_off.end"] == {"web_off.wave_2", "web_off.revert.wait"}
     wait = dag.get_task("web_off.revert.wait")
     assert wait.generation.operator is roll_back
 
@@ -81,9 +83,9 @@ def test_approval_before_each_wave_but_the_first(dag):
     """Airflow's own operator asks; its text is rendered when it asks, and a rejection fails."""
     rollout("demo", "web", "off", waves=[1, "10%", "100%"], approval={"body": "Look at the dashboard first."})
     found = edges(dag)
-    assert found["web_off.approve_2"] == {"web_off.wave_1.wait"}
-    assert found["web_off.wave_2.set"] == {"web_off.approve_2"}
-    assert found["web_off.wave_3.set"] == {"web_off.approve_3"}
+    assert found["web_off.approve_2"] == {"web_off.wave_1"}
+    assert found["web_off.wave_2"] == {"web_off.approve_2"}
+    assert found["web_off.wave_3"] == {"web_off.approve_3"}
     ask = dag.get_task("web_off.approve_3")
     assert isinstance(ask, ApprovalOperator)
     assert (ask.environment, ask.tier, ask.state, ask.canary) == ("demo", "web", "off", None)
@@ -105,8 +107,10 @@ def test_parameters_reach_every_wave(dag):
             continue
         assert (task.environment, task.tier, task.members) == ("demo", "web", ["web-1", "web-2"])
         assert (task.consul_conn_id, task.deferrable) == ("other", True)
-        if kind in {"set", "roll_back"}:
+        if kind == "roll_back" or kind.startswith("wave_"):
             assert task.sequence == "{{ ts }}"
+        if kind.startswith("wave_"):
+            assert (task.policy, task.command, task.max_parallel) == (policy, "true", 3)
         if kind == "nudge":
             assert (task.command, task.max_parallel, task.timeout) == ("true", 3, policy.timeout)
         if kind == "wait":
@@ -155,12 +159,36 @@ def test_transition_is_a_pair(dag, step):
 
 def test_transitions_are_chained(dag):
     """Each waits for the one before; a tier that reaches a state twice gets a number."""
-    groups = transitions("demo", [("web", "off"), (["app", "db"], "off"), ("web", "off")], {"release": "2.5.0"})
-    assert [group.group_id for group in groups] == ["web_off", "app_db_off", "web_off_2"]
+    tasks = transitions("demo", [("web", "off"), (["app", "db"], "off"), ("web", "off")], {"release": "2.5.0"})
+    assert [task.task_id for task in tasks] == ["web_off", "app_db_off", "web_off_2"]
     found = edges(dag)
-    assert found["app_db_off.set"] == {"web_off.wait"}
-    assert found["web_off_2.set"] == {"app_db_off.wait"}
-    assert dag.get_task("web_off_2.set").values == {"release": "2.5.0"}
+    assert found["app_db_off"] == {"web_off"}
+    assert found["web_off_2"] == {"app_db_off"}
+    assert dag.get_task("web_off_2").values == {"release": "2.5.0"}
+
+
+def test_separate_transitions_are_chained(dag):
+    """Groups of three tasks each."""
+    transitions("demo", [("web", "off"), ("app", "off")], separate=True)
+    assert edges(dag)["app_off.set"] == {"web_off.wait"}
+
+
+def test_all_transitions_in_one_task(dag):
+    """What is given reaches it, the model too."""
+    pairs = [("web", "off"), (["web", "app"], "waiting")]
+    policy = ConvergencePolicy(max_failed=1)
+    [task] = transitions("demo", pairs, {"release": "2.5.0"}, model=MODEL, one_task=True, policy=policy, retries=3)
+    assert isinstance(task, TransitionsOperator)
+    assert (task.task_id, task.values, task.model, task.policy, task.retries) == (
+        "transitions", {"release": "2.5.0"}, MODEL, policy, 3,
+    )  # fmt: skip
+    assert [str(each) for each in task.steps] == ["web → off", "web, app → waiting"]
+    stored = DagSerialization.to_dict(dag)
+    DagSerialization.validate_schema(stored)
+    with pytest.raises(InvalidInput, match="one_task must be True or False, not 'yes'"):
+        transitions("demo", pairs, one_task="yes")
+    with pytest.raises(InvalidInput, match="tier web: transition off → converged is not in the state model"):
+        transitions("demo", [("web", "off"), ("web", "converged")], model=MODEL, one_task=True)
 
 
 def test_model_is_asked_when_the_dag_is_parsed(dag):
@@ -175,10 +203,10 @@ def test_model_is_asked_when_the_dag_is_parsed(dag):
 
 def test_model_is_asked_again_at_the_write(dag):
     """Through allowed_from: the states before, the state itself, and None."""
-    group = transition("demo", "web", "waiting", model=MODEL)
-    assert group.children["web_waiting.set"].allowed_from == [None, "waiting", "off"]
+    task = transition("demo", "web", "waiting", model=MODEL)
+    assert task.allowed_from == [None, "waiting", "off"]
     with pytest.raises(InvalidInput, match="transition converged → waiting is not in the state model"):
-        transition("demo", "web", "waiting", group_id="other", model=MODEL, allowed_from=["converged"])
+        transition("demo", "web", "waiting", task_id="other", model=MODEL, allowed_from=["converged"])
 
 
 @pytest.mark.parametrize("approval", [False, True])

@@ -1,19 +1,24 @@
-"""The tasks that transition() adds to a Dag; the tasks' own tests are with them."""
+"""What transition() adds to a Dag: one task, or a group of three; the tasks' own tests are with them."""
 
 from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from airflow.sdk import DAG, TaskGroup
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.transition import NUDGE_AFTER, TransitionOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from airflow_provider_chefconsul.task_groups import transition
+
+separate = partial(transition, separate=True)
 
 
 @pytest.fixture
@@ -23,9 +28,27 @@ def dag():
         yield dag
 
 
+def test_one_task_by_default(dag):
+    """So that the Dag's graph is the graph of state transitions."""
+    off = transition("demo", "web", "off", max_parallel=3, retries=2)
+    on = transition("demo", ["web", "app"], "on", command=None, nudge_after=timedelta(seconds=1))
+    assert [type(task) for task in dag.tasks] == [TransitionOperator] * 2
+    assert [task.task_id for task in dag.tasks] == ["web_off", "web_app_on"]
+    assert (off.command, off.nudge_after, off.max_parallel, off.retries) == ("chef-client", NUDGE_AFTER, 3, 2)
+    assert (on.command, on.nudge_after) == (None, timedelta(seconds=1))
+
+
+def test_separate_tasks_have_no_moment_before_the_nudge(dag):
+    """The scheduler's own time passes between the tasks."""
+    with pytest.raises(InvalidInput, match="nudge_after has no meaning with separate=True"):
+        separate("demo", "web", "off", nudge_after=timedelta(seconds=1))
+    with pytest.raises(InvalidInput, match="separate must be True or False, not 'yes'"):
+        transition("demo", "web", "off", separate="yes")
+
+
 def test_tasks_in_order(dag):
     """Declare, then nudge, then wait, in a group named after tier and state."""
-    group = transition("demo", "web", "off")
+    group = separate("demo", "web", "off")
     assert isinstance(group, TaskGroup)
     assert group.group_id == "web_off"
     assert set(group.children) == {"web_off.set", "web_off.nudge", "web_off.wait"}
@@ -42,23 +65,23 @@ def test_tasks_in_order(dag):
 
 def test_no_command_no_nudge(dag):
     """Nodes that watch the key need none."""
-    group = transition("demo", "web", "off", command=None)
+    group = separate("demo", "web", "off", command=None)
     assert set(group.children) == {"web_off.set", "web_off.wait"}
     assert dag.get_task("web_off.wait").upstream_task_ids == {"web_off.set"}
 
 
 def test_names_of_groups(dag):
     """Several tiers are all in the name; an explicit name is kept."""
-    assert transition("demo", ["web", "app"], "off").group_id == "web_app_off"
-    assert transition("demo", "web", "off", group_id="halt").group_id == "halt"
+    assert separate("demo", ["web", "app"], "off").group_id == "web_app_off"
+    assert separate("demo", "web", "off", task_id="halt").group_id == "halt"
     with TaskGroup("outer"):
-        assert transition("demo", "web", "off").group_id == "outer.web_off"
+        assert separate("demo", "web", "off").group_id == "outer.web_off"
 
 
 @pytest.mark.parametrize("command", ["chef-client", None])
 def test_wait_is_for_what_was_set(dag, command):
     """Never for the newest generation when the wait begins."""
-    group = transition("demo", "web", "off", command=command)
+    group = separate("demo", "web", "off", command=command)
     declare, wait = group.children["web_off.set"], group.children["web_off.wait"]
     assert wait.generation.operator is declare
     assert wait.generation.key == "return_value"
@@ -67,7 +90,7 @@ def test_wait_is_for_what_was_set(dag, command):
 def test_parameters_reach_the_tasks(dag):
     """Each task gets its own; shared ones are the same in all."""
     policy = ConvergencePolicy(min_converged="80%")
-    group = transition(
+    group = separate(
         "demo",
         "web",
         "off",
@@ -94,7 +117,7 @@ def test_parameters_reach_the_tasks(dag):
 @pytest.mark.parametrize("policy", [None, ConvergencePolicy(timeout=timedelta(minutes=5))])
 def test_nudge_takes_no_longer_than_the_wait_may(dag, policy):
     """A node that hangs in its nudge would delay the task that judges it."""
-    group = transition("demo", "web", "off", policy=policy)
+    group = separate("demo", "web", "off", policy=policy)
     assert group.children["web_off.nudge"].timeout <= group.children["web_off.wait"].policy.timeout
 
 
@@ -102,7 +125,8 @@ def test_nudge_takes_no_longer_than_the_wait_may(dag, policy):
 @pytest.mark.parametrize("deferrable", [True, False])
 def test_dag_is_serializable(dag, command, deferrable):
     """As the Dag processor stores it and the scheduler reads it: JSON, with the same tasks and edges."""
-    group = transition(
+    transition("demo", "db", "off", command=command, policy=ConvergencePolicy(), deferrable=deferrable)
+    group = separate(
         "demo", ["web", "app"], "off", {"release": "2.6.0"}, policy=ConvergencePolicy(), command=command,
         deferrable=deferrable,
     )  # fmt: skip

@@ -66,6 +66,17 @@ class SharedView:
         index, entries = await self.client.tree(self.keys.tier(environment, tier))
         return await read_tier(self.client, self.keys, environment, tier, entries, index=index)
 
+    async def desired(self, environment: str, tiers: Collection[str]) -> dict[str, DesiredState | None]:
+        """By tier, its desired state alone, however many nodes report; None without one.
+
+        :raises MalformedDocument: one cannot be read.
+        """
+        found: dict[str, DesiredState | None] = {}
+        for tier in tiers:
+            entry = await self.client.get(self.keys.desired(environment, tier))
+            found[tier] = DesiredState.from_json(entry.key, entry.value) if entry else None
+        return found
+
     async def snapshot(
         self, environment: str, tier: str, selector: Selector, *, known: Collection[str] = ()
     ) -> TierSnapshot:

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
 
-from airflow_provider_chefconsul.domain.parameter import is_literal
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.nudge.guard import guarded
-from airflow_provider_chefconsul.nudge.request import NudgeRequest, job_of
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.nudging import check_max_parallel, check_prefix_per_node
-from airflow_provider_chefconsul.operators.writing import writer_of
-from airflow_provider_chefconsul.triggers.transition import TransitionTrigger
+from airflow_provider_chefconsul.operators.transitioning import (
+    NUDGE_AFTER,
+    TransitioningOperator,
+    check_command,
+    check_nudge_after,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
 
-NUDGE_AFTER = timedelta(seconds=3)
-"""How long nodes have to begin by themselves: a watch starts chef-client at once, which reports after 1 to 3 s."""
 
-
-class TransitionOperator(SetDesiredStateOperator):
+class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
     """
     Moves tiers to a state: declares it, nudges the nodes that have not begun by themselves, and waits for all of them.
 
@@ -107,41 +104,3 @@ class TransitionOperator(SetDesiredStateOperator):
         """Declare, nudge and wait."""
         check_command(self.command)
         return super().execute(context)
-
-    def make_trigger(self, context: Context, **wait: Any) -> TransitionTrigger:
-        """Nudge and wait."""
-        return TransitionTrigger(**wait, nudge=self._make_nudge(context, wait["waits"]))
-
-    def _make_nudge(self, context: Context, waits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-        if self.command is None:
-            return None
-        return NudgeRequest(
-            self.command,
-            job_of(writer_of(context), self.environment, {tier: wait["generation"] for tier, wait in waits.items()}),
-            context["ti"].try_number,
-            datetime.now(UTC) + self.nudge_after,
-            self.max_parallel,
-            self.prefix_per_node,
-        ).to_fields()
-
-
-def check_command(command: object) -> None:
-    """Check a literal command, or one that has been rendered.
-
-    :raises InvalidInput: it is no text, or no node could start it.
-    """
-    if command is None or not is_literal(command):
-        return
-    if not isinstance(command, str) or not command.strip():
-        raise InvalidInput(f"command must be a shell command line, or None for no nudge, not {command!r}")
-    guarded("", command)
-
-
-def check_nudge_after(nudge_after: object) -> timedelta:
-    """Return ``nudge_after`` if it is a duration.
-
-    :raises InvalidInput: it is not.
-    """
-    if isinstance(nudge_after, timedelta) and nudge_after >= timedelta(0):
-        return nudge_after
-    raise InvalidInput(f"nudge_after must be a timedelta of zero or more, not {nudge_after!r}")

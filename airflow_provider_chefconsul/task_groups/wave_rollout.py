@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -17,7 +18,7 @@ from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
 from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
-from airflow_provider_chefconsul.task_groups.state_transition import group_name, transition
+from airflow_provider_chefconsul.task_groups.state_transition import default_id, transition
 
 
 def rollout(
@@ -35,6 +36,7 @@ def rollout(
     policy: ConvergencePolicy | NotGiven | None = NOT_GIVEN,
     members: str | Sequence[str] | NotGiven = NOT_GIVEN,
     command: str | NotGiven | None = NOT_GIVEN,
+    nudge_after: timedelta | NotGiven = NOT_GIVEN,
     max_parallel: int | NotGiven | None = NOT_GIVEN,
     prefix_per_node: str | NotGiven | None = NOT_GIVEN,
     sequence: int | str | NotGiven | None = NOT_GIVEN,
@@ -43,7 +45,7 @@ def rollout(
     default_args: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> TaskGroup:
-    """Bring a tier to a state wave by wave: a TaskGroup with a :func:`transition` for each wave.
+    """Bring a tier to a state wave by wave: a TaskGroup with a ``TransitionOperator`` for each wave.
 
     A wave begins when the one before it has converged. The policy's budgets cover the whole tier, over all waves.
     Parameters that are not given are left to ``default_args`` and the operators.
@@ -57,7 +59,7 @@ def rollout(
     :param auto_revert: when a wave fails or is rejected, roll back what this Dag run wrote and wait for its nodes; the
         Dag run fails all the same.
     :param default_args: as in a TaskGroup.
-    :param kwargs: further parameters of each transition.
+    :param kwargs: further parameters of each wave's :func:`transition`.
     :returns: the group.
     :raises InvalidInput: the waves do not widen, or another parameter is refused.
     """
@@ -72,7 +74,7 @@ def rollout(
     target = given(members=members, consul_conn_id=consul_conn_id) | {"environment": environment, "tier": tier}
     shared = target | given(deferrable=deferrable)
     content = given(values=values) | {"state": state}
-    with TaskGroup(group_name(group_id, tier, state), default_args=dict(default_args or {})) as group:  # type: ignore[arg-type]
+    with TaskGroup(default_id("group_id", group_id, tier, state), default_args=dict(default_args or {})) as group:  # type: ignore[arg-type]
         # Whatever comes of the rollout comes of this task, also for what follows the group.
         end = EmptyOperator(task_id="end", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
         before: list[Any] = []
@@ -91,9 +93,11 @@ def rollout(
             forced = given(force=force) if number == 1 else {"force": False}
             built.append(
                 transition(
-                    group_id=f"wave_{number}",
+                    task_id=f"wave_{number}",
+                    separate=False,
                     policy=policy,
                     command=command,
+                    nudge_after=nudge_after,
                     max_parallel=max_parallel,
                     prefix_per_node=prefix_per_node,
                     sequence=sequence,
@@ -103,18 +107,17 @@ def rollout(
             before.append(built[-1])
         chain(*before, end)
         if auto_revert:
-            tasks = [task for part in before for task in (part if isinstance(part, TaskGroup) else [part])]
             with TaskGroup("revert"):
                 roll_back = RollBackOperator(
                     task_id="roll_back",
                     only_own=True,
-                    generation=[next(iter(each.children.values())).output for each in built],
+                    generation=[each.output for each in built],
                     on_stale="skip",
                     trigger_rule=TriggerRule.ONE_FAILED,
                     **given(sequence=sequence),
                     **shared,
                 )
-                tasks >> roll_back
+                before >> roll_back
                 nodes = Nodes(shared, policy, command, max_parallel, prefix_per_node)
                 nodes.converge(roll_back) >> end
     return group

@@ -52,8 +52,10 @@ BANNED = {
 BANNED_CLASSES = {"Holder": "DagRun"}
 
 _GROUPS = "airflow_provider_chefconsul/task_groups"
+_OPERATORS = "airflow_provider_chefconsul/operators"
 ALLOWED: Mapping[tuple[str, str], str] = {
     (f"{_GROUPS}/state_transition.py", "steps"): "a parameter of `transitions`, which Dag authors know",
+    (f"{_OPERATORS}/transitions.py", "steps"): "the same of the operator that it builds",
     (f"{_GROUPS}/wave_rollout.py", "auto_revert"): "a parameter of `rollout`, which users know from Nomad",
 }
 """Names that stay, by file, and why."""

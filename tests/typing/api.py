@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_type
 
-from airflow.sdk import DAG, Asset, TaskGroup, chain
+from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, chain
 from consul.std import Consul
 
 import airflow_provider_chefconsul
@@ -23,6 +23,8 @@ from airflow_provider_chefconsul import (
     SetDesiredStateOperator,
     SSHChefOperator,
     StateModel,
+    TransitionOperator,
+    TransitionsOperator,
     desired_state_changed,
     rollout,
     tier_converged,
@@ -76,11 +78,14 @@ with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", 
 
     single = transition("demo", "web", "off", {"release": "2.5.0"}, policy=POLICY, model=MODEL, command=None)
     several = transitions("demo", [("web", "off"), (["web", "app"], "converged")], model=MODEL)
+    at_once = TransitionsOperator(task_id="all", environment="demo", steps=[("web", "off")], model=MODEL, policy=POLICY)
+    moved = TransitionOperator(task_id="moved", environment="demo", tier="web", state="off", command=None)
     waves = rollout("demo", "web", "converged", waves=[1, "25%", ["web-7"], "100%"], auto_revert=True, approval=True)
-    assert_type(single, TaskGroup)
-    assert_type(several, list[TaskGroup])
+    assert_type(single, TransitionOperator | TaskGroup)
+    assert_type(several, list[BaseOperator | TaskGroup])
     assert_type(waves, TaskGroup)
     chain(acquire, declare, [nudge, nudge_by_ssh], wait, approve, single, *several, waves, roll_back, audit, release)
+    chain(moved, at_once)
 
 
 def open_client(hook: ConsulHook) -> Consul | str:
@@ -107,6 +112,8 @@ def misuse() -> None:
     SSHChefOperator(task_id="t", environment="demo", tier="web", timeout=60)  # type: ignore[arg-type]
     SetDesiredStateOperator(task_id="t", environment="demo", tier="web", state=1)  # type: ignore[arg-type]
     StateModel(states=["off"], transitions=["off"])  # type: ignore[list-item]
+    TransitionOperator(task_id="t", environment="demo", tier="web", state="off", nudge_after=3)  # type: ignore[arg-type]
+    TransitionsOperator(task_id="t", environment="demo", steps=["web"])  # type: ignore[list-item]
     desired_state_changed("demo", 1)  # type: ignore[arg-type]
     rollout("demo", "web", "off", waves=2)  # type: ignore[arg-type]
     tier_converged("demo", policy="100%")  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_chefconsul.domain.event.cursor import Cursor
@@ -42,7 +42,7 @@ class ChangeEvent:
             **self.desired.assignment_at(self.generation).to_fields(),
             "generation": self.generation,
             "canary": self.desired.is_of_canary(self.generation),
-            "written_by": asdict(self.desired.written_by),
+            "written_by": self.desired.written_by.to_fields(),
             "written_at": self.desired.written_at,
             "missed": self.missed,
         }

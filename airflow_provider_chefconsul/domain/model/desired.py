@@ -104,18 +104,38 @@ class Writer:
     """The task instance that wrote a desired state.
 
     For :data:`COMMAND_LINE`, ``run_id`` says who called it and when, and ``task_id`` is the command.
+
+    :param transition: which of its transitions, from 1, where a task makes several; None where it makes one.
     """
 
     dag_id: str
     run_id: str
     task_id: str
     map_index: int = -1
+    transition: int | None = None
 
     def __str__(self) -> str:
         if self.dag_id == COMMAND_LINE:
             return f"{self.dag_id} {self.task_id}, {self.run_id}"
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
-        return f"Dag {self.dag_id}, run {self.run_id}, task {self.task_id}{mapped}"
+        number = f", step {self.transition}" if self.transition is not None else ""
+        return f"Dag {self.dag_id}, run {self.run_id}, task {self.task_id}{mapped}{number}"
+
+    def to_fields(self) -> dict[str, Any]:
+        """The JSON form as a dict."""
+        fields = asdict(self)
+        return {name: value for name, value in fields.items() if name != "transition" or value is not None}
+
+    @classmethod
+    def from_document(cls, document: Document) -> Writer:
+        """Read the JSON form."""
+        return cls(
+            document.text("dag_id"),
+            document.text("run_id"),
+            document.text("task_id"),
+            document.integer("map_index", minimum=-1),
+            document.integer("transition", minimum=1) if document.has("transition") else None,
+        )
 
     def is_same_run(self, other: Writer) -> bool:
         """Whether both belong to the same Dag run."""
@@ -187,7 +207,7 @@ class DesiredState:
             "stable": self.stable.to_fields(),
             "canary": canary,
             "sequence": self.sequence,
-            "written_by": asdict(self.written_by),
+            "written_by": self.written_by.to_fields(),
             "written_at": self.written_at,
             "previous": self.previous,
         }
@@ -202,16 +222,10 @@ class DesiredState:
         """
         document = read_document(key, text)
         canary = _read_canary(document.child("canary")) if document.has("canary") else None
-        writer = document.child("written_by")
         return cls(
             generation=document.integer("generation"),
             stable=Assignment.from_document(document.child("stable")),
-            written_by=Writer(
-                writer.text("dag_id"),
-                writer.text("run_id"),
-                writer.text("task_id"),
-                writer.integer("map_index", minimum=-1),
-            ),
+            written_by=Writer.from_document(document.child("written_by")),
             written_at=document.text("written_at"),
             sequence=document.integer("sequence") if document.has("sequence") else None,
             canary=canary,

@@ -1,0 +1,168 @@
+"""Several transitions in one task, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import conf
+
+from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.domain.parameter import check_members, check_switch, check_tier_path
+from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.domain.write.change import parse_change
+from airflow_provider_chefconsul.domain.write.state_model import StateModel
+from airflow_provider_chefconsul.domain.write.transition import Transition, find_transition, parse_transitions
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.operators.change import check_written_change, find_texts, keep_texts
+from airflow_provider_chefconsul.operators.nudging import check_max_parallel, check_prefix_per_node
+from airflow_provider_chefconsul.operators.transitioning import (
+    NUDGE_AFTER,
+    TransitioningOperator,
+    check_command,
+    check_nudge_after,
+)
+from airflow_provider_chefconsul.operators.writing import (
+    check_on_stale,
+    check_sequence,
+    declare,
+    sequence_of,
+    writer_of,
+)
+from airflow_provider_chefconsul.triggers.converging import WaitRequest
+from airflow_provider_chefconsul.triggers.outcome import Outcome
+from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_chefconsul.domain.model.desired import Scalar
+    from airflow_provider_chefconsul.domain.write.change import Change
+
+
+class TransitionsOperator(TransitioningOperator):
+    """
+    Moves tiers through states, one step after the other, each as a ``TransitionOperator`` does.
+
+    It costs one row and the start of one process instead of one for each step. A retry, and a clear after a failure, go
+    on at the step at which Consul's data view stands; the steps before it are not declared again. Once all steps have
+    been made, clearing the task changes nothing.
+
+    Returns ``{tier: generation}`` of each tier's last step.
+
+    :param environment: the tiers' environment (templated).
+    :param steps: pairs of a tier (or several, together) and its next state.
+    :param values: as in ``SetDesiredStateOperator``, the same for all steps (templated).
+    :param model: which state may follow which in each tier, checked when a step is written.
+    :param sequence: as in ``SetDesiredStateOperator`` (templated).
+    :param on_stale: as in ``SetDesiredStateOperator``.
+    :param policy: when a step's tiers count as converged; its times are for each step.
+    :param members: who belongs to each tier; see ``ConvergedSensor`` (templated).
+    :param command: as in ``TransitionOperator`` (templated).
+    :param nudge_after: as in ``TransitionOperator``.
+    :param max_parallel: as in ``TransitionOperator``.
+    :param prefix_per_node: as in ``ConsulExecChefOperator``.
+    :param consul_conn_id: id of a connection of type ``consul`` (templated).
+    :param deferrable: whether to wait in the triggerer; the first seconds of each step are spent in the worker.
+    """
+
+    template_fields: Sequence[str] = ("environment", "values", "sequence", "members", "command", "consul_conn_id")
+    template_fields_renderers = {"values": "json", "command": "bash"}  # noqa: RUF012 Airflow's declaration
+    ui_color = "#dcefe3"
+
+    def __init__(
+        self,
+        *,
+        environment: str,
+        steps: Sequence[tuple[str | Sequence[str], str]],
+        values: Mapping[str, Scalar] | None = None,
+        model: StateModel | None = None,
+        sequence: int | str | None = None,
+        on_stale: str = "fail",
+        policy: ConvergencePolicy | None = None,
+        members: str | Sequence[str] = "service",
+        command: str | None = "chef-client",
+        nudge_after: timedelta = NUDGE_AFTER,
+        max_parallel: int | None = None,
+        prefix_per_node: str | None = None,
+        consul_conn_id: str = ConsulHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.steps = parse_transitions(steps)
+        check_tier_path(environment, "any")
+        check_members(members)
+        check_written_change(values=values)
+        check_sequence(sequence)
+        check_command(command)
+        self.environment = environment
+        self.values = values
+        self._texts = find_texts(values)
+        self.model = model
+        self.sequence = sequence
+        self.on_stale = check_on_stale(on_stale)
+        self.policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
+        self.members = members
+        self.command = command
+        self.nudge_after = check_nudge_after(nudge_after)
+        self.max_parallel = check_max_parallel(max_parallel)
+        self.prefix_per_node = check_prefix_per_node(prefix_per_node)
+        self.consul_conn_id = consul_conn_id
+        self.deferrable = check_switch("deferrable", deferrable)
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Go through the steps, from the one at which the data view stands."""
+        check_name("environment", self.environment)
+        check_command(self.command)
+        return self.run_or_defer(self._walk(context, {}))
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
+        """Resume with the outcome of a step that the trigger sent, and go on."""
+        return self.run_or_defer(self._walk(context, Outcome.from_event(event).settle_generations(self.log)))
+
+    async def _walk(self, context: Context, converged: Mapping[str, int]) -> dict[str, int] | WaitingTrigger[Outcome]:
+        """Make one transition after the other.
+
+        :param converged: by tier, a generation that this try has waited for already.
+        """
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            tiers = {tier for each in self.steps for tier in each.tiers}
+            current = await view.desired(self.environment, tiers)
+            first = find_transition(self.steps, writer_of(context), current)
+            made = {tier for each in self.steps[: first - 1] for tier in each.tiers}
+            generations = {tier: each.newest.generation for tier, each in current.items() if each and tier in made}
+            for number, transition in enumerate(self.steps[first - 1 :], first):
+                self.log.info("Step %s of %s: %s", number, len(self.steps), transition)
+                plan = await declare(
+                    view,
+                    self.environment,
+                    transition.tiers,
+                    self._change(context, transition, number),
+                    members=self.members,
+                    needs_members=True,
+                    allow_empty=False,
+                    on_stale=self.on_stale,
+                    log=self.log,
+                    prefix="declare: ",
+                )
+                generations |= plan.generations
+                if plan.generations.items() <= converged.items():
+                    continue
+                request = WaitRequest(transition.tiers, self.policy, plan.generations, new=plan.new)
+                ended = await self.converge(context, view, request)
+                if isinstance(ended, WaitingTrigger):
+                    return ended
+                ended.settle(self.log)
+        return generations
+
+    def _change(self, context: Context, transition: Transition, number: int) -> Change:
+        return parse_change(
+            state=transition.state,
+            writer=replace(writer_of(context), transition=number),
+            values=keep_texts(self.values, self._texts, self.log),
+            allowed_from=self.model.allowed_from(transition.state) if self.model else None,
+            sequence=sequence_of(context, self.sequence),
+        )
