@@ -9,12 +9,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.nudge.guard import LONGEST_COMMAND, guarded
 from airflow_provider_chefconsul.nudge.result import LONGEST_OUTPUT
+from tests.support.waiting import wait_until
 
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
@@ -30,11 +33,11 @@ class Node:
         self.log = temporary / "log"
 
     def start(
-        self, command: str, *, job_id: str = "job", env: Mapping[str, str] | None = None
+        self, command: str, *, job_id: str = "job", attempt: int = 1, env: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
         """Start a job as an agent would."""
         return subprocess.Popen(
-            guarded(job_id, command),
+            guarded(job_id, command, attempt=attempt),
             env={"PATH": os.environ["PATH"], "TMPDIR": str(self.temporary), "LOG": str(self.log), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -44,9 +47,9 @@ class Node:
             **({"user": NOBODY, "group": NOBODY, "extra_groups": []} if IS_ROOT else {}),
         )
 
-    def run(self, command: str, *, job_id: str = "job", env: Mapping[str, str] | None = None) -> tuple[int, str]:
+    def run(self, command: str, **options: Any) -> tuple[int, str]:
         """Run a job to its end: exit code and output."""
-        with self.start(command, job_id=job_id, env=env) as process:
+        with self.start(command, **options) as process:
             output, _ = process.communicate(timeout=60)
         return process.returncode, output
 
@@ -126,6 +129,34 @@ def test_a_killed_run_is_not_repeated(node: Node) -> None:
     assert (code, duplicate) == (-9, 137)
     assert "killed before it ended" in output
     assert node.read_log() == "ran\n"
+
+
+def test_a_later_attempt_runs_what_has_ended_again(node: Node) -> None:
+    """Once: its duplicates, and late events of an earlier attempt, repeat its exit code."""
+    command = 'echo ran >>"$LOG"; exit $(wc -l <"$LOG")'
+
+    assert [node.run(command, attempt=attempt)[0] for attempt in (1, 1, 2, 2, 1, 3)] == [1, 1, 2, 2, 2, 3]
+
+
+def test_a_later_attempt_waits_for_what_still_runs(node: Node) -> None:
+    """An earlier attempt that was given up, such as by a lost worker, is not run twice."""
+    command = 'echo ran >>"$LOG"; while [ ! -e "$LOG.go" ]; do sleep 0.05; done; exit 4'
+    earlier = node.start(command)
+    wait_until(lambda: node.read_log() == "ran\n")
+    later = node.start(command, attempt=2)
+    wait_until(lambda: ["flock", "9"] in [child.cmdline() for child in psutil.Process(later.pid).children()])
+    node.log.with_name("log.go").touch()
+
+    assert [process.communicate(timeout=60) and process.returncode for process in (earlier, later)] == [4, 4]
+    assert node.read_log() == "ran\n"
+
+
+def test_a_later_attempt_repeats_what_was_killed(node: Node) -> None:
+    """How far it came is unknown; whoever makes another attempt wants it done."""
+    command = 'echo ran >>"$LOG"; [ -e "$LOG.again" ] || { touch "$LOG.again"; kill -9 $PPID; }; exit 0'
+
+    assert [node.run(command)[0], node.run(command, attempt=2)[0]] == [-9, 0]
+    assert node.read_log() == "ran\nran\n"
 
 
 def test_environment_and_umask_are_untouched(node: Node) -> None:

@@ -19,6 +19,7 @@ from demo.cluster import ConsulCluster
 from tests.support.airflow_home import connect, make_context, run_trigger
 from tests.support.chef_nodes import ChefNodes
 from tests.support.raw_keys import RawKeys
+from tests.support.waiting import wait_until
 
 WATCHED = "watched"  # the environment whose app nodes run by themselves
 NODES = ["web-1", "web-2"]
@@ -264,11 +265,3 @@ def nodes_report(nodes):
     """What the watching node has reported."""
     client = consul.Consul(host="127.0.0.1", port=nodes.cluster.http_port)
     return RawKeys(client, f"chefconsul/{WATCHED}").get("app/nodes/app-1", "")
-
-
-def wait_until(holds, seconds=30.0):
-    """Wait until something holds, or fail."""
-    give_up = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < give_up, "it did not come"
-        time.sleep(0.02)
