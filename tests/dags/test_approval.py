@@ -94,8 +94,7 @@ def test_rejection_takes_the_canary_back(run_dag, nodes, consul_kv, capsys):
         "announce": "upstream_failed",
         "web_converged.approve_2": "failed",
         "web_converged.end": "upstream_failed",
-        "web_converged.wave_2.set": "upstream_failed",
-        "web_converged.wave_2.wait": "upstream_failed",
+        "web_converged.wave_2": "upstream_failed",
     }
     assert len(answer.asked) == 1
     desired = json.loads(consul_kv["demo/web/desired"])

@@ -31,7 +31,8 @@ def nodes(cluster, consul_root, members):
         yield
 
 
-def test_leased_group_survives_a_clear(run_dag, nodes, consul_kv):
+@pytest.mark.parametrize("separate", [False, True])
+def test_leased_group_survives_a_clear(run_dag, nodes, consul_kv, separate):
     """Cleared with what follows, each environment is nudged, waited for and given up again, by its own map index."""
     with DAG("mapped_environments", schedule=None) as dag:
 
@@ -39,7 +40,8 @@ def test_leased_group_survives_a_clear(run_dag, nodes, consul_kv):
         def upgrade(environment):
             acquire = AcquireLeaseOperator(task_id="acquire", environment=environment)
             give_up = ReleaseLeaseOperator(task_id="release", environment=environment)
-            chain(acquire, transition(environment, "mapped-web", "off", policy=POLICY), give_up)
+            move = transition(environment, "mapped-web", "off", policy=POLICY, separate=separate)
+            chain(acquire, move, give_up)
             give_up.as_teardown(setups=acquire)
 
         upgrade.expand(environment=["eu", "us"])
@@ -47,7 +49,7 @@ def test_leased_group_survives_a_clear(run_dag, nodes, consul_kv):
     assert set(states.values()) == {"success"}
     again = clear_and_run(dag, lambda task_id: not task_id.endswith(".set"))
     assert set(again.values()) == {"success"}
-    assert len(again) == 2 * 4
+    assert len(again) == 2 * (4 if separate else 3)
     assert not [key for key in consul_kv if key.endswith("_lease")]
     assert json.loads(consul_kv["eu/mapped-web/desired"])["generation"] == 1
 
@@ -97,7 +99,7 @@ def test_tier_from_an_xcom(run_dag, nodes, consul_kv):
         def choose():
             return "mapped-app"
 
-        transition("eu", choose(), "off", group_id="chosen", policy=POLICY, command=None)
+        transition("eu", choose(), "off", task_id="chosen", policy=POLICY, command=None)
     assert set(run_dag(dag).values()) == {"success"}
     assert json.loads(consul_kv["eu/mapped-app/desired"])["stable"]["state"] == "off"
 

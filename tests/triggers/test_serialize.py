@@ -7,10 +7,12 @@ from importlib import import_module
 
 import pytest
 
+from airflow_provider_chefconsul.nudge.request import NudgeRequest
 from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
 from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
+from airflow_provider_chefconsul.triggers.transition import TransitionTrigger
 from tests.support.factory import NOW, make_policy, make_report, make_snapshot, make_wait, seen
 
 TRIGGERS = [
@@ -28,6 +30,23 @@ TRIGGERS = [
         waits={"web": seen(make_wait(failures_after=5), make_snapshot(make_report())).to_fields()},
         policy=make_policy(max_absent="10%").to_fields(),
         members=["web-1", "web-2"],
+    ),
+    TransitionTrigger(
+        consul_conn_id="consul_default",
+        environment="demo",
+        waits={"web": make_wait().to_fields()},
+        policy=make_policy().to_fields(),
+        members="service",
+        holder={"dag_id": "shop", "run_id": "manual__1"},
+        nudge=NudgeRequest("chef-client", "shop/manual__1/web_off/-1: demo/web=7", 2, NOW, 3, "rexec-node").to_fields(),
+        answered=["web-1", "web-2"],
+    ),
+    TransitionTrigger(
+        consul_conn_id="consul_default",
+        environment="demo",
+        waits={"web": make_wait().to_fields()},
+        policy=make_policy().to_fields(),
+        members="service",
     ),
     RemoteExecTrigger(
         consul_conn_id="consul_default",

@@ -76,6 +76,7 @@ module DesiredState
     def check_writer(document)
       %w(dag_id run_id task_id).each { |name| document.text(name) }
       document.integer('map_index', minimum: -1)
+      document.integer('transition', minimum: 1) if document.has?('transition')
     end
   end
 end
