@@ -42,7 +42,7 @@ def test_days_in_order_again_and_backwards(fleet: Fleet, run_dag, monkeypatch, c
         states = run_dag(dag, logical_date=day)
         assert states["run"] == "success"
         assert states["release_lease"] == "success"
-        assert {state for task, state in states.items() if "_converged." in task} == {ending}
+        assert {state for task, state in states.items() if task.endswith("_converged")} == {ending}
     assert {key: value for key, value in fleet.keys.items() if key != "demo/_lease"} == before
     words = f"it belongs to sequence {earlier:%Y-%m-%dT%H:%M:%SZ}, and generation 2 of sequence"
     printed = capsys.readouterr().out
