@@ -15,9 +15,9 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, NoMembers
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.transition import TransitionOperator
+from demo.chef_nodes import ChefNodes
 from demo.cluster import ConsulCluster
 from tests.support.airflow_home import connect, make_context, run_trigger
-from tests.support.chef_nodes import ChefNodes
 from tests.support.raw_keys import RawKeys
 from tests.support.waiting import wait_until
 

@@ -17,9 +17,9 @@ from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.exceptions import InvalidInput, WriteRefused
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.transitions import TransitionsOperator
+from demo.chef_nodes import ChefNodes
 from demo.cluster import ConsulCluster
 from tests.support.airflow_home import connect, make_context, run_trigger
-from tests.support.chef_nodes import ChefNodes
 from tests.support.factory import make_lease, make_writer
 from tests.support.raw_keys import RawKeys
 from tests.support.waiting import wait_until
