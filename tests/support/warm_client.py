@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,14 +56,19 @@ def started_warm_client(directory: Path) -> Iterator[WarmClient]:
 
     :param directory: for the program.
     """
-    command = [sys.executable, "-m", __name__]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that runs end with it
+    ) as server:
         assert server.stdout is not None
         program = directory / "client"
         program.write_text(PROGRAM.format(port=int(server.stdout.readline())))
         program.chmod(0o755)
         yield WarmClient(program=program)
-        server.kill()
+        os.killpg(server.pid, signal.SIGKILL)
 
 
 class _Run(StreamRequestHandler):
@@ -90,10 +96,10 @@ class _Server(ForkingMixIn, TCPServer):
         """Also end with the tests, however they end."""
         super().service_actions()
         if os.getppid() != self._parent:
-            sys.exit()
+            os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
     with _Server(_Run) as serving:
-        print(serving.server_address[1], flush=True)
+        os.write(1, f"{serving.server_address[1]}\n".encode())
         serving.serve_forever()
