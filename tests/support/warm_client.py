@@ -1,7 +1,7 @@
 """The simulated chef-client without the start of an interpreter for each run: one process has loaded it, and forks.
 
-``python -m tests.support.warm_client`` is that process; it prints its port. A rollout makes its eight nodes run fifty
-times, and an interpreter that loads the client takes ten times as long as the run.
+``python -m tests.support.warm_client`` is that process; it prints its port. A rollout makes its eight nodes run forty
+times, and an interpreter that loads the client costs three times as much as the rest of a run.
 """
 
 from __future__ import annotations
