@@ -15,10 +15,11 @@ import pytest
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
-from demo.nodes import TIERS, SimulatedClient, add_node
+from demo.nodes import TIERS, add_node
 from tests.dags.fleet import Fleet
 from tests.support import examples  # noqa: F401 registers the profiles
 from tests.support.raw_keys import RawKeys
+from tests.support.warm_client import WarmClient, started_warm_client
 
 pytest_plugins = [
     "tests.support.acl_fixtures",
@@ -78,12 +79,19 @@ def make_cluster(consul_binary: Path, tmp_path: Path) -> Iterator[ClusterFactory
         yield make
 
 
+@pytest.fixture(scope="session")
+def warm_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmClient]:
+    """What nodes have as chef-client where a test is not about their processes."""
+    with started_warm_client(tmp_path_factory.mktemp("warm")) as client:
+        yield client
+
+
 @pytest.fixture
-def fleet(consul_binary: Path, tmp_path: Path) -> Iterator[Fleet]:
+def fleet(consul_binary: Path, warm_client: WarmClient, tmp_path: Path) -> Iterator[Fleet]:
     """The demo's eight nodes with their watches, on a cluster of their own; their runs take no time."""
     with ConsulCluster(consul_binary, tmp_path / "consul", in_memory=True) as started:
         for tier, nodes in TIERS.items():
             for node in nodes:
-                add_node(started, tmp_path / "nodes", node, tier, SimulatedClient(seconds=0))
+                add_node(started, tmp_path / "nodes", node, tier, warm_client)
         started.wait_until_ready()
         yield Fleet(started, RawKeys(consul.Consul(host="127.0.0.1", port=started.http_port), DEFAULT_ROOT))

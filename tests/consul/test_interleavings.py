@@ -265,14 +265,15 @@ class Orchestrators(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self) -> None:
         """The history has every generation once, without a gap, as written; the last write is the current state."""
+        keys = self.kv.read()
         found = {
-            key.removeprefix("demo/_history/web/"): DesiredState.from_json(key, self.kv[key])
-            for key in self.kv
+            key.removeprefix("demo/_history/web/"): DesiredState.from_json(key, text)
+            for key, text in keys.items()
             if key.startswith("demo/_history/web/")
         }
         assert list(found) == [f"{generation:012d}" for generation in range(1, len(self.history) + 1)]
         assert found == {f"{generation:012d}": written for generation, written in self.history.items()}
-        text = self.kv.get("demo/web/desired")
+        text = keys.get("demo/web/desired")
         assert (text and DesiredState.from_json("key", text)) == self.current
 
 

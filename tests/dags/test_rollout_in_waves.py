@@ -19,10 +19,11 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.task_groups import rollout
 from demo.cluster import ConsulCluster
-from demo.nodes import SimulatedClient, add_node
+from demo.nodes import add_node
 from tests.dags.fleet import Fleet
 from tests.support.airflow_home import connect, make_context, pull_xcom
 from tests.support.raw_keys import RawKeys
+from tests.support.warm_client import WarmClient
 
 NODES = [f"web-{number}" for number in range(1, 13)]
 WAVES = [1, "25%", "100%"]
@@ -32,7 +33,7 @@ OTHERS = sorted(set(NODES) - {*FIRST, *SECOND})
 
 
 @dataclass(frozen=True)
-class PickyClient(SimulatedClient):
+class PickyClient(WarmClient):
     """Fails whenever it runs while a canary is out: a release that this node does not take."""
 
     consul: str = ""
@@ -44,12 +45,12 @@ class PickyClient(SimulatedClient):
 
 
 @pytest.fixture(params=[None])
-def web(request, consul_binary: Path, tmp_path: Path, monkeypatch) -> Iterator[Fleet]:
+def web(request, consul_binary: Path, warm_client: WarmClient, tmp_path: Path, monkeypatch) -> Iterator[Fleet]:
     """Twelve web nodes that have converged at release 2.4.0; the parameter names one that does not take another."""
     with ConsulCluster(consul_binary, tmp_path / "consul", in_memory=True) as cluster:
         for node in NODES:
-            client = PickyClient(0, str(consul_binary)) if node == request.param else SimulatedClient(0)
-            add_node(cluster, tmp_path / "nodes", node, "web", client)
+            picky = PickyClient(program=warm_client.program, consul=str(consul_binary))
+            add_node(cluster, tmp_path / "nodes", node, "web", picky if node == request.param else warm_client)
         cluster.wait_until_ready()
         connect(monkeypatch, cluster.http_port)
         before = SetDesiredStateOperator(

@@ -31,3 +31,8 @@ class RawKeys(MutableMapping[str, str]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+    def read(self) -> dict[str, str]:
+        """All of them, asked for at once."""
+        _, entries = self._kv.get(f"{self._root}/", recurse=True)
+        return {each["Key"].removeprefix(f"{self._root}/"): (each["Value"] or b"").decode() for each in entries or []}

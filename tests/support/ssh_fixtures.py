@@ -64,7 +64,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
     addresses = [*HOSTS.values(), REFUSING]
     (directory / "known_hosts").write_text("".join(f"[{address}]:{port} {host_key}\n" for address in addresses))
     (directory / "authorized_keys").write_text(f"{user_key}\n")
-    config = directory / "sshd_config"
+    config = directory / "sshd_config"  # its HOME: bash reads .bashrc there, and the user's may take longer than a test
     config.write_text(
         "".join(f"ListenAddress {address}:{port}\n" for address in addresses)
         + f"""\
@@ -76,6 +76,7 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxStartups 100
+SetEnv HOME={directory}
 LogLevel VERBOSE
 Match LocalAddress {REFUSING}
   MaxSessions 0

@@ -21,9 +21,9 @@ StartFleet = Callable[..., FleetUnderTest]
 RunPytest = Callable[..., str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowHome]:
-    """One home for all Dags that these tests run."""
+    """One home for all Dags that the tests of a file run."""
     home = AirflowHome(tmp_path_factory.mktemp("airflow"))
     yield home
     home.close()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
-
 from airflow_provider_chefconsul.simulator.fault import GRAMMAR
 from tests.testing.conftest import RunPytest
 
@@ -15,26 +13,21 @@ GOOD = "ConvergencePolicy("
 BAD = 'ConvergencePolicy(min_converged="50%", max_failed="50%", '
 
 
-@pytest.fixture
-def example(tmp_path: Path) -> Path:
-    """A copy of the author's files."""
-    return Path(shutil.copytree(EXAMPLE, tmp_path / "example"))
+def test_example_is_green_and_finds_a_wide_failure_budget(tmp_path: Path, run_pytest: RunPytest):
+    """As documented, in about twenty lines; a Dag that lets half of the nodes fail brings all twelve the bad release.
 
-
-def test_example_is_green(example: Path, run_pytest: RunPytest):
-    """As documented; its test file has about twenty lines."""
+    The good release passes with both. One run of pytest tries both, since it starts an Airflow.
+    """
+    example = Path(shutil.copytree(EXAMPLE, tmp_path / "example"))
     assert len((example / "test_upgrade_web.py").read_text().splitlines()) <= 25
-    assert "2 passed" in run_pytest(example, "-q")
-
-
-def test_wide_failure_budget_is_caught(example: Path, run_pytest: RunPytest):
-    """A Dag that lets half of the nodes fail brings the bad release to all twelve; the good release still passes."""
-    dag = example / "dags" / "upgrade_web.py"
+    wide = Path(shutil.copytree(EXAMPLE, tmp_path / "wide"))
+    (wide / "test_upgrade_web.py").rename(wide / "test_wide_upgrade.py")
+    dag = wide / "dags" / "upgrade_web.py"
     assert dag.read_text().count(GOOD) == 1
     dag.write_text(dag.read_text().replace(GOOD, BAD))
-    printed = run_pytest(example, "-q")
-    assert "1 failed, 1 passed" in printed
-    assert "FAILED test_upgrade_web.py::test_bad_release_reaches_half_of_the_nodes_at_most" in printed
+    printed = run_pytest(tmp_path, "-q")
+    assert "1 failed, 3 passed" in printed
+    assert "FAILED wide/test_wide_upgrade.py::test_bad_release_reaches_half_of_the_nodes_at_most" in printed
     assert "assert 12 <= 6" in printed
 
 

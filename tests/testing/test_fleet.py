@@ -171,21 +171,6 @@ def test_missing_file_is_an_error_at_once(start_fleet: StartFleet, tmp_path, mon
         nodes.run("dags/nosuch.py")
 
 
-def test_run_that_does_not_end_is_an_error_with_its_log(start_fleet: StartFleet, tmp_path):
-    """As when a task waits for an approval; the next run is not in its way."""
-    nodes = start_fleet(web=1)
-    path = write(tmp_path, SLEEPY)
-    with pytest.raises(DagNotRun, match="did not end within 0:00:01; its log ends:"):
-        nodes.run(path, timeout=timedelta(seconds=1))
-    assert nodes.run(path, mark_success="sleep").tasks == {"sleep": "success"}
-
-
-def test_dag_that_ends_its_process_is_an_error_with_its_log(start_fleet: StartFleet, tmp_path):
-    """Nothing hangs."""
-    with pytest.raises(DagNotRun, match=r"(?s)dag.py ended the process that ran it; its log ends:\n.*last words"):
-        start_fleet(web=1).run(write(tmp_path, "import os; os.write(1, b'last words'); os._exit(3)"))
-
-
 def test_files_beside_a_dag_are_its_own(start_fleet: StartFleet, tmp_path):
     """Another Dag's file of the same name is not taken for it."""
     nodes = start_fleet(web=1)
@@ -235,3 +220,21 @@ def test_unknown_tier_is_named(start_fleet: StartFleet):
     """It says which there are."""
     with pytest.raises(InvalidInput, match="unknown tier db; the fleet has web"):
         start_fleet(web=1).tier("db")
+
+
+# The last tests of the file: each ends the process that runs Dags, and another one takes seconds to start.
+
+
+def test_run_that_does_not_end_is_an_error_with_its_log(start_fleet: StartFleet, tmp_path):
+    """As when a task waits for an approval; the next run is not in its way."""
+    nodes = start_fleet(web=1)
+    path = write(tmp_path, SLEEPY)
+    with pytest.raises(DagNotRun, match="did not end within 0:00:01; its log ends:"):
+        nodes.run(path, timeout=timedelta(seconds=1))
+    assert nodes.run(path, mark_success="sleep").tasks == {"sleep": "success"}
+
+
+def test_dag_that_ends_its_process_is_an_error_with_its_log(start_fleet: StartFleet, tmp_path):
+    """Nothing hangs."""
+    with pytest.raises(DagNotRun, match=r"(?s)dag.py ended the process that ran it; its log ends:\n.*last words"):
+        start_fleet(web=1).run(write(tmp_path, "import os; os.write(1, b'last words'); os._exit(3)"))

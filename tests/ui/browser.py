@@ -61,16 +61,17 @@ async def look(
     """A board on an environment of its own, seen by a user with the role Op."""
     connection = f"consul_{uuid.uuid4().hex[:12]}"
     airflow.add_connection(connection, conn_type="consul", host="127.0.0.1", port=port, extra=f'{{"prefix": "{root}"}}')
-    context = await browser.new_context(viewport={"width": 1280, "height": 800}, **options)
-    context.set_default_timeout(SECONDS)
-    page = await context.new_page()
-    errors: list[str] = []
-    requests: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-    page.on("request", lambda request: requests.append(request.url))
-    async with ConsulClient(ConsulSettings("127.0.0.1", port, root=root)) as client:
+    async with (
+        await browser.new_context(viewport={"width": 1280, "height": 800}, **options) as context,
+        ConsulClient(ConsulSettings("127.0.0.1", port, root=root)) as client,
+    ):
+        context.set_default_timeout(SECONDS)
+        page = await context.new_page()
+        errors: list[str] = []
+        requests: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        page.on("request", lambda request: requests.append(request.url))
         board = Board(page, Scene(SharedView(client), environment), connection, airflow.url, errors, requests)
         await board.become(airflow.token_of("otto"))
         yield board
-    await context.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
@@ -94,14 +95,14 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStandal
         yield started
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium; a missing one is a failure."""
+    """Debian's Chromium, one for all tests; a missing one is a failure."""
     async with open_browser() as started:
         yield started
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="package")
 async def board(
     browser: Browser, airflow: AirflowStandalone, cluster: Any, consul_root: str, consul_kv: Any, members: Any
 ) -> AsyncIterator[Board]:

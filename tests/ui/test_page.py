@@ -16,6 +16,8 @@ from demo.scene import Scene
 from tests.support.factory import make_lease
 from tests.ui.browser import Board, look
 
+pytestmark = pytest.mark.asyncio(loop_scope="package")  # that of the browser
+
 FULL = RunError("Errno::ENOSPC", "No space left on device", "file[/srv/web/index.html]")
 
 CONTRASTS = (Path(__file__).parent / "contrasts.js").read_text()

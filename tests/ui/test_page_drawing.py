@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from airflow_provider_chefconsul.domain.model.report import RunError
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from tests.ui.browser import Board
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")  # that of the browser
 
 CURVE = """
 () => {

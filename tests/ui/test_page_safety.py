@@ -7,6 +7,8 @@ import pytest
 from airflow_provider_chefconsul.domain.model.report import MESSAGE_LIMIT, RunError
 from tests.ui.browser import Board
 
+pytestmark = pytest.mark.asyncio(loop_scope="package")  # that of the browser
+
 
 async def test_a_hostile_report_does_nothing(board: Board):
     """Markup, control characters and 2,000 characters are text, and stay in their place."""
