@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
-
 from airflow_provider_chefconsul.domain.explanation.node import NO_EARLY_FAILURES, explain_node
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.text import cut_lines
@@ -108,6 +106,11 @@ class Outcome:
         :raises AirflowSensorTimeout: the deadline passed; a retry would only double it, so there is none.
         :raises ChefConsulError: Consul could not be asked; a retry may find it back.
         """
+        from airflow.sdk.exceptions import (
+            AirflowFailException,
+            AirflowSensorTimeout,
+        )  # the command line needs no Airflow
+
         write = log.info if self.ending is Ending.CONVERGED else log.error
         for line in self.lines:
             write(line)
