@@ -41,7 +41,7 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
-        "cli": [f"{_PACKAGE}.cli.definition.get_commands"],
+        "cli": [f"{_PACKAGE}.cli.airflow_commands.get_commands"],
         "asset-uris": [{"schemes": ["consul"], "handler": f"{_PACKAGE}.assets.normalize_uri"}],
         "extra-links": [f"{_PACKAGE}.links.DesiredStateLink"],
         "connection-types": [

@@ -53,6 +53,14 @@ def test_values_need_no_airflow():
     assert {name.partition(".")[0] for name in found} == {face.__name__}
 
 
+def test_names_that_wait_load_no_verdicts():
+    """What judges and explains a wait is loaded when one begins or has ended, not when its Dag is parsed."""
+    found = loaded_by("from airflow_provider_chefconsul import ConvergedSensor, SetDesiredStateOperator, rollout")
+    assert f"{face.__name__}.triggers.converged" in found
+    late = {"domain.explanation", "domain.verdict.convergence", "domain.verdict.wait"}
+    assert found.isdisjoint(f"{face.__name__}.{name}" for name in late)
+
+
 def test_names_load_no_adapter_and_start_nothing():
     """Parsing a Dag that uses all of them loads no library for HTTP or SSH, makes no thread and opens no socket."""
     guard = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,16 @@ def test_commands_are_understood():
     assert len(lines) >= 10
     for line in lines:
         assert get_parser().parse_args(shlex.split(line, comments=True)).func
+
+
+def test_console_script_does_what_is_shown(fleet: Fleet):
+    """Its example, in a shell of its own: the rollout converges, and so says the status."""
+    (example,) = re.findall(r"```\n(export CONSUL_HTTP_ADDR=.*?)```", README, flags=re.DOTALL)
+    script = f"{shlex.quote(sys.executable)} -c 'from airflow_provider_chefconsul.cli.main import main; main()'"
+    lines = example.replace("127.0.0.1:8500", f"127.0.0.1:{fleet.cluster.http_port}")
+    ended = subprocess.run(
+        ["bash", "-ec", f'chefconsul() {{ {script} "$@"; }}\n{lines}'],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "demo/web: 3 of 3 members converged" in ended.stdout

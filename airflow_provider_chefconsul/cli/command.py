@@ -14,14 +14,13 @@ from datetime import timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, NoReturn
 
-from airflow.sdk.exceptions import AirflowNotFoundException
-
-from airflow_provider_chefconsul.cli.display.output import Output
+from airflow_provider_chefconsul.cli.connection import find_in_variables, parse_url
+from airflow_provider_chefconsul.cli.display.output import AIRFLOW_PROGRAM, Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode, exit_code_of
 from airflow_provider_chefconsul.exceptions import ChefConsulError, UnusableConnection
-from airflow_provider_chefconsul.hooks.consul import ConsulHook
 
 if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
     from airflow_provider_chefconsul.consul.view import SharedView
 
 Command = Callable[[Namespace, Output], Awaitable[ExitCode]]
@@ -41,7 +40,7 @@ def command(function: Command) -> Callable[[Namespace], NoReturn]:
 def _run(function: Command, args: Namespace) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     _log_to_standard_error()
-    output = Output(is_json=getattr(args, "output", "table") == "json")
+    output = Output(is_json=getattr(args, "output", "table") == "json", program=_program(args))
     try:
         return asyncio.run(_await(function(args, output)))
     except asyncio.CancelledError:
@@ -54,6 +53,11 @@ def _run(function: Command, args: Namespace) -> int:
     except ChefConsulError as error:
         output.error(str(error))
         return exit_code_of(error)
+
+
+def _program(args: Namespace) -> str:
+    """What was called: ``chefconsul`` or, which sets nothing, ``airflow chefconsul``."""
+    return getattr(args, "program", AIRFLOW_PROGRAM)
 
 
 def _log_to_standard_error() -> None:
@@ -73,17 +77,32 @@ async def _await(command: Awaitable[ExitCode]) -> ExitCode:
 
 @asynccontextmanager
 async def open_view(args: Namespace, *, patience: timedelta | None = None) -> AsyncGenerator[SharedView]:
-    """The shared data view of the connection that ``--conn-id`` names.
+    """The shared data view of the Consul that ``--url`` or ``--conn-id`` names.
 
     :param patience: how long reads and writes are retried while Consul is unavailable; default: :data:`PATIENCE`.
-    :raises UnusableConnection: Airflow has no such connection, or its fields are refused.
+    :raises UnusableConnection: there is no such connection, or its fields are refused.
     """
-    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"  # as Airflow's commands do: find connections in the database, too
+    from airflow_provider_chefconsul.consul.http.client import ConsulClient
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+    patience = patience or PATIENCE
+    async with ConsulClient(await _find_settings(args), retry_for=patience) as client:
+        yield SharedView(client, patience=patience)
+
+
+async def _find_settings(args: Namespace) -> ConsulSettings:
+    """The settings to use: Airflow's own command line asks Airflow, the other one only for what no variable says."""
+    if args.url is not None:
+        return parse_url("--url", args.url, os.environ)
+    if _program(args) != AIRFLOW_PROGRAM and (found := find_in_variables(args.conn_id, os.environ)):
+        return found
     try:
-        async with ConsulHook(args.conn_id).open_view(patience=patience or PATIENCE) as view:
-            yield view
-    except AirflowNotFoundException as error:
+        from airflow_provider_chefconsul.cli.airflow_connection import ask_airflow
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "airflow":
+            raise
+        variable = f"AIRFLOW_CONN_{args.conn_id.upper()}"
         raise UnusableConnection(
-            f"Airflow has no connection {args.conn_id!r}; add it in its UI or by AIRFLOW_CONN_{args.conn_id.upper()}, "
-            f"or name another by --conn-id"
+            f"no connection {args.conn_id!r}: pass --url, or set {variable} or CONSUL_HTTP_ADDR"
         ) from error
+    return await ask_airflow(args.conn_id)

@@ -1,4 +1,4 @@
-"""The exit codes of ``airflow chefconsul``."""
+"""The exit codes of the commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExitCode(IntEnum):
 MEANINGS = """\
 exit codes:
   0    done; for status, explain and --wait: converged
-  1    error: Consul or the Airflow connection is unavailable or unusable, or a document cannot be read
+  1    error: Consul or the connection is unavailable or unusable, or a document cannot be read
   2    invalid usage
   3    not converged; or no such environment, tier or node
   4    refused: stale, leased, not allowed from the present state, or no members; nothing was written

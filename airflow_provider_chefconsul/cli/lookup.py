@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_chefconsul.cli.display.output import PROGRAM
 from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers, require_members
 from airflow_provider_chefconsul.domain.model.membership import Members, Selector
 from airflow_provider_chefconsul.domain.model.name import check_name
@@ -18,9 +17,10 @@ if TYPE_CHECKING:
 _NAMED = 20
 
 
-async def find_tiers(view: SharedView, environment: str, tier: str | None) -> list[str]:
+async def find_tiers(view: SharedView, environment: str, tier: str | None, *, program: str) -> list[str]:
     """The tiers of an environment, or the one that is named.
 
+    :param program: what to call this program in an error.
     :raises NotDeclared: the environment or the tier has no key; says how to declare it, and which exist.
     """
     check_name("environment", environment)
@@ -30,12 +30,12 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None) -> li
     if not tiers:
         there_are = name_some(await list_environments(view))
         raise NotDeclared(
-            f"nothing is declared in {environment} yet: {PROGRAM} set {environment} {tier or 'TIER'} --state …; "
+            f"nothing is declared in {environment} yet: {program} set {environment} {tier or 'TIER'} --state …; "
             f"environments at {view.client.settings.url}, below {view.keys.root}/: {there_are}"
         )
     if tier is not None and tier not in tiers:
         raise NotDeclared(
-            f"environment {environment} has no tier {tier}: {PROGRAM} set {environment} {tier} --state …; "
+            f"environment {environment} has no tier {tier}: {program} set {environment} {tier} --state …; "
             f"there are: {name_some(tiers)}"
         )
     return tiers if tier is None else [tier]

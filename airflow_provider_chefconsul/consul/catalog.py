@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.consul.http.gathering import gather_all
@@ -28,6 +29,9 @@ EXTERNAL_HEALTH = "externalNodeHealth"
 
 They cannot use ``serfHealth``: every minute Consul deregisters nodes that have it but no agent.
 """
+
+EVERYTHING: Mapping[str, str] = MappingProxyType({})
+"""No filter."""
 
 _AGENT_CHECKS = {"serfHealth", EXTERNAL_HEALTH}
 _NODE_MAINTENANCE = "_node_maintenance"
@@ -118,14 +122,17 @@ def _member(name: str, node: Node, health: Health, selector: Selector) -> Member
     return Member(name, health.presence(name), health.unhealthy(name, selector), node.meta, node.node_id)
 
 
-async def read_nodes(client: ConsulClient, selector: Selector) -> Nodes:
-    """The nodes in the catalog that a selector selects."""
+async def read_nodes(client: ConsulClient, selector: Selector, only: Mapping[str, str] = EVERYTHING) -> Nodes:
+    """The nodes in the catalog that a selector selects.
+
+    :param only: a filter, which a list of names needs not.
+    """
     match selector:
         case ServiceMembers(service):
-            _, found = await client.read(f"/v1/catalog/service/{service}")
+            _, found = await client.read(f"/v1/catalog/service/{service}", only)
             _check_case(service, found)
         case MetaMembers(key, value):
-            _, found = await client.read("/v1/catalog/nodes", {"node-meta": f"{key}:{value}"})
+            _, found = await client.read("/v1/catalog/nodes", {"node-meta": f"{key}:{value}", **only})
         case ListedMembers(names):
             named = await read_named(client, names)
             if not any(named.values()):
@@ -151,12 +158,12 @@ async def read_named(client: ConsulClient, names: Collection[str]) -> dict[str, 
     return {name: found.get(name) for name in names}
 
 
-async def read_health(client: ConsulClient) -> Health:
+async def read_health(client: ConsulClient, only: Mapping[str, str] = EVERYTHING) -> Health:
     """The failing checks, from two small lists that leave out what the token may not read."""
     not_alive, maintenance = set(), {}
     services: dict[str, dict[str, tuple[str, ...]]] = {}
     for status in ("critical", "warning"):
-        _, checks = await client.read(f"/v1/health/state/{status}", may_be_partial=True)
+        _, checks = await client.read(f"/v1/health/state/{status}", only, may_be_partial=True)
         for check in checks:
             node, kind = check["Node"], check["CheckID"]
             if service := check.get("ServiceName"):

@@ -10,7 +10,6 @@ from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeo
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from airflow_provider_chefconsul.domain.explanation.question import Question
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
@@ -25,6 +24,7 @@ except ImportError:  # before Airflow 3.3
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_chefconsul.domain.explanation.question import Question
     from airflow_provider_chefconsul.domain.write.change import Change
 
 POLL = timedelta(seconds=2)  # since Airflow 3.3 an answer resumes the task by itself
@@ -110,6 +110,7 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
 
     async def _prepare(self, tier: str, change: Change) -> Question:
         from airflow_provider_chefconsul.consul.rollout_plan import plan_rollout
+        from airflow_provider_chefconsul.domain.explanation.question import Question
 
         selector = parse_members(self.members, tier)
         async with ConsulHook(self.consul_conn_id).open_view() as view:

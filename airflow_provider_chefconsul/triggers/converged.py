@@ -11,7 +11,6 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
@@ -47,6 +46,8 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
         members: str | Sequence[str],
         holder: Mapping[str, str] | None = None,
     ) -> None:
+        from airflow_provider_chefconsul.domain.verdict.wait import Wait
+
         super().__init__(consul_conn_id=consul_conn_id, environment=environment, holder=holder)
         self.waits = {tier: Wait.from_fields(wait) for tier, wait in waits.items()}
         self.deadline = max(wait.deadline for wait in self.waits.values())

@@ -1,4 +1,7 @@
-"""How a wait ended: what a trigger sends to the task that resumes, through Airflow's database."""
+"""How a wait ended: what a trigger sends to the task that resumes, through Airflow's database.
+
+How it is explained is imported when a wait has ended, here and in the triggers: Dag files need none of it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
-
-from airflow_provider_chefconsul.domain.explanation.node import NO_EARLY_FAILURES, explain_node
-from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.text import cut_lines
-from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
-from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_event
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
     from airflow_provider_chefconsul.consul.tier_wait import WaitResult
+    from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 
 _NODES_NAMED = 50  # node names per standing in an XCom
 _LINES = 200  # lines that name a node and its reason in a task log
@@ -79,12 +78,14 @@ class Outcome:
         cls,
         environment: str,
         results: Mapping[str, WaitResult],
-        early_failures: Mapping[str, EarlyFailure] = NO_EARLY_FAILURES,
+        early_failures: Mapping[str, EarlyFailure] = MappingProxyType({}),
     ) -> Outcome | None:
         """The outcome of finished waits; None while one is still waiting and none has failed.
 
         :param early_failures: by node, runs that ended before they had read a tier.
         """
+        from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
+
         tiers = {tier: _summary_fields(result) for tier, result in results.items()}
         now = datetime.now(UTC)
         every_line = [
@@ -108,6 +109,11 @@ class Outcome:
         :raises AirflowSensorTimeout: the deadline passed; a retry would only double it, so there is none.
         :raises ChefConsulError: Consul could not be asked; a retry may find it back.
         """
+        from airflow.sdk.exceptions import (
+            AirflowFailException,
+            AirflowSensorTimeout,
+        )  # the command line needs no Airflow
+
         write = log.info if self.ending is Ending.CONVERGED else log.error
         for line in self.lines:
             write(line)
@@ -128,6 +134,8 @@ class Outcome:
 
 def _explain(result: WaitResult, early_failures: Mapping[str, EarlyFailure], now: datetime) -> list[str]:
     """One line for each member that held the wait up: what holds it up, since when, and who can act."""
+    from airflow_provider_chefconsul.domain.explanation.node import explain_node
+
     nodes = result.verdict.status.nodes
     explained = [
         explain_node(node, now=now, early_failure=early_failures.get(name))
@@ -138,6 +146,8 @@ def _explain(result: WaitResult, early_failures: Mapping[str, EarlyFailure], now
 
 
 def _summary_fields(result: WaitResult) -> dict[str, Any]:
+    from airflow_provider_chefconsul.domain.verdict.standing import Standing
+
     by_standing = result.verdict.status.by_standing
     return {
         "generation": result.wait.generation,

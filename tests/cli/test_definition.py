@@ -9,7 +9,7 @@ import pytest
 from airflow.cli.cli_config import GroupCommand
 from airflow.cli.cli_parser import get_parser
 
-from airflow_provider_chefconsul.cli.definition import get_commands
+from airflow_provider_chefconsul.cli.airflow_commands import get_commands
 from airflow_provider_chefconsul.cli.exit_code import MEANINGS, ExitCode
 
 
@@ -73,17 +73,18 @@ def test_every_command_has_a_function(words, airflow_chefconsul):
 
 
 def test_definition_is_cheap():
-    """Every `airflow` command imports it, so it loads only itself, the exit codes and the errors."""
+    """Every `airflow` command imports it, so it loads only the table, the exit codes and the errors."""
     code = (
         "import sys\n"
         "import airflow.cli.cli_config\n"
         "before = set(sys.modules)\n"
-        "import airflow_provider_chefconsul.cli.definition\n"
+        "import airflow_provider_chefconsul.cli.airflow_commands\n"
         "print(*sorted(set(sys.modules) - before))\n"
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     ours = "airflow_provider_chefconsul"
-    assert f"{ours}.cli.definition" in printed.split()
+    assert f"{ours}.cli.airflow_commands" in printed.split()
     assert set(printed.split()) <= {
-        ours, f"{ours}.cli", f"{ours}.cli.definition", f"{ours}.cli.exit_code", f"{ours}.exceptions",
+        ours, f"{ours}.cli", f"{ours}.cli.airflow_commands", f"{ours}.cli.definition", f"{ours}.cli.exit_code",
+        f"{ours}.exceptions",
     }  # fmt: skip

@@ -6,7 +6,11 @@ import json
 
 import pytest
 
-from tests.support.factory import make_failure, make_report
+from airflow_provider_chefconsul.consul.node_snapshot import read_node
+from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.membership import parse_members
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from tests.support.factory import make_desired, make_failure, make_report
 
 
 @pytest.fixture
@@ -45,6 +49,60 @@ def test_node(airflow_chefconsul, node, code, words):
     assert set(document) == {"environment", "tier", "converged", "headline", "written", "obstacles", "nodes"}
     assert set(found) == {"node", "standing", "text", "since", "action"}
     assert found["node"] == node
+    assert document["converged"] is (code == 0)
+    assert document["headline"] == "demo/web: assigned generation 1, state converged, release=2.5.0"
+
+
+@pytest.mark.parametrize(
+    ("node", "is_whole"),
+    [("web-1", False), ("web-2", False), ("web-3", True), ("guest", True), ("cache", True), ("no name", True)],
+)
+def test_node_is_explained_as_in_its_tier(airflow_chefconsul, tier, members, consul_kv, monkeypatch, node, is_whole):
+    """In the same words, from two keys where they say enough; the tier is read for who is silent or not selected."""
+    members("guest", tier="other")
+    consul_kv["demo/web/nodes/guest"] = make_failure("guest", generation=1).to_json()
+    whole = []
+    monkeypatch.setattr(SharedView, "snapshot", _counted(SharedView.snapshot, whole))
+    of_tier = airflow_chefconsul("explain", "demo", "web", "-o", "json").json["nodes"]
+    whole.clear()
+    ended = airflow_chefconsul("explain", "demo", "web", node, "-o", "json")
+    assert bool(whole) is is_whole
+    found = ended.json["nodes"] if ended.out else []
+    assert [each["text"] for each in found if each["node"] != "web-1"] == [
+        each["text"] for each in of_tier if each["node"] == node
+    ]
+
+
+@pytest.mark.parametrize(
+    "selector", ["service:web", "meta:rack=a", "web-1,web-2", "service:none", "meta:rack=b", "web-2"]
+)
+@pytest.mark.parametrize("check", [None, "critical"])
+async def test_member_is_read_as_in_its_tier(view, members, consul_kv, service_check, selector, check):
+    """With its presence, metadata and failing checks; None where the tier's snapshot does not select it."""
+    members("web-1", "web-2", check=check, rack="a")
+    service_check("web-1", "critical")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    for node in ("web-1", "web-2"):
+        consul_kv[f"demo/web/nodes/{node}"] = make_report(node).to_json()
+    parsed = parse_members(selector if ":" in selector else selector.split(","), "web")
+    whole = await view.snapshot("demo", "web", parsed)
+    found = await read_node(view, "demo", "web", parsed, "web-1")
+    if "web-1" not in whole.members:
+        assert found is None
+    else:
+        assert found == TierSnapshot(
+            whole.desired, {"web-1": whole.members["web-1"]}, {"web-1": whole.evidence["web-1"]}
+        )
+
+
+def _counted(function, calls):
+    """The function itself, with a note of each call."""
+
+    def call(*args, **kwargs):
+        calls.append(args)
+        return function(*args, **kwargs)
+
+    return call
 
 
 @pytest.mark.usefixtures("tier")

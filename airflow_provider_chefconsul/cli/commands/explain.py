@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.cli.argument import parse_selectors
 from airflow_provider_chefconsul.cli.command import command, open_view
@@ -13,44 +15,62 @@ from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers, name_some
-from airflow_provider_chefconsul.consul.overview import read_early_failures, read_lease
+from airflow_provider_chefconsul.consul.node_snapshot import read_node
+from airflow_provider_chefconsul.consul.overview import read_early_failure, read_early_failures, read_lease
 from airflow_provider_chefconsul.domain.explanation.node import NodeExplanation
-from airflow_provider_chefconsul.domain.model.name import nearest
+from airflow_provider_chefconsul.domain.explanation.tier import explain_desired
+from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
+from airflow_provider_chefconsul.domain.model.name import is_name, nearest
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import NotDeclared
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
 
 _EXPLAINED = 50  # nodes
 
 
 @command
 async def explain_command(args: Namespace, output: Output) -> ExitCode:
-    """Explain the tier and each node that holds it up, or the named node."""
+    """Explain the tier and each node that holds it up; or the named node, for which the tier is not read."""
+    selector = parse_selectors(args, [args.tier])[args.tier]
     async with open_view(args) as view:
-        await find_tiers(view, args.environment, args.tier)
-        snapshot = await view.snapshot(args.environment, args.tier, parse_selectors(args, [args.tier])[args.tier])
+        snapshot = await read_node(view, args.environment, args.tier, selector, args.node) if args.node else None
+        if snapshot is None:
+            await find_tiers(view, args.environment, args.tier, program=output.program)
+            snapshot = await view.snapshot(args.environment, args.tier, selector)
         lease = await read_lease(view, args.environment)
-        early_failures = await read_early_failures(view, args.environment)
+        early_failures = await _read_early_failures(view, args)
     status, now = tier_status(snapshot), datetime.now(UTC)
     shown = ShownTier.of(args.environment, args.tier, status, now=now, lease=lease, early_failures=early_failures)
-    explained = _choose(args, shown)
+    explained, has_converged = _choose(args, shown), status.has_converged
+    if args.node:
+        desired = explain_desired(args.environment, args.tier, status.desired, now=now, lease=lease)
+        shown, has_converged = replace(shown, explanation=desired), status.nodes[args.node].has_converged
     if output.is_json:
-        output.document(_fields(shown, explained))
+        output.document(_fields(shown, explained, has_converged=has_converged))
     else:
         _print(output, shown, explained)
-    has_converged = status.nodes[args.node].has_converged if args.node else status.has_converged
     return ExitCode.OK if has_converged else ExitCode.NOT_CONVERGED
 
 
+async def _read_early_failures(view: SharedView, args: Namespace) -> Mapping[str, EarlyFailure]:
+    if not args.node:
+        return await read_early_failures(view, args.environment)
+    found = await read_early_failure(view, args.environment, args.node) if is_name(args.node) else None
+    return {args.node: found} if found else {}
+
+
 def _choose(args: Namespace, shown: ShownTier) -> list[NodeExplanation]:
-    explained = shown.nodes
+    nodes = shown.status.nodes
     if args.node is None:
-        return [each for name, each in explained.items() if not shown.status.nodes[name].has_converged]
-    if args.node not in explained:
-        near = nearest(args.node, explained)
+        return shown.explain(name for name, node in nodes.items() if not node.has_converged)
+    if args.node not in nodes:
+        near = nearest(args.node, nodes)
         meant = f", but {near}" if near else ""
-        tier_path, members = f"{args.environment}/{args.tier}", name_some(explained)
+        tier_path, members = f"{args.environment}/{args.tier}", name_some(nodes)
         raise NotDeclared(f"{tier_path} has no member {args.node!r}{meant}; its members are: {members}")
-    return [explained[args.node]]
+    return shown.explain([args.node])
 
 
 def _print(output: Output, shown: ShownTier, explained: list[NodeExplanation]) -> None:
@@ -67,12 +87,12 @@ def _print(output: Output, shown: ShownTier, explained: list[NodeExplanation]) -
         output.line(f"… and {len(explained) - _EXPLAINED} more nodes; --output json has them all")
 
 
-def _fields(shown: ShownTier, explained: list[NodeExplanation]) -> dict[str, Any]:
+def _fields(shown: ShownTier, explained: list[NodeExplanation], *, has_converged: bool) -> dict[str, Any]:
     explanation, nodes = shown.explanation, shown.status.nodes
     return {
         "environment": shown.environment,
         "tier": shown.tier,
-        "converged": shown.status.has_converged,
+        "converged": has_converged,
         "headline": explanation.headline,
         "written": explanation.written,
         "obstacles": list(explanation.obstacles),

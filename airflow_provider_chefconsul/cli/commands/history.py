@@ -22,7 +22,7 @@ from airflow_provider_chefconsul.domain.text import one_line
 async def history_command(args: Namespace, output: Output) -> ExitCode:
     """List the generations in the history, newest first."""
     async with open_view(args) as view:
-        await find_tiers(view, args.environment, args.tier)
+        await find_tiers(view, args.environment, args.tier, program=output.program)
         history = await view.history(args.environment, args.tier)
         record = await view.read(args.environment, args.tier)
     assigned = record.desired.generations if isinstance(record.desired, DesiredState) else frozenset()

@@ -27,7 +27,7 @@ async def status_command(args: Namespace, output: Output) -> ExitCode:
     """Show the tiers once, or continuously with ``--watch``."""
     async with open_view(args, patience=_PATIENCE_OF_WATCH if args.watch else None) as view:
         try:
-            tiers = await find_tiers(view, args.environment, args.tier)
+            tiers = await find_tiers(view, args.environment, args.tier, program=output.program)
         except NotDeclared as missing:
             if not args.watch:
                 raise

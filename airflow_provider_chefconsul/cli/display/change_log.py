@@ -19,11 +19,12 @@ def changes_between(before: ShownTier | None, after: ShownTier, *, lists_all: bo
     lines = [] if before and before.explanation.headline == after.explanation.headline else [after.explanation.headline]
     known = before.status.nodes if before else {}
     tier_path = f"{after.environment}/{after.tier}"
-    changed = [
-        str(after.nodes[name])
+    named = [
+        name
         for name, node in after.status.nodes.items()
         if _gist(known.get(name)) != _gist(node) and (before or not node.has_converged)
     ]
+    changed = [str(each) for each in after.explain(named)]
     changed += [f"{name}: is no longer a member" for name in known if name not in after.status.nodes]
     if not lists_all:
         changed = cut_lines(changed, _NAMED, "nodes; --all names them")

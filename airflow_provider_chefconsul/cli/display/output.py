@@ -14,7 +14,7 @@ from rich.text import Text
 
 from airflow_provider_chefconsul.domain.text import one_line
 
-PROGRAM = "airflow chefconsul"
+AIRFLOW_PROGRAM = "airflow chefconsul"
 _WIDTH_OF_FILES = 160  # columns, without a terminal
 
 
@@ -24,13 +24,15 @@ class Output:
     Whatever comes from Consul is made printable here, so that no report can move the cursor or pass for markup.
 
     :param is_json: whether standard output is only for JSON; lines then go to standard error.
+    :param program: what to call this program.
     """
 
-    def __init__(self, *, is_json: bool = False) -> None:
+    def __init__(self, *, is_json: bool = False, program: str = AIRFLOW_PROGRAM) -> None:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot print "…" must not end the command
                 stream.reconfigure(errors="backslashreplace")
         self.is_json = is_json
+        self.program = program
         width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _WIDTH_OF_FILES
         self.console = _Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
 
@@ -52,7 +54,7 @@ class Output:
 
     def error(self, text: str, *, explanation: str = "") -> None:
         """Print an error on standard error, with an explanation below it."""
-        _write(sys.stderr, f"{PROGRAM}: error: {one_line(text)}" + (f"\n{explanation}" if explanation else ""))
+        _write(sys.stderr, f"{self.program}: error: {one_line(text)}" + (f"\n{explanation}" if explanation else ""))
 
     def silence(self) -> None:
         """Discard all further output, including Python's last flush: the reader is gone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,13 +16,17 @@ from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 
 @dataclass(frozen=True, slots=True)
 class ShownTier:
-    """A tier at one moment, in facts and in words."""
+    """A tier at one moment, in facts and in words; nodes are explained when they are asked for.
+
+    :param early_failures: by node, runs that failed before they read a tier.
+    """
 
     environment: str
     tier: str
     status: TierStatus
     explanation: TierExplanation
-    nodes: Mapping[str, NodeExplanation]
+    now: datetime
+    early_failures: Mapping[str, EarlyFailure]
 
     @classmethod
     def of(
@@ -38,8 +42,11 @@ class ShownTier:
         """Explain a tier's status.
 
         :param lease: the environment's, if any.
-        :param early_failures: by node, runs that failed before they read a tier.
         """
         explanation = explain_tier(environment, tier, status, now=now, lease=lease)
-        nodes = explain_nodes(status, now=now, early_failures=early_failures)
-        return cls(environment, tier, status, explanation, nodes)
+        return cls(environment, tier, status, explanation, now, early_failures)
+
+    def explain(self, nodes: Iterable[str]) -> list[NodeExplanation]:
+        """Explain some of its members, in that order."""
+        found = explain_nodes(self.status, nodes, now=self.now, early_failures=self.early_failures)
+        return list(found.values())

@@ -10,11 +10,9 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-import consul.base
-from consul.callback import CB
-
 from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT, next_index
 from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTION, Operation
+from airflow_provider_chefconsul.consul.http.py_consul import CB, base
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.transport import HttpxTransport
 from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader, RequestRejected
@@ -29,7 +27,7 @@ class Entry:
     modify_index: int
 
 
-class ConsulClient(consul.base.Consul):
+class ConsulClient(base.Consul):
     """py-consul's whole API as coroutines, with typed errors, a token on every request and retried reads.
 
     Use it as an async context manager inside one event loop.
@@ -221,7 +219,7 @@ def _entry(item: Mapping[str, Any]) -> Entry:
     return Entry(item["Key"], item["Value"] or b"", item["ModifyIndex"])
 
 
-def _decode(response: consul.base.Response) -> tuple[str, bool, Any]:
+def _decode(response: base.Response) -> tuple[str, bool, Any]:
     if response.code == HTTPStatus.NOT_FOUND:  # Consul sends it only for a single object, such as a key
         raise ValueError(f"{response.code} {response.body}")
     is_filtered = response.headers.get("X-Consul-Results-Filtered-By-ACLs") == "true"

@@ -9,13 +9,12 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any, TypeVar
 
-import consul.base
 import httpx
-from consul.exceptions import ConsulException
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from airflow_provider_chefconsul.consul.http.answer import check_answer
 from airflow_provider_chefconsul.consul.http.pool import Answer, PoolUse
+from airflow_provider_chefconsul.consul.http.py_consul import ConsulException, base
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.trouble import QueryCut, status_error, transport_error, unknown_datacenter
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, RequestRejected
@@ -31,7 +30,7 @@ _SHORTEST_CUT = 1.0  # seconds; a query that ends early but after this time was 
 _CUTS = {httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT}
 
 
-class HttpxTransport(consul.base.HTTPClient):
+class HttpxTransport(base.HTTPClient):
     """Sends the requests of py-consul's endpoints."""
 
     def __init__(self, settings: ConsulSettings, retry_for: timedelta) -> None:
@@ -116,7 +115,7 @@ class HttpxTransport(consul.base.HTTPClient):
             raise (await self._find_datacenter(text)) or status_error(response.status_code, text, url)
         body = response.content if raw else text
         try:
-            answer = callback(consul.base.Response(response.status_code, response.headers, body))
+            answer = callback(base.Response(response.status_code, response.headers, body))
             check_answer(method, path, answer)
         except (ConsulException, ValueError, TypeError, AttributeError, LookupError) as error:
             raise RequestRejected(f"{url}: this does not answer like Consul: {error!s:.200}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
@@ -38,21 +38,43 @@ def explain_tier(
 
     :param lease: what stands under the environment's lease key.
     """
+    desired = status.desired
+    explained = explain_desired(environment, tier, desired, now=now, lease=lease)
+    if not isinstance(desired, DesiredState):
+        return explained
+    converged = f"{status.count(Standing.CONVERGED)} of {len(status.nodes)} members converged"
+    return replace(
+        explained,
+        headline=f"{environment}/{tier}: {converged}, {describe_assignments(desired)}",
+        obstacles=(*_explain_members(status), *_explain_canary(desired, status), *explained.obstacles),
+    )
+
+
+def explain_desired(
+    environment: str,
+    tier: str,
+    desired: DesiredState | Unreadable | None,
+    *,
+    now: datetime,
+    lease: Lease | Unreadable | None = None,
+) -> TierExplanation:
+    """Explain what is desired of a tier, whatever has become of it.
+
+    :param lease: what stands under the environment's lease key.
+    """
     tier_path = f"{environment}/{tier}"
     held = _explain_lease(lease, now)
-    match status.desired:
+    match desired:
         case None:
             missing = "nobody has declared it, or its key was deleted: SetDesiredStateOperator declares it"
             return TierExplanation(f"{tier_path}: no desired state", "", (missing, *held))
         case Unreadable() as unreadable:
             advice = f"{unreadable}; put back the newest document of the tier's history"
             return TierExplanation(f"{tier_path}: its desired state cannot be read", "", (advice, *held))
-        case DesiredState() as desired:
-            pass
-    obstacles = [*_explain_members(status), *_explain_canary(desired, status), *held]
-    written = f"written by {desired.written_by}, {ago(read_moment(desired.written_at), now) or desired.written_at}"
-    converged = f"{status.count(Standing.CONVERGED)} of {len(status.nodes)} members converged"
-    return TierExplanation(f"{tier_path}: {converged}, {describe_assignments(desired)}", written, tuple(obstacles))
+        case DesiredState():
+            when = ago(read_moment(desired.written_at), now) or desired.written_at
+            written = f"written by {desired.written_by}, {when}"
+            return TierExplanation(f"{tier_path}: {describe_assignments(desired)}", written, tuple(held))
 
 
 def describe_assignments(desired: DesiredState) -> str:
