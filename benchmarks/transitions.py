@@ -62,7 +62,9 @@ SET_WITH_WAIT = """chain(*(
         )
         for tier, state in STEPS
     ))"""
-THREE_TASKS = """transitions("demo", STEPS, RELEASE, policy=ConvergencePolicy())"""
+THREE_TASKS = """transitions("demo", STEPS, RELEASE, policy=ConvergencePolicy(), separate=True)"""
+ONE_TASK = """transitions("demo", STEPS, RELEASE)"""
+ONE_FOR_ALL = """transitions("demo", STEPS, RELEASE, one_task=True)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ CORE = "no Airflow: the core in one process"
 DAG_ROWS = {
     "empty": DagRow("seven empty tasks", EMPTY),
     "set_with_wait": DagRow("one task a transition: set with wait", SET_WITH_WAIT),
+    "one_task": DagRow("one task a transition", ONE_TASK),
+    "one_for_all": DagRow("one task for all", ONE_FOR_ALL),
     "three_tasks": DagRow("three tasks a transition", THREE_TASKS),
     "three_tasks_by_default": DagRow("three tasks a transition", THREE_TASKS, "Airflow's defaults"),
 }
