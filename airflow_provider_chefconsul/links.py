@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
-from airflow_provider_chefconsul.exceptions import ChefConsulError
+from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
+
+    from airflow_provider_chefconsul.consul.view import SharedView
 
 log = logging.getLogger(__name__)
 
@@ -26,18 +29,27 @@ class DesiredStateLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 Airflow's signature
         """The URL; empty when Consul cannot be read."""
-        try:
-            return asyncio.run(_address(operator.consul_conn_id, operator.environment, operator.tier))
-        except ChefConsulError as error:
-            log.info("No link to the Consul UI: %s", error)
-            return ""
+        found: str | None = getattr(operator, "consul_page", None)
+        return asyncio.run(_find_page(operator)) if found is None else found
 
 
-async def _address(consul_conn_id: str, environment: str, tier: str | list[str]) -> str:
-    async with ConsulHook(consul_conn_id).open_view(patience=timedelta(seconds=2)) as view:
+async def _find_page(operator: Any) -> str:
+    try:
+        async with ConsulHook(operator.consul_conn_id).open_view(patience=timedelta(seconds=2)) as view:
+            return await page_of(view, operator.environment, operator.tier)
+    except ChefConsulError as error:
+        log.info("No link to the Consul UI: %s", error)
+        return ""
+
+
+async def page_of(view: SharedView, environment: str, tier: str | Sequence[str]) -> str:
+    """The address of a tier's desired state in Consul's UI, or of the folder of several; empty if Consul is away."""
+    try:
         datacenter = await view.client.local_datacenter()
-        if isinstance(tier, str):
-            page = f"{view.keys.desired(environment, tier)}/edit"
-        else:
-            page = view.keys.environment(environment)
-        return f"{view.client.settings.url}/ui/{quote(datacenter)}/kv/{quote(page)}"
+    except ConsulError as error:
+        log.info("No link to the Consul UI: %s", error)
+        return ""
+    page = (
+        f"{view.keys.desired(environment, tier)}/edit" if isinstance(tier, str) else view.keys.environment(environment)
+    )
+    return f"{view.client.settings.url}/ui/{quote(datacenter)}/kv/{quote(page)}"

@@ -53,6 +53,12 @@ def test_link_into_the_connections_datacenter(monkeypatch, cluster):
     assert link_of() == f"http://127.0.0.1:{cluster.http_port}/ui/dc%202/kv/chefconsul/demo/web/desired/edit"
 
 
+def test_link_that_was_found_is_kept(monkeypatch, free_port):
+    """A task that waits finds it while it has a view, and needs no other one when it ends."""
+    connect(monkeypatch, free_port)  # where nobody answers
+    assert link_of(consul_page="http://consul/ui") == "http://consul/ui"
+
+
 @pytest.mark.parametrize("wrong", [{"tier": "we/b"}, {"environment": ""}, {"environment": "_nodes"}])
 def test_no_link_for_an_invalid_name(consul_connection, wrong):
     """The task has already reported it; there is no button."""

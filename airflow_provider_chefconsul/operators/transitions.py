@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.domain.write.change import parse_change
 from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.domain.write.transition import Transition, find_transition, parse_transitions
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.change import check_written_change, find_texts, keep_texts
 from airflow_provider_chefconsul.operators.nudging import check_max_parallel, check_prefix_per_node
 from airflow_provider_chefconsul.operators.transitioning import (
@@ -70,6 +71,7 @@ class TransitionsOperator(TransitioningOperator):
 
     template_fields: Sequence[str] = ("environment", "values", "sequence", "members", "command", "consul_conn_id")
     template_fields_renderers = {"values": "json", "command": "bash"}  # noqa: RUF012 Airflow's declaration
+    operator_extra_links = (DesiredStateLink(),)
     ui_color = "#dcefe3"
 
     def __init__(
@@ -93,6 +95,7 @@ class TransitionsOperator(TransitioningOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.steps = parse_transitions(steps)
+        self.tier = list(dict.fromkeys(tier for each in self.steps for tier in each.tiers))
         check_tier_path(environment, "any")
         check_members(members)
         check_written_change(values=values)
@@ -129,8 +132,7 @@ class TransitionsOperator(TransitioningOperator):
         :param converged: by tier, a generation that this try has waited for already.
         """
         async with ConsulHook(self.consul_conn_id).open_view() as view:
-            tiers = {tier for each in self.steps for tier in each.tiers}
-            current = await view.desired(self.environment, tiers)
+            current = await view.desired(self.environment, self.tier)
             first = find_transition(self.steps, writer_of(context), current)
             made = {tier for each in self.steps[: first - 1] for tier in each.tiers}
             generations = {tier: each.newest.generation for tier, each in current.items() if each and tier in made}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.links import page_of
 from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
 from airflow_provider_chefconsul.triggers.outcome import Outcome
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
@@ -43,7 +44,10 @@ class ConvergingOperator(Stoppable):
 
     consul_conn_id: str
     environment: str
+    tier: str | Sequence[str]
     members: str | Sequence[str]
+    consul_page: str | None = None
+    """What the link to Consul's UI leads to, found while there is a view; None before."""
 
     async def converge(
         self, context: Context, view: SharedView, request: WaitRequest
@@ -60,6 +64,8 @@ class ConvergingOperator(Stoppable):
         from airflow_provider_chefconsul.consul.wait import begin_waits
 
         instance = context["ti"]
+        if self.consul_page is None:  # its nodes take longer than this
+            self.consul_page = await page_of(view, self.environment, self.tier)
         waits = await begin_waits(
             view,
             self.environment,

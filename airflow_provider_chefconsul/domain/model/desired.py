@@ -222,10 +222,11 @@ class DesiredState:
         """
         document = read_document(key, text)
         canary = _read_canary(document.child("canary")) if document.has("canary") else None
+        writer = document.child("written_by")
         return cls(
             generation=document.integer("generation"),
             stable=Assignment.from_document(document.child("stable")),
-            written_by=Writer.from_document(document.child("written_by")),
+            written_by=Writer.from_document(writer),
             written_at=document.text("written_at"),
             sequence=document.integer("sequence") if document.has("sequence") else None,
             canary=canary,
