@@ -1,4 +1,4 @@
-"""RemoteExecTrigger that is cancelled while it runs. Real agents run the commands."""
+"""Triggers that run a command by remote execution, cancelled while it runs. Real agents run the commands."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from uuid import uuid4
 import consul
 import pytest
 
+from airflow_provider_chefconsul.nudge.request import NudgeRequest
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
+from airflow_provider_chefconsul.triggers.transition import TransitionTrigger
 from tests.support.airflow_home import connect, run_trigger
+from tests.support.factory import make_desired, make_policy, make_wait
 
 NODES = ["web-1", "web-2"]
 
@@ -52,7 +55,21 @@ def make_trigger(command: str, **overrides: Any) -> RemoteExecTrigger:
     return RemoteExecTrigger(**defaults | {"command": command} | overrides)
 
 
-async def cancel_when(trigger: RemoteExecTrigger, has_come: Callable[[], bool]) -> None:
+def make_transition(command: str) -> TransitionTrigger:
+    """A trigger that nudges both nodes at once with a job of its own, and waits for them."""
+    request = NudgeRequest(command, uuid4().hex, 1, datetime.now(UTC))
+    wait = make_wait(deadline=datetime.now(UTC) + timedelta(seconds=50))
+    return TransitionTrigger(
+        consul_conn_id="consul_default",
+        environment="demo",
+        waits={"web": wait.to_fields()},
+        policy=make_policy().to_fields(),
+        members=NODES,
+        nudge=request.to_fields(),
+    )
+
+
+async def cancel_when(trigger: RemoteExecTrigger | TransitionTrigger, has_come: Callable[[], bool]) -> None:
     """Cancel the trigger as the triggerer does, once something has come."""
     running = asyncio.create_task(anext(trigger.run()))
     async with asyncio.timeout(30):
@@ -64,8 +81,10 @@ async def cancel_when(trigger: RemoteExecTrigger, has_come: Callable[[], bool]) 
         await running
 
 
-async def test_cancelled_trigger_leaves_nothing_in_consul(left_behind, tmp_path):
+@pytest.mark.parametrize("make", [make_trigger, make_transition])
+async def test_cancelled_trigger_leaves_nothing_in_consul(plain_consul, left_behind, tmp_path, make):
     """In the middle of a command that both nodes acknowledged: no session and no key stay behind."""
+    plain_consul.kv.put("chefconsul/demo/web/desired", make_desired(7).to_json())
     pids = tmp_path / "pids"
     pids.touch()
 
@@ -74,7 +93,7 @@ async def test_cancelled_trigger_leaves_nothing_in_consul(left_behind, tmp_path)
         return {key.split("/")[2] for key in keys if key.endswith("/ack")} == set(NODES)
 
     try:
-        await cancel_when(make_trigger(f"echo $$ >>{pids}; exec sleep 60"), acknowledged)
+        await cancel_when(make(f"echo $$ >>{pids}; exec sleep 60"), acknowledged)
         assert left_behind() == ([], [])
         await asyncio.sleep(1)  # the command's next heartbeat
         assert left_behind() == ([], [])
