@@ -1,4 +1,4 @@
-"""The Airflow plugin: the rollout board, in the navigation and on Dag runs, and a listener for asset events."""
+"""The Airflow plugin: the rollout board, in the navigation and on Dag runs, and listeners."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_chefconsul import listener
+from airflow_provider_chefconsul import listener, preload
 
 _PREFIX = "/chefconsul"
 
 
 class ChefConsulPlugin(AirflowPlugin):
-    """Adds the rollout board and the listener to Airflow."""
+    """Adds the rollout board and the listeners to Airflow: one for asset events, one that preloads the package."""
 
     name = "chefconsul"
-    listeners = [listener]  # noqa: RUF012 Airflow's attribute
+    listeners = [listener, preload]  # noqa: RUF012 Airflow's attribute
     external_views = [  # noqa: RUF012 Airflow's plugins declare lists
         {
             "name": "Rollout board",
