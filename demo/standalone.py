@@ -207,6 +207,10 @@ class AirflowStandalone:
                         return process
         raise AirflowError(f"there is no {name}; see {self.log}:\n{self.log_tail()}")
 
+    def processes(self) -> list[psutil.Process]:
+        """All processes of it: components, and workers, which lead process groups of their own."""
+        return [] if self._process is None else _processes_of(self._process.pid)
+
     def log_tail(self) -> str:
         """The last lines of what its components printed."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-_TAIL:])
@@ -254,8 +258,16 @@ class AirflowStandalone:
 
 
 def _kill_session(session: int) -> None:
-    """Kill what outlived its parent: components, and workers, which lead process groups of their own."""
+    """Kill what outlived its parent."""
+    for process in _processes_of(session):
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def _processes_of(session: int) -> list[psutil.Process]:
+    found = []
     for process in psutil.process_iter():
         with suppress(ProcessLookupError, PermissionError, psutil.Error):
             if os.getsid(process.pid) == session:
-                process.kill()
+                found.append(process)
+    return found
