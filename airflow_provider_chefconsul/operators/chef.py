@@ -12,11 +12,12 @@ from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.hooks.ssh import DEFAULT_SSH_CONNECTION
 from airflow_provider_chefconsul.nudge.result import CHECK_REMOTE_EXEC
 from airflow_provider_chefconsul.operators.nudging import NudgeOperator, check_prefix_per_node
-from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
-from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
+
+    from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
+    from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
 
 
 class ConsulExecChefOperator(NudgeOperator):
@@ -82,6 +83,8 @@ class ConsulExecChefOperator(NudgeOperator):
         self.prefix_per_node = check_prefix_per_node(prefix_per_node)
 
     def _make_trigger(self, **job: Any) -> RemoteExecTrigger:
+        from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
+
         return RemoteExecTrigger(prefix_per_node=self.prefix_per_node, **job)
 
 
@@ -156,4 +159,6 @@ class SSHChefOperator(NudgeOperator):
         self.ssh_conn_id = ssh_conn_id
 
     def _make_trigger(self, **job: Any) -> SSHChefTrigger:
+        from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
+
         return SSHChefTrigger(ssh_conn_id=self.ssh_conn_id, **job)

@@ -33,14 +33,14 @@ from airflow_provider_chefconsul.operators.writing import (
     writer_of,
 )
 from airflow_provider_chefconsul.triggers.converging import ConvergingOperator, WaitRequest
-from airflow_provider_chefconsul.triggers.outcome import Outcome
-from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
+    from airflow_provider_chefconsul.triggers.outcome import Outcome
+    from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
 class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
@@ -133,11 +133,15 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:  # noqa: ARG002 Airflow's call
         """Resume with the outcome that the trigger sent."""
+        from airflow_provider_chefconsul.triggers.outcome import Outcome
+
         return Outcome.from_event(event).settle_generations(self.log)
 
     async def _declare(
         self, context: Context, tiers: Sequence[str], change: Change
     ) -> dict[str, int] | WaitingTrigger[Outcome]:
+        from airflow_provider_chefconsul.triggers.outcome import Outcome
+
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             plan = await declare(
                 view,
@@ -158,7 +162,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
                 context["ti"].xcom_push(BaseXCom.XCOM_RETURN_KEY, plan.generations)
             request = WaitRequest(tiers, self.wait, plan.generations, new=plan.new)
             ended = await self.converge(context, view, request)
-        return ended if isinstance(ended, WaitingTrigger) else ended.settle_generations(self.log)
+        return ended.settle_generations(self.log) if isinstance(ended, Outcome) else ended
 
 
 class RollBackOperator(ConvergingOperator):
@@ -234,6 +238,8 @@ class RollBackOperator(ConvergingOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
         """Resume with the outcome that the trigger sent, and go on with the next tier."""
+        from airflow_provider_chefconsul.triggers.outcome import Outcome
+
         return self._go_on(context, Outcome.from_event(event).settle_generations(self.log))
 
     def _go_on(self, context: Context, generations: Mapping[str, int]) -> dict[str, int]:
@@ -269,6 +275,7 @@ class RollBackOperator(ConvergingOperator):
     ) -> dict[str, int] | WaitingTrigger[Outcome]:
         from airflow_provider_chefconsul.consul.overview import require_members
         from airflow_provider_chefconsul.consul.write import roll_back
+        from airflow_provider_chefconsul.triggers.outcome import Outcome
 
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
         generations = dict(before)
@@ -289,7 +296,7 @@ class RollBackOperator(ConvergingOperator):
                 # The tiers before it are waited for again, so that the event of a deferral names all that are done.
                 request = WaitRequest(list(generations), self.wait, generations, new=plan.new)
                 ended = await self.converge(context, view, request)
-                if isinstance(ended, WaitingTrigger):
+                if not isinstance(ended, Outcome):
                     return ended
                 ended.settle(self.log)
         return generations

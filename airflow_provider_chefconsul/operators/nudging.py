@@ -18,20 +18,17 @@ from airflow_provider_chefconsul.domain.parameter import (
     check_tier_path,
     parse_generations,
 )
-from airflow_provider_chefconsul.domain.verdict.superseded import describe_superseded
-from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.nudge.result import describe_trouble
-from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY, NudgeTrigger, Results, read_results
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
-from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.triggers.nudge import NudgeTrigger, Results
+    from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
 class NudgeOperator(Stoppable):
@@ -84,6 +81,8 @@ class NudgeOperator(Stoppable):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int | str]:  # noqa: ARG002 Airflow's call
         """Resume with the results that the trigger sent."""
+        from airflow_provider_chefconsul.triggers.nudge import read_results
+
         return self._report(read_results(event))
 
     @abstractmethod
@@ -94,6 +93,8 @@ class NudgeOperator(Stoppable):
         self, context: Context, tiers: Sequence[str], generations: Mapping[str, int]
     ) -> Results | WaitingTrigger[Results]:
         """Run the command; Consul's index before that goes into an XCom."""
+        from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY
+
         instance = context["ti"]
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             chosen = [await self._choose_of_tier(view, tier, generations.get(tier)) for tier in tiers]
@@ -115,6 +116,9 @@ class NudgeOperator(Stoppable):
             return await self.wait_here(trigger, view)
 
     async def _choose_of_tier(self, view: SharedView, tier: str, generation: int | None) -> tuple[set[str], int]:
+        from airflow_provider_chefconsul.domain.verdict.superseded import describe_superseded
+        from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
+
         tier_path = f"{self.environment}/{tier}"
         selector = parse_members(self.members, tier)
         await view.require_members(tier_path, selector)
@@ -150,6 +154,8 @@ class NudgeOperator(Stoppable):
         return (present if self.all_nodes else present - converged), record.index
 
     def _report(self, results: Results) -> dict[str, int | str]:
+        from airflow_provider_chefconsul.nudge.result import describe_trouble
+
         for result in results.values():
             if trouble := describe_trouble(result, self.command, unanswered=self.unanswered):
                 self.log.warning("%s", trouble)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_chefconsul.domain.parameter import is_literal
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.nudge.guard import guarded
-from airflow_provider_chefconsul.nudge.request import NudgeRequest, job_of
 from airflow_provider_chefconsul.operators.writing import writer_of
 from airflow_provider_chefconsul.triggers.converging import ConvergingOperator
-from airflow_provider_chefconsul.triggers.transition import TransitionTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_chefconsul.triggers.transition import TransitionTrigger
 
 NUDGE_AFTER = timedelta(seconds=3)
 """How long nodes have to begin by themselves: a watch starts chef-client at once, which reports after 1 to 3 s."""
@@ -30,6 +30,9 @@ class TransitioningOperator(ConvergingOperator):
 
     def make_trigger(self, context: Context, **wait: Any) -> TransitionTrigger:
         """Nudge and wait."""
+        from airflow_provider_chefconsul.nudge.request import NudgeRequest, job_of
+        from airflow_provider_chefconsul.triggers.transition import TransitionTrigger
+
         if self.command is None:
             return TransitionTrigger(**wait)
         generations = {tier: fields["generation"] for tier, fields in wait["waits"].items()}

@@ -33,14 +33,14 @@ from airflow_provider_chefconsul.operators.writing import (
     writer_of,
 )
 from airflow_provider_chefconsul.triggers.converging import WaitRequest
-from airflow_provider_chefconsul.triggers.outcome import Outcome
-from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
+    from airflow_provider_chefconsul.triggers.outcome import Outcome
+    from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
 class TransitionsOperator(TransitioningOperator):
@@ -124,6 +124,8 @@ class TransitionsOperator(TransitioningOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
         """Resume with the outcome of a step that the trigger sent, and go on."""
+        from airflow_provider_chefconsul.triggers.outcome import Outcome
+
         return self.run_or_defer(self._walk(context, Outcome.from_event(event).settle_generations(self.log)))
 
     async def _walk(self, context: Context, converged: Mapping[str, int]) -> dict[str, int] | WaitingTrigger[Outcome]:
@@ -131,6 +133,8 @@ class TransitionsOperator(TransitioningOperator):
 
         :param converged: by tier, a generation that this try has waited for already.
         """
+        from airflow_provider_chefconsul.triggers.outcome import Outcome
+
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             current = await view.desired(self.environment, self.tier)
             first = find_transition(self.steps, writer_of(context), current)
@@ -155,7 +159,7 @@ class TransitionsOperator(TransitioningOperator):
                     continue
                 request = WaitRequest(transition.tiers, self.policy, plan.generations, new=plan.new)
                 ended = await self.converge(context, view, request)
-                if isinstance(ended, WaitingTrigger):
+                if not isinstance(ended, Outcome):
                     return ended
                 ended.settle(self.log)
         return generations

@@ -21,12 +21,12 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy,
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.triggers.converging import ConvergingOperator, WaitRequest
-from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY
-from airflow_provider_chefconsul.triggers.outcome import Outcome
-from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
+
+    from airflow_provider_chefconsul.triggers.outcome import Outcome
+    from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 _NUDGE_KEY = "nudge"  # the beginning of the nudge that the sensor's last try knew of
 
@@ -106,6 +106,8 @@ class ConvergedSensor(ConvergingOperator, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 Airflow's call
         """Resume with the outcome that the trigger sent."""
+        from airflow_provider_chefconsul.triggers.outcome import Outcome
+
         return self._settle(Outcome.from_event(event))
 
     async def _wait(self, context: Context, request: WaitRequest) -> Outcome | WaitingTrigger[Outcome]:
@@ -137,6 +139,8 @@ def _pull_beginning(context: Context, nudged_by: str) -> Any:
 
     In a mapped group it is the nudge of the same map index; the nudge of a mapped sensor may also not be mapped.
     """
+    from airflow_provider_chefconsul.triggers.nudge import BEGINNING_KEY
+
     instance = context["ti"]
     for map_index in dict.fromkeys((instance.map_index, -1)):
         found = instance.xcom_pull(task_ids=nudged_by, key=BEGINNING_KEY, map_indexes=map_index)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.links import page_of
-from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
-from airflow_provider_chefconsul.triggers.outcome import Outcome
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
-from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
+    from airflow_provider_chefconsul.triggers.outcome import Outcome
+    from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +90,6 @@ class ConvergingOperator(Stoppable):
 
     def make_trigger(self, context: Context, **wait: Any) -> ConvergedTrigger:  # noqa: ARG002 subclasses need it
         """The trigger of a wait; a subclass may do more than wait."""
+        from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
+
         return ConvergedTrigger(**wait)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
-
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 T = TypeVar("T")
 
@@ -55,6 +54,8 @@ class Stoppable(BaseOperator):
 
         Deferring raises, and ``execute_complete`` is called with the trigger's event.
         """
+        from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
+
         ended = self.run_here(coroutine)
         if isinstance(ended, WaitingTrigger):
             timeout = ended.deadline - datetime.now(UTC) + _DEFERRAL_SLACK

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -64,6 +63,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
     :param known: may contain ``name`` itself, which is never returned.
     """
+    from difflib import get_close_matches  # noqa: PLC0415 - only an error needs it, and each Dag file would pay
+
     others = sorted(set(known) - {name}, key=natural_order)
     if same := twin(name, others):
         return same
