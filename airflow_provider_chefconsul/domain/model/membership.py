@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -114,7 +114,7 @@ def in_order(members: Members) -> list[tuple[str, Member]]:
     return [(name, members[name]) for name in sorted(members, key=natural_order)]
 
 
-def carry_over(seen: Iterable[str], current: Members) -> Members:
+def carry_over(seen: frozenset[str], current: Members) -> Members:
     """The members of a wait: the current ones, and as gone those seen earlier that are no longer among them."""
-    gone = {node: Member(node, Presence.GONE) for node in seen if node not in current}
-    return {**current, **gone} if gone else current
+    gone = seen - current.keys()
+    return {**current, **{node: Member(node, Presence.GONE) for node in gone}} if gone else current
