@@ -103,8 +103,11 @@ def _changed_at(path: bool | str | None) -> int | None:
 
 
 def _open(settings: ConsulSettings, verify: ssl.SSLContext | bool, limits: httpx.Limits) -> httpx.AsyncClient:
+    headers = {"X-Consul-Token": settings.token} if settings.token else {}
+    if settings.is_local:
+        headers["Accept-Encoding"] = "identity"  # compressing takes Consul most of the time of a large answer
     return httpx.AsyncClient(
-        headers={"X-Consul-Token": settings.token} if settings.token else {},
+        headers=headers,
         verify=verify,
         trust_env=False,  # a node's proxy settings are not meant for its Consul
         follow_redirects=False,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from airflow_provider_chefconsul.domain.model.name import check_name, natural_order
+from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 
@@ -107,11 +107,6 @@ def parse_members(members: str | Sequence[str], tier: str) -> Selector:
     raise InvalidInput(
         f"invalid members {members!r}; expected 'service', 'service:NAME', 'meta:KEY=VALUE' or a list of nodes"
     )
-
-
-def in_order(members: Members) -> list[tuple[str, Member]]:
-    """Members with their names in natural order: web-2 before web-10."""
-    return [(name, members[name]) for name in sorted(members, key=natural_order)]
 
 
 def carry_over(seen: frozenset[str], current: Members) -> Members:

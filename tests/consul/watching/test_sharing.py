@@ -12,7 +12,8 @@ from types import TracebackType
 
 import pytest
 
-from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.entry import Entry
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
