@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,10 +14,11 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.record import TierRecord, read_tier
-from airflow_provider_chefconsul.consul.watching.topic import Subscription, Topic, subscribed
+from airflow_provider_chefconsul.consul.watching.topic import Subscription, Topic, Viewer, subscribed
 from airflow_provider_chefconsul.consul.watching.watch import SharedWatch
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 
+KEYS = frozenset({"keys"})
 _APART = 4  # tiers with a query each; more tiers share one query, which any of them wakes
 _SETTLE = 0.1  # seconds
 _REST = 0.02  # seconds; every write in the datacenter wakes a query on an empty prefix
@@ -25,7 +26,7 @@ _REST = 0.02  # seconds; every write in the datacenter wakes a query on an empty
 
 @asynccontextmanager
 async def subscribed_to_tier(
-    settings: ConsulSettings, environment: str, tier: str, viewer: asyncio.Event
+    settings: ConsulSettings, environment: str, tier: str, viewer: Viewer
 ) -> AsyncGenerator[Subscription[TierRecord]]:
     """Subscribe to a tier; all viewers of its environment in the event loop with the same settings share the queries.
 
@@ -58,7 +59,7 @@ class EnvironmentWatch:
         if not watch.is_running:
             watch.begin()
         if tier not in watch.tiers:
-            watch.tiers[tier] = Topic(watch)
+            watch.tiers[tier] = Topic(watch, KEYS)
         return watch.tiers[tier]
 
     async def leave(self, tier: str) -> None:
@@ -106,26 +107,35 @@ class PrefixWatch(SharedWatch):
     """
 
     def __init__(self, client: ConsulClient, keys: Keys, environment: str, prefix: str) -> None:
-        super().__init__(client, {"keys": self._find_index}, settle=_SETTLE, rest=_REST)
+        super().__init__(client, dict.fromkeys(KEYS, self._find_index), settle=_SETTLE, rest=_REST)
         self.tiers: dict[str, Topic[TierRecord]] = {}
         self._keys = keys
         self._environment = environment
         self._prefix = prefix
 
-    def topics(self) -> Iterable[Topic[Any]]:
+    def topics(self) -> Collection[Topic[Any]]:
         """All watched topics."""
         return tuple(self.tiers.values())
 
-    async def read(self, news: Collection[str]) -> int:
-        """Read all tiers; without news, only those that are due."""
-        topics = {tier: topic for tier, topic in self.tiers.items() if news or topic.is_due}
-        if topics:
-            numbers = {tier: topic.begin() for tier, topic in topics.items()}
-            prefixes = {tier: self._keys.tier(self._environment, tier) for tier in topics}
-            trees = await self.client.trees(list(prefixes.values()))
-            for tier, topic in topics.items():
-                topic.finish(numbers[tier], await self._read_tier(tier, trees[prefixes[tier]], topic.latest))
+    def size(self) -> int:
+        """The number of entries in all tiers."""
         return sum(len(topic.latest.sources) for topic in self.tiers.values() if topic.latest is not None)
+
+    async def read(self, topics: Collection[Topic[Any]]) -> Mapping[str, int]:
+        """Read these tiers."""
+        chosen = {tier: topic for tier, topic in self.tiers.items() if topic in topics}
+        numbers = {tier: topic.begin() for tier, topic in chosen.items()}
+        prefixes = {tier: self._keys.tier(self._environment, tier) for tier in chosen}
+        if list(prefixes.values()) == [self._prefix]:
+            index, entries = await self.client.tree(self._prefix)
+            trees = {self._prefix: entries}
+        else:
+            index = await self.client.fold(self._prefix)
+            trees = await self.client.trees(list(prefixes.values()))
+        for tier, topic in chosen.items():
+            topic.finish(numbers[tier], await self._read_tier(tier, trees.pop(prefixes[tier]), topic.latest))
+            await asyncio.sleep(0)  # its viewers have their turn before the next tier's
+        return {"keys": index}
 
     async def _read_tier(
         self, tier: str, entries: list[Entry], last: TierRecord | None
