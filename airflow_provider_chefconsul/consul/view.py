@@ -22,9 +22,9 @@ from airflow_provider_chefconsul.consul.catalog import (
 from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.record import TierRecord, read_desired, read_tier
-from airflow_provider_chefconsul.consul.watching.environment_watch import subscribed_to_tier
 from airflow_provider_chefconsul.consul.watching.members import MembersSubscription, subscribed_to_members
 from airflow_provider_chefconsul.consul.watching.topic import Subscription, Viewer
+from airflow_provider_chefconsul.consul.watching.view_watch import subscribed_to_tier
 from airflow_provider_chefconsul.domain.count import parse_number
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.membership import Members, Selector, ServiceMembers

@@ -17,7 +17,7 @@ from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 # Consul resets an address's 201st connection, so requests beyond this number take turns.
-_CONNECTIONS = 8
+_CONNECTIONS = 4
 # Watches use a handful; each remote execution uses one, for half a second at a time.
 _BLOCKING = 64
 # After a proxy has cut a query, the next ones block for this share of the time that it took.

@@ -102,10 +102,10 @@ class Topic(Generic[T]):
 
     def finish(self, number: int, found: T | ChefConsulError) -> None:
         """End a read with its result, or with an error of this topic only."""
-        before = (self.latest, self.failure)
+        before, is_awaited = (self.latest, self.failure), self.needed > self.done
         self.latest, self.failure = (None, found) if isinstance(found, ChefConsulError) else (found, None)
         self.done = number
-        if self.latest is not before[0] or self.failure is not before[1] or self.needed >= number:
+        if self.latest is not before[0] or self.failure is not before[1] or is_awaited:
             self.wake()
 
 

@@ -149,14 +149,14 @@ class SharedWatch(ABC):
             else:
                 topic.finish(number, topic.latest)
 
-    def _choose(self) -> list[Topic[Any]]:
+    def _choose(self) -> set[Topic[Any]]:
         """The topics to read now."""
         now, longest = monotonic(), self._longest_rest()
-        return [
+        return {
             topic
             for topic in self.topics()
             if topic.is_due or (topic.is_stale and now >= topic.rested_at + self._rest_of(topic, longest))
-        ]
+        }
 
     async def _read(self, topics: Collection[Topic[Any]], indexes: Mapping[str, int]) -> None:
         stale = [topic for topic in topics if topic.is_stale]

@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
-from airflow_provider_chefconsul.consul.watching import catalog_watch, environment_watch
+from airflow_provider_chefconsul.consul.watching import catalog_watch, view_watch
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged
@@ -29,7 +29,7 @@ from tests.support.peer import Peer, Request, forward_to
 from tests.support.progress import PATIENCE, Lines
 from tests.support.relay import Relay
 
-MOST = 20  # connections, whatever is watched
+MOST = 10  # connections, whatever is watched
 TIERS = [f"tier{number}" for number in range(40)]
 
 
@@ -75,7 +75,7 @@ async def test_requests_at_once_take_turns(relay, consul_root):
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connect(relay.port, consul_root)) for _ in range(50)]
         await asyncio.gather(*(client.get(f"{consul_root}/a") for client in clients * 4))
-        assert relay.peak <= 8
+        assert relay.peak <= 4
         await clients[0].close()
         await clients[1].get(f"{consul_root}/a")
     await eventually(lambda: relay.now == 0)
@@ -181,7 +181,7 @@ async def test_many_who_block_for_the_same_share_one_query(relay, consul_root, c
         consul_kv["lease"] = "2"
         found = await asyncio.gather(*waits)
         assert {entry.value for _, entry in found} == {b"2"}
-    assert relay.peak <= 8 + 1
+    assert relay.peak <= 4 + 1
 
 
 async def test_queries_that_block_take_turns_when_they_are_too_many(relay, consul_root, consul_kv):
@@ -190,7 +190,7 @@ async def test_queries_that_block_take_turns_when_they_are_too_many(relay, consu
         index, _ = await client.look(f"{consul_root}/a")
         wait = timedelta(seconds=0.2)
         await asyncio.gather(*(client.look(f"{consul_root}/{number}", index=index, wait=wait) for number in range(200)))
-    assert relay.peak <= 64 + 8
+    assert relay.peak <= 64 + 4
 
 
 async def test_consul_that_refuses_connections_names_the_setting(make_cluster):
@@ -225,7 +225,7 @@ def blocking(requests: list[Request]) -> list[tuple[str, str]]:
 
 async def test_short_wait_leaves_no_query_behind(cluster, consul_root, tiers, monkeypatch):
     """An abandoned blocking query counts among an address's connections until it ends: so none is sent at first."""
-    for watch in (catalog_watch, environment_watch):
+    for watch in (catalog_watch, view_watch):
         monkeypatch.setattr(watch, "_SETTLE", PATIENCE)
     tiers("tier0")
     with Peer(forward_to(cluster.http_port)) as peer:
