@@ -56,6 +56,7 @@ class Topic(Generic[T]):
     :param begun: the number of the last read that began.
     :param done: the number of the last read that ended.
     :param needed: the number of the last read that a viewer waits for.
+    :param awaiting: the viewers that wait for their first read, with its number.
     """
 
     watch: TopicReader
@@ -71,6 +72,7 @@ class Topic(Generic[T]):
     began_at: float = 0.0
     rested_at: float = 0.0
     viewers: set[Viewer] = field(default_factory=set)
+    awaiting: dict[Viewer, int] = field(default_factory=dict)
 
     @property
     def is_due(self) -> bool:
@@ -102,11 +104,15 @@ class Topic(Generic[T]):
 
     def finish(self, number: int, found: T | ChefConsulError) -> None:
         """End a read with its result, or with an error of this topic only."""
-        before, is_awaited = (self.latest, self.failure), self.needed > self.done
+        before = (self.latest, self.failure)
         self.latest, self.failure = (None, found) if isinstance(found, ChefConsulError) else (found, None)
         self.done = number
-        if self.latest is not before[0] or self.failure is not before[1] or is_awaited:
-            self.wake()
+        awaiting = {viewer for viewer, needed in self.awaiting.items() if needed <= number}
+        for viewer in awaiting:
+            del self.awaiting[viewer]
+        has_changed = self.latest is not before[0] or self.failure is not before[1]
+        for viewer in self.viewers if has_changed else awaiting:
+            viewer.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +159,12 @@ def subscribed(topic: Topic[T], viewer: Viewer) -> Iterator[Subscription[T]]:
     """Subscribe to a topic; the viewer is set whenever there is something new, or Consul becomes unavailable."""
     needed = topic.needed = topic.begun + 1
     topic.viewers.add(viewer)
+    topic.awaiting[viewer] = needed
     viewer.topics.add(topic)
     topic.watch.ask()
     try:
         yield Subscription(topic, needed, monotonic())
     finally:
         topic.viewers.discard(viewer)
+        topic.awaiting.pop(viewer, None)
         viewer.topics.discard(topic)

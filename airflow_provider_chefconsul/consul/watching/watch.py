@@ -155,7 +155,7 @@ class SharedWatch(ABC):
         return {
             topic
             for topic in self.topics()
-            if topic.is_due or (topic.is_stale and now >= topic.rested_at + self._rest_of(topic, longest))
+            if topic.is_stale and (topic.is_due or now >= topic.rested_at + self._rest_of(topic, longest))
         }
 
     async def _read(self, topics: Collection[Topic[Any]], indexes: Mapping[str, int]) -> None:

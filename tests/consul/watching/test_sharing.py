@@ -113,6 +113,52 @@ async def test_many_waits_share_their_queries(relay, consul_root, tiers):
     assert not any("trying again" in line for line in lines)
 
 
+async def test_waits_in_many_environments_share_their_queries(relay, consul_root, consul_kv, members):
+    """One connection for each would soon be too many."""
+    environments = [f"demo{number}" for number in range(20)]
+    members("web-1")
+    for environment in environments:
+        consul_kv[f"{environment}/web/desired"] = make_desired(7).to_json()
+    web, lines = {"web": ServiceMembers("web")}, Lines()
+    async with connect(relay.port, consul_root) as client:
+        wait = Wait(7, datetime.now(UTC) + timedelta(seconds=120))
+        waits = [
+            asyncio.create_task(
+                wait_for_tiers(
+                    SharedView(client), environment, {"web": wait}, web, make_policy(), on_progress=lines.add
+                )
+            )
+            for environment in environments
+        ]
+        await eventually(lambda: len(lines) >= len(waits))
+        for environment in environments:
+            consul_kv[f"{environment}/web/nodes/web-1"] = make_report().to_json()
+        results = await asyncio.gather(*waits)
+    assert all(isinstance(result["web"].verdict, Converged) for result in results)
+    assert relay.peak <= MOST
+
+
+async def test_looking_again_reads_only_what_has_changed(cluster, consul_root, tiers):
+    """A wait that has converged looks once more; where Consul's indexes are the same, that reads nothing."""
+    tiers("tier0")
+    with Peer(forward_to(cluster.http_port)) as peer:
+        async with connect(peer.port, consul_root) as client:
+            view, selector = SharedView(client), ServiceMembers("tier0")
+
+            def reads() -> tuple[int, int]:
+                paths = [request.path for request in peer.requests if "keys" not in request.query]
+                return tuple(sum(part in path for path in paths) for part in ("/demo/tier0/", "/catalog/service/tier0"))
+
+            async with aclosing(view.watch("demo", "tier0", selector)) as watch:
+                first = await anext(watch)
+                assert await view.look("demo", "tier0", selector, known=()) == first
+                assert reads() == (1, 1)
+                tiers("tier0", state="off")
+                again = await view.look("demo", "tier0", selector, known=())
+                assert again.evidence["tier0-1"].report.state == "off"
+                assert reads()[1] == 1
+
+
 @pytest.mark.parametrize("named", [TIERS, None], ids=["named", "all"])
 async def test_many_tiers_are_seen_at_once(relay, consul_root, tiers, named):
     """However they are watched; no connection is refused."""
