@@ -18,6 +18,8 @@ _USED_LATER = (
     f"{face.__name__}.consul.wait",
     f"{face.__name__}.consul.write",
     f"{face.__name__}.nudge.remote_exec",
+    f"{face.__name__}.triggers.remote_exec",
+    f"{face.__name__}.triggers.transition",
     "anyio._backends._asyncio",  # httpx imports it with its first request, a quarter of what is saved
 )
 """What operators and triggers import when they run; each brings what it rests on. SSH is left to those who use it."""

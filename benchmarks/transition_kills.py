@@ -87,11 +87,6 @@ class Bench:
         _, found = self._consul.kv.get(f"chefconsul/{ENVIRONMENT}/{TIER}/desired")
         return int(json.loads(found["Value"])["generation"]) if found else 0
 
-    def generations(self) -> int:
-        """How many generations were made so far."""
-        _, found = self._consul.kv.get(f"chefconsul/{ENVIRONMENT}/_history/{TIER}/", keys=True)
-        return len(found or [])
-
     def running(self) -> int:
         """How many nodes have run."""
         return sum(self.nodes.runs(node) > 0 for node in NODES)
@@ -141,7 +136,7 @@ def try_seam(bench: Bench, name: str, release: str, seam: Seam) -> None:
     bench.nodes.begin(ENVIRONMENT)
     for node in NODES:
         bench.nodes.set_options(node, f"--seconds {RUN_SECONDS if dag_id == 'blocking' else 3 * RUN_SECONDS}")
-    before, made = bench.generation(), bench.generations()
+    before = bench.generation()
     run_id = bench.airflow.trigger(dag_id, {"release": release})
     wait_for(lambda: is_due(bench, before))
     is_hit = bench.kill_trigger(dag_id, run_id) if name.startswith("triggerer") else bench.kill_task()
@@ -149,7 +144,7 @@ def try_seam(bench: Bench, name: str, release: str, seam: Seam) -> None:
     state = bench.airflow.run_state(dag_id, run_id)
     instance = bench.airflow.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/move")
     runs = [bench.nodes.runs(node) for node in NODES]
-    made = bench.generations() - made
+    made = bench.generation() - before
     seam.trials += 1
     seam.tries += instance["try_number"]
     seam.missed += not is_hit

@@ -21,11 +21,14 @@ get_listener_manager().hook.on_starting(component=TaskRunnerMarker())
 COUNT = "(threading.active_count(), psutil.Process().num_fds(), asyncio.get_event_loop_policy()._local._loop)"
 TRANSITION = """
 from airflow_provider_chefconsul import ConsulExecChefOperator, ConvergedSensor, ConvergencePolicy
-from airflow_provider_chefconsul import SetDesiredStateOperator
+from airflow_provider_chefconsul import SetDesiredStateOperator, TransitionOperator, TransitionsOperator
 own, where = make_context(), {"environment": "demo", "tier": "web"}
 values, policy = {"release": "2.5.0"}, ConvergencePolicy()
 declare = SetDesiredStateOperator(task_id="a", state="converged", values=values, wait=policy, **where)
 assert declare.execute(own) == {"web": 7}
+assert TransitionOperator(task_id="d", state="converged", values=values, **where).execute(own) == {"web": 7}
+steps = [("web", "converged")]
+assert TransitionsOperator(task_id="e", environment="demo", steps=steps, values=values).execute(own) == {"web": 7}
 nudge = ConsulExecChefOperator(task_id="b", command="true", all_nodes=True, **where)
 assert nudge.execute(own) == {"web-1": 0}
 assert ConvergedSensor(task_id="c", policy=policy, **where).execute(own)["web"]["counts"] == {"converged": 1}

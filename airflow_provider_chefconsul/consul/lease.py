@@ -25,7 +25,7 @@ from airflow_provider_chefconsul.domain.write.acquisition import (
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, TransactionConflict, WriteRefused
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.http.client import Entry
+    from airflow_provider_chefconsul.consul.http.entry import Entry
     from airflow_provider_chefconsul.consul.view import SharedView
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.exceptions import MalformedDocument, NoMembers
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.http.client import Entry
+    from airflow_provider_chefconsul.consul.http.entry import Entry
 
 _TIERS_NAMED = 20
 

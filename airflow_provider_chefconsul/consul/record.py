@@ -15,10 +15,11 @@ from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredState
 
 if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
+    from airflow_provider_chefconsul.consul.http.client import ConsulClient
+    from airflow_provider_chefconsul.consul.http.entry import Entry
     from airflow_provider_chefconsul.consul.keys import Keys
 
-_AT_ONCE = 1000  # entries parsed before other triggers on the event loop get a turn
+_AT_ONCE = 200  # entries parsed before other triggers on the event loop get a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +73,30 @@ async def read_tier(
     :raises AccessDenied: the token may not read the tier, which must not pass for an empty one.
     """
     desired_key, reports = keys.desired(environment, tier), keys.reports(environment, tier)
-    if not any(entry.key == desired_key for entry in entries):
-        # A list hides what the token may not read; a single key raises.
-        entry = await client.get(desired_key)
-        entries = [*entries, entry] if entry else entries
+    sources = {entry.key: entry for entry in entries}
+    if desired_key not in sources and (entry := await client.get(desired_key)) is not None:
+        sources[desired_key] = entry  # a list hides what the token may not read; a single key raises
     known: Mapping[str, Entry] = last.sources if last else {}
-    desired: DesiredState | Unreadable | None = None
-    evidence: dict[str, Evidence] = {}
-    sources: dict[str, Entry] = {}
+    desired = last.desired if last and desired_key in sources else None
+    evidence = dict(last.evidence) if last else {}
     is_changed = last is None
-    for count, entry in enumerate(entries, start=1):
+    for key in known.keys() - sources.keys():
+        evidence.pop(key.removeprefix(reports), None)
+        is_changed = True
+    changed = [entry for key, entry in sources.items() if known.get(key) != entry]
+    for count, entry in enumerate(changed, start=1):
         if count % _AT_ONCE == 0:
             await asyncio.sleep(0)
-        is_known = last is not None and known.get(entry.key) == entry
         node = entry.key.removeprefix(reports)
         if entry.key == desired_key:
-            desired = last.desired if last and is_known else read_desired(entry)
+            desired = read_desired(entry)
         elif entry.key.startswith(reports) and is_name(node):
-            evidence[node] = last.evidence[node] if last and is_known else _parse_evidence(tier, node, entry)
+            evidence[node] = _parse_evidence(tier, node, entry)
         else:
+            del sources[entry.key]
             continue
-        is_changed = is_changed or not is_known
-        sources[entry.key] = entry
-    if last is not None and not is_changed and len(sources) == len(known):
+        is_changed = True
+    if last is not None and not is_changed:
         return last
     return TierRecord(desired, evidence, index, sources)
 

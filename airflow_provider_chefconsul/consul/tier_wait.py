@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.consul.steady_clock import SteadyClock
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.watching.topic import Viewer
 from airflow_provider_chefconsul.domain.explanation.tier import describe_counts
 from airflow_provider_chefconsul.domain.model.membership import Selector
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from airflow_provider_chefconsul.domain.verdict.convergence import Failed, Verdict, Waiting
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
@@ -22,7 +24,7 @@ from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 _BACKOFF = 1.0  # seconds between two watches when Consul is unavailable
 _FIRST_LOOK = timedelta(seconds=3)  # granted even past the deadline: the triggerer may have been down
 _SHORTEST_PAUSE = 0.5  # seconds, at least, between two looks that only time made due
-LONGEST_LOOK = 15.0  # seconds
+_LONGEST_LOOK = 15.0  # seconds
 _AGAIN = timedelta(seconds=5)  # between two looks while they differ from what the watch shows
 
 
@@ -68,6 +70,7 @@ class TierWait:
         self._trouble: ConsulUnavailable | None = None
         self._last_line = ""
         self._clock = SteadyClock()
+        self._viewer = Viewer()
 
     async def run(self, until: datetime | None) -> None:
         """Judge the tier after each change, until cancelled or time is up."""
@@ -89,8 +92,9 @@ class TierWait:
 
         :param moment: when to look again even when nothing changes.
         """
-        known = self.wait.seen_members
-        async with aclosing(self._view.watch(self._environment, self._tier, self.selector, known=known)) as watch:
+        known, viewer = self.wait.seen_members, self._viewer
+        watching = self._view.watch(self._environment, self._tier, self.selector, known=known, viewer=viewer)
+        async with aclosing(watching) as watch:
             coming = asyncio.create_task(anext(watch))
             doubting = asyncio.create_task(self._has_doubt.wait())
             try:
@@ -108,7 +112,7 @@ class TierWait:
                     elif moment >= limit:
                         return
                     else:  # time alone may have changed the verdict: look again
-                        snapshot = await self._look()
+                        snapshot = await self.look()
                     self._trouble = None
                     await self._take_in(snapshot)
                     moment = min(limit, self.wait.next_moment(self._policy, now=self._clock.now()))
@@ -141,11 +145,15 @@ class TierWait:
         verdict = Failed(f"deadline passed: {why}", status, is_timeout=True) if is_late else Waiting(status)
         return WaitResult(verdict, self.wait)
 
-    async def _look(self) -> TierSnapshot:
+    async def look(self) -> TierSnapshot:
+        """The tier as it is now.
+
+        :raises ConsulUnavailable: Consul does not answer.
+        """
         try:
-            async with asyncio.timeout(LONGEST_LOOK):
+            async with asyncio.timeout(_LONGEST_LOOK):
                 known = self.wait.seen_members
-                return await self._view.snapshot(self._environment, self._tier, self.selector, known=known)
+                return await self._view.look(self._environment, self._tier, self.selector, known=known)
         except TimeoutError as error:
             raise ConsulUnavailable("Consul did not answer in time") from error
 
@@ -153,13 +161,15 @@ class TierWait:
         verdict = self._observe(snapshot)
         if isinstance(verdict, Failed):
             # A failure is final, and a newly elected server may be behind: look again.
-            snapshot = await self._look()
+            snapshot = await self.look()
             verdict = self._observe(snapshot)
         self._record(verdict, snapshot)
 
     def _record(self, verdict: Verdict, snapshot: TierSnapshot | None) -> None:
         self._last = snapshot
         self.result = WaitResult(verdict, self.wait)
+        missing = self._policy.min_converged.at_least(verdict.status.present) - verdict.status.count(Standing.CONVERGED)
+        self._viewer.expect(missing)
         if snapshot is not self._watched and snapshot != self._watched and isinstance(verdict, Waiting):
             self._has_doubt.set()  # the watch may have missed this snapshot, and would then not correct it
         if self._trouble is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import timedelta
 from time import monotonic
 from types import MappingProxyType
@@ -22,9 +22,9 @@ from airflow_provider_chefconsul.consul.catalog import (
 from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.record import TierRecord, read_desired, read_tier
-from airflow_provider_chefconsul.consul.watching.environment_watch import subscribed_to_tier
 from airflow_provider_chefconsul.consul.watching.members import MembersSubscription, subscribed_to_members
-from airflow_provider_chefconsul.consul.watching.topic import Subscription
+from airflow_provider_chefconsul.consul.watching.topic import Subscription, Viewer
+from airflow_provider_chefconsul.consul.watching.view_watch import subscribed_to_tier
 from airflow_provider_chefconsul.domain.count import parse_number
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.membership import Members, Selector, ServiceMembers
@@ -117,6 +117,14 @@ class SharedView:
             found[tier] = TierSnapshot(record.desired, members, record.evidence)
         return found
 
+    async def look(self, environment: str, tier: str, selector: Selector, *, known: Collection[str]) -> TierSnapshot:
+        """The tier now, through the queries of its watches: where nothing has changed since, that takes little.
+
+        :param known: nodes that stay members even when they are gone.
+        """
+        async with aclosing(self.watch(environment, tier, selector, known=known)) as watch:
+            return await anext(watch)
+
     async def require_members(self, tier_path: str, selector: Selector) -> Members:
         """The members that a selector selects now.
 
@@ -129,7 +137,13 @@ class SharedView:
         return members
 
     async def watch(
-        self, environment: str, tier: str, selector: Selector, *, known: Collection[str] | None = None
+        self,
+        environment: str,
+        tier: str,
+        selector: Selector,
+        *,
+        known: Collection[str] | None = None,
+        viewer: Viewer | None = None,
     ) -> AsyncGenerator[TierSnapshot]:
         """Yield the tier as it is now, and again after each change.
 
@@ -138,9 +152,10 @@ class SharedView:
 
         :param known: nodes that stay members even when they are gone, as do those that this watch lists; None forgets
             members that are gone.
+        :param viewer: says how long what it waits for will take; the nearer that is, the sooner news is read.
         :raises ConsulUnavailable: Consul stayed unavailable for longer than the client's patience.
         """
-        viewer = asyncio.Event()
+        viewer = viewer or Viewer()
         last: TierSnapshot | None = None
         checked: TierRecord | None = None
         async with (

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.consul.overview import check_member_names, read_early_failures
-from airflow_provider_chefconsul.consul.tier_wait import LONGEST_LOOK, TierWait, WaitResult
+from airflow_provider_chefconsul.consul.tier_wait import TierWait, WaitResult
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.membership import Selector
@@ -107,7 +108,7 @@ async def wait_for_tiers(
     try:
         while True:
             has_news.clear()
-            trouble = await _confirm(view, environment, parts) if _have_converged(parts) else None
+            trouble = await _confirm(parts) if _have_converged(parts) else None
             if trouble is None and (_have_converged(parts) or _has_failed(parts)):
                 break
             running = {task for task in tasks if not task.done()}
@@ -138,25 +139,21 @@ def _have_converged(parts: Mapping[str, TierWait]) -> bool:
     return all(part.result and isinstance(part.result.verdict, Converged) for part in parts.values())
 
 
-async def _confirm(view: SharedView, environment: str, parts: Mapping[str, TierWait]) -> ConsulUnavailable | None:
-    """Judge all tiers again, read at one moment; the error when they cannot be read.
+async def _confirm(parts: Mapping[str, TierWait]) -> ConsulUnavailable | None:
+    """Look again at all tiers once all have converged; the error when they cannot be read.
 
     They converged at different moments: one may have been superseded since, and a node may have died after it
-    reported a success.
+    reported a success. Generations only grow, so tiers that still have theirs at a later moment had them at this one.
     """
     is_confirmed = False
     while _have_converged(parts) and not is_confirmed:  # again if a verdict has changed meanwhile
         before = {tier: part.result for tier, part in parts.items()}
-        selectors = {tier: part.selector for tier, part in parts.items()}
-        known = {tier: part.wait.seen_members for tier, part in parts.items()}
+        looks = {tier: asyncio.create_task(part.look()) for tier, part in parts.items()}
         try:
-            async with asyncio.timeout(LONGEST_LOOK):
-                snapshots = await view.snapshots(environment, selectors, known=known)
-        except TimeoutError:
-            return ConsulUnavailable("Consul did not answer in time")
+            await gather_all(*looks.values())
         except ConsulUnavailable as error:
             return error
-        taken = {tier: part.confirm(snapshots[tier], before[tier]) for tier, part in parts.items()}
+        taken = {tier: part.confirm(looks[tier].result(), before[tier]) for tier, part in parts.items()}
         is_confirmed = all(taken.values())
     return None
 

@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.consul.catalog import check_names, read_members
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.watching.members import MembersSubscription, subscribed_to_members
+from airflow_provider_chefconsul.consul.watching.topic import Viewer
 from airflow_provider_chefconsul.domain.model.membership import (
     ListedMembers,
     Members,
@@ -66,7 +67,7 @@ class MemberWatch:
 @asynccontextmanager
 async def subscribed(client, selector, known: Collection[str] | None = ()) -> AsyncIterator[MemberWatch]:
     """Watch members."""
-    viewer = asyncio.Event()
+    viewer = Viewer()
     async with subscribed_to_members(client.settings, selector, known, viewer) as subscription:
         yield MemberWatch(subscription, viewer)
 

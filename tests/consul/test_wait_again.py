@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.entry import Entry
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.record import read_tier

@@ -122,7 +122,7 @@ def make_wait(generation: int = 7, **overrides: Any) -> Wait:
 def seen(wait: Wait, *snapshots: TierSnapshot, now: datetime = NOW) -> Wait:
     """A wait that has observed these snapshots."""
     for snapshot in snapshots:
-        wait = wait._remember(snapshot, now=now)
+        wait = wait._remember(snapshot, None, now=now)
     return wait
 
 

@@ -49,8 +49,8 @@ def _is_entry(item: object) -> bool:
 
 
 def _is_kv(answer: object) -> bool:
-    """None, one entry, or a list of entries or keys."""
-    if answer is None or _is_entry(answer):
+    """None, one entry, a list of entries or keys, or a list that its reader decodes and checks."""
+    if answer is None or isinstance(answer, bytes) or _is_entry(answer):
         return True
     return isinstance(answer, list) and all(_is_text(item) or _is_entry(item) for item in answer)
 

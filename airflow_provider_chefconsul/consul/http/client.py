@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
+
 from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT, next_index
+from airflow_provider_chefconsul.consul.http.entry import Entry, decode_list, decode_results
 from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTION, Operation
 from airflow_provider_chefconsul.consul.http.py_consul import CB, base
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.transport import HttpxTransport
 from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader, RequestRejected
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A key, its value and the index of its last change."""
-
-    key: str
-    value: bytes
-    modify_index: int
 
 
 class ConsulClient(base.Consul):
@@ -70,8 +62,12 @@ class ConsulClient(base.Consul):
 
     async def tree(self, prefix: str) -> tuple[int, list[Entry]]:
         """Consul's index and every entry below a prefix, read consistently: a newly elected server may be behind."""
-        index, found = await self.kv.get(prefix, recurse=True, consistency="consistent")
-        return next_index(0, index), [_entry(item) for item in found or ()]
+        path, query = f"/v1/kv/{prefix}", {"recurse": "1", "consistent": "1", **self._datacenter}
+        index, body = await self._transport.get(_undecoded, path, query, raw=True)
+        try:
+            return next_index(0, index), await decode_list(body)
+        except ValueError as error:
+            raise RequestRejected(f"{self.settings.url}{path}: this does not answer like Consul: {error}") from error
 
     async def names(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[str]]:
         """Consul's index and the keys below a prefix; with ``index``, block until one changes or for ``wait``."""
@@ -91,9 +87,10 @@ class ConsulClient(base.Consul):
         for start in range(0, len(prefixes), LONGEST_TRANSACTION):
             batch = prefixes[start : start + LONGEST_TRANSACTION]
             operations = [Operation.read_tree(prefix) for prefix in batch]
-            answer = await self._transact(operations, {**self._datacenter, "consistent": "1"})
+            query = {**self._datacenter, "consistent": "1"}
+            answer = await self._transact(operations, query, decode=_decode_results)
             position = 0
-            for entry in self._entries_of(answer):  # in the order of the operations
+            for entry in answer["Results"]:  # in the order of the operations
                 while position < len(batch) - 1 and not entry.key.startswith(batch[position]):
                     position += 1
                 found[batch[position]].append(entry)
@@ -120,10 +117,12 @@ class ConsulClient(base.Consul):
         """
         await self._transact(operations, self._datacenter)
 
-    async def _transact(self, operations: Sequence[Operation], query: Mapping[str, str]) -> Any:
+    async def _transact(
+        self, operations: Sequence[Operation], query: Mapping[str, str], decode: Callable[..., Any] | None = None
+    ) -> Any:
         # py-consul's own txn.put leaves the datacenter out.
         document = json.dumps([operation.to_fields() for operation in operations])
-        return await self._transport.put(CB.json(), "/v1/txn", query, document)
+        return await self._transport.put(decode or CB.json(), "/v1/txn", query, document)
 
     async def read(
         self,
@@ -188,15 +187,6 @@ class ConsulClient(base.Consul):
         """Close the connections, unless other clients with the same settings use them."""
         await self._transport.close()
 
-    def _entries_of(self, answer: Mapping[str, Any]) -> list[Entry]:
-        try:
-            items = [result["KV"] for result in answer["Results"] or ()]
-            return [
-                Entry(item["Key"], base64.b64decode(item["Value"] or ""), int(item["ModifyIndex"])) for item in items
-            ]
-        except (LookupError, TypeError, ValueError) as error:
-            raise RequestRejected(f"{self.settings.url}/v1/txn: this does not answer like Consul: {error!r}") from error
-
     @property
     def longest_wait(self) -> timedelta:
         """How long a query may block now: as in the settings, or less once a proxy has cut one."""
@@ -223,4 +213,13 @@ def _decode(response: base.Response) -> tuple[str, bool, Any]:
     if response.code == HTTPStatus.NOT_FOUND:  # Consul sends it only for a single object, such as a key
         raise ValueError(f"{response.code} {response.body}")
     is_filtered = response.headers.get("X-Consul-Results-Filtered-By-ACLs") == "true"
-    return response.headers.get("X-Consul-Index", "0"), is_filtered, json.loads(response.body)
+    return response.headers.get("X-Consul-Index", "0"), is_filtered, msgspec.json.decode(response.body)
+
+
+def _undecoded(response: base.Response) -> tuple[str, bytes]:
+    is_missing = response.code == HTTPStatus.NOT_FOUND  # Consul sends it for a prefix without keys
+    return response.headers["X-Consul-Index"], b"[]" if is_missing else response.body
+
+
+def _decode_results(response: base.Response) -> dict[str, list[Entry]]:
+    return {"Results": decode_results(response.body)}

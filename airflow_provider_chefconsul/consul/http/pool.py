@@ -17,7 +17,7 @@ from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 # Consul resets an address's 201st connection, so requests beyond this number take turns.
-_CONNECTIONS = 8
+_CONNECTIONS = 4
 # Watches use a handful; each remote execution uses one, for half a second at a time.
 _BLOCKING = 64
 # After a proxy has cut a query, the next ones block for this share of the time that it took.
@@ -103,8 +103,11 @@ def _changed_at(path: bool | str | None) -> int | None:
 
 
 def _open(settings: ConsulSettings, verify: ssl.SSLContext | bool, limits: httpx.Limits) -> httpx.AsyncClient:
+    headers = {"X-Consul-Token": settings.token} if settings.token else {}
+    if settings.is_local:
+        headers["Accept-Encoding"] = "identity"  # compressing takes Consul most of the time of a large answer
     return httpx.AsyncClient(
-        headers={"X-Consul-Token": settings.token} if settings.token else {},
+        headers=headers,
         verify=verify,
         trust_env=False,  # a node's proxy settings are not meant for its Consul
         follow_redirects=False,

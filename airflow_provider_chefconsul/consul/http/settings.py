@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 
 from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
@@ -35,3 +36,11 @@ class ConsulSettings:
         """The base address, without a token."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the agent runs on this machine, as far as its address says."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False

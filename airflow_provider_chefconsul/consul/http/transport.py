@@ -110,10 +110,11 @@ class HttpxTransport(base.HTTPClient):
             response = await self._block_shared(path, dict(params), headers)
         else:
             response = await self._ask(method, path, params, headers, data)
-        url, text = f"{self.base_uri}{path}", response.content.decode(errors="replace")
+        url = f"{self.base_uri}{path}"
         if response.status_code >= httpx.codes.BAD_REQUEST and response.status_code != httpx.codes.NOT_FOUND:
+            text = response.content.decode(errors="replace")
             raise (await self._find_datacenter(text)) or status_error(response.status_code, text, url)
-        body = response.content if raw else text
+        body = response.content if raw else response.content.decode(errors="replace")
         try:
             answer = callback(base.Response(response.status_code, response.headers, body))
             check_answer(method, path, answer)

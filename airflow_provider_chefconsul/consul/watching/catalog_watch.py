@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -35,6 +35,8 @@ _QUERIES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "services": ("/v1/catalog/services", {}),
     "nodes": ("/v1/catalog/nodes", {"filter": 'Node == ""'}),
 }
+_CHECKS, _NODES = frozenset({"critical", "warning"}), frozenset({"nodes"})
+_INSTANCES = frozenset({"services", "nodes"})
 
 
 class CatalogWatch(SharedWatch):
@@ -46,15 +48,25 @@ class CatalogWatch(SharedWatch):
     def __init__(self, client: ConsulClient) -> None:
         super().__init__(client, {name: self._query(name) for name in _QUERIES}, settle=_SETTLE, rest=_REST)
         self.selectors: dict[Selector, Topic[Nodes]] = {}
-        self.health: Topic[Health] = Topic(self)
-        self.named: Topic[Mapping[str, Node | None]] = Topic(self)
+        self.health: Topic[Health] = Topic(self, _CHECKS)
+        self.named: Topic[Mapping[str, Node | None]] = Topic(self, _NODES)
         self.names: Counter[str] = Counter()
         """Nodes to look up by name, whether or not a selector selects them, and how many viewers want each."""
         self._members: dict[Selector, tuple[Nodes, Health, Members]] = {}
 
-    def topics(self) -> Iterable[Topic[Any]]:
+    def topic(self, selector: Selector) -> Topic[Nodes]:
+        """The topic of the nodes that a selector selects."""
+        if selector not in self.selectors:
+            self.selectors[selector] = Topic(self, _INSTANCES if isinstance(selector, ServiceMembers) else _NODES)
+        return self.selectors[selector]
+
+    def topics(self) -> Collection[Topic[Any]]:
         """All watched topics."""
         return (self.health, self.named, *self.selectors.values())
+
+    def size(self) -> int:
+        """The number of nodes that are selected."""
+        return sum(len(topic.latest) for topic in self.selectors.values() if topic.latest is not None)
 
     def members(self, selector: Selector, nodes: Nodes, health: Health) -> Members:
         """The selector's members; the same object for all viewers that see the same."""
@@ -71,22 +83,21 @@ class CatalogWatch(SharedWatch):
         self.selectors.pop(selector, None)
         self._members.pop(selector, None)
 
-    async def read(self, news: Collection[str]) -> int:
-        """Read the topics that there is news of, and those that are due."""
+    async def read(self, topics: Collection[Topic[Any]]) -> Mapping[str, int]:
+        """Read these topics."""
         reads: list[asyncio.Task[None]] = []
 
-        def plan(topic: Topic[T], causes: set[str], read: Callable[[], Awaitable[T]]) -> None:
-            if topic.is_due or not causes.isdisjoint(news):
+        def plan(topic: Topic[T], read: Callable[[], Awaitable[T]]) -> None:
+            if topic in topics:
                 reads.append(asyncio.create_task(_read(topic, read)))
 
-        plan(self.health, {"critical", "warning"}, lambda: read_health(self.client))
+        plan(self.health, lambda: read_health(self.client))
         # Names that are asked for before the read begins are included.
-        plan(self.named, {"nodes"}, lambda: read_named(self.client, frozenset(self.names)))
+        plan(self.named, lambda: read_named(self.client, frozenset(self.names)))
         for selector, topic in self.selectors.items():
-            causes = {"services", "nodes"} if isinstance(selector, ServiceMembers) else {"nodes"}
-            plan(topic, causes, lambda selector=selector: read_nodes(self.client, selector))  # type: ignore[misc]
+            plan(topic, lambda selector=selector: read_nodes(self.client, selector))  # type: ignore[misc]
         await gather_all(*reads)
-        return sum(len(topic.latest) for topic in self.selectors.values() if topic.latest is not None)
+        return {}
 
     def _query(self, name: str) -> Query:
         path, params = _QUERIES[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -13,7 +12,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.consul.watching.catalog_watch import CatalogWatch
-from airflow_provider_chefconsul.consul.watching.topic import Subscription, Topic, Trouble, subscribed
+from airflow_provider_chefconsul.consul.watching.topic import Subscription, Trouble, Viewer, subscribed
 from airflow_provider_chefconsul.domain.model.membership import Members, Presence, Selector
 
 
@@ -28,13 +27,10 @@ class MembersSubscription:
         watch: CatalogWatch,
         selector: Selector,
         known: Collection[str] | None,
-        viewer: asyncio.Event,
+        viewer: Viewer,
         stack: ExitStack,
     ) -> None:
-        topic: Topic[Nodes] | None = watch.selectors.get(selector)
-        if topic is None:
-            topic = watch.selectors[selector] = Topic(watch)
-        self._nodes = stack.enter_context(subscribed(topic, viewer))
+        self._nodes = stack.enter_context(subscribed(watch.topic(selector), viewer))
         self._health: Subscription[Health] = stack.enter_context(subscribed(watch.health, viewer))
         self._named: Subscription[Mapping[str, Node | None]] | None = None
         self._naming = stack.enter_context(ExitStack())
@@ -100,6 +96,7 @@ class MembersSubscription:
         new = names - self._names
         self._names |= new
         self._watch.names.update(new)
+        self._watch.named.outdate()
         self._naming.close()
         self._named = self._naming.enter_context(subscribed(self._watch.named, self._viewer))
 
@@ -110,7 +107,7 @@ class MembersSubscription:
 
 @asynccontextmanager
 async def subscribed_to_members(
-    settings: ConsulSettings, selector: Selector, known: Collection[str] | None, viewer: asyncio.Event
+    settings: ConsulSettings, selector: Selector, known: Collection[str] | None, viewer: Viewer
 ) -> AsyncGenerator[MembersSubscription]:
     """Subscribe to a tier's members; all viewers in the event loop with the same settings share a watch.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.consul.http.blocking import SHORTEST_WAIT
 from airflow_provider_chefconsul.consul.http.gathering import gather_all
@@ -21,14 +21,14 @@ from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.client import ConsulClient
 
-T = TypeVar("T")
 Query = Callable[[int, timedelta], Awaitable[int]]
 """Returns Consul's index: at once for index 0, else as soon as it differs, or after the time given."""
 
-# Reading 10,000 reports takes a quarter of a second of a core. Resting in proportion before the next read bounds that
-# share while reports pour in, and leaves a small tier's reads immediate.
+# Reading 10,000 reports takes a tenth of a second of a core, Consul's part included. Resting in proportion before the
+# next read bounds that share while reports pour in, and leaves a small tier's reads immediate.
 _REST_PER_ENTRY = 25e-6  # seconds
 _LONGEST_REST = 2.0  # seconds
+_SHARE_OF_REST = 0.25  # of the time that is left until a viewer has what it waits for, so that the end is seen at once
 _SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.1, 3.0  # seconds between two tries while Consul is unavailable
 _EARLY = 0.9  # share of its wait; a query that ends sooner without news was cut by a proxy
 
@@ -40,7 +40,7 @@ class SharedWatch(ABC):
 
     :param queries: by name.
     :param settle: seconds before the first query blocks, so that short-lived viewers leave none behind.
-    :param rest: seconds between two reads, at least.
+    :param rest: seconds between two reads of a topic because of news, at least.
     """
 
     def __init__(self, client: ConsulClient, queries: Mapping[str, Query], *, settle: float, rest: float) -> None:
@@ -54,13 +54,19 @@ class SharedWatch(ABC):
         self._task: asyncio.Task[None] | None = None
 
     @abstractmethod
-    def topics(self) -> Iterable[Topic[object]]:
+    def topics(self) -> Collection[Topic[Any]]:
         """All watched topics."""
 
     @abstractmethod
-    async def read(self, news: Collection[str]) -> int:
-        """Read all topics that these queries have news of or that are due; return the number of entries in all topics.
+    def size(self) -> int:
+        """The number of entries in all topics."""
 
+    @abstractmethod
+    async def read(self, topics: Collection[Topic[Any]]) -> Mapping[str, int]:
+        """Read these topics.
+
+        :returns: by query, Consul's index up to which the reads have seen all changes; a query whose last news is all
+            that is known is left out.
         :raises ConsulUnavailable: a topic could not be read.
         """
 
@@ -108,41 +114,90 @@ class SharedWatch(ABC):
 
     async def _follow(self) -> None:
         """Read everything, and again after news, until Consul is unavailable."""
-        asks = {name: asyncio.create_task(_index(query)) for name, query in self._queries.items()}
-        await gather_all(*asks.values())  # before the first read, so that no change after it is missed
-        blocking = _Blocking(self.client, self._queries, {name: ask.result() for name, ask in asks.items()})
-        news: Collection[str] = self._queries.keys()
-        rest_until = monotonic() + self._settle
+        indexes = await self._ask()  # before the first read, so that no change after it is missed
+        blocking = _Blocking(self.client, self._queries, indexes)
+        block_at = monotonic() + self._settle
+        for topic in self.topics():
+            topic.outdate()
         try:
             while True:
                 self._asked.clear()
-                entries = await self.read(news)
+                await self._check_due(blocking)
+                if chosen := self._choose():
+                    await self._read(chosen, blocking.indexes)
                 if self.trouble is not None:
                     self.trouble = None
                     self._wake_all()
-                if news:  # a late viewer must not delay news for the others
-                    rest = min(_LONGEST_REST, self._rest + entries * _REST_PER_ENTRY)
-                    rest_until = max(rest_until, monotonic() + rest)
-                news = await self._await_news(blocking, rest_until)
+                if news := await self._await_news(blocking, block_at):
+                    block_at = max(block_at, monotonic() + self._rest)
+                    for topic in self.topics():
+                        if not topic.is_stale and not topic.has_seen(news):
+                            topic.is_stale, topic.stale_at = True, monotonic()
         finally:
             await blocking.end()
 
-    async def _await_news(self, blocking: _Blocking, rest_until: float) -> Collection[str]:
-        """Rest, then block until there is news or a read is asked for."""
+    async def _check_due(self, blocking: _Blocking) -> None:
+        """Give viewers that wait for a read what is known, if nothing has changed since: asking that takes little."""
+        due = {topic: topic.begin() for topic in self.topics() if topic.is_due and not topic.is_stale}
+        if not due:
+            return
+        indexes = await self._ask()
+        has_ended = blocking.has_ended()  # by an outage perhaps, after which an index may come again
+        for topic, number in due.items():
+            if has_ended or topic.latest is None or not topic.has_seen(indexes):
+                topic.outdate()
+            else:
+                topic.finish(number, topic.latest)
+
+    def _choose(self) -> set[Topic[Any]]:
+        """The topics to read now."""
+        now, longest = monotonic(), self._longest_rest()
+        return {
+            topic
+            for topic in self.topics()
+            if topic.is_stale and (topic.is_due or now >= topic.rested_at + self._rest_of(topic, longest))
+        }
+
+    async def _read(self, topics: Collection[Topic[Any]], indexes: Mapping[str, int]) -> None:
+        stale = [topic for topic in topics if topic.is_stale]
+        for topic in topics:
+            topic.is_stale, topic.began_at = False, monotonic()
+        seen = {**indexes, **await self.read(topics)}
+        for topic in topics:
+            topic.seen = seen
+        for topic in stale:  # a late viewer must not delay news for the others
+            topic.rested_at = monotonic()
+
+    def _longest_rest(self) -> float:
+        return min(_LONGEST_REST, self._rest + self.size() * _REST_PER_ENTRY)
+
+    def _rest_of(self, topic: Topic[Any], longest: float) -> float:
+        """Seconds between two reads of a topic: fewer near the end of what its viewers wait for."""
+        left = topic.seconds_left
+        return longest if left is None else max(self._rest, min(longest, left * _SHARE_OF_REST))
+
+    async def _await_news(self, blocking: _Blocking, block_at: float) -> Mapping[str, int | None]:
+        """What the queries tell; nothing when a topic has rested, or a read is asked for."""
         asking = asyncio.create_task(self._asked.wait())
         try:
-            while True:
-                if (left := rest_until - monotonic()) > 0:
-                    await asyncio.wait({asking}, timeout=left)
-                else:
-                    blocking.begin()
-                    await asyncio.wait({asking, *blocking.tasks}, return_when=asyncio.FIRST_COMPLETED)
-                    if news := blocking.collect():
-                        return news
-                if asking.done():
-                    return ()
+            now, longest = monotonic(), self._longest_rest()
+            stale = [topic.rested_at + self._rest_of(topic, longest) for topic in self.topics() if topic.is_stale]
+            unaware = set().union(*(topic.causes for topic in self.topics() if not topic.is_stale))
+            if now >= block_at:
+                blocking.begin(unaware)
+            elif unaware:
+                stale.append(block_at)
+            timeout = max(0.0, min(stale) - now) if stale else None
+            await asyncio.wait({asking, *blocking.tasks}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            return blocking.collect()
         finally:
             asking.cancel()
+
+    async def _ask(self) -> dict[str, int]:
+        """Consul's index for each query now."""
+        asks = {name: asyncio.create_task(_index(query)) for name, query in self._queries.items()}
+        await gather_all(*asks.values())
+        return {name: ask.result() for name, ask in asks.items()}
 
     def _wake_all(self) -> None:
         for topic in self.topics():
@@ -154,29 +209,36 @@ class _Blocking:
 
     def __init__(self, client: ConsulClient, queries: Mapping[str, Query], indexes: dict[str, int]) -> None:
         self.tasks: dict[asyncio.Task[int], tuple[str, float, float]] = {}  # name, start and wait
+        self.indexes = indexes
+        """By query, Consul's index at its last news."""
         self._client = client
         self._queries = queries
-        self._indexes = indexes
         self._waits = dict.fromkeys(queries, SHORTEST_WAIT)
 
-    def begin(self) -> None:
-        """Start every query that is not blocking, with a longer wait each time."""
+    def begin(self, names: Collection[str]) -> None:
+        """Start those of these queries that are not blocking, with a longer wait each time."""
         at_work = {name for name, _, _ in self.tasks.values()}
-        for name in self._queries.keys() - at_work:
+        for name in set(names) - at_work:
             wait = min(self._waits[name], self._client.longest_wait)
             self._waits[name] = wait * 2
-            task = asyncio.ensure_future(self._queries[name](self._indexes[name], wait))
+            task = asyncio.ensure_future(self._queries[name](self.indexes[name], wait))
             self.tasks[task] = (name, monotonic(), wait.total_seconds())
 
-    def collect(self) -> set[str]:
-        """The names of finished queries that have news, or that a proxy cut and that may have missed some."""
-        news = set()
+    def has_ended(self) -> bool:
+        """Whether a query has news, or has failed."""
+        return any(task.done() for task in self.tasks)
+
+    def collect(self) -> dict[str, int | None]:
+        """The new indexes of queries that have news; None for one that a proxy cut, since it may have missed some."""
+        news: dict[str, int | None] = {}
         for task in [task for task in self.tasks if task.done()]:
             name, began, wait = self.tasks.pop(task)
             index = task.result()
-            if index != self._indexes[name] or monotonic() - began < _EARLY * wait:
-                news.add(name)
-            self._indexes[name] = index
+            if monotonic() - began < _EARLY * wait and index == self.indexes[name]:
+                news[name] = None
+            elif index != self.indexes[name]:
+                news[name] = index
+            self.indexes[name] = index
         return news
 
     async def end(self) -> None:

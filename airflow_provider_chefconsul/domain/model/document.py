@@ -15,7 +15,6 @@ SCHEMA = 1
 DEEPEST = 64
 """The deepest nesting of objects and lists, counting the document itself; both languages refuse more."""
 
-_LONG_NUMBER = re.compile("[0-9]{19}")  # shorter ones are within 64 bits
 # Matches an unterminated string, too; else each quote in it would be tried as the start of another.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
 
@@ -39,16 +38,15 @@ def _check_depth(text: str) -> None:
             raise ValueError(f"nesting of {depth} is too deep")
 
 
-def _check_integers(value: object) -> None:
-    match value:
-        case dict() | list():
-            for inner in value.values() if isinstance(value, dict) else value:
-                _check_integers(inner)
-        case int() if not fits_64_bits(value):
-            raise ValueError("an integer of more than 64 bits")
+def _parse_integer(digits: str) -> int:
+    number = int(digits)
+    if not fits_64_bits(number):
+        raise ValueError("an integer of more than 64 bits")
+    return number
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # json.loads would make one for each document
+# json.loads would make one for each document.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_parse_integer)
 
 
 def shown(value: object) -> str:
@@ -66,19 +64,23 @@ class Document:
 
     def integer(self, name: str, *, minimum: int = 0, maximum: int | None = None) -> int:
         """An integer field within bounds; JSON's true and 1.0 are not integers."""
-        value = self._required(name)
+        value = self.fields.get(name)
         if type(value) is not int:
-            raise self._wrong(name, "an integer", value)
+            raise self._wrong(name, "an integer", self._required(name))
         if value < minimum or (maximum is not None and value > maximum):
             raise self._wrong(name, f"from {minimum} to {maximum}" if maximum else f"at least {minimum}", value)
         return value
 
     def text(self, name: str) -> str:
         """A string field."""
-        value = self._required(name)
+        value = self.fields.get(name)
         if not isinstance(value, str):
-            raise self._wrong(name, "a string", value)
+            raise self._wrong(name, "a string", self._required(name))
         return value
+
+    def optional_text(self, name: str) -> str | None:
+        """A string field that may be missing or null."""
+        return self.text(name) if self.fields.get(name) is not None else None
 
     def name(self, name: str) -> str:
         """A string field that is a valid name."""
@@ -129,8 +131,6 @@ def read_document(key: str, text: str | bytes | None) -> Document:
         decoded = text.decode() if isinstance(text, bytes) else text or ""
         _check_depth(decoded)
         fields = _DECODER.decode(decoded)
-        if _LONG_NUMBER.search(decoded):
-            _check_integers(fields)
         if "\\u" in decoded:  # an escape can be half of a surrogate pair, which other languages refuse
             json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:

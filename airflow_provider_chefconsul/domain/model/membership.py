@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from airflow_provider_chefconsul.domain.model.name import check_name, natural_order
+from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 
@@ -109,12 +109,7 @@ def parse_members(members: str | Sequence[str], tier: str) -> Selector:
     )
 
 
-def in_order(members: Members) -> list[tuple[str, Member]]:
-    """Members with their names in natural order: web-2 before web-10."""
-    return [(name, members[name]) for name in sorted(members, key=natural_order)]
-
-
-def carry_over(seen: Iterable[str], current: Members) -> Members:
+def carry_over(seen: frozenset[str], current: Members) -> Members:
     """The members of a wait: the current ones, and as gone those seen earlier that are no longer among them."""
-    gone = {node: Member(node, Presence.GONE) for node in seen if node not in current}
-    return {**current, **gone} if gone else current
+    gone = seen - current.keys()
+    return {**current, **{node: Member(node, Presence.GONE) for node in gone}} if gone else current

@@ -24,6 +24,7 @@ class Status(StrEnum):
     """Cut off from outside, by a shutdown or a stop of its unit: not a failure of the release; the next run decides."""
 
 
+_STATUSES = {status.value: status for status in Status}
 _UNFINISHED = {Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED}
 
 
@@ -120,22 +121,23 @@ class NodeReport:
         :raises UnknownSchema: the document has another schema.
         """
         document = read_document(key, text)
+        has, optional_text = document.has, document.optional_text
         return cls(
             node=document.name("node"),
             tier=document.name("tier"),
-            generation=document.integer("generation") if document.has("generation") else None,
-            state=document.name("state") if document.has("state") else None,
+            generation=document.integer("generation") if has("generation") else None,
+            state=document.name("state") if has("state") else None,
             status=_read_status(document, "status"),
             run_id=document.text("run_id"),
             started_at=document.text("started_at"),
-            finished_at=document.text("finished_at") if document.has("finished_at") else None,
-            updated_resources=document.integer("updated_resources") if document.has("updated_resources") else 0,
-            source=document.text("source") if document.has("source") else "consul",
-            client=document.text("client") if document.has("client") else "",
-            error=read_error(document.child("error")) if document.has("error") else None,
-            id=document.text("id") if document.has("id") else None,
-            node_id=document.text("node_id") if document.has("node_id") else None,
-            previous_status=_read_status(document, "previous_status") if document.has("previous_status") else None,
+            finished_at=optional_text("finished_at"),
+            updated_resources=document.integer("updated_resources") if has("updated_resources") else 0,
+            source=document.text("source") if has("source") else "consul",
+            client=document.text("client") if has("client") else "",
+            error=read_error(document.child("error")) if has("error") else None,
+            id=optional_text("id"),
+            node_id=optional_text("node_id"),
+            previous_status=_read_status(document, "previous_status") if has("previous_status") else None,
         )
 
 
@@ -154,10 +156,11 @@ def previous_status(before: NodeReport | None, assignment: Assignment) -> Status
 
 
 def _read_status(document: Document, name: str) -> Status:
-    status = document.text(name)
-    if status not in set(Status):
-        raise document.malformed(f"field {name} must be one of {', '.join(Status)}, not {shown(status)}")
-    return Status(status)
+    text = document.text(name)
+    status = _STATUSES.get(text)
+    if status is None:
+        raise document.malformed(f"field {name} must be one of {', '.join(Status)}, not {shown(text)}")
+    return status
 
 
 def read_error(document: Document) -> RunError:

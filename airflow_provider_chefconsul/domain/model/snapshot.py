@@ -30,3 +30,17 @@ class TierSnapshot:
     desired: DesiredState | Unreadable | None
     members: Members
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+
+    def find_changed(self, before: TierSnapshot) -> set[str]:
+        """The nodes whose report or membership differs from an earlier snapshot.
+
+        Comparing by identity first: what has not changed is the same object, so most of a large tier costs little.
+        """
+        return _differing(before.members, self.members) | _differing(before.evidence, self.evidence)
+
+
+def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
+    if before is after:
+        return set()
+    found = {name for name, each in after.items() if (known := before.get(name)) is not each and known != each}
+    return found if before.keys() <= after.keys() else found.union(before.keys() - after.keys())

@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.domain.verdict.standing import EXCUSED, Standin
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 
 _NAMED = 8  # nodes that a reason names
+_MAY_BE_UNREAD = (Standing.MALFORMED, Standing.LOST)  # where `judge` puts members whose reports cannot be read
 _NOT_SLOW = {Standing.CONVERGED, *EXCUSED}
 
 
@@ -88,14 +89,10 @@ def weigh(
 
 def _find_excused(status: TierStatus, members: Members) -> list[str]:
     """The members that are absent or have left, including members that are not judged and not alive."""
-    return sorted(
-        (
-            name
-            for name, member in members.items()
-            if (status.nodes[name].is_excused if name in status.nodes else not member.is_present)
-        ),
-        key=natural_order,
-    )
+    excused = [name for standing in EXCUSED for name in status.by_standing.get(standing, ())]
+    if len(status.nodes) < len(members):
+        excused += [name for name, each in members.items() if name not in status.nodes and not each.is_present]
+    return sorted(excused, key=natural_order)
 
 
 def _too_few_converged(status: TierStatus, policy: ConvergencePolicy, *, is_wave: bool) -> list[str]:
@@ -113,7 +110,8 @@ def _possible_failures(
 ) -> list[str]:
     """Failures before this try, and unreadable reports, each of which may be of a failure."""
     earlier = status.by_standing.get(Standing.FAILED_EARLIER, [])
-    unread = sorted((name for name, node in status.nodes.items() if node.unreadable), key=natural_order)
+    may_be = [name for standing in _MAY_BE_UNREAD for name in status.by_standing.get(standing, ())]
+    unread = sorted((name for name in may_be if status.nodes[name].unreadable), key=natural_order)
     if not (earlier or unread) or failed + len(earlier) + len(unread) <= may_fail:
         return []
     doubts = []

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
-from airflow_provider_chefconsul.domain.model.membership import in_order
 from airflow_provider_chefconsul.domain.model.name import natural_order
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
@@ -60,10 +59,12 @@ def tier_status(snapshot: TierSnapshot, *, before: TierStatus | None = None) -> 
     """
     desired, evidence = snapshot.desired, snapshot.evidence
     known = before.nodes if before is not None and before.desired == desired else {}
+    members = snapshot.members
+    order = before.nodes if before and before.nodes.keys() == members.keys() else sorted(members, key=natural_order)
     nodes: dict[str, NodeStatus] = {}
-    for name, member in in_order(snapshot.members):
-        found, kept = evidence.get(name), known.get(name)
-        if kept is not None and kept.evidence is found and kept.member == member:
+    for name in order:
+        member, found, kept = members[name], evidence.get(name), known.get(name)
+        if kept is not None and kept.evidence is found and (kept.member is member or kept.member == member):
             nodes[name] = kept
         elif isinstance(desired, DesiredState):
             nodes[name] = judge(member, desired, found)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
-from airflow_provider_chefconsul.domain.model.membership import Members, carry_over, in_order
+from airflow_provider_chefconsul.domain.model.membership import Members, carry_over
+from airflow_provider_chefconsul.domain.model.name import natural_order
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Verdict, Waiting, weigh
+from airflow_provider_chefconsul.domain.verdict.look import Look
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import judge
 from airflow_provider_chefconsul.domain.verdict.superseded import describe_replaced, describe_superseded
@@ -35,6 +37,8 @@ class Wait:
         that run Chef on an interval cannot keep a tier from ever converging.
     :param progressed_at: when a node was last seen converged for the first time, or the wait began; timezone-aware.
     :param holding_since: since when the policy has been met without a break, timezone-aware; None while it is not.
+    :param last: its last look, so that the next one judges only what has changed; None judges everything, with the
+        same verdict.
     """
 
     generation: int
@@ -48,6 +52,7 @@ class Wait:
     still_converged: frozenset[str] = frozenset()
     progressed_at: datetime | None = None
     holding_since: datetime | None = None
+    last: Look | None = field(default=None, compare=False, repr=False)
 
     @property
     def generations(self) -> frozenset[int]:
@@ -89,20 +94,29 @@ class Wait:
 
     def observe(self, snapshot: TierSnapshot, policy: ConvergencePolicy, *, now: datetime) -> tuple[Wait, Verdict]:
         """This wait after seeing the tier, and its verdict; all waits are judged here."""
-        wait = self._remember(snapshot, now=now)
-        return wait._hold(wait._judge(snapshot, policy, now=now), policy, now=now)
+        changed = self.last.find_changed(snapshot, policy) if self.last else None
+        wait = self._remember(snapshot, changed, now=now)
+        verdict = wait._judge(snapshot, policy, changed, now=now)
+        return replace(wait, last=Look(snapshot, policy, verdict.status))._hold(verdict, policy, now=now)
 
-    def _remember(self, snapshot: TierSnapshot, *, now: datetime) -> Wait:
-        alive = (node for node, member in snapshot.members.items() if member.is_present)
+    def _remember(self, snapshot: TierSnapshot, changed: Collection[str] | None, *, now: datetime) -> Wait:
+        """This wait with what it now has seen.
+
+        :param changed: the nodes of which something has changed since the last look; None for all.
+        """
+        members, evidence = snapshot.members, snapshot.evidence
+        named = members if changed is None else [node for node in changed if node in members]
         wait = replace(
             self,
-            seen_members=self.seen_members.union(snapshot.members),
-            seen_alive=self.seen_alive.union(alive),
+            seen_members=_with(self.seen_members, named),
+            seen_alive=_with(self.seen_alive, [node for node in named if members[node].is_present]),
             progressed_at=self.progressed_at or now,
         )
         if not isinstance(snapshot.desired, DesiredState):
             return wait
-        converged = {node for node in snapshot.evidence if self._has_converged(node, snapshot, snapshot.desired)}
+        reported = evidence if changed is None else [node for node in changed if node in evidence]
+        converged = {node for node in reported if self._has_converged(node, snapshot, snapshot.desired)}
+        others = frozenset() if changed is None else self.still_converged.difference(changed)
         assigned = {
             each.generation: each.id
             for each in snapshot.desired.assignments
@@ -111,12 +125,14 @@ class Wait:
         return replace(
             wait,
             ids={**assigned, **self.ids},
-            seen_converged=self.seen_converged | converged,
-            still_converged=frozenset(converged),
+            seen_converged=_with(self.seen_converged, converged),
+            still_converged=others | converged,
             progressed_at=wait.progressed_at if converged <= self.seen_converged else now,
         )
 
-    def _judge(self, snapshot: TierSnapshot, policy: ConvergencePolicy, *, now: datetime) -> Verdict:
+    def _judge(
+        self, snapshot: TierSnapshot, policy: ConvergencePolicy, changed: Collection[str] | None, *, now: datetime
+    ) -> Verdict:
         desired = snapshot.desired
         nobody = TierStatus(desired)
         match desired:
@@ -132,7 +148,7 @@ class Wait:
         if not members:
             return Failed("the tier has no members", nobody)
         return weigh(
-            self._status(snapshot, desired, members, must_be_healthy=policy.min_healthy_time > timedelta(0)),
+            self._status(snapshot, desired, members, changed, must_be_healthy=policy.min_healthy_time > timedelta(0)),
             members,
             policy,
             is_wave=desired.canary is not None and self.generations == {desired.canary.assignment.generation},
@@ -141,13 +157,21 @@ class Wait:
         )
 
     def _status(
-        self, snapshot: TierSnapshot, desired: DesiredState, members: Members, *, must_be_healthy: bool
+        self,
+        snapshot: TierSnapshot,
+        desired: DesiredState,
+        members: Members,
+        changed: Collection[str] | None,
+        *,
+        must_be_healthy: bool,
     ) -> TierStatus:
         """The status of the members that are assigned a generation of this wait."""
-        nodes = {}
-        for name, member in in_order(members):
+        known = {} if changed is None or self.last is None else self.last.status.nodes
+        nodes = dict(known)
+        # A node that only reports is no member; a member that is gone stays one.
+        for name in members if changed is None else [name for name in changed if name in members]:
             node = judge(
-                member,
+                members[name],
                 desired,
                 snapshot.evidence.get(name),
                 failures_after=self.failures_after,
@@ -157,6 +181,10 @@ class Wait:
             )
             if node.assigned is not None and node.assigned.generation in self.generations:
                 nodes[name] = node
+            else:
+                nodes.pop(name, None)
+        if not nodes.keys() <= known.keys():
+            nodes = {name: nodes[name] for name in sorted(nodes, key=natural_order)}
         return TierStatus(desired, nodes)
 
     def _is_stalled(self, policy: ConvergencePolicy, *, now: datetime) -> bool:
@@ -211,6 +239,10 @@ class Wait:
         elif self.progressed_at is not None and policy.progress_deadline is not None:
             moments.append(self.progressed_at + policy.progress_deadline)
         return min([moment for moment in moments if moment > now] + [self.deadline])
+
+
+def _with(seen: frozenset[str], nodes: Collection[str]) -> frozenset[str]:
+    return seen if seen.issuperset(nodes) else seen.union(nodes)
 
 
 def _read_moment(text: str | None) -> datetime | None:

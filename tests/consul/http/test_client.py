@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_chefconsul.consul.http.blocking import next_index
-from airflow_provider_chefconsul.consul.http.client import ConsulClient, Entry
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.entry import Entry
 from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.http.plain import plain_client
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings

@@ -37,6 +37,17 @@ def test_queries_block_for_less_after_a_cut_and_never_for_longer_than_is_set(wai
         assert SHORTEST_WAIT <= pool.longest_wait <= timedelta(seconds=wait)
 
 
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("10.0.0.7", False), ("consul.example", False)],
+)
+async def test_only_an_agent_elsewhere_compresses(host, is_local):
+    """On one machine, compressing takes longer than sending."""
+    pool = Pool(ConsulSettings(host, 8500))
+    assert (pool.short.headers["Accept-Encoding"] == "identity") == is_local
+    await pool.close()
+
+
 async def test_what_is_shared_is_made_once_and_ended_by_the_last():
     """A key that is used again later gets a new resource."""
     shared: Shared[object] = Shared()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -52,8 +52,8 @@ def _pretend(**history: Any) -> Callable[[], Patch]:
 def _let_seen_converged_grow() -> Iterator[None]:
     remember_rightly = Wait._remember
 
-    def remember(wait: Wait, snapshot: TierSnapshot, *, now: datetime) -> Wait:
-        seen = remember_rightly(wait, snapshot, now=now)
+    def remember(wait: Wait, snapshot: TierSnapshot, changed: Collection[str] | None, *, now: datetime) -> Wait:
+        seen = remember_rightly(wait, snapshot, changed, now=now)
         return replace(seen, still_converged=seen.seen_converged)
 
     def change(

@@ -17,6 +17,7 @@ from tests.domain.verdict.truth.oracle import Oracle, Truth
 from tests.domain.verdict.truth.world import World
 
 FALSE_GREEN, FALSE_RED, MISSED_GREEN, FALSE_STANDING = "false green", "false red", "missed green", "false standing"
+DIFFERS_FROM_WHOLE = "judging what has changed differs from judging everything"
 
 
 @dataclass
@@ -67,7 +68,9 @@ class Waiter:
             return
         snapshot = world.snapshot(self.wait.seen_members, self.oracle.listed)
         truth = self.oracle.look(world, set(snapshot.members), now)
+        whole = replace(self.wait, last=None).observe(snapshot, self.policy, now=now)
         self.wait, verdict = self.wait.observe(snapshot, self.policy, now=now)
+        self._check(DIFFERS_FROM_WHOLE, f"{verdict} differs from {whole[1]}", is_right=(self.wait, verdict) == whole)
         self.tally["looks"] += 1
         match verdict:
             case Converged():
