@@ -17,6 +17,7 @@ import airflow_provider_chefconsul as face
 _USED_LATER = (
     f"{face.__name__}.consul.wait",
     f"{face.__name__}.consul.write",
+    f"{face.__name__}.consul.http.connection",
     f"{face.__name__}.nudge.remote_exec",
     f"{face.__name__}.triggers.remote_exec",
     f"{face.__name__}.triggers.transition",
