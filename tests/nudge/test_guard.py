@@ -138,6 +138,18 @@ def test_a_later_attempt_runs_what_has_ended_again(node: Node) -> None:
     assert [node.run(command, attempt=attempt)[0] for attempt in (1, 1, 2, 2, 1, 3)] == [1, 1, 2, 2, 2, 3]
 
 
+def test_a_later_attempt_does_not_repeat_a_success_of_this_minute(node: Node) -> None:
+    """It ended after the attempt had chosen the node; a success that is older left the node as it is now."""
+    command = 'echo ran >>"$LOG"'
+    assert [node.run(command, attempt=attempt)[0] for attempt in (1, 2)] == [0, 0]
+    assert node.read_log() == "ran\n"
+    [rc] = node.base.glob("*/rc")
+    two_minutes_ago = time.time() - 120
+    os.utime(rc, (two_minutes_ago, two_minutes_ago))
+    assert node.run(command, attempt=2)[0] == 0
+    assert node.read_log() == "ran\nran\n"
+
+
 def test_a_later_attempt_waits_for_what_still_runs(node: Node) -> None:
     """An earlier attempt that was given up, such as by a lost worker, is not run twice."""
     command = 'echo ran >>"$LOG"; while [ ! -e "$LOG.go" ]; do sleep 0.05; done; exit 4'
