@@ -67,7 +67,8 @@ def test_rollback_follows_every_task_that_may_fail(dag):
     rollout("demo", "web", "off", waves=[1, "100%"], approval=True, auto_revert=True)
     roll_back = dag.get_task("web_off.revert.roll_back")
     assert isinstance(roll_back, RollBackOperator)
-    assert (roll_back.only_own, roll_back.on_stale, roll_back.trigger_rule) == (True, "skip", TriggerRule.ONE_FAILED)
+    assert (roll_back.on_stale, roll_back.trigger_rule) == ("skip", TriggerRule.ONE_FAILED)
+    assert roll_back.written_by == ["web_off.wave_1", "web_off.wave_2"]
     found = edges(dag)
     assert found["web_off.revert.roll_back"] == {
         "web_off.wave_1",

@@ -62,7 +62,8 @@ async def begin_waits(
         waits[tier] = Wait(
             newest,
             deadline,
-            0 if is_first_try or tier in new else history,
+            failures_after=0 if is_first_try or tier in new else history,
+            begun_at=0 if tier in new else record.index,
             others=assigned - {newest},
             ids=record.ids_of(assigned),
         )

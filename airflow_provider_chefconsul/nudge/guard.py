@@ -2,9 +2,9 @@
 
 The events of remote execution may come late, twice, or again when an agent restarts; over SSH, a restarted triggerer
 connects again. The guard makes that harmless: the first start runs the command under a lock, and each later one waits
-for that run to end and exits with the same code. A later attempt at the job waits in the same way, but runs the command
-again when it finds that it has failed, or ended some time ago: whoever makes another attempt does so for the nodes that
-need another run. A success of the last minute is not repeated, since it may have ended on the way of the event.
+for that run to end and exits with the same code. A later attempt at the job waits in the same way, and then runs the
+command again, unless it succeeded within the last minute: whoever makes another attempt does so for the nodes that need
+another run, and one of them may have succeeded while the event was on its way.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ cc_agent=$(echo "$PWD $cc_agent" | cksum)
 cc_job=$cc_base/$1-${{cc_agent% *}}
 mkdir -p "$cc_job" || cc_fail 126 "cannot make $cc_job"
 exec 9>"$cc_job/lock"
-cc_waited=
-flock -n 9 || {{ cc_waited=1; flock 9; }}
-if [ -z "$cc_waited" ] && [ "$3" -gt "$(cat "$cc_job/attempt" 2>/dev/null || echo "$3")" ] &&
+flock 9
+if [ "$3" -gt "$(cat "$cc_job/attempt" 2>/dev/null || echo "$3")" ] &&
   ! {{ [ "$(cat "$cc_job/rc" 2>/dev/null)" = 0 ] && [ -z "$(find "$cc_job/rc" -mmin +1)" ]; }}; then
   rm -f "$cc_job/pipe" "$cc_job/rc" "$cc_job/output" "$cc_job/drained"
 fi
@@ -76,7 +75,7 @@ def guarded(job_id: str, command: str, *, attempt: int = 1) -> list[str]:
     could not work (its message says why), 137 when an earlier start of the job was killed. "At most once" holds for a
     day, as long as the node keeps ``/run`` (or its temporary directory).
 
-    :param attempt: a later one runs the command again, unless an earlier one still runs it or has just succeeded.
+    :param attempt: a later one runs the command again, unless an earlier one has just succeeded.
     :raises InvalidInput: no node could start this command.
     """
     size = len(command.encode())

@@ -33,14 +33,20 @@ class NudgeRequest:
     max_parallel: int | None = None
     prefix_per_node: str | None = None
 
-    def needs(self, node: NodeStatus) -> bool:
-        """Whether a node is to be nudged: it is present, has not ended its run, and has not begun one.
+    def needs(self, node: NodeStatus, *, begun_at: int, is_resumed: bool) -> bool:
+        """Whether a node is to be nudged: it is present, has not ended its run, and has not begun one in this try.
 
-        On a later try, a run that is under way counts only as begun before it: it may have been killed, and would then
-        be under way forever.
+        A run that began before may have been killed, and would then be under way forever.
+
+        :param begun_at: Consul's index when the try began.
+        :param is_resumed: whether an earlier nudge of this try was cut off. Then runs under way count in
+            ``max_parallel`` again: the job is found on the node, and waited for.
         """
-        begun = _ENDED | _UNDER_WAY if self.attempt == 1 else _ENDED
-        return node.member.is_present and node.standing not in begun
+        if not node.member.is_present or node.standing in _ENDED:
+            return False
+        if node.standing not in _UNDER_WAY or node.evidence is None:
+            return True
+        return node.evidence.modify_index <= begun_at or (is_resumed and self.max_parallel is not None)
 
     def to_fields(self) -> dict[str, Any]:
         """The JSON form."""

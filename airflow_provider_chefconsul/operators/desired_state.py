@@ -180,6 +180,8 @@ class RollBackOperator(ConvergingOperator):
         reverse order, each once the one after it has converged; without, in one transaction (templated).
     :param to: ``"previous"`` or a generation (templated).
     :param only_own: roll back only what this Dag run wrote; anything else counts as a stale write.
+    :param written_by: roll back only what these tasks of this Dag run wrote, and in a mapped group with this map index;
+        anything else counts as a stale write.
     :param generation: roll back only this generation of a single tier; anything else counts as a stale write. A number,
         the mapping that a ``SetDesiredStateOperator`` returns, or a list of these, of which the newest counts; None
         from an XCom means that the operator wrote nothing, which counts as stale, too (templated).
@@ -204,6 +206,7 @@ class RollBackOperator(ConvergingOperator):
         tier: str | Sequence[str],
         to: int | str = "previous",
         only_own: bool = False,
+        written_by: Sequence[str] | None = None,
         generation: int | str | Mapping[str, int] | XComArg | Sequence[Any] | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
@@ -223,6 +226,7 @@ class RollBackOperator(ConvergingOperator):
         self.tier = tier
         self.to = to
         self.only_own = check_switch("only_own", only_own)
+        self.written_by = written_by
         self.generation = generation
         self._has_generation = generation is not None
         self.sequence = sequence
@@ -253,6 +257,7 @@ class RollBackOperator(ConvergingOperator):
             parse_target(self.to),
             sequence_of(context, self.sequence),
             self.only_own,
+            None if self.written_by is None else frozenset(self.written_by),
             self._parse_generation(tiers),
         )
         return self.run_or_defer(self._roll_back(context, tiers, rollback, generations))

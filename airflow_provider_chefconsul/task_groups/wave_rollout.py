@@ -110,8 +110,7 @@ def rollout(
             with TaskGroup("revert"):
                 roll_back = RollBackOperator(
                     task_id="roll_back",
-                    only_own=True,
-                    generation=[each.output for each in built],
+                    written_by=[each.task_id for each in built],
                     on_stale="skip",
                     trigger_rule=TriggerRule.ONE_FAILED,
                     **given(sequence=sequence),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,19 +34,32 @@ class TransitionTrigger(ConvergedTrigger):
 
     :param nudge: the JSON form of a :class:`NudgeRequest`; None nudges nobody.
     :param answered: nodes on which the nudge's command has exited.
+    :param is_resumed: whether it goes on with what a worker began.
     """
 
     prefix = "wait: "
 
-    def __init__(self, *, nudge: Mapping[str, Any] | None = None, answered: list[str] | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        *,
+        nudge: Mapping[str, Any] | None = None,
+        answered: Sequence[str] = (),
+        is_resumed: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.nudge = None if nudge is None else NudgeRequest.from_fields(nudge)
-        self.answered = set(answered or ())
+        self.answered = set(answered)
+        self.is_resumed = is_resumed
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of this class, and its parameters as JSON values."""
         path, kwargs = super().serialize()
-        own = {"nudge": self.nudge and self.nudge.to_fields(), "answered": sorted(self.answered)}
+        own = {
+            "nudge": self.nudge and self.nudge.to_fields(),
+            "answered": sorted(self.answered),
+            "is_resumed": True,  # whoever reads it
+        }
         return path, {**kwargs, **own}
 
     async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> Outcome | None:
@@ -115,5 +128,9 @@ class TransitionTrigger(ConvergedTrigger):
         chosen: set[str] = set()
         for tier, wait in self.waits.items():
             _, verdict = wait.observe(snapshots[tier], self.policy, now=now)
-            chosen |= {name for name, node in verdict.status.nodes.items() if nudge.needs(node)}
+            chosen |= {
+                name
+                for name, node in verdict.status.nodes.items()
+                if nudge.needs(node, begun_at=wait.begun_at, is_resumed=self.is_resumed)
+            }
         return sorted(chosen - self.answered, key=natural_order)

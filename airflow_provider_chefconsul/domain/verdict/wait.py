@@ -28,6 +28,7 @@ class Wait:
     :param generation: the newest generation that is waited for.
     :param deadline: when the wait fails without another verdict; timezone-aware.
     :param failures_after: failures in reports with a ModifyIndex up to this are history; 0 lets all count.
+    :param begun_at: Consul's index when this try began; 0 when it made the generation.
     :param others: further generations that are waited for, if the goal is all that is assigned while a canary is out.
     :param ids: by generation, the id of the assignment that first had it. A generation can be reused, an id cannot.
     :param seen_members: members seen since the wait began.
@@ -44,6 +45,7 @@ class Wait:
     generation: int
     deadline: datetime
     failures_after: int = 0
+    begun_at: int = 0
     others: frozenset[int] = frozenset()
     ids: Mapping[int, str] = field(default_factory=dict)
     seen_members: frozenset[str] = frozenset()
@@ -65,6 +67,7 @@ class Wait:
             "generation": self.generation,
             "deadline": self.deadline.isoformat(),
             "failures_after": self.failures_after,
+            "begun_at": self.begun_at,
             "others": sorted(self.others),
             "ids": sorted(self.ids.items()),
             "seen_members": sorted(self.seen_members),
@@ -82,6 +85,7 @@ class Wait:
             generation=fields["generation"],
             deadline=datetime.fromisoformat(fields["deadline"]),
             failures_after=fields["failures_after"],
+            begun_at=fields.get("begun_at", 0),
             others=frozenset(fields.get("others", ())),
             ids=dict(fields.get("ids", ())),
             seen_members=frozenset(fields["seen_members"]),

@@ -19,6 +19,7 @@ class RollBack:
     :param to: a generation, or ``"previous"``: the content before the current one, or without the canary.
     :param sequence: as in a change, with the same refusal of stale ones.
     :param only_own: refuse to roll back what another Dag run wrote.
+    :param tasks: refuse to roll back what other tasks, or other map indexes, of this Dag run wrote; None allows any.
     :param generation: refuse to roll back any other generation; None allows any.
     """
 
@@ -26,6 +27,7 @@ class RollBack:
     to: int | Literal["previous"] = "previous"
     sequence: int | None = None
     only_own: bool = False
+    tasks: frozenset[str] | None = None
     generation: int | None = None
 
 
@@ -71,7 +73,12 @@ def plan_rollback(basis: Basis, rollback: RollBack) -> Decision:
 
 
 def _is_foreign(writer: Writer, rollback: RollBack) -> bool:
-    return rollback.only_own and not writer.is_same_run(rollback.writer)
+    if not rollback.only_own and rollback.tasks is None:
+        return False
+    is_own = rollback.tasks is None or (
+        writer.task_id in rollback.tasks and writer.map_index == rollback.writer.map_index
+    )
+    return not (is_own and writer.is_same_run(rollback.writer))
 
 
 def _go_back(basis: Basis, current: DesiredState, rollback: RollBack) -> Decision:
