@@ -82,7 +82,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
     template_fields_renderers = {"values": "json"}  # noqa: RUF012 Airflow's declaration
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#dce6f5"
-    prefix = ""
+    log_prefix = ""
     """What the log's lines begin with, in a task that does more than write."""
 
     def __init__(
@@ -153,7 +153,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
                 allow_empty=self.allow_empty,
                 on_stale=self.on_stale,
                 log=self.log,
-                prefix=self.prefix,
+                log_prefix=self.log_prefix,
             )
             if self.wait is None:
                 return plan.generations

@@ -51,7 +51,7 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
     template_fields: Sequence[str] = (*SetDesiredStateOperator.template_fields, "command")
     template_fields_renderers = {**SetDesiredStateOperator.template_fields_renderers, "command": "bash"}  # noqa: RUF012
     ui_color = "#dcefe3"
-    prefix = "declare: "
+    log_prefix = "declare: "
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from airflow_provider_chefconsul.operators.writing import (
     writer_of,
 )
 from airflow_provider_chefconsul.triggers.converging import WaitRequest
+from airflow_provider_chefconsul.triggers.event_payload import read_event
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,8 +49,9 @@ class TransitionsOperator(TransitioningOperator):
     Moves tiers through states, one step after the other, each as a ``TransitionOperator`` does.
 
     It costs one row and the start of one process instead of one for each step. A retry, and a clear after a failure, go
-    on at the step at which Consul's data view stands; the steps before it are not declared again. Once all steps have
-    been made, clearing the task changes nothing.
+    on at the step at which Consul's data view stands; the steps before it are not declared again. What they declared
+    must still stand, with the same values: else the task fails, and says who wrote. Once all steps have been made,
+    clearing the task changes nothing.
 
     Returns ``{tier: generation}`` of each tier's last step.
 
@@ -58,7 +60,7 @@ class TransitionsOperator(TransitioningOperator):
     :param values: as in ``SetDesiredStateOperator``, the same for all steps (templated).
     :param model: which state may follow which in each tier, checked when a step is written.
     :param sequence: as in ``SetDesiredStateOperator`` (templated).
-    :param on_stale: as in ``SetDesiredStateOperator``.
+    :param on_stale: as in ``SetDesiredStateOperator``, as long as nothing is written; a later step fails in any case.
     :param policy: when a step's tiers count as converged; its times are for each step.
     :param members: who belongs to each tier; see ``ConvergedSensor`` (templated).
     :param command: as in ``TransitionOperator`` (templated).
@@ -120,27 +122,32 @@ class TransitionsOperator(TransitioningOperator):
         """Go through the steps, from the one at which the data view stands."""
         check_name("environment", self.environment)
         check_command(self.command)
-        return self.run_or_defer(self._walk(context, {}))
+        return self.run_or_defer(self._walk(context, None))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
-        """Resume with the outcome of a step that the trigger sent, and go on."""
+        """Resume with the outcome of a step that the trigger sent, and go on with the next one."""
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
-        return self.run_or_defer(self._walk(context, Outcome.from_event(event).settle_generations(self.log)))
+        Outcome.from_event(event).settle(self.log)
+        return self.run_or_defer(self._walk(context, read_event(event, "the outcome of a step", Position.from_event)))
 
-    async def _walk(self, context: Context, converged: Mapping[str, int]) -> dict[str, int] | WaitingTrigger[Outcome]:
+    async def _walk(self, context: Context, position: Position | None) -> dict[str, int] | WaitingTrigger[Outcome]:
         """Make one transition after the other.
 
-        :param converged: by tier, a generation that this try has waited for already.
+        :param position: how far this try has come; None when it begins.
         """
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
-            current = await view.desired(self.environment, self.tier)
-            first = find_transition(self.steps, writer_of(context), current)
-            made = {tier for each in self.steps[: first - 1] for tier in each.tiers}
-            generations = {tier: each.newest.generation for tier, each in current.items() if each and tier in made}
-            for number, transition in enumerate(self.steps[first - 1 :], first):
+            if position is None:
+                current = await view.desired(self.environment, self.tier)
+                change = self._change(context, self.steps[0], 1)
+                last = find_transition(self.steps, change.values, writer_of(context), current)
+                made = {tier for each in self.steps[:last] for tier in each.tiers}
+                generations = {tier: each.newest.generation for tier, each in current.items() if each and tier in made}
+                # What it wrote last is declared again, which changes nothing, and waited for.
+                position = Position(max(last - 1, 0), generations, has_written=last > 0)
+            for number, transition in enumerate(self.steps[position.number :], position.number + 1):
                 self.log.info("Step %s of %s: %s", number, len(self.steps), transition)
                 plan = await declare(
                     view,
@@ -150,19 +157,19 @@ class TransitionsOperator(TransitioningOperator):
                     members=self.members,
                     needs_members=True,
                     allow_empty=False,
-                    on_stale=self.on_stale,
+                    on_stale="fail" if position.has_written else self.on_stale,
                     log=self.log,
-                    prefix="declare: ",
+                    log_prefix="declare: ",
                 )
-                generations |= plan.generations
-                if plan.generations.items() <= converged.items():
-                    continue
+                position = Position(
+                    number, {**position.generations, **plan.generations}, position.has_written or bool(plan.operations)
+                )
                 request = WaitRequest(transition.tiers, self.policy, plan.generations, new=plan.new)
-                ended = await self.converge(context, view, request)
+                ended = await self.converge(context, view, request, echo=asdict(position))
                 if not isinstance(ended, Outcome):
                     return ended
                 ended.settle(self.log)
-        return generations
+        return dict(position.generations)
 
     def _change(self, context: Context, transition: Transition, number: int) -> Change:
         return parse_change(
@@ -172,3 +179,23 @@ class TransitionsOperator(TransitioningOperator):
             allowed_from=self.model.allowed_from(transition.state) if self.model else None,
             sequence=sequence_of(context, self.sequence),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a try has come.
+
+    :param number: of the step that was declared last, from 1; 0 before the first.
+    :param generations: by tier, what it was given.
+    :param has_written: whether anything was written, so that giving up would leave it half done.
+    """
+
+    number: int
+    generations: Mapping[str, int]
+    has_written: bool
+
+    @classmethod
+    def from_event(cls, event: Any) -> Position:
+        """Read what a trigger sent back."""
+        fields = event["echo"]
+        return cls(int(fields["number"]), dict(fields["generations"]), bool(fields["has_written"]))

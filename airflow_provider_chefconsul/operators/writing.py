@@ -77,7 +77,7 @@ async def declare(
     allow_empty: bool,
     on_stale: str,
     log: Logger,
-    prefix: str = "",
+    log_prefix: str = "",
 ) -> Plan:
     """Write a change of tiers that have members, and log it as :func:`settle_write` does.
 
@@ -101,7 +101,7 @@ async def declare(
         log,
         environment=environment,
         on_stale=on_stale,
-        prefix=prefix,
+        log_prefix=log_prefix,
     )
 
 
@@ -112,12 +112,12 @@ async def settle_write(
     environment: str,
     on_stale: str,
     done: str = "",
-    prefix: str = "",
+    log_prefix: str = "",
 ) -> Plan:
     """Await a write, log for each tier what was written, or end the task as :func:`raise_final` does.
 
     :param done: what a write was, where it was more than a change, such as "rolled back".
-    :param prefix: what the log's lines begin with, in a task that does more than write.
+    :param log_prefix: what the log's lines begin with, in a task that does more than write.
     :returns: what was done.
     """
     try:
@@ -125,7 +125,7 @@ async def settle_write(
     except (StaleWrite, LeaseLost) as error:
         raise_final(log, error, on_stale)
     for tier, decision in plan.decisions.items():
-        log.info("%s%s/%s: %s", prefix, environment, tier, describe_decision(decision, done=done))
+        log.info("%s%s/%s: %s", log_prefix, environment, tier, describe_decision(decision, done=done))
     return plan
 
 

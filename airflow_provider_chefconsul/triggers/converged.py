@@ -33,7 +33,7 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
     :param holder: the Dag run whose lease, if it has one, the wait renews: ``{"dag_id", "run_id"}``.
     """
 
-    prefix = ""
+    log_prefix = ""
     """What the log's lines begin with, in a task that does more than wait."""
 
     def __init__(
@@ -88,7 +88,7 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
                     {tier: parse_members(self.members, tier) for tier in self.waits},
                     self.policy,
                     until=until,
-                    on_progress=lambda line: self.log.info("%s%s", self.prefix, line),
+                    on_progress=lambda line: self.log.info("%s%s", self.log_prefix, line),
                 )
                 early_failures = await find_early_failures(opened, self.environment, results)
         except ChefConsulError as error:

@@ -50,12 +50,13 @@ class ConvergingOperator(Stoppable):
     """What the link to Consul's UI leads to, found while there is a view; None before."""
 
     async def converge(
-        self, context: Context, view: SharedView, request: WaitRequest
+        self, context: Context, view: SharedView, request: WaitRequest, **options: Any
     ) -> Outcome | WaitingTrigger[Outcome]:
         """Begin the wait that a task asks for, and wait in the worker.
 
         On a try after the first, failures that were reported before it are history.
 
+        :param options: further parameters of the trigger that a subclass makes.
         :returns: the outcome; or the trigger that goes on, for :meth:`run_or_defer`.
         :raises InvalidInput: ``members`` is not of its form, or names nodes that Consul does not list.
         :raises NoDesiredState: a tier has none, and no generation was given.
@@ -85,6 +86,7 @@ class ConvergingOperator(Stoppable):
             policy=request.policy.to_fields(),
             members=self.members,
             holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+            **options,
         )
         return await self.wait_here(trigger, view)
 

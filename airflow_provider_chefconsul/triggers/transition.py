@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import natural_order
@@ -35,9 +37,10 @@ class TransitionTrigger(ConvergedTrigger):
     :param nudge: the JSON form of a :class:`NudgeRequest`; None nudges nobody.
     :param answered: nodes on which the nudge's command has exited.
     :param is_resumed: whether it goes on with what a worker began.
+    :param echo: what the task wants back with the event, beside the outcome; None for nothing.
     """
 
-    prefix = "wait: "
+    log_prefix = "wait: "
 
     def __init__(
         self,
@@ -45,12 +48,14 @@ class TransitionTrigger(ConvergedTrigger):
         nudge: Mapping[str, Any] | None = None,
         answered: Sequence[str] = (),
         is_resumed: bool = False,
+        echo: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.nudge = None if nudge is None else NudgeRequest.from_fields(nudge)
         self.answered = set(answered)
         self.is_resumed = is_resumed
+        self.echo = echo
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of this class, and its parameters as JSON values."""
@@ -59,8 +64,14 @@ class TransitionTrigger(ConvergedTrigger):
             "nudge": self.nudge and self.nudge.to_fields(),
             "answered": sorted(self.answered),
             "is_resumed": True,  # whoever reads it
+            "echo": self.echo,
         }
         return path, {**kwargs, **own}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Nudge and wait, and send the JSON form of the :class:`Outcome` with the echo."""
+        async for event in super().run():
+            yield TriggerEvent({**event.payload, "echo": self.echo})
 
     async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> Outcome | None:
         """Nudge and wait until there is an outcome; see ``ConvergedTrigger``."""

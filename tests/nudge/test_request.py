@@ -47,8 +47,8 @@ def test_runs_under_way_are_taken_over_where_they_count():
     assert not FIRST.needs(node, begun_at=7, is_resumed=True)
 
 
-@pytest.mark.parametrize("presence", set(Presence) - {Presence.ALIVE})
-@pytest.mark.parametrize("standing", [*MISSING, Standing.FAILED_EARLIER])
+@pytest.mark.parametrize("presence", [each for each in Presence if each is not Presence.ALIVE])
+@pytest.mark.parametrize("standing", sorted({*MISSING, Standing.FAILED_EARLIER}))
 def test_nobody_is_nudged_who_is_not_there(presence, standing):
     """No event would reach it."""
     assert not LATER.needs(make_node(standing, presence), begun_at=7, is_resumed=True)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import consul
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout, TaskDeferred
 
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, NoMembers
+from airflow_provider_chefconsul.nudge.request import NudgeRequest
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.transition import TransitionOperator
+from airflow_provider_chefconsul.triggers.transition import TransitionTrigger
 from demo.chef_nodes import ChefNodes
 from demo.cluster import ConsulCluster
 from tests.support.airflow_home import connect, make_context, run_trigger
@@ -109,16 +113,35 @@ def test_one_task_declares_nudges_and_waits(transition, nodes, keys, environment
     assert "_history/web/000000000001" in keys
 
 
-def test_nodes_that_begin_by_themselves_are_not_nudged(transition, nodes, capsys):
-    """A fleet that watches its key is not run twice."""
+async def test_nodes_that_begin_by_themselves_are_not_nudged(nodes, capsys):
+    """A fleet that watches its key is not run twice, though its runs outlast the moment before the nudge."""
     nodes.begin(WATCHED)
     nodes.set_options("app-1", "--seconds 3")
-    content = {"environment": WATCHED, "tier": "app", "values": {"release": f"2.5.{time.time_ns()}"}}
-    SetDesiredStateOperator(task_id="set", state="converged", **content).execute(make_context())
-    wait_until(lambda: '"running"' in nodes_report(nodes))
-    transition(**content)
+    target = {"environment": WATCHED, "tier": "app", "values": {"release": f"2.5.{time.time_ns()}"}}
+    declare = SetDesiredStateOperator(task_id="set", state="converged", **target)
+    generations = await asyncio.to_thread(declare.execute, make_context())
+    await asyncio.to_thread(wait_until, lambda: '"running"' in nodes_report(nodes))
+    now = datetime.now(UTC)
+    trigger = TransitionTrigger(
+        consul_conn_id="consul_default",
+        environment=WATCHED,
+        waits={"app": Wait(generations["app"], now + timedelta(seconds=40)).to_fields()},
+        policy=ConvergencePolicy().to_fields(),
+        members="service",
+        nudge=NudgeRequest("chef-client", "job", 1, now).to_fields(),
+    )
+    assert (await run_trigger(trigger))["ending"] == "converged"
     assert nodes.runs("app-1") == 1
-    assert "nudge: running" not in capsys.readouterr().out
+    assert "nudge: nobody needs one" in capsys.readouterr().out
+
+
+def test_run_from_before_this_try_is_nudged(transition, nodes, keys):
+    """Its client may have been killed, and it would be under way forever."""
+    transition()
+    report = json.loads(keys["web/nodes/web-1"])
+    keys["web/nodes/web-1"] = json.dumps({**report, "status": "running", "finished_at": None})
+    assert transition(context=make_context(run_id="manual__2")) == {"web": 1}
+    assert [nodes.runs(node) for node in NODES] == [2, 1]
 
 
 def test_cleared_after_a_failure_it_goes_on_where_the_nodes_stand(transition, nodes, keys):

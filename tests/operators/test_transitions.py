@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import consul
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.domain.model.lease import DagRun
@@ -169,14 +169,48 @@ def test_model_is_asked_at_each_write(walk, keys, environment):
 
 
 def test_changed_steps_are_refused(walk, nodes, keys):
-    """A Dag that was edited in the middle of a run says so, and writes nothing."""
+    """A Dag that was edited in the middle of a run says so, and writes nothing; nor does one with other values."""
     nodes.set_options("app-1", "--fail")
     with pytest.raises(AirflowFailException):
         walk()
     before = dict(keys)
-    with pytest.raises(InvalidInput, match="the steps were changed since this Dag run began"):
-        walk(context=make_context(try_number=2), steps=STEPS[2:])
+    for changed in ({"steps": STEPS[2:]}, {"values": {"release": "2.6.0"}}):
+        with pytest.raises(WriteRefused, match="cannot go on after step 2: in tier"):
+            walk(context=make_context(try_number=2), **changed)
     assert dict(keys) == before
+
+
+def test_undone_step_is_refused(walk, nodes, keys, environment):
+    """Somebody took web back while app was mended: to go on would be green with web on what it had before."""
+    nodes.set_options("app-1", "--fail")
+    with pytest.raises(AirflowFailException):
+        walk()
+    target = {"environment": environment, "tier": "web", "state": "waiting"}
+    SetDesiredStateOperator(task_id="fix", **target).execute(make_context(run_id="manual__9"))
+    nodes.set_options("app-1", "")
+    words = "in tier web, generation 2, state waiting stands, written by Dag shop_rollout, run manual__9, task"
+    with pytest.raises(WriteRefused, match=words):
+        walk(context=make_context(try_number=2))
+
+
+def test_steps_that_find_their_content_end(walk, nodes, environment):
+    """Another run finds what it would write; however long each wait takes, it goes forward."""
+    walk(steps=[("web", "converged"), ("app", "converged")])
+    policy = ConvergencePolicy(min_healthy_time=timedelta(seconds=1), timeout=timedelta(seconds=40))
+    again = make_context(run_id="manual__2")
+    steps = [("web", "converged"), ("app", "converged")]
+    assert walk(context=again, steps=steps, policy=policy) == {"web": 1, "app": 1}
+
+
+@pytest.mark.parametrize(("on_stale", "tier", "ending"), [
+    ("skip", "web", AirflowSkipException), ("skip", "app", AirflowFailException), ("fail", "web", AirflowFailException),
+])  # fmt: skip
+def test_stale_step_never_hides_a_half_done_rollout(walk, environment, on_stale, tier, ending):
+    """It is skipped only while nothing is written."""
+    later = {"environment": environment, "tier": tier, "state": "waiting", "sequence": "2030-01-01T00:00:00Z"}
+    SetDesiredStateOperator(task_id="later", **later).execute(make_context(run_id="manual__9"))
+    with pytest.raises(ending, match=f"{environment}/{tier}: the write is stale"):
+        walk(on_stale=on_stale)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ TIER_CONVERGED = {
 }
 # By the path of the class, what was stored, and how it is stored today.
 STORED = [
-    ("converged.ConvergedTrigger", CONVERGED, CONVERGED),
+    ("converged.ConvergedTrigger", CONVERGED, CONVERGED | {"waits": {"web": WAIT | {"begun_at": 0}}}),
     (
         "remote_exec.RemoteExecTrigger",
         {**JOB, "prefix_per_node": "rexec-node"},

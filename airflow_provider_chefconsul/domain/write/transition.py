@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import DesiredState, Scalar, Writer
 from airflow_provider_chefconsul.domain.model.name import check_name
-from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.exceptions import InvalidInput, WriteRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +43,36 @@ def _parse_transition(pair: object) -> Transition:
 
 
 def find_transition(
-    transitions: Sequence[Transition], writer: Writer, current: Mapping[str, DesiredState | None]
+    transitions: Sequence[Transition],
+    values: Mapping[str, Scalar],
+    writer: Writer,
+    current: Mapping[str, DesiredState | None],
 ) -> int:
-    """The number of the transition at which a task stands, from 1: the last one that it wrote, or the first.
+    """The number of the last transition that a task has written; 0 when it has written none.
 
     Those after it may have found what they would have written; they find it again.
 
+    :param values: of all transitions.
     :param writer: the task, without a transition.
     :param current: by tier, its desired state.
-    :raises InvalidInput: what it wrote is not among the transitions, which were changed since.
+    :raises WriteRefused: what the task wrote no longer stands, or is not what it would write now.
     """
-    number = 1
-    for tier, desired in current.items():
-        written = desired.written_by.transition if desired else None
-        if desired is None or written is None or replace(desired.written_by, transition=None) != writer:
-            continue
-        expected = transitions[written - 1] if written <= len(transitions) else None
-        if expected is None or tier not in expected.tiers or expected.state != desired.newest.state:
-            raise InvalidInput(
-                f"the steps were changed since this Dag run began: its step {written} was {tier} → "
-                f"{desired.newest.state}; trigger another Dag run"
+    written = [
+        desired.written_by.transition
+        for desired in current.values()
+        if desired is not None and replace(desired.written_by, transition=None) == writer
+    ]
+    last = max((number for number in written if number is not None), default=0)
+    if last > len(transitions):
+        raise WriteRefused(f"step {last} of this Dag run is not in the Dag any more; trigger another Dag run")
+    states = {tier: each.state for each in transitions[:last] for tier in each.tiers}
+    for tier, state in states.items():
+        desired = current.get(tier)
+        if desired is None or not desired.newest.has_content(state, values):
+            stands = "nothing is desired" if desired is None else f"{desired.newest.describe()} stands"
+            by = "" if desired is None else f", written by {desired.written_by}"
+            raise WriteRefused(
+                f"cannot go on after step {last}: in tier {tier}, {stands}{by}, and not state {state} with this task's "
+                f"values; trigger another Dag run"
             )
-        number = max(number, written)
-    return number
+    return last

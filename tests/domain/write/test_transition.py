@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_chefconsul.domain.write.transition import Transition, find_transition, parse_transitions
-from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.exceptions import InvalidInput, WriteRefused
 from tests.support.factory import make_assignment, make_desired, make_writer
 
 STEPS = parse_transitions([("web", "off"), (["app", "db"], "off"), ("web", "converged")])
+
+
+VALUES = {"release": "2.5.0"}
 
 
 def written(state, transition=None, **writer):
@@ -18,32 +21,42 @@ def written(state, transition=None, **writer):
     )
 
 
+OFF = {"web": written("off", 1), "app": written("off", 2), "db": written("off", 2)}
+
+
 @pytest.mark.parametrize(
     ("current", "expected"),
     [
-        ({}, 1),
-        ({"web": None, "app": None}, 1),
-        ({"web": written("off")}, 1),
+        ({}, 0),
+        ({"web": None, "app": None}, 0),
+        ({"web": written("off")}, 0),
         ({"web": written("off", 1)}, 1),
-        ({"web": written("off", 1), "app": written("off", 2), "db": written("off", 2)}, 2),
-        ({"web": written("converged", 3), "app": written("off", 2), "db": written("off", 2)}, 3),
-        ({"web": written("off", 1, run_id="manual__2"), "app": written("off", 2)}, 2),
-        ({"web": written("converged", 3, task_id="other")}, 1),
-        ({"web": written("converged", 3, map_index=4)}, 1),
+        (OFF, 2),
+        ({**OFF, "web": written("converged", 3)}, 3),
+        ({**OFF, "web": written("off", 1, run_id="manual__2")}, 2),
+        ({"web": written("converged", 3, task_id="other")}, 0),
+        ({"web": written("converged", 3, map_index=4)}, 0),
     ],
 )
 def test_where_a_task_stands(current, expected):
-    """At the last transition that this very task wrote; other tasks' and other runs' writes say nothing."""
-    assert find_transition(STEPS, make_writer(), current) == expected
+    """After the last transition that this very task wrote; other tasks' and other runs' writes say nothing."""
+    assert find_transition(STEPS, VALUES, make_writer(), current) == expected
 
 
 @pytest.mark.parametrize(
-    "current", [{"web": written("off", 4)}, {"web": written("off", 2)}, {"web": written("off", 3)}]
+    ("current", "values", "words"),
+    [
+        ({"web": written("off", 4)}, VALUES, "step 4 of this Dag run is not in the Dag any more; trigger another"),
+        ({**OFF, "web": written("converged", 2)}, VALUES, "in tier web, generation 7, state converged"),
+        ({"web": written("off", 1), "app": written("off", 2)}, VALUES, "in tier db, nothing is desired"),
+        ({**OFF, "web": written("converged", run_id="fix")}, VALUES, "written by Dag shop_rollout, run fix"),
+        (OFF, {"release": "2.6.0"}, "not state off with this task's values; trigger another Dag run"),
+    ],
 )
-def test_changed_steps_are_refused(current):
-    """A Dag that was edited in the middle of a run would go on at the wrong place."""
-    with pytest.raises(InvalidInput, match=r"the steps were changed .*: its step \d was web → off; trigger another"):
-        find_transition(STEPS, make_writer(), current)
+def test_what_no_longer_stands_is_refused(current, values, words):
+    """Steps that were undone, edited in the Dag or made with other values: to go on would end green and half done."""
+    with pytest.raises(WriteRefused, match=words):
+        find_transition(STEPS, values, make_writer(), current)
 
 
 def test_pairs_are_parsed():
