@@ -48,7 +48,7 @@ def parse_url(label: str, url: str, variables: Mapping[str, str]) -> ConsulSetti
     if parts.username:
         raise UnusableConnection(f"{label}: a colon is missing before the token: http://:TOKEN@HOST:PORT")
     if parts.path not in {"", "/"} or parts.fragment:
-        raise UnusableConnection(f"{label}: has a path, which Consul has not; expected {_FORM}")
+        raise UnusableConnection(f"{label}: must not have a path; expected {_FORM}")
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := given.keys() - set(_PARAMETERS):
         known = ", ".join(_PARAMETERS)
@@ -79,9 +79,11 @@ def _parse_uri(label: str, text: str) -> ConsulSettings:
         raise UnusableConnection(f"{label}: neither a URI, such as consul://127.0.0.1:8500, nor a JSON object")
     if "://" in text.partition("?")[0].partition("://")[2]:
         raise UnusableConnection(
-            f"{label}: names two protocols; https belongs behind the port: consul://HOST:PORT/https"
+            f"{label}: names two protocols; https belongs after the port: consul://HOST:PORT/https"
         )
     parts = _split(label, text)
+    if parts.scheme == "https":  # Airflow takes it for the connection's type, and then speaks plain HTTP
+        raise UnusableConnection(f"{label}: https belongs after the port: consul://HOST:PORT/https")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     return parse_connection(
         label,

@@ -24,6 +24,7 @@ from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator, check_written_change
 from airflow_provider_chefconsul.operators.writing import (
+    check_not_overwriting,
     check_on_stale,
     check_sequence,
     declare,
@@ -143,6 +144,8 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
+            if self.wait is not None and context["ti"].try_number > 1:
+                await check_not_overwriting(view, self.environment, tiers, change, log=self.log, on_stale=self.on_stale)
             plan = await declare(
                 view,
                 self.environment,

@@ -17,6 +17,7 @@ from airflow_provider_chefconsul.operators.transitioning import (
     TransitioningOperator,
     check_command,
     check_nudge_after,
+    parse_command,
 )
 
 if TYPE_CHECKING:
@@ -102,5 +103,5 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Declare, nudge and wait."""
-        check_command(self.command)
+        self.command = parse_command(self.command)
         return super().execute(context)

@@ -59,6 +59,16 @@ def check_command(command: object) -> None:
     guarded("", command)
 
 
+def parse_command(command: Any) -> str | None:
+    """The command as it was rendered; a template makes "None" of None.
+
+    :raises InvalidInput: it is no text, or no node could start it.
+    """
+    rendered = None if command == "None" else command
+    check_command(rendered)
+    return rendered
+
+
 def check_nudge_after(nudge_after: object) -> timedelta:
     """Return ``nudge_after`` if it is a duration.
 

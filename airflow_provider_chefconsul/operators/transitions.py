@@ -24,6 +24,7 @@ from airflow_provider_chefconsul.operators.transitioning import (
     TransitioningOperator,
     check_command,
     check_nudge_after,
+    parse_command,
 )
 from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
@@ -121,7 +122,7 @@ class TransitionsOperator(TransitioningOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Go through the steps, from the one at which the data view stands."""
         check_name("environment", self.environment)
-        check_command(self.command)
+        self.command = parse_command(self.command)
         return self.run_or_defer(self._walk(context, None))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:

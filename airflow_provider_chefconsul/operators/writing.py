@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.parameter import is_literal
+from airflow_provider_chefconsul.domain.write.change import find_overwritten
 from airflow_provider_chefconsul.domain.write.decision import describe_decision
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
@@ -103,6 +104,17 @@ async def declare(
         on_stale=on_stale,
         log_prefix=log_prefix,
     )
+
+
+async def check_not_overwriting(
+    view: SharedView, environment: str, tiers: Sequence[str], change: Change, *, log: Logger, on_stale: str
+) -> None:
+    """End a later try as :func:`raise_final` does, if another Dag run has written since an earlier one."""
+    current = await view.desired(environment, tiers)
+    for tier in tiers:
+        refused = find_overwritten(current[tier], await view.history(environment, tier), change)
+        if refused is not None:
+            raise_final(log, StaleWrite(f"{environment}/{tier}: {refused.reason}"), on_stale)
 
 
 async def settle_write(

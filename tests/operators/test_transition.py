@@ -10,7 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 import consul
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
@@ -27,6 +33,7 @@ from tests.support.waiting import wait_until
 
 WATCHED = "watched"  # the environment whose app nodes run by themselves
 NODES = ["web-1", "web-2"]
+ONE_SECOND = ConvergencePolicy(timeout=timedelta(seconds=1))
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +209,7 @@ def test_converged_tier_is_left_alone(transition, nodes, keys):
 def test_no_command_no_nudge(transition, nodes):
     """For nodes that watch their key, and for tokens that may not fire events."""
     with pytest.raises(AirflowSensorTimeout):
-        transition(command=None, policy=ConvergencePolicy(timeout=timedelta(seconds=1)))
+        transition(command=None, policy=ONE_SECOND)
     assert [nodes.runs(node) for node in NODES] == [0, 0]
 
 
@@ -288,3 +295,26 @@ def nodes_report(nodes):
     """What the watching node has reported."""
     client = consul.Consul(host="127.0.0.1", port=nodes.cluster.http_port)
     return RawKeys(client, f"chefconsul/{WATCHED}").get("app/nodes/app-1", "")
+
+
+def test_retry_does_not_overwrite_what_came_since(transition, nodes, environment, keys):
+    """A worker was lost after its write, and another Dag run has written before the retry: its release stays."""
+    nodes.set_options("web-1", "--fail")
+    with pytest.raises(AirflowFailException):
+        transition()
+    fix = {"environment": environment, "tier": "web", "state": "converged", "values": {"release": "2.5.1"}}
+    SetDesiredStateOperator(task_id="fix", **fix).execute(make_context(run_id="manual__9"))
+    before = dict(keys)
+    words = "/web: generation 1, which an earlier try of this task declared, is superseded by generation 2"
+    with pytest.raises(AirflowFailException, match=words):
+        transition(context=again())
+    with pytest.raises(AirflowSkipException, match=words):
+        transition(context=again(3), on_stale="skip")
+    assert dict(keys) == before
+
+
+def test_command_that_a_template_made_none(transition, nodes):
+    """Nobody is nudged."""
+    with pytest.raises(AirflowSensorTimeout):
+        transition(command="None", policy=ONE_SECOND)
+    assert [nodes.runs(node) for node in NODES] == [0, 0]

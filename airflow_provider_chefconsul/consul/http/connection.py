@@ -1,4 +1,4 @@
-"""Parsing a connection's fields, wherever they stand: in Airflow, in a variable or in a URL."""
+"""Parsing a connection's fields, wherever they come from: Airflow, a variable or a URL."""
 
 from __future__ import annotations
 

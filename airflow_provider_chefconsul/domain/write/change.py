@@ -181,6 +181,26 @@ def _plan_canary(
     return Write(replace(current, generation=newest, canary=planned), assignment.generation, is_new=canary is None)
 
 
+def find_overwritten(
+    current: DesiredState | None, history: Mapping[int, DesiredState], change: Change
+) -> Refused | None:
+    """The refusal of a later try that would overwrite what another Dag run wrote after an earlier one; None if not.
+
+    :param history: by generation, the desired state as first written.
+    """
+    own = [number for number, each in history.items() if each.written_by == change.writer]
+    if current is None or not own or current.written_by.is_same_run(change.writer):
+        return None
+    if find_content(current, change) in {Content.STABLE, Content.CANARY} or current.newest.generation <= max(own):
+        return None
+    return Refused(
+        f"generation {max(own)}, which an earlier try of this task declared, is superseded by generation "
+        f"{current.newest.generation}, written by {current.written_by} at {current.written_at}; trigger another Dag "
+        f"run to declare it again",
+        is_stale=True,
+    )
+
+
 def find_content(current: DesiredState | None, change: Change) -> Content:
     """Which part of the current desired state has the change's content; the canary, if both have it."""
     if current is None:

@@ -8,7 +8,15 @@ from enum import IntEnum, StrEnum
 import pytest
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, check_values
-from airflow_provider_chefconsul.domain.write.change import Act, Change, Content, choose_act, find_content, plan_write
+from airflow_provider_chefconsul.domain.write.change import (
+    Act,
+    Change,
+    Content,
+    choose_act,
+    find_content,
+    find_overwritten,
+    plan_write,
+)
 from airflow_provider_chefconsul.domain.write.decision import Decision, Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from tests.support.factory import (
@@ -23,6 +31,9 @@ from tests.support.factory import (
 
 AT = "2026-11-22T09:00:00Z"
 ONE, TWO, HALF, ALL = (Wave.parse(size) for size in (1, 2, "50%", "100%"))
+
+OTHER = make_writer(run_id="manual__9")
+NEWER = make_assignment(8, values={"release": "2.5.1"})
 
 
 def plan(current: DesiredState | None, change: Change, **basis: object) -> Decision:
@@ -347,3 +358,30 @@ def test_an_id_is_made_with_each_generation_and_stays_with_it():
     assert plan(wider, make_change(), new_id="c3").desired.stable.id == "a1"
     forced = make_change(force=True, writer=make_writer(run_id="manual__2"))
     assert plan(first, forced, new_id="c3").desired.stable.id == "c3"
+
+
+@pytest.mark.parametrize(
+    ("current", "history", "is_refused"),
+    [
+        (None, {}, False),
+        (make_desired(8, written_by=OTHER), {}, False),
+        (make_desired(8, written_by=OTHER, stable=NEWER), {7: make_desired(7)}, True),
+        (make_desired(8, written_by=OTHER), {7: make_desired(7)}, False),
+        (make_desired(8, written_by=make_writer(task_id="back"), stable=NEWER), {7: make_desired(7)}, False),
+        (make_desired(8, written_by=OTHER, stable=NEWER), {7: make_desired(7, written_by=OTHER)}, False),
+        (make_desired(6, written_by=OTHER, stable=make_assignment(6, state="off")), {7: make_desired(7)}, False),
+    ],
+    ids=[
+        "nothing is desired",
+        "the first try wrote nothing",
+        "another run wrote after it",
+        "another run wrote the same",
+        "a task of this run wrote after it",
+        "another task wrote that generation",
+        "the number went back",
+    ],
+)
+def test_later_try_does_not_overwrite_another_run(current, history, is_refused):
+    """What came after this task's own write stays; its retry is stale, though its logical time may be the same."""
+    found = find_overwritten(current, history, make_change())
+    assert (found is not None and found.is_stale) == is_refused
