@@ -32,7 +32,7 @@ from tests.support.factory import (
 AT = "2026-11-22T09:00:00Z"
 ONE, TWO, HALF, ALL = (Wave.parse(size) for size in (1, 2, "50%", "100%"))
 
-OTHER = make_writer(run_id="manual__9")
+THEIRS = make_writer(run_id="manual__9")
 NEWER = make_assignment(8, values={"release": "2.5.1"})
 
 
@@ -364,12 +364,12 @@ def test_an_id_is_made_with_each_generation_and_stays_with_it():
     ("current", "history", "is_refused"),
     [
         (None, {}, False),
-        (make_desired(8, written_by=OTHER), {}, False),
-        (make_desired(8, written_by=OTHER, stable=NEWER), {7: make_desired(7)}, True),
-        (make_desired(8, written_by=OTHER), {7: make_desired(7)}, False),
+        (make_desired(8, written_by=THEIRS), {}, False),
+        (make_desired(8, written_by=THEIRS, stable=NEWER), {7: make_desired(7)}, True),
+        (make_desired(8, written_by=THEIRS), {7: make_desired(7)}, False),
         (make_desired(8, written_by=make_writer(task_id="back"), stable=NEWER), {7: make_desired(7)}, False),
-        (make_desired(8, written_by=OTHER, stable=NEWER), {7: make_desired(7, written_by=OTHER)}, False),
-        (make_desired(6, written_by=OTHER, stable=make_assignment(6, state="off")), {7: make_desired(7)}, False),
+        (make_desired(8, written_by=THEIRS, stable=NEWER), {7: make_desired(7, written_by=THEIRS)}, False),
+        (make_desired(6, written_by=THEIRS, stable=make_assignment(6, state="off")), {7: make_desired(7)}, False),
     ],
     ids=[
         "nothing is desired",
