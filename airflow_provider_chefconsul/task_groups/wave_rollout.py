@@ -14,7 +14,6 @@ from airflow_provider_chefconsul.domain.parameter import check_known, check_swit
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
 from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
@@ -134,6 +133,8 @@ def _check_approval(approval: object) -> None:
 
 
 def _ask(task_id: str, approval: bool | Mapping[str, Any], asked: Mapping[str, Any]) -> BaseOperator:
+    from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator  # noqa: PLC0415 - brings a provider
+
     parameters = {} if isinstance(approval, bool) else dict(approval)
     parameters.pop("fail_on_reject", None)
     return ApproveWaveOperator(task_id=task_id, **{**asked, **parameters})
