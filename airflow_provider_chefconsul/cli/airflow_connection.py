@@ -25,5 +25,5 @@ async def ask_airflow(connection_id: str) -> ConsulSettings:
     except AirflowNotFoundException as error:
         raise UnusableConnection(
             f"Airflow has no connection {connection_id!r}; add it in its UI or by "
-            f"AIRFLOW_CONN_{connection_id.upper()}, or name another by --conn-id"
+            f"AIRFLOW_CONN_{connection_id.upper()}, name another by --conn-id, or say which Consul by --url"
         ) from error

@@ -69,3 +69,7 @@ def _add_commands(parser: ArgumentParser, group: CommandGroup) -> None:
                 for each in expected:
                     below.add_argument(*each.flags, **each.options)
                 below.set_defaults(path=path)
+
+
+if __name__ == "__main__":
+    main()

@@ -27,7 +27,7 @@ _ACTIONS = {
     Standing.RUNNING: "wait; a run that hangs must be stopped on the node",
     Standing.REBOOTING: "wait; it continues once it is back",
     Standing.INTERRUPTED: "wait for its next run, or run chef-client on it",
-    Standing.FAILED: "fix the node, then clear the task that failed, or run chef-client on it",
+    Standing.FAILED: "fix the node, then run chef-client on it, or clear the task that failed in Airflow",
     Standing.FAILED_EARLIER: "fix the node, then run chef-client on it: that run decides",
     Standing.OLD_GENERATION: "run chef-client on it; its agent's watch should have done so",
     Standing.WRONG_STATE: "check its recipe, which reports another state than the one assigned",

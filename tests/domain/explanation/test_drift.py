@@ -15,7 +15,9 @@ def test_each_node_is_explained():
     lines = explain_drift(status, find_drift(status), now=NOW, early_failures={})
     assert sorted(lines) == ["WEB-3", "gone-1", "web-2", "web-3"]
     assert "ENOSPC" in lines["web-2"]
-    assert lines["web-2"].endswith("; fix the node, then clear the task that failed, or run chef-client on it")
+    assert lines["web-2"].endswith(
+        "; fix the node, then run chef-client on it, or clear the task that failed in Airflow"
+    )
     assert lines["gone-1"].startswith("has a report and is no member; bring it back")
     assert "is no member, most likely the same machine as web-3; bring it back" in lines["WEB-3"]
     assert "WEB-3 has, which is no member: most likely the same machine under another name" in lines["web-3"]
