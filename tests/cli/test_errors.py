@@ -33,7 +33,7 @@ def test_unknown_connection(airflow_chefconsul, words):
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == (
         "airflow chefconsul: error: Airflow has no connection 'nowhere'; add it in its UI or by "
-        "AIRFLOW_CONN_NOWHERE, or name another by --conn-id\n"
+        "AIRFLOW_CONN_NOWHERE, name another by --conn-id, or say which Consul by --url\n"
     )
 
 
