@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
-from airflow_provider_chefconsul.consul.http.entry import Entry
-from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTION
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.consul.record import TierRecord, read_tier
+from airflow_provider_chefconsul.consul.record import TierRecord
+from airflow_provider_chefconsul.consul.watching.prefix_watch import KEYS, PrefixWatch, TierPath
 from airflow_provider_chefconsul.consul.watching.topic import Subscription, Topic, Viewer, subscribed
-from airflow_provider_chefconsul.consul.watching.watch import SharedWatch
-from airflow_provider_chefconsul.exceptions import AccessDenied, ChefConsulError, ConsulUnavailable
 
-TierPath = tuple[str, str]
-"""An environment and a tier."""
-KEYS = frozenset({"keys"})
 _APART = 4  # queries; for more tiers, those of an environment share one, and then those of all environments
-_LARGE = 2000  # entries; smaller tiers are read together
-_SETTLE = 0.1  # seconds
-_REST = 0.02  # seconds; every write in the datacenter wakes a query on an empty prefix
+_MOST_APART = 32  # tiers that share no query because they are large, or cannot be read
 
 
 @asynccontextmanager
@@ -53,6 +44,7 @@ class ViewWatch:
         self._keys = Keys(settings.root)
         self._watches: dict[str, PrefixWatch] = {}
         self._forbidden: set[str] = set()
+        self._apart: set[str] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
     def topic(self, environment: str, tier: str) -> Topic[TierRecord]:
@@ -71,6 +63,7 @@ class ViewWatch:
             del watch.tiers[environment, tier]
             if not watch.tiers:
                 del self._watches[prefix]
+                self._apart.discard(prefix)
                 await watch.end()
 
     async def end(self) -> None:
@@ -93,15 +86,15 @@ class ViewWatch:
     def _choose(self, prefixes: Sequence[str]) -> str:
         """The narrowest prefix that leaves only a few watches, or the widest."""
         for prefix in prefixes:
-            if sum(not each.startswith(prefix) for each in self._watches) < _APART:
+            if sum(not each.startswith(prefix) for each in self._watches.keys() - self._apart) < _APART:
                 return prefix
         return prefixes[-1]
 
     def _open(self, prefix: str) -> PrefixWatch:
         """A watch of a prefix, which takes over the tiers of narrower ones."""
         client = ConsulClient(self._settings, retry_for=timedelta(0))
-        wider = PrefixWatch(client, self._keys, prefix, on_denied=self._narrow)
-        for each in [each for each in self._watches if each.startswith(prefix)]:
+        wider = PrefixWatch(client, self._keys, prefix, on_denied=self._narrow, set_apart=self._set_apart)
+        for each in [each for each in self._watches.keys() - self._apart if each.startswith(prefix)]:
             for of, topic in self._close(each).items():
                 wider.take(of, topic)
         self._watches[prefix] = wider
@@ -127,81 +120,19 @@ class ViewWatch:
             self._watch_of(*of).take(of, topic)
         return True
 
-
-class PrefixWatch(SharedWatch):
-    """Tiers that may have changed whenever a key below a prefix has.
-
-    :param client: owned by the watch, which closes it.
-    :param on_denied: called when the token may not list the prefix; returns whether other watches took the tiers over.
-    """
-
-    def __init__(
-        self, client: ConsulClient, keys: Keys, prefix: str, *, on_denied: Callable[[PrefixWatch], bool]
-    ) -> None:
-        super().__init__(client, dict.fromkeys(KEYS, self._find_index), settle=_SETTLE, rest=_REST)
-        self.prefix = prefix
-        self.tiers: dict[TierPath, Topic[TierRecord]] = {}
-        self._keys = keys
-        self._on_denied = on_denied
-
-    def take(self, of: TierPath, topic: Topic[TierRecord]) -> None:
-        """Read a topic from now on that another watch has read."""
-        self.tiers[of] = topic
-        topic.watch = self
-        topic.outdate()
-        self.ask()
-
-    def topics(self) -> Collection[Topic[Any]]:
-        """All watched topics."""
-        return tuple(self.tiers.values())
-
-    def size(self) -> int:
-        """The number of entries in all tiers."""
-        return sum(_size(topic) for topic in self.tiers.values())
-
-    async def read(self, topics: Collection[Topic[Any]]) -> Mapping[str, int]:
-        """Read these tiers, small ones together."""
-        chosen = {of: topic for of, topic in self.tiers.items() if topic in topics}
-        numbers = {of: topic.begin() for of, topic in chosen.items()}
-        if len(chosen) == 1:
-            (of,) = chosen
-            index, entries = await self.client.tree(self._keys.tier(*of))
-            chosen[of].finish(numbers[of], await self._read_tier(*of, entries, chosen[of].latest))
-            return {"keys": index} if self._keys.tier(*of) == self.prefix else {}
-        index = await self.client.fold(self.prefix)
-        small = [of for of, topic in chosen.items() if _size(topic) <= _LARGE]
-        batches = [small[at : at + LONGEST_TRANSACTION] for at in range(0, len(small), LONGEST_TRANSACTION)]
-        for batch in [*batches, *([of] for of in chosen.keys() - set(small))]:
-            trees = await self.client.trees([self._keys.tier(*of) for of in batch])
-            for of in batch:
-                entries = trees.pop(self._keys.tier(*of))
-                chosen[of].finish(numbers[of], await self._read_tier(*of, entries, chosen[of].latest))
-                await asyncio.sleep(0)  # its viewers have their turn before the next tier's
-        return {"keys": index}
-
-    async def _read_tier(
-        self, environment: str, tier: str, entries: list[Entry], last: TierRecord | None
-    ) -> TierRecord | ChefConsulError:
-        try:
-            return await read_tier(self.client, self._keys, environment, tier, entries, last=last)
-        except ConsulUnavailable:
-            raise
-        except ChefConsulError as error:
-            return error
-
-    async def _run(self) -> None:
-        try:
-            await super()._run()
-        except AccessDenied:
-            if not self._on_denied(self):
-                raise
-
-    async def _find_index(self, index: int, wait: timedelta) -> int:
-        return await self.client.fold(self.prefix, index=index, wait=wait)
-
-
-def _size(topic: Topic[TierRecord]) -> int:
-    return len(topic.latest.sources) if topic.latest is not None else 0
+    def _set_apart(self, watch: PrefixWatch, of: TierPath) -> bool:
+        """Give a tier a query that it will not share; False when too many tiers have one."""
+        if self._watches.get(watch.prefix) is not watch or len(self._apart) >= _MOST_APART:
+            return False
+        prefix = self._keys.tier(*of)
+        self._apart.add(prefix)
+        if watch.prefix != prefix:
+            own = self._open(prefix)
+            own.take(of, watch.tiers.pop(of))
+            own.begin()
+            if not watch.tiers:
+                self._close(watch.prefix)
+        return True
 
 
 _views: Shared[ViewWatch] = Shared()

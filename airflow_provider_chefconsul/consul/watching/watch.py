@@ -159,14 +159,12 @@ class SharedWatch(ABC):
         }
 
     async def _read(self, topics: Collection[Topic[Any]], indexes: Mapping[str, int]) -> None:
-        stale = [topic for topic in topics if topic.is_stale]
         for topic in topics:
             topic.is_stale, topic.began_at = False, monotonic()
         seen = {**indexes, **await self.read(topics)}
         for topic in topics:
-            topic.seen = seen
-        for topic in stale:  # a late viewer must not delay news for the others
-            topic.rested_at = monotonic()
+            if topic.watch is self:  # another may have taken it over
+                topic.seen, topic.rested_at = seen, monotonic()
 
     def _longest_rest(self) -> float:
         return min(_LONGEST_REST, self._rest + self.size() * _REST_PER_ENTRY)
