@@ -131,3 +131,22 @@ async def test_large_tier_keeps_its_own_query(cluster, consul_root, consul_kv, t
                 assert reads(peer) > earlier
         assert asyncio.all_tasks() == before
         consul_kv["lab/junk/desired"] = make_desired(7).to_json()
+
+
+async def test_tiers_are_read_in_groups_of_bounded_size(cluster, consul_root, consul_kv, tiers, monkeypatch):
+    """Whether their sizes are known yet or not; each has two entries here."""
+    monkeypatch.setattr(prefix_watch, "_LARGE", 4)
+    monkeypatch.setattr(prefix_watch, "_UNKNOWN", 2)
+    tiers([*GOOD, BAD])
+    with Peer(forward_to(cluster.http_port)) as peer:
+        async with connect(peer.port, consul_root) as client, asyncio.timeout(PATIENCE), AsyncExitStack() as stack:
+            view = SharedView(client)
+            watches = [
+                await stack.enter_async_context(aclosing(view.watch(*of, ServiceMembers(of[1])))) for of in [*GOOD, BAD]
+            ]
+            await asyncio.gather(*(anext(watch) for watch in watches))
+            for generation in range(8, 11):
+                consul_kv["prod/web/desired"] = make_desired(generation).to_json()
+                while (await anext(watches[0])).desired.generation != generation:
+                    pass
+    assert {request.body.count(b"get-tree") for request in peer.requests if request.path == "/v1/txn"} == {2}
