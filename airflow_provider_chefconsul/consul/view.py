@@ -147,8 +147,8 @@ class SharedView:
     ) -> AsyncGenerator[TierSnapshot]:
         """Yield the tier as it is now, and again after each change.
 
-        All watches of an environment with the same settings share a few connections in an event loop. Close the
-        generator (``contextlib.aclosing``) to end it.
+        All watches with the same settings share a few connections in an event loop, whatever their environments. Close
+        the generator (``contextlib.aclosing``) to end it.
 
         :param known: nodes that stay members even when they are gone, as do those that this watch lists; None forgets
             members that are gone.

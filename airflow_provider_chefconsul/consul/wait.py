@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.consul.overview import check_member_names, read_early_failures
+from airflow_provider_chefconsul.consul.record import read_desired
 from airflow_provider_chefconsul.consul.tier_wait import TierWait, WaitResult
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.membership import Selector
+from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
@@ -109,7 +111,7 @@ async def wait_for_tiers(
     try:
         while True:
             has_news.clear()
-            trouble = await _confirm(parts) if _have_converged(parts) else None
+            trouble = await _confirm(view, environment, parts) if _have_converged(parts) else None
             if trouble is None and (_have_converged(parts) or _has_failed(parts)):
                 break
             running = {task for task in tasks if not task.done()}
@@ -140,11 +142,11 @@ def _have_converged(parts: Mapping[str, TierWait]) -> bool:
     return all(part.result and isinstance(part.result.verdict, Converged) for part in parts.values())
 
 
-async def _confirm(parts: Mapping[str, TierWait]) -> ConsulUnavailable | None:
+async def _confirm(view: SharedView, environment: str, parts: Mapping[str, TierWait]) -> ConsulUnavailable | None:
     """Look again at all tiers once all have converged; the error when they cannot be read.
 
     They converged at different moments: one may have been superseded since, and a node may have died after it
-    reported a success. Generations only grow, so tiers that still have theirs at a later moment had them at this one.
+    reported a success.
     """
     is_confirmed = False
     while _have_converged(parts) and not is_confirmed:  # again if a verdict has changed meanwhile
@@ -152,11 +154,25 @@ async def _confirm(parts: Mapping[str, TierWait]) -> ConsulUnavailable | None:
         looks = {tier: asyncio.create_task(part.look()) for tier, part in parts.items()}
         try:
             await gather_all(*looks.values())
+            seen = {tier: look.result() for tier, look in looks.items()}
+            if len(seen) > 1 and not await _is_as_seen(view, environment, seen):
+                continue
         except ConsulUnavailable as error:
             return error
-        taken = {tier: part.confirm(looks[tier].result(), before[tier]) for tier, part in parts.items()}
+        taken = {tier: part.confirm(seen[tier], before[tier]) for tier, part in parts.items()}
         is_confirmed = all(taken.values())
     return None
+
+
+async def _is_as_seen(view: SharedView, environment: str, seen: Mapping[str, TierSnapshot]) -> bool:
+    """Whether tiers that were read one after the other still have their desired states, at a single moment.
+
+    That of up to 64 tiers, in one transaction.
+    """
+    keys = {tier: view.keys.desired(environment, tier) for tier in seen}
+    found = await view.client.trees(list(keys.values()))
+    desired = {entry.key: read_desired(entry) for entries in found.values() for entry in entries}
+    return all(desired.get(keys[tier]) == snapshot.desired for tier, snapshot in seen.items())
 
 
 async def find_early_failures(

@@ -135,6 +135,27 @@ async def test_all_tiers_that_have_converged(view, tiers):
     assert all(isinstance(result.verdict, Converged) for result in results.values())
 
 
+async def test_tiers_that_have_converged_at_different_moments(cluster, consul_root, consul_kv, tiers):
+    """One is superseded after all have been looked at again, and just before they are compared at a single moment."""
+    forward = forward_to(cluster.http_port)
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/v1/txn" and b"/demo/app/desired" in request.body:
+            consul_kv["demo/app/desired"] = make_desired(8).to_json()
+        return forward(request)
+
+    tiers("web")
+    tiers("app")
+    with Peer(answer) as peer:
+        async with connect(peer.port, consul_root) as client:
+            wait = Wait(7, datetime.now(UTC) + timedelta(seconds=PATIENCE))
+            results = await wait_for_tiers(
+                SharedView(client), "demo", dict.fromkeys(TIERS, wait), SELECTORS, make_policy()
+            )
+    assert isinstance(results["app"].verdict, Failed)
+    assert "superseded" in results["app"].verdict.reason
+
+
 # Evidence that is kept ------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,23 @@ class AclConsul:
 @pytest.fixture(scope="session")
 def acl_consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AclConsul]:
     """A Consul that denies by default, for all tests of this process: write below `consul_root`."""
+    with _started(consul_binary, tmp_path_factory.mktemp("consul-acl")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def list_policy_consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AclConsul]:
+    """The same, where a token may list only prefixes for which its policy says `list`."""
+    with _started(consul_binary, tmp_path_factory.mktemp("consul-list"), enable_key_list_policy=True) as running:
+        yield running
+
+
+@contextmanager
+def _started(binary: Path, directory: Path, **acl: Any) -> Iterator[AclConsul]:
     # "master" was renamed to "initial_management" in Consul 1.11, which still knows the old name.
-    acl = {"enabled": True, "default_policy": "deny", "tokens": {"master": MANAGEMENT_TOKEN}}
-    directory = tmp_path_factory.mktemp("consul-acl")
+    acl |= {"enabled": True, "default_policy": "deny", "tokens": {"master": MANAGEMENT_TOKEN}}
     options: dict[str, Any] = {"extra_config": {"acl": acl}, "token": MANAGEMENT_TOKEN, "in_memory": True}
-    with ConsulCluster(consul_binary, directory, **options) as cluster:
+    with ConsulCluster(binary, directory, **options) as cluster:
         url, headers = f"{cluster.server.url}/v1/", {"X-Consul-Token": MANAGEMENT_TOKEN}
         with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=10) as http:
             yield AclConsul(cluster.http_port, http)

@@ -70,7 +70,10 @@ def _is_links(answer: object) -> bool:
 
 
 def _is_transaction(answer: object) -> bool:
-    return isinstance(answer, Mapping) and "Results" in answer and not answer.get("Errors")
+    """Results, or what its reader decodes and checks."""
+    return isinstance(answer, bytes) or (
+        isinstance(answer, Mapping) and "Results" in answer and not answer.get("Errors")
+    )
 
 
 _READS: tuple[tuple[str, str, Check], ...] = (

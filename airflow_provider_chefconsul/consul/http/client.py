@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +17,8 @@ from airflow_provider_chefconsul.consul.http.py_consul import CB, base
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.transport import HttpxTransport
 from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader, RequestRejected
+
+_TRANSACTION = "/v1/txn"
 
 
 class ConsulClient(base.Consul):
@@ -64,10 +66,7 @@ class ConsulClient(base.Consul):
         """Consul's index and every entry below a prefix, read consistently: a newly elected server may be behind."""
         path, query = f"/v1/kv/{prefix}", {"recurse": "1", "consistent": "1", **self._datacenter}
         index, body = await self._transport.get(_undecoded, path, query, raw=True)
-        try:
-            return next_index(0, index), await decode_list(body)
-        except ValueError as error:
-            raise RequestRejected(f"{self.settings.url}{path}: this does not answer like Consul: {error}") from error
+        return next_index(0, index), await self._decoded(decode_list, body, path)
 
     async def names(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[str]]:
         """Consul's index and the keys below a prefix; with ``index``, block until one changes or for ``wait``."""
@@ -88,9 +87,10 @@ class ConsulClient(base.Consul):
             batch = prefixes[start : start + LONGEST_TRANSACTION]
             operations = [Operation.read_tree(prefix) for prefix in batch]
             query = {**self._datacenter, "consistent": "1"}
-            answer = await self._transact(operations, query, decode=_decode_results)
+            document = _document(operations)
+            body = await self._transport.put(_undecoded_body, _TRANSACTION, query, document, raw=True)
             position = 0
-            for entry in answer["Results"]:  # in the order of the operations
+            for entry in await self._decoded(decode_results, body, _TRANSACTION):  # in the order of the operations
                 while position < len(batch) - 1 and not entry.key.startswith(batch[position]):
                     position += 1
                 found[batch[position]].append(entry)
@@ -115,14 +115,8 @@ class ConsulClient(base.Consul):
         :raises TransactionConflict: a check failed.
         :raises RequestTooLarge: they exceed Consul's limits for one transaction.
         """
-        await self._transact(operations, self._datacenter)
-
-    async def _transact(
-        self, operations: Sequence[Operation], query: Mapping[str, str], decode: Callable[..., Any] | None = None
-    ) -> Any:
         # py-consul's own txn.put leaves the datacenter out.
-        document = json.dumps([operation.to_fields() for operation in operations])
-        return await self._transport.put(decode or CB.json(), "/v1/txn", query, document)
+        await self._transport.put(CB.json(), _TRANSACTION, self._datacenter, _document(operations))
 
     async def read(
         self,
@@ -196,6 +190,12 @@ class ConsulClient(base.Consul):
     def _datacenter(self) -> dict[str, str]:
         return {"dc": self.dc} if self.dc else {}
 
+    async def _decoded(self, decode: Callable[[bytes], Awaitable[list[Entry]]], body: bytes, path: str) -> list[Entry]:
+        try:
+            return await decode(body)
+        except ValueError as error:
+            raise RequestRejected(f"{self.settings.url}{path}: this does not answer like Consul: {error}") from error
+
     async def __aenter__(self) -> ConsulClient:
         """Enter the context."""
         return self
@@ -221,5 +221,10 @@ def _undecoded(response: base.Response) -> tuple[str, bytes]:
     return response.headers["X-Consul-Index"], b"[]" if is_missing else response.body
 
 
-def _decode_results(response: base.Response) -> dict[str, list[Entry]]:
-    return {"Results": decode_results(response.body)}
+def _undecoded_body(response: base.Response) -> bytes:
+    body: bytes = response.body
+    return body
+
+
+def _document(operations: Sequence[Operation]) -> str:
+    return json.dumps([operation.to_fields() for operation in operations])

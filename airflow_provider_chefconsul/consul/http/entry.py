@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import msgspec
 
 _PIECE = 1 << 19  # bytes; decoding them takes a few milliseconds
-# Between two entries as Consul writes them. It cannot be a part of a string: a string's own quotes are escaped, and
-# after the quote that ends it comes a comma, a colon or a bracket.
-_BETWEEN = b'},{"LockIndex"'
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
@@ -37,8 +35,33 @@ class _Answer(msgspec.Struct, frozen=True, gc=False):
     results: list[_Result] | None = msgspec.field(name="Results")
 
 
-_LIST = msgspec.json.Decoder(list[Entry])
-_ANSWER = msgspec.json.Decoder(_Answer)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How Consul writes many entries.
+
+    :param begin: what comes before the first one.
+    :param between: the end of one, a comma and the beginning of the next. It cannot be a part of a string: a string's
+        own quotes are escaped, and after the quote that ends it comes a comma, a colon or a bracket.
+    :param end: what ends them.
+    """
+
+    begin: bytes
+    between: bytes
+    end: bytes
+
+    def pieces(self, body: bytes) -> Iterator[bytes]:
+        """The answer as shorter answers; one, where it is short or not written as Consul does."""
+        start, comma = 0, self.between.index(b",")
+        while (cut := body.find(self.between, start + _PIECE)) >= 0:
+            yield (self.begin if start else b"") + body[start : cut + comma] + self.end
+            start = cut + comma + 1
+        yield (self.begin + body[start:]) if start else body
+
+
+_LIST = _Form(b"[", b'},{"LockIndex"', b"]")
+_RESULTS = _Form(b'{"Results":[', b'}},{"KV":{"LockIndex"', b"]}")
+_DECODE_LIST = msgspec.json.Decoder(list[Entry]).decode
+_DECODE_ANSWER = msgspec.json.Decoder(_Answer).decode
 
 
 async def decode_list(body: bytes) -> list[Entry]:
@@ -46,25 +69,25 @@ async def decode_list(body: bytes) -> list[Entry]:
 
     :raises ValueError: it is not a list of entries.
     """
-    found: list[Entry] = []
-    for piece in _pieces(body):
-        found += _LIST.decode(piece)
-        await asyncio.sleep(0)
-    return found
+    return await _decode(_LIST.pieces(body), _DECODE_LIST)
 
 
-def decode_results(body: str) -> list[Entry]:
-    """What a transaction read, in the order of its operations.
+async def decode_results(body: bytes) -> list[Entry]:
+    """What a transaction read, in the order of its operations; others on the event loop get a turn meanwhile.
 
     :raises ValueError: it is another answer.
     """
-    return [result.entry for result in _ANSWER.decode(body).results or ()]
+    return await _decode(
+        _RESULTS.pieces(body), lambda piece: [result.entry for result in _DECODE_ANSWER(piece).results or ()]
+    )
 
 
-def _pieces(body: bytes) -> Iterator[bytes]:
-    """The list as shorter lists; one, where it is short or not written as Consul does."""
-    start = 0
-    while (cut := body.find(_BETWEEN, start + _PIECE)) >= 0:
-        yield (b"[" if start else b"") + body[start : cut + 1] + b"]"
-        start = cut + 2
-    yield (b"[" + body[start:]) if start else body
+async def _decode(pieces: Iterator[bytes], decode: Callable[[bytes], list[Entry]]) -> list[Entry]:
+    found: list[Entry] = []
+    for piece in pieces:
+        try:
+            found += decode(piece)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+        await asyncio.sleep(0)
+    return found

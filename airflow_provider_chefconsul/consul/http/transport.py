@@ -63,10 +63,17 @@ class HttpxTransport(base.HTTPClient):
                 params = _without_blocking(dict(params))
 
     async def put(
-        self, callback: Callable[..., T], path: str, params: Any = None, data: Any = "", headers: Any = None
+        self,
+        callback: Callable[..., T],
+        path: str,
+        params: Any = None,
+        data: Any = "",
+        headers: Any = None,
+        *,
+        raw: bool = False,
     ) -> T:
         """PUT, once."""
-        return await self._send("PUT", callback, path, params, headers=headers, data=data)
+        return await self._send("PUT", callback, path, params, headers=headers, data=data, raw=raw)
 
     async def delete(
         self, callback: Callable[..., T], path: str, params: Any = None, data: Any = "", headers: Any = None
@@ -118,7 +125,7 @@ class HttpxTransport(base.HTTPClient):
         try:
             answer = callback(base.Response(response.status_code, response.headers, body))
             check_answer(method, path, answer)
-        except (ConsulException, ValueError, TypeError, AttributeError, LookupError) as error:
+        except (ConsulException, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             raise RequestRejected(f"{url}: this does not answer like Consul: {error!s:.200}") from error
         return answer
 

@@ -19,8 +19,9 @@ from airflow_provider_chefconsul.consul.catalog import (
 )
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.gathering import gather_all
+from airflow_provider_chefconsul.consul.watching.blocking_queries import Query
 from airflow_provider_chefconsul.consul.watching.topic import Topic
-from airflow_provider_chefconsul.consul.watching.watch import Query, SharedWatch
+from airflow_provider_chefconsul.consul.watching.watch import SharedWatch
 from airflow_provider_chefconsul.domain.model.membership import Members, Selector, ServiceMembers
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
-from airflow_provider_chefconsul.consul.http.entry import Entry
-from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTION
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.consul.keys import Keys
-from airflow_provider_chefconsul.consul.record import TierRecord, read_tier
+from airflow_provider_chefconsul.consul.record import TierRecord
+from airflow_provider_chefconsul.consul.watching.prefix_watch import KEYS, PrefixWatch, TierPath
 from airflow_provider_chefconsul.consul.watching.topic import Subscription, Topic, Viewer, subscribed
-from airflow_provider_chefconsul.consul.watching.watch import SharedWatch
-from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 
-KEYS = frozenset({"keys"})
 _APART = 4  # queries; for more tiers, those of an environment share one, and then those of all environments
-_LARGE = 2000  # entries; smaller tiers are read together
-_SETTLE = 0.1  # seconds
-_REST = 0.02  # seconds; every write in the datacenter wakes a query on an empty prefix
+_MOST_APART = 32  # tiers that share no query because they are large, or cannot be read
 
 
 @asynccontextmanager
@@ -50,13 +43,13 @@ class ViewWatch:
         self._settings = settings
         self._keys = Keys(settings.root)
         self._watches: dict[str, PrefixWatch] = {}
+        self._forbidden: set[str] = set()
+        self._apart: set[str] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
     def topic(self, environment: str, tier: str) -> Topic[TierRecord]:
         """A tier's topic."""
         watch = self._watch_of(environment, tier)
-        if not watch.is_running:
-            watch.begin()
         if (environment, tier) not in watch.tiers:
             watch.tiers[environment, tier] = Topic(watch, KEYS)
         return watch.tiers[environment, tier]
@@ -70,95 +63,76 @@ class ViewWatch:
             del watch.tiers[environment, tier]
             if not watch.tiers:
                 del self._watches[prefix]
+                self._apart.discard(prefix)
                 await watch.end()
 
     async def end(self) -> None:
         """End all queries."""
-        await asyncio.gather(*(watch.end() for watch in self._watches.values()), *self._ending)
+        watches = list(self._watches.values())
+        self._watches.clear()  # so that none of them is replaced
+        await asyncio.gather(*(watch.end() for watch in watches), *self._ending)
 
     def _watch_of(self, environment: str, tier: str) -> PrefixWatch:
-        """The watch of a tier: of the narrowest prefix that leaves only a few watches."""
-        prefixes = self._keys.tier(environment, tier), self._keys.environment(environment), f"{self._settings.root}/"
+        """The watch of a tier, running."""
+        widening = self._keys.tier(environment, tier), self._keys.environment(environment), f"{self._settings.root}/"
+        prefixes = [prefix for prefix in widening if prefix not in self._forbidden]
+        watch = next((self._watches[prefix] for prefix in prefixes if prefix in self._watches), None)
+        if watch is None:
+            watch = self._open(self._choose(prefixes))
+        if not watch.is_running:
+            watch.begin()
+        return watch
+
+    def _choose(self, prefixes: Sequence[str]) -> str:
+        """The narrowest prefix that leaves only a few watches, or the widest."""
         for prefix in prefixes:
-            if prefix in self._watches:
-                return self._watches[prefix]
-        for prefix in prefixes:
-            covered = [each for each in self._watches if each.startswith(prefix)]
-            if len(self._watches) - len(covered) < _APART:
-                break
+            if sum(not each.startswith(prefix) for each in self._watches.keys() - self._apart) < _APART:
+                return prefix
+        return prefixes[-1]
+
+    def _open(self, prefix: str) -> PrefixWatch:
+        """A watch of a prefix, which takes over the tiers of narrower ones."""
         client = ConsulClient(self._settings, retry_for=timedelta(0))
-        wider = PrefixWatch(client, self._keys, prefix)
-        for each in covered:
-            self._replace(self._watches.pop(each), wider)
+        wider = PrefixWatch(client, self._keys, prefix, on_denied=self._narrow, set_apart=self._set_apart)
+        for each in [each for each in self._watches.keys() - self._apart if each.startswith(prefix)]:
+            for of, topic in self._close(each).items():
+                wider.take(of, topic)
         self._watches[prefix] = wider
         return wider
 
-    def _replace(self, watch: PrefixWatch, wider: PrefixWatch) -> None:
-        wider.tiers |= watch.tiers
-        for topic in watch.tiers.values():
-            topic.watch = wider
-        watch.tiers = {}
+    def _close(self, prefix: str) -> Mapping[TierPath, Topic[TierRecord]]:
+        """End a watch and return the topics that it leaves."""
+        watch = self._watches.pop(prefix)
+        left, watch.tiers = watch.tiers, {}
         task = asyncio.create_task(watch.end())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+        return left
 
+    def _narrow(self, watch: PrefixWatch) -> bool:
+        """Use narrower prefixes than one that the token may not list; False where it is a tier's own."""
+        if self._watches.get(watch.prefix) is not watch or any(
+            self._keys.tier(*of) == watch.prefix for of in watch.tiers
+        ):
+            return False
+        self._forbidden.add(watch.prefix)
+        for of, topic in self._close(watch.prefix).items():
+            self._watch_of(*of).take(of, topic)
+        return True
 
-class PrefixWatch(SharedWatch):
-    """Tiers that may have changed whenever a key below a prefix has.
-
-    :param client: owned by the watch, which closes it.
-    """
-
-    def __init__(self, client: ConsulClient, keys: Keys, prefix: str) -> None:
-        super().__init__(client, dict.fromkeys(KEYS, self._find_index), settle=_SETTLE, rest=_REST)
-        self.tiers: dict[tuple[str, str], Topic[TierRecord]] = {}
-        self._keys = keys
-        self._prefix = prefix
-
-    def topics(self) -> Collection[Topic[Any]]:
-        """All watched topics."""
-        return tuple(self.tiers.values())
-
-    def size(self) -> int:
-        """The number of entries in all tiers."""
-        return sum(_size(topic) for topic in self.tiers.values())
-
-    async def read(self, topics: Collection[Topic[Any]]) -> Mapping[str, int]:
-        """Read these tiers, small ones together."""
-        chosen = {of: topic for of, topic in self.tiers.items() if topic in topics}
-        numbers = {of: topic.begin() for of, topic in chosen.items()}
-        if len(chosen) == 1:
-            (of,) = chosen
-            index, entries = await self.client.tree(self._keys.tier(*of))
-            chosen[of].finish(numbers[of], await self._read_tier(*of, entries, chosen[of].latest))
-            return {"keys": index} if self._keys.tier(*of) == self._prefix else {}
-        index = await self.client.fold(self._prefix)
-        small = [of for of, topic in chosen.items() if _size(topic) <= _LARGE]
-        batches = [small[at : at + LONGEST_TRANSACTION] for at in range(0, len(small), LONGEST_TRANSACTION)]
-        for batch in [*batches, *([of] for of in chosen.keys() - set(small))]:
-            trees = await self.client.trees([self._keys.tier(*of) for of in batch])
-            for of in batch:
-                entries = trees.pop(self._keys.tier(*of))
-                chosen[of].finish(numbers[of], await self._read_tier(*of, entries, chosen[of].latest))
-                await asyncio.sleep(0)  # its viewers have their turn before the next tier's
-        return {"keys": index}
-
-    async def _read_tier(
-        self, environment: str, tier: str, entries: list[Entry], last: TierRecord | None
-    ) -> TierRecord | ChefConsulError:
-        try:
-            return await read_tier(self.client, self._keys, environment, tier, entries, last=last)
-        except ConsulUnavailable:
-            raise
-        except ChefConsulError as error:
-            return error
-
-    async def _find_index(self, index: int, wait: timedelta) -> int:
-        return await self.client.fold(self._prefix, index=index, wait=wait)
-
-
-def _size(topic: Topic[TierRecord]) -> int:
-    return len(topic.latest.sources) if topic.latest is not None else 0
+    def _set_apart(self, watch: PrefixWatch, of: TierPath) -> bool:
+        """Give a tier a query that it will not share; False when too many tiers have one."""
+        if self._watches.get(watch.prefix) is not watch or len(self._apart) >= _MOST_APART:
+            return False
+        prefix = self._keys.tier(*of)
+        self._apart.add(prefix)
+        if watch.prefix != prefix:
+            own = self._open(prefix)
+            own.take(of, watch.tiers.pop(of))
+            own.begin()
+            if not watch.tiers:
+                self._close(watch.prefix)
+        return True
 
 
 _views: Shared[ViewWatch] = Shared()

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.consul.http.blocking import SHORTEST_WAIT
 from airflow_provider_chefconsul.consul.http.gathering import gather_all
+from airflow_provider_chefconsul.consul.watching.blocking_queries import BlockingQueries, Query
 from airflow_provider_chefconsul.consul.watching.topic import Topic, Trouble
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.client import ConsulClient
-
-Query = Callable[[int, timedelta], Awaitable[int]]
-"""Returns Consul's index: at once for index 0, else as soon as it differs, or after the time given."""
 
 # Reading 10,000 reports takes a tenth of a second of a core, Consul's part included. Resting in proportion before the
 # next read bounds that share while reports pour in, and leaves a small tier's reads immediate.
@@ -30,7 +27,6 @@ _REST_PER_ENTRY = 25e-6  # seconds
 _LONGEST_REST = 2.0  # seconds
 _SHARE_OF_REST = 0.25  # of the time that is left until a viewer has what it waits for, so that the end is seen at once
 _SHORTEST_BACKOFF, _LONGEST_BACKOFF = 0.1, 3.0  # seconds between two tries while Consul is unavailable
-_EARLY = 0.9  # share of its wait; a query that ends sooner without news was cut by a proxy
 
 
 class SharedWatch(ABC):
@@ -115,7 +111,7 @@ class SharedWatch(ABC):
     async def _follow(self) -> None:
         """Read everything, and again after news, until Consul is unavailable."""
         indexes = await self._ask()  # before the first read, so that no change after it is missed
-        blocking = _Blocking(self.client, self._queries, indexes)
+        blocking = BlockingQueries(self.client, self._queries, indexes)
         block_at = monotonic() + self._settle
         for topic in self.topics():
             topic.outdate()
@@ -136,7 +132,7 @@ class SharedWatch(ABC):
         finally:
             await blocking.end()
 
-    async def _check_due(self, blocking: _Blocking) -> None:
+    async def _check_due(self, blocking: BlockingQueries) -> None:
         """Give viewers that wait for a read what is known, if nothing has changed since: asking that takes little."""
         due = {topic: topic.begin() for topic in self.topics() if topic.is_due and not topic.is_stale}
         if not due:
@@ -159,14 +155,12 @@ class SharedWatch(ABC):
         }
 
     async def _read(self, topics: Collection[Topic[Any]], indexes: Mapping[str, int]) -> None:
-        stale = [topic for topic in topics if topic.is_stale]
         for topic in topics:
             topic.is_stale, topic.began_at = False, monotonic()
         seen = {**indexes, **await self.read(topics)}
         for topic in topics:
-            topic.seen = seen
-        for topic in stale:  # a late viewer must not delay news for the others
-            topic.rested_at = monotonic()
+            if topic.watch is self:  # another may have taken it over
+                topic.seen, topic.rested_at = seen, monotonic()
 
     def _longest_rest(self) -> float:
         return min(_LONGEST_REST, self._rest + self.size() * _REST_PER_ENTRY)
@@ -176,7 +170,7 @@ class SharedWatch(ABC):
         left = topic.seconds_left
         return longest if left is None else max(self._rest, min(longest, left * _SHARE_OF_REST))
 
-    async def _await_news(self, blocking: _Blocking, block_at: float) -> Mapping[str, int | None]:
+    async def _await_news(self, blocking: BlockingQueries, block_at: float) -> Mapping[str, int | None]:
         """What the queries tell; nothing when a topic has rested, or a read is asked for."""
         asking = asyncio.create_task(self._asked.wait())
         try:
@@ -202,50 +196,6 @@ class SharedWatch(ABC):
     def _wake_all(self) -> None:
         for topic in self.topics():
             topic.wake()
-
-
-class _Blocking:
-    """The blocking queries of a watch."""
-
-    def __init__(self, client: ConsulClient, queries: Mapping[str, Query], indexes: dict[str, int]) -> None:
-        self.tasks: dict[asyncio.Task[int], tuple[str, float, float]] = {}  # name, start and wait
-        self.indexes = indexes
-        """By query, Consul's index at its last news."""
-        self._client = client
-        self._queries = queries
-        self._waits = dict.fromkeys(queries, SHORTEST_WAIT)
-
-    def begin(self, names: Collection[str]) -> None:
-        """Start those of these queries that are not blocking, with a longer wait each time."""
-        at_work = {name for name, _, _ in self.tasks.values()}
-        for name in set(names) - at_work:
-            wait = min(self._waits[name], self._client.longest_wait)
-            self._waits[name] = wait * 2
-            task = asyncio.ensure_future(self._queries[name](self.indexes[name], wait))
-            self.tasks[task] = (name, monotonic(), wait.total_seconds())
-
-    def has_ended(self) -> bool:
-        """Whether a query has news, or has failed."""
-        return any(task.done() for task in self.tasks)
-
-    def collect(self) -> dict[str, int | None]:
-        """The new indexes of queries that have news; None for one that a proxy cut, since it may have missed some."""
-        news: dict[str, int | None] = {}
-        for task in [task for task in self.tasks if task.done()]:
-            name, began, wait = self.tasks.pop(task)
-            index = task.result()
-            if monotonic() - began < _EARLY * wait and index == self.indexes[name]:
-                news[name] = None
-            elif index != self.indexes[name]:
-                news[name] = index
-            self.indexes[name] = index
-        return news
-
-    async def end(self) -> None:
-        """Cancel all queries."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
 async def _index(query: Query) -> int:

@@ -112,8 +112,8 @@ class Wait:
         named = members if changed is None else [node for node in changed if node in members]
         wait = replace(
             self,
-            seen_members=_with(self.seen_members, named),
-            seen_alive=_with(self.seen_alive, [node for node in named if members[node].is_present]),
+            seen_members=_joined(self.seen_members, named),
+            seen_alive=_joined(self.seen_alive, [node for node in named if members[node].is_present]),
             progressed_at=self.progressed_at or now,
         )
         if not isinstance(snapshot.desired, DesiredState):
@@ -129,7 +129,7 @@ class Wait:
         return replace(
             wait,
             ids={**assigned, **self.ids},
-            seen_converged=_with(self.seen_converged, converged),
+            seen_converged=_joined(self.seen_converged, converged),
             still_converged=others | converged,
             progressed_at=wait.progressed_at if converged <= self.seen_converged else now,
         )
@@ -245,7 +245,7 @@ class Wait:
         return min([moment for moment in moments if moment > now] + [self.deadline])
 
 
-def _with(seen: frozenset[str], nodes: Collection[str]) -> frozenset[str]:
+def _joined(seen: frozenset[str], nodes: Collection[str]) -> frozenset[str]:
     return seen if seen.issuperset(nodes) else seen.union(nodes)
 
 

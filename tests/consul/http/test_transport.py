@@ -142,10 +142,12 @@ NOT_CONSULS = [
     "true",
     '[{"Key": "a"}]',
     '["a"]',
+    "[" * 100_000,
+    '{"a":' * 100_000,
 ]
 
 
-@pytest.mark.parametrize("body", NOT_CONSULS)
+@pytest.mark.parametrize("body", NOT_CONSULS, ids=lambda body: body[:20])
 async def test_json_that_is_not_consuls(body):
     """A proxy that answers with its own JSON causes one of our errors, and never counts as a completed write."""
     with answering(Answer(200, body)) as peer:
@@ -153,6 +155,7 @@ async def test_json_that_is_not_consuls(body):
             requests = [
                 client.look("a"),
                 client.tree("a/"),
+                client.trees(["a/", "b/"]),
                 client.put("a", "1", modify_index=0),
                 client.delete("a", modify_index=1),
                 client.transact([Operation.set_key("a", b"1")]),

@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import wait_for_tiers
-from airflow_provider_chefconsul.consul.watching import catalog_watch, view_watch
+from airflow_provider_chefconsul.consul.watching import catalog_watch, prefix_watch
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged
@@ -271,7 +271,7 @@ def blocking(requests: list[Request]) -> list[tuple[str, str]]:
 
 async def test_short_wait_leaves_no_query_behind(cluster, consul_root, tiers, monkeypatch):
     """An abandoned blocking query counts among an address's connections until it ends: so none is sent at first."""
-    for watch in (catalog_watch, view_watch):
+    for watch in (catalog_watch, prefix_watch):
         monkeypatch.setattr(watch, "_SETTLE", PATIENCE)
     tiers("tier0")
     with Peer(forward_to(cluster.http_port)) as peer:
