@@ -27,7 +27,7 @@ ACCESS = [
 """The dependencies of every route that shows data."""
 
 
-class Viewer:
+class BoardUser:
     """Which Dags the user of a request may read; looked up once for each Dag."""
 
     def __init__(self, user: BaseUser) -> None:
@@ -55,9 +55,9 @@ class Viewer:
         }
 
 
-def find_viewer(user: GetUserDep) -> Viewer:
+def find_viewer(user: GetUserDep) -> BoardUser:
     """The viewer of a request."""
-    return Viewer(user)
+    return BoardUser(user)
 
 
 async def find_connection(connection_id: Annotated[str, Path()]) -> str:
@@ -74,5 +74,5 @@ async def find_connection(connection_id: Annotated[str, Path()]) -> str:
     return connection_id
 
 
-ViewerDep = Annotated[Viewer, Depends(find_viewer)]
+ViewerDep = Annotated[BoardUser, Depends(find_viewer)]
 ConnectionDep = Annotated[str, Depends(find_connection)]

@@ -13,12 +13,12 @@ from demo.scene import Scene
 from tests.support.airflow_home import connect
 from tests.support.factory import make_lease
 from tests.support.peer import Peer, forward_to
-from tests.ui.viewers import PATIENCE, Reader, Viewer, until_idle
+from tests.ui.viewers import PATIENCE, BoardUser, Reader, until_idle
 
 
 async def test_first_the_whole_and_then_what_changed(scene, hub, consul_connection):
     """A report of one node sends that node alone."""
-    async with Viewer(hub, "web") as viewer:
+    async with BoardUser(hub, "web") as viewer:
         whole = await viewer.until("tier")
         assert [each[:2] for each in whole["nodes"]] == [[f"web-{number}", "converged"] for number in (1, 2, 3)]
         await scene.fail("web", "web-2", error=RunError("Errno::ENOSPC", "No space left on device"))
@@ -31,7 +31,7 @@ async def test_first_the_whole_and_then_what_changed(scene, hub, consul_connecti
 async def test_ages_go_on_while_nothing_changes(scene, hub, consul_connection):
     """The lines of the explained nodes alone are sent again, once they say something else."""
     await scene.fail("web", "web-2", error=RunError("Errno::ENOSPC", "No space left on device"))
-    async with Viewer(hub, "web") as viewer:
+    async with BoardUser(hub, "web") as viewer:
         first = (await viewer.until("tier"))["explained"]
         later = await viewer.until("explained")
         latest = await viewer.until("explained")
@@ -44,7 +44,7 @@ async def test_ages_go_on_while_nothing_changes(scene, hub, consul_connection):
 
 async def test_a_rollout_is_followed(scene, hub, consul_connection):
     """From the declaration over runs to the last report, with the history that grows."""
-    async with Viewer(hub, "web") as viewer:
+    async with BoardUser(hub, "web") as viewer:
         await viewer.until("tier")
         await scene.declare("web", "converged", release="2.5.0")
         declared = await viewer.until("nodes", lambda fields: fields["counts"] == {"old_generation": 3})
@@ -59,7 +59,7 @@ async def test_a_rollout_is_followed(scene, hub, consul_connection):
 
 async def test_members_come_and_go(scene, hub, consul_connection, members, plain_consul):
     """One that joins is a node, one that leaves the catalog is gone."""
-    async with Viewer(hub, "web") as viewer:
+    async with BoardUser(hub, "web") as viewer:
         await viewer.until("tier")
         members("web-4")
         joined = await viewer.until("nodes", lambda fields: fields["members"] == 4)
@@ -72,7 +72,7 @@ async def test_members_come_and_go(scene, hub, consul_connection, members, plain
 
 async def test_a_lease_and_new_tiers_are_sent(scene, hub, consul_connection, consul_kv):
     """Who holds the environment changes what everybody may do."""
-    async with Viewer(hub, "web") as viewer:
+    async with BoardUser(hub, "web") as viewer:
         assert await viewer.until("environment") == {"environment": "demo", "tiers": ["web"], "lease": None}
         consul_kv["demo/_lease"] = make_lease().to_json()
         held = await viewer.until("environment", lambda fields: fields["lease"])
@@ -86,7 +86,7 @@ async def test_a_lease_and_new_tiers_are_sent(scene, hub, consul_connection, con
 async def test_each_viewer_sees_the_dags_that_it_may(scene, hub, consul_connection, consul_kv):
     """Two viewers of one feed: to the one, names of Dag runs are withheld."""
     consul_kv["demo/_lease"] = make_lease().to_json()
-    async with Viewer(hub, "web") as all_seeing, Viewer(hub, "web", reader=Reader("other")) as restricted:
+    async with BoardUser(hub, "web") as all_seeing, BoardUser(hub, "web", reader=Reader("other")) as restricted:
         assert (await all_seeing.until("environment"))["lease"]["dag_id"] == "shop_rollout"
         assert (await all_seeing.until("tier"))["desired"]["written_by"]["dag_id"] == "shop_rollout"
         await restricted.until("tier")
@@ -104,10 +104,10 @@ async def test_many_viewers_cost_one_watch(scene, hub, monkeypatch, cluster, con
         def asked(path):
             return sum(path in request.target for request in peer.requests)
 
-        async with Viewer(hub, "web") as first:
+        async with BoardUser(hub, "web") as first:
             await first.until("tier")
             tree, listing = asked("/demo/web/?"), asked("/health/state/any")
-            others = [Viewer(hub, "web") for _ in range(20)]
+            others = [BoardUser(hub, "web") for _ in range(20)]
             for each in others:
                 assert len((await each.until("tier"))["nodes"]) == 3
             assert asked("/demo/web/?") <= tree + 1  # the blocking query that the first one's watch had yet to ask
@@ -130,7 +130,7 @@ async def test_an_outage_is_sent_and_its_end(make_cluster, hub, monkeypatch):
         scene = Scene(SharedView(client), "demo")
         await scene.add_nodes("web", ["web-1", "web-2"])
         await scene.declare("web", "converged", release="2.4.0")
-        async with Viewer(hub, "web") as viewer:
+        async with BoardUser(hub, "web") as viewer:
             await viewer.until("tier")
             cluster.server.kill()
             trouble = await viewer.until("unavailable")
@@ -145,7 +145,7 @@ async def test_an_outage_is_sent_and_its_end(make_cluster, hub, monkeypatch):
 async def test_a_viewer_that_comes_during_an_outage_is_informed(hub, monkeypatch, free_port):
     """There is nothing to show yet, but why."""
     connect(monkeypatch, free_port)
-    async with Viewer(hub, "web") as viewer:
+    async with BoardUser(hub, "web") as viewer:
         assert "cannot be reached" in (await viewer.until("unavailable"))["message"]
 
 
@@ -162,7 +162,7 @@ async def test_a_stream_ends_by_itself(scene, consul_connection):
 
 async def test_a_new_stream_ends_the_trouble_that_the_page_may_show(scene, hub, consul_connection):
     """What one stream said is mended by the next, which has seen no trouble."""
-    async with Viewer(hub, "web") as viewer:
+    async with BoardUser(hub, "web") as viewer:
         await viewer.until("available")
 
 

@@ -29,7 +29,7 @@ class Reader:
         return not self._dag_ids or dag_id in self._dag_ids
 
 
-class Viewer:
+class BoardUser:
     """One who looks at an environment; use as an async context manager."""
 
     def __init__(self, hub: Hub, *tiers: str, reader: Reader | None = None, connection: str = "consul_default") -> None:
@@ -45,7 +45,7 @@ class Viewer:
                     return fields
         raise AssertionError(f"the stream ended without {name}")
 
-    async def __aenter__(self) -> Viewer:
+    async def __aenter__(self) -> BoardUser:
         return self
 
     async def __aexit__(self, *_: object) -> None:
