@@ -56,8 +56,8 @@ def test_values_need_no_airflow():
 def test_names_that_wait_load_no_verdicts():
     """What judges and explains a wait is loaded when one begins or has ended, not when its Dag is parsed."""
     found = loaded_by("from airflow_provider_chefconsul import ConvergedSensor, SetDesiredStateOperator, rollout")
-    assert f"{face.__name__}.triggers.converged" in found
-    late = {"domain.explanation", "domain.verdict.convergence", "domain.verdict.wait"}
+    assert f"{face.__name__}.operators.transition" in found
+    late = {"domain.explanation", "domain.verdict.convergence", "domain.verdict.wait", "triggers.converged"}
     assert found.isdisjoint(f"{face.__name__}.{name}" for name in late)
 
 

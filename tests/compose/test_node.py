@@ -86,7 +86,9 @@ def test_node_follows_its_tier(world: World, tmp_path: Path):
         for generation in (1, 2):
             world.declare(generation, f"2.{generation}.0")
             until(partial(world.has_succeeded, generation), container.log)
-        services = httpx.get(f"{world.cluster.server.url}/v1/catalog/service/web", trust_env=False).json()
+        url = f"{world.cluster.server.url}/v1/catalog/service/web"  # the agent tells the catalog in its own time
+        until(lambda: httpx.get(url, trust_env=False).json(), container.log)
+        services = httpx.get(url, trust_env=False).json()
         assert [(each["Node"], each["NodeMeta"]["tier"]) for each in services] == [("web-1", "web")]
         until(lambda: container.health() == (True, "alive, and the last Chef run succeeded\n"), container.log)
     home = tmp_path / "web-1"
