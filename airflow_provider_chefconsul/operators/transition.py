@@ -32,7 +32,7 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
 
     Clear it after a failure, and it goes on where the nodes stand: the generation stays, only nodes that have not
     converged are nudged, and failures that were reported before are history. A worker or triggerer that is lost in the
-    middle makes no second generation, and no node runs the command twice.
+    middle makes no second generation; the next try waits for the command where it still runs.
 
     A node that does not answer the nudge, or whose command fails, is only a warning in the log; the nodes' reports
     decide. The log says which of the three it is doing: ``declare:``, ``nudge:`` or ``wait:``.

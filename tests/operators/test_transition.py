@@ -48,27 +48,6 @@ def chef_nodes(consul_binary, tmp_path_factory):
         yield nodes
 
 
-@pytest.fixture
-def environment(request):
-    """A fresh environment for each test."""
-    return f"e{abs(hash(request.node.nodeid))}"
-
-
-@pytest.fixture
-def nodes(chef_nodes, environment, monkeypatch):
-    """The nodes, all mended, which look at the test's environment; the default connection names their Consul."""
-    connect(monkeypatch, chef_nodes.cluster.http_port)
-    chef_nodes.begin(environment)
-    return chef_nodes
-
-
-@pytest.fixture
-def keys(nodes, environment):
-    """The keys of the test's environment."""
-    client = consul.Consul(host="127.0.0.1", port=nodes.cluster.http_port)
-    return RawKeys(client, f"chefconsul/{environment}")
-
-
 @pytest.fixture(params=["blocking", "deferred"])
 def transition(request, nodes, environment, monkeypatch):
     """Run the operator to its end: in the worker, or after half a second by its trigger."""

@@ -6,7 +6,6 @@ import asyncio
 import json
 from datetime import timedelta
 
-import consul
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
@@ -19,9 +18,8 @@ from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateO
 from airflow_provider_chefconsul.operators.transitions import TransitionsOperator
 from demo.chef_nodes import ChefNodes
 from demo.cluster import ConsulCluster
-from tests.support.airflow_home import connect, make_context, run_trigger
+from tests.support.airflow_home import make_context, run_trigger
 from tests.support.factory import make_lease, make_writer
-from tests.support.raw_keys import RawKeys
 from tests.support.waiting import wait_until
 
 STEPS = [("web", "off"), ("app", "off"), ("app", "converged"), ("web", "converged")]
@@ -37,26 +35,6 @@ def chef_nodes(consul_binary, tmp_path_factory):
             nodes.add(node, node.partition("-")[0])
         cluster.wait_until_ready()
         yield nodes
-
-
-@pytest.fixture
-def environment(request):
-    """A fresh environment for each test."""
-    return f"e{abs(hash(request.node.nodeid))}"
-
-
-@pytest.fixture
-def nodes(chef_nodes, environment, monkeypatch):
-    """The nodes, all mended, which look at the test's environment; the default connection names their Consul."""
-    connect(monkeypatch, chef_nodes.cluster.http_port)
-    chef_nodes.begin(environment)
-    return chef_nodes
-
-
-@pytest.fixture
-def keys(nodes, environment):
-    """The keys of the test's environment."""
-    return RawKeys(consul.Consul(host="127.0.0.1", port=nodes.cluster.http_port), f"chefconsul/{environment}")
 
 
 @pytest.fixture(params=["blocking", "deferred"])
