@@ -20,6 +20,8 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 _CONNECTIONS = 4
 # Watches use a handful; each remote execution uses one, for half a second at a time.
 _BLOCKING = 64
+# A query that takes its turn uses the connection of the one before: Consul may count a closed one for a while.
+_IDLE_FOR = 1.0  # seconds
 # After a proxy has cut a query, the next ones block for this share of the time that it took.
 _BELOW_CUT = 0.8
 _ABOVE = 1.1  # waits grow again, since a stopped server may have been mistaken for a proxy
@@ -44,7 +46,8 @@ class Pool:
         verify = _tls_context(settings) if settings.scheme == "https" else False
         self._settings = settings
         self.short = _open(settings, verify, httpx.Limits(max_keepalive_connections=_CONNECTIONS))
-        self.blocking = _open(settings, verify, httpx.Limits(max_keepalive_connections=_CONNECTIONS))
+        idle = httpx.Limits(max_keepalive_connections=_BLOCKING, keepalive_expiry=_IDLE_FOR)
+        self.blocking = _open(settings, verify, idle)
         self.in_flight: InFlight[Answer] = InFlight()
         self.turns = asyncio.Semaphore(_CONNECTIONS)
         self.blocking_turns = asyncio.Semaphore(_BLOCKING)
