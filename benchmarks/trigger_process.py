@@ -17,8 +17,8 @@ from typing import Any
 import psutil
 import structlog
 
-_TICK = 0.005  # seconds
-_SAMPLE = 40  # ticks between two counts of the connections
+_TICK = 0.01  # seconds
+_SAMPLE = 50  # ticks between two counts of the connections
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.consul.watching.catalog_watch import CatalogWatch
 from airflow_provider_chefconsul.consul.watching.topic import Subscription, Trouble, Viewer, subscribed
-from airflow_provider_chefconsul.domain.model.membership import Members, Presence, Selector
+from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Members, Presence, Selector
 
 
 class MembersSubscription:
@@ -78,9 +78,9 @@ class MembersSubscription:
         members = self._watch.members(self._selector, nodes, health)
         strays = (self._seen | set(guests)) - members.keys() if guests else self._seen - members.keys()
         gone = {
-            name: replace(member, presence=Presence.GONE)
-            for name, member in members.items()
-            if member.presence is Presence.UNKNOWN and name in self._listed
+            name: replace(members[name], presence=Presence.GONE)
+            for name in (self._selector.nodes if isinstance(self._selector, ListedMembers) else ())
+            if members[name].presence is Presence.UNKNOWN and name in self._listed
         }
         if not strays:
             return {**members, **gone} if gone else members
