@@ -6,8 +6,16 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from airflow_provider_chefconsul.consul.http.catalog_entry import (
+    CheckEntry,
+    InstanceEntry,
+    NodeEntry,
+    decode_checks,
+    decode_instances,
+    decode_nodes,
+)
 from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.domain.model.membership import (
     ListedMembers,
@@ -33,6 +41,7 @@ They cannot use ``serfHealth``: every minute Consul deregisters nodes that have 
 EVERYTHING: Mapping[str, str] = MappingProxyType({})
 """No filter."""
 
+_NODES = "/v1/catalog/nodes"
 _AGENT_CHECKS = {"serfHealth", EXTERNAL_HEALTH}
 _NODE_MAINTENANCE = "_node_maintenance"
 _SERVICE_MAINTENANCE = "_service_maintenance:"
@@ -127,12 +136,13 @@ async def read_nodes(client: ConsulClient, selector: Selector, only: Mapping[str
 
     :param only: a filter, which a list of names needs not.
     """
+    found: list[InstanceEntry] | list[NodeEntry]
     match selector:
         case ServiceMembers(service):
-            _, found = await client.read(f"/v1/catalog/service/{service}", only)
+            found = await client.entries(f"/v1/catalog/service/{service}", decode_instances, only)
             _check_case(service, found)
         case MetaMembers(key, value):
-            _, found = await client.read("/v1/catalog/nodes", {"node-meta": f"{key}:{value}", **only})
+            found = await client.entries(_NODES, decode_nodes, {"node-meta": f"{key}:{value}", **only})
         case ListedMembers(names):
             named = await read_named(client, names)
             if not any(named.values()):
@@ -142,19 +152,19 @@ async def read_nodes(client: ConsulClient, selector: Selector, only: Mapping[str
         await check_can_list(client, "node")
         if isinstance(selector, ServiceMembers):
             await check_can_list(client, "service")
-    return {entry["Node"]: _node(entry) for entry in found}
+    return {entry.node: _node(entry) for entry in found}
 
 
 async def read_named(client: ConsulClient, names: Collection[str]) -> dict[str, Node | None]:
     """By name, the node in the catalog; None for a missing one."""
     if len(names) > _NAMED or not all(is_name(name) for name in names):
-        _, entries = await client.read("/v1/catalog/nodes")
+        entries = await client.entries(_NODES, decode_nodes)
     else:
         ordered, entries = sorted(names), []
         for start in range(0, len(ordered), _NAMED_AT_ONCE):
             some = " or ".join(f'Node == "{name}"' for name in ordered[start : start + _NAMED_AT_ONCE])
-            entries += (await client.read("/v1/catalog/nodes", {"filter": some}))[1]
-    found = {entry["Node"]: _node(entry) for entry in entries}
+            entries += await client.entries(_NODES, decode_nodes, {"filter": some})
+    found = {entry.node: _node(entry) for entry in entries}
     return {name: found.get(name) for name in names}
 
 
@@ -163,23 +173,21 @@ async def read_health(client: ConsulClient, only: Mapping[str, str] = EVERYTHING
     not_alive, maintenance = set(), {}
     services: dict[str, dict[str, tuple[str, ...]]] = {}
     for status in ("critical", "warning"):
-        _, checks = await client.read(f"/v1/health/state/{status}", only, may_be_partial=True)
-        for check in checks:
-            node, kind = check["Node"], check["CheckID"]
-            if service := check.get("ServiceName"):
-                of_service = services.setdefault(service.casefold(), {})
-                of_service[node] = (*of_service.get(node, ()), _describe(check))
-            elif status == "critical" and kind in _AGENT_CHECKS:
-                not_alive.add(node)
-            elif status == "critical" and kind == _NODE_MAINTENANCE:
-                maintenance[node] = _describe(check)
+        path = f"/v1/health/state/{status}"
+        for check in await client.entries(path, decode_checks, only, may_be_partial=True):
+            if check.service:
+                of_service = services.setdefault(check.service.casefold(), {})
+                of_service[check.node] = (*of_service.get(check.node, ()), _describe(check))
+            elif status == "critical" and check.id in _AGENT_CHECKS:
+                not_alive.add(check.node)
+            elif status == "critical" and check.id == _NODE_MAINTENANCE:
+                maintenance[check.node] = _describe(check)
     return Health(frozenset(not_alive), maintenance, services)
 
 
 async def read_addresses(client: ConsulClient) -> dict[str, str]:
     """By node, its registered address."""
-    _, found = await client.read("/v1/catalog/nodes")
-    return {entry["Node"]: entry["Address"] for entry in found}
+    return {entry.node: entry.address for entry in await client.entries(_NODES, decode_nodes)}
 
 
 async def check_can_list(client: ConsulClient, kind: str) -> None:
@@ -208,8 +216,7 @@ async def check_names(client: ConsulClient, what: str, names: Collection[str]) -
     missing = [name for name, node in (await read_named(client, names)).items() if node is None]
     if not missing:
         return
-    _, entries = await client.read("/v1/catalog/nodes")
-    listed = [entry["Node"] for entry in entries]
+    listed = [entry.node for entry in await client.entries(_NODES, decode_nodes)]
     named = "; ".join(_describe_missing(name, listed) for name in missing[:_MISSING])
     more = f"; and {len(missing) - _MISSING} more" if len(missing) > _MISSING else ""
     raise InvalidInput(f"{what}: {named}{more}")
@@ -221,22 +228,22 @@ def _describe_missing(name: str, listed: Collection[str]) -> str:
     return f"Consul lists no node {name!r}, {hint}"
 
 
-def _node(entry: Mapping[str, Any]) -> Node:
-    return Node(entry.get("NodeMeta", entry.get("Meta")) or {}, entry.get("ID") or None)
+def _node(entry: NodeEntry | InstanceEntry) -> Node:
+    return Node(entry.meta or {}, entry.machine or None)
 
 
-def _describe(check: Mapping[str, Any]) -> str:
-    if check["CheckID"] == _NODE_MAINTENANCE or check["CheckID"].startswith(_SERVICE_MAINTENANCE):
-        return f"in maintenance: {check['Notes']}" if check.get("Notes") else "in maintenance"
-    return f"{check.get('Name') or check['CheckID']} is {check['Status']}"
+def _describe(check: CheckEntry) -> str:
+    if check.id == _NODE_MAINTENANCE or check.id.startswith(_SERVICE_MAINTENANCE):
+        return f"in maintenance: {check.notes}" if check.notes else "in maintenance"
+    return f"{check.name or check.id} is {check.status}"
 
 
-def _check_case(service: str, found: Collection[Mapping[str, Any]]) -> None:
+def _check_case(service: str, found: Collection[InstanceEntry]) -> None:
     """Refuse a service name that differs in case, which Consul ignores in services but not in keys, and so in tiers.
 
     :raises InvalidInput: the service has another name.
     """
-    names = {entry.get("ServiceName", service) for entry in found}
+    names = {entry.service or service for entry in found}
     if names and service not in names:
         raise InvalidInput(
             f"Consul has no service {service!r}, only {min(names)!r}; give the tier, or members='service:…', that name"

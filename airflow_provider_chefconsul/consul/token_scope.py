@@ -30,8 +30,9 @@ async def check_token_sees_all(view: SharedView, prefix: str, *, must_be_known: 
     """
     client = view.client
     await client.get(prefix)  # a list hides what the token may not read; a single key raises
-    if (await client.names(prefix))[1]:
-        await client.read(f"/v1/kv/{prefix}", {"keys": ""})  # raises when Consul says that it left something out
+    if await client.children(prefix):
+        # Raises when Consul says that it left something out, also of what the separator leaves out.
+        await client.read(f"/v1/kv/{prefix}", {"keys": "", "separator": "/"})
     try:
         await _require_catalog(client)
         if await _says_what_it_hides(client):

@@ -15,6 +15,7 @@ from airflow_provider_chefconsul.consul.overview import (
     read_lease,
 )
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.consul.watching.topic import Viewer
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
@@ -24,6 +25,9 @@ from airflow_provider_chefconsul.ui.tier_state import TierState, next_state
 
 PATIENCE = timedelta(seconds=1)  # then viewers see that Consul is unavailable
 _SHORTEST_PAUSE = 0.1  # seconds between two states of a tier; nobody could see more
+# Somebody is looking, so a large tier rests less between two reads than for a wait whose end is far off; still in
+# proportion to its size, as reading it takes.
+_SECONDS_LEFT_PER_MEMBER = 20e-6
 _LIST_TIERS_EVERY = timedelta(seconds=5)
 
 
@@ -37,12 +41,14 @@ class EnvironmentState:
 
 async def watch_tier(connection_id: str, environment: str, tier: str) -> AsyncGenerator[TierState]:
     """Yield a tier's state now and after each change; the history is read only after a write."""
+    viewer = Viewer()
     async with (
         ConsulHook(connection_id).open_view(patience=PATIENCE) as view,
-        aclosing(view.watch(environment, tier, ServiceMembers(tier))) as snapshots,
+        aclosing(view.watch(environment, tier, ServiceMembers(tier), viewer=viewer)) as snapshots,
     ):
         state: TierState | None = None
         async for snapshot in snapshots:
+            viewer.seconds_left = len(snapshot.members) * _SECONDS_LEFT_PER_MEMBER
             if state is not None and state.status.desired == snapshot.desired:
                 history = state.history
             else:

@@ -62,6 +62,26 @@ async def test_newer_consul_reports_filtered_lists(acl_consul, consul_root, crea
                     await subscribed
 
 
+async def test_lists_stay_short(acl_consul, consul_root, create_token):
+    """However many nodes report, Consul writes down none of their keys: that would take longer than reading them."""
+    token = create_token(WHOLE)
+    for number in range(100):
+        acl_consul.put(f"kv/{consul_root}/demo/web/nodes/web-{number}", {})
+    sizes = []
+    forward = forward_to(acl_consul.port)
+
+    def answer(request: Request) -> Answer:
+        found = forward(request)
+        sizes.append(len(found.body))
+        return found
+
+    with Peer(answer) as peer:
+        async with replace(acl_consul, port=peer.port).connect(token, consul_root) as client:
+            view = SharedView(client)
+            await check_token_sees_all(view, view.keys.environment("demo"))
+    assert max(sizes) < 1000
+
+
 async def test_older_consul_may_not_tell(acl_consul, consul_root, create_token):
     """The caller decides."""
     async with acl_consul.connect(create_token(WHOLE), consul_root) as client:

@@ -57,6 +57,17 @@ async def test_a_rollout_is_followed(scene, hub, consul_connection):
     assert done["curve"][-1][1] == 3
 
 
+async def test_the_board_rests_less_than_a_wait(monkeypatch, scene, hub, consul_connection):
+    """Somebody is looking: where a wait lets minutes pass between two reads, a change still appears at once."""
+    monkeypatch.setattr("airflow_provider_chefconsul.consul.watching.watch._REST_PER_ENTRY", 600.0)
+    monkeypatch.setattr("airflow_provider_chefconsul.consul.watching.watch._LONGEST_REST", 600.0)
+    async with BoardUser(hub, "web") as viewer:
+        await viewer.until("tier")
+        for node in ("web-1", "web-2"):
+            await scene.report("web", node, status=Status.RUNNING, finished_at=None)
+            await viewer.until("nodes", lambda fields, node=node: [each[0] for each in fields["nodes"]] == [node])
+
+
 async def test_members_come_and_go(scene, hub, consul_connection, members, plain_consul):
     """One that joins is a node, one that leaves the catalog is gone."""
     async with BoardUser(hub, "web") as viewer:

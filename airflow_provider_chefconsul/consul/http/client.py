@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.transport import HttpxTransport
 from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader, RequestRejected
 
+T = TypeVar("T")
 _TRANSACTION = "/v1/txn"
 
 
@@ -133,9 +134,29 @@ class ConsulClient(base.Consul):
         """
         query = {**(params or {}), **(_blocking(index, wait) or {"consistent": "1"}), **self._datacenter}
         found_index, is_filtered, body = await self._transport.get(_decode, path, query)
-        if is_filtered and not may_be_partial:
-            raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only part of this list")
+        self._check_whole(path, is_filtered and not may_be_partial)
         return next_index(index, found_index), body
+
+    async def entries(
+        self,
+        path: str,
+        decode: Callable[[bytes], list[T]],
+        params: Mapping[str, str] | None = None,
+        *,
+        may_be_partial: bool = False,
+    ) -> list[T]:
+        """A list that may be long, read consistently.
+
+        :param decode: decodes and checks it; raises ValueError.
+        :param may_be_partial: accept a list that leaves out what the token may not read.
+        """
+        query = {**(params or {}), "consistent": "1", **self._datacenter}
+        _, is_filtered, body = await self._transport.get(_undecoded_list, path, query, raw=True)
+        self._check_whole(path, is_filtered and not may_be_partial)
+        try:
+            return decode(body)
+        except (ValueError, RecursionError) as error:
+            raise self._unlike_consul(path, error) from error
 
     async def leader(self) -> str:
         """The address of the servers' leader.
@@ -194,7 +215,14 @@ class ConsulClient(base.Consul):
         try:
             return await decode(body)
         except ValueError as error:
-            raise RequestRejected(f"{self.settings.url}{path}: this does not answer like Consul: {error}") from error
+            raise self._unlike_consul(path, error) from error
+
+    def _unlike_consul(self, path: str, error: Exception) -> RequestRejected:
+        return RequestRejected(f"{self.settings.url}{path}: this does not answer like Consul: {error}")
+
+    def _check_whole(self, path: str, is_partial: bool) -> None:
+        if is_partial:
+            raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only part of this list")
 
     async def __aenter__(self) -> ConsulClient:
         """Enter the context."""
@@ -212,8 +240,13 @@ def _entry(item: Mapping[str, Any]) -> Entry:
 def _decode(response: base.Response) -> tuple[str, bool, Any]:
     if response.code == HTTPStatus.NOT_FOUND:  # Consul sends it only for a single object, such as a key
         raise ValueError(f"{response.code} {response.body}")
+    index, is_filtered, body = _undecoded_list(response)
+    return index, is_filtered, msgspec.json.decode(body)
+
+
+def _undecoded_list(response: base.Response) -> tuple[str, bool, Any]:
     is_filtered = response.headers.get("X-Consul-Results-Filtered-By-ACLs") == "true"
-    return response.headers.get("X-Consul-Index", "0"), is_filtered, msgspec.json.decode(response.body)
+    return response.headers.get("X-Consul-Index", "0"), is_filtered, response.body
 
 
 def _undecoded(response: base.Response) -> tuple[str, bytes]:
