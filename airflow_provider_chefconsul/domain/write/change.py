@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.domain.model.desired import (
     Writer,
     check_values,
 )
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write, find_stale
 from airflow_provider_chefconsul.domain.write.wave import NoWave, Wave, plan_canary
@@ -30,6 +31,7 @@ class Change:
     :param sequence: the write's logical time, in seconds since the epoch; the write is stale if the current one's is
         later. None is never stale.
     :param force: make a new generation even if nothing differs, so that every node runs and reports again.
+    :param wave: which wave of a rollout this is, and of how many; for the journal.
     """
 
     state: str
@@ -39,6 +41,14 @@ class Change:
     allowed_from: Sequence[str | None] | None = None
     sequence: int | None = None
     force: bool = False
+    wave: tuple[int, int] | None = None
+
+    def journal_wave(self) -> JournalWave | None:
+        """What the journal says of the part of the tier; None for a change of all of it outside a rollout."""
+        if self.wave is None and self.canary is None:
+            return None
+        number, of = self.wave or (None, None)
+        return JournalWave("100%" if self.canary is None else str(self.canary), number, of)
 
 
 def parse_change(
@@ -51,6 +61,7 @@ def parse_change(
     allowed_from: object = None,
     sequence: int | None = None,
     force: bool = False,
+    wave: tuple[int, int] | None = None,
 ) -> Change:
     """Parse a change as authors write it; see ``SetDesiredStateOperator`` for the parameters.
 
@@ -64,6 +75,7 @@ def parse_change(
         allowed_from=_check_states(allowed_from),
         sequence=sequence,
         force=force,
+        wave=wave,
     )
 
 
@@ -129,6 +141,8 @@ def plan_write(basis: Basis, change: Change) -> Decision:
             return _leave(current, planned.generation, change)
         if stale := find_stale(current, change.sequence):
             return stale
+        if current.aborted is not None and current.aborted.is_of(change.writer):
+            return Refused(f"{current.aborted}; trigger another Dag run to begin anew", is_aborted=True)
     state = current.stable.state if current is not None else None
     if change.allowed_from is not None and state not in change.allowed_from:
         allowed = ", ".join("no desired state yet" if name is None else name for name in change.allowed_from)
@@ -155,16 +169,19 @@ def _plan(basis: Basis, change: Change) -> Decision:
             return Unchanged(stable.generation)
         case Act.PROMOTE, DesiredState(stable=stable, newest=newest), _:
             promoted = replace(current, stable=newest, canary=None, previous=stable.generation)
-            return Write(promoted, newest.generation, is_new=False)
+            return Write(promoted, newest.generation, is_new=False, act=JournalAct.PROMOTED)
         case Act.ROLL_BACK, DesiredState(stable=stable), _:
-            return Write(replace(current, canary=None), stable.generation, is_new=False)
+            back = replace(current, canary=None)
+            return Write(back, stable.generation, is_new=False, act=JournalAct.ROLLED_BACK)
         case Act.BEGIN_CANARY, DesiredState(), Wave() as wave:
             return _plan_canary(basis, current, new, None, wave)
         case Act.WIDEN, DesiredState(canary=Canary() as canary), Wave() as wave:
             return _plan_canary(basis, current, canary.assignment, canary, wave)
         case Act.ASSIGN, _, _:
             previous = current.stable.generation if current else None
-            return Write(DesiredState(generation, new, change.writer, "", previous=previous), generation)
+            aborted = current.aborted if current else None
+            desired = DesiredState(generation, new, change.writer, "", previous=previous, aborted=aborted)
+            return Write(desired, generation)
         case _:  # Act.REFUSE
             return Refused("a canary needs a desired state that the other nodes keep, and the tier has none yet")
 
@@ -178,7 +195,9 @@ def _plan_canary(
     if planned == canary:
         return Unchanged(assignment.generation)
     newest = max(current.generation, assignment.generation)
-    return Write(replace(current, generation=newest, canary=planned), assignment.generation, is_new=canary is None)
+    act = JournalAct.DECLARED if canary is None else JournalAct.WIDENED
+    desired = replace(current, generation=newest, canary=planned)
+    return Write(desired, assignment.generation, is_new=canary is None, act=act)
 
 
 def find_overwritten(
