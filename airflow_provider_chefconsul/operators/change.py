@@ -16,8 +16,9 @@ from airflow_provider_chefconsul.domain.parameter import (
 from airflow_provider_chefconsul.domain.write.change import parse_change
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.operators.writing import check_sequence, sequence_of, writer_of
+from airflow_provider_chefconsul.operators.writing import check_sequence, sequence_of
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -31,9 +31,9 @@ from airflow_provider_chefconsul.operators.writing import (
     raise_final,
     sequence_of,
     settle_write,
-    writer_of,
 )
 from airflow_provider_chefconsul.triggers.converging import ConvergingOperator, WaitRequest
+from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg

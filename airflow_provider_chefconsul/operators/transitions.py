@@ -31,10 +31,10 @@ from airflow_provider_chefconsul.operators.writing import (
     check_sequence,
     declare,
     sequence_of,
-    writer_of,
 )
 from airflow_provider_chefconsul.triggers.converging import WaitRequest
 from airflow_provider_chefconsul.triggers.event_payload import read_event
+from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

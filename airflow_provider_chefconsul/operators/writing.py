@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.parameter import is_literal
 from airflow_provider_chefconsul.domain.write.change import find_overwritten
@@ -25,13 +24,6 @@ if TYPE_CHECKING:
 
 ON_STALE = ("fail", "skip")
 _OF_THE_DAG_RUN = (None, "", "None")  # a sequence that is not given, also as a template says so
-
-
-def writer_of(context: Context) -> Writer:
-    """The task instance as a writer."""
-    instance = context["ti"]
-    map_index = -1 if instance.map_index is None else instance.map_index
-    return Writer(instance.dag_id, instance.run_id, instance.task_id, map_index)
 
 
 def sequence_of(context: Context, given: Any) -> int:
