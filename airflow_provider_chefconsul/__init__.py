@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator as ConsulExecChefOperator
     from airflow_provider_chefconsul.operators.chef import SSHChefOperator as SSHChefOperator
     from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator as SetDesiredStateOperator
+    from airflow_provider_chefconsul.operators.freeze import FreezeOperator as FreezeOperator
+    from airflow_provider_chefconsul.operators.freeze import UnfreezeOperator as UnfreezeOperator
     from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator as AcquireLeaseOperator
+    from airflow_provider_chefconsul.operators.lease import BreakLeaseOperator as BreakLeaseOperator
     from airflow_provider_chefconsul.operators.lease import ReleaseLeaseOperator as ReleaseLeaseOperator
     from airflow_provider_chefconsul.operators.rollback import RollBackOperator as RollBackOperator
+    from airflow_provider_chefconsul.operators.steering import AbortOperator as AbortOperator
+    from airflow_provider_chefconsul.operators.steering import PromoteOperator as PromoteOperator
     from airflow_provider_chefconsul.operators.transition import TransitionOperator as TransitionOperator
     from airflow_provider_chefconsul.operators.transitions import TransitionsOperator as TransitionsOperator
     from airflow_provider_chefconsul.sensors.converged import ConvergedSensor as ConvergedSensor
@@ -32,14 +37,18 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.task_groups.wave_rollout import rollout as rollout
 
 _MODULES = {
+    "AbortOperator": "operators.steering",
     "AcquireLeaseOperator": "operators.lease",
     "ApproveWaveOperator": "operators.approval",
+    "BreakLeaseOperator": "operators.lease",
     "ChefConsulError": "exceptions",
     "ConsulExecChefOperator": "operators.chef",
     "ConsulHook": "hooks.consul",
     "ConvergedSensor": "sensors.converged",
     "ConvergencePolicy": "domain.verdict.policy",
     "DriftAuditOperator": "operators.audit",
+    "FreezeOperator": "operators.freeze",
+    "PromoteOperator": "operators.steering",
     "ReleaseLeaseOperator": "operators.lease",
     "RollBackOperator": "operators.rollback",
     "SSHChefOperator": "operators.chef",
@@ -47,6 +56,7 @@ _MODULES = {
     "StateModel": "domain.write.state_model",
     "TransitionOperator": "operators.transition",
     "TransitionsOperator": "operators.transitions",
+    "UnfreezeOperator": "operators.freeze",
     "desired_state_changed": "assets",
     "rollout": "task_groups.wave_rollout",
     "tier_converged": "assets",

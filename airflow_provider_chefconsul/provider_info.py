@@ -32,8 +32,10 @@ def get_provider_info() -> dict[str, Any]:
                         "audit",
                         "chef",
                         "desired_state",
+                        "freeze",
                         "lease",
                         "rollback",
+                        "steering",
                         "transition",
                         "transitions",
                     )
@@ -46,7 +48,16 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     f"{_PACKAGE}.triggers.{name}"
-                    for name in ("approval", "converged", "event", "lease", "remote_exec", "ssh_chef", "transition")
+                    for name in (
+                        "approval",
+                        "converged",
+                        "event",
+                        "frozen",
+                        "lease",
+                        "remote_exec",
+                        "ssh_chef",
+                        "transition",
+                    )
                 ],
             }
         ],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,16 @@ from airflow_provider_chefconsul.consul.journal import append, now_written
 from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, Freeze, FreezeEntry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
+from airflow_provider_chefconsul.domain.moment import read_moment
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, TransactionConflict
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
+log = logging.getLogger(__name__)
 _PAUSE = 0.1  # seconds
+_BACKOFF = 1.0  # seconds, when Consul is unavailable
+_SHORTEST_LOOK, _LONGEST_LOOK = timedelta(seconds=0.1), timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,47 @@ async def unfreeze(
             scope=_scope(before.entries if names is None else names),
         ),
     )
+
+
+async def wait_until_free(
+    view: SharedView,
+    environment: str,
+    tiers: Collection[str],
+    *,
+    until: datetime | None = None,
+    on_progress: Callable[[str], None] = log.info,
+) -> bool | None:
+    """Wait until none of the tiers is frozen.
+
+    :param until: when to return even if one still is; timezone-aware.
+    :param on_progress: called with a line of text that says who froze a tier, since when, until when and why, whenever
+        that changes; and when Consul becomes unavailable.
+    :returns: True; None when ``until`` came first.
+    :raises MalformedDocument: the key holds something other than a freeze.
+    """
+    index, said = 0, ""
+    frozen: dict[str, FreezeEntry] = {}
+    while True:
+        now = datetime.now(UTC)
+        if until is not None and until <= now:
+            return None
+        ends = [end for each in frozen.values() if (end := read_moment(each.until)) is not None]
+        left = max(_SHORTEST_LOOK, min([now + _LONGEST_LOOK, *ends, *([until] if until else [])]) - now)
+        try:
+            index, entry = await view.client.look(view.keys.freeze(environment), index=index, wait=left)
+        except ConsulUnavailable as error:
+            if said != (said := str(error)):
+                on_progress(f"{environment}: {error}; trying again")
+            index = 0
+            await asyncio.sleep(_BACKOFF)
+            continue
+        found = Freeze() if entry is None else Freeze.from_json(entry.key, entry.value)
+        frozen = {tier: each for tier in tiers if (each := found.find(tier, now=datetime.now(UTC)))}
+        if not frozen:
+            return True
+        line = "; ".join(f"{environment}/{tier}: waiting, {each.describe()}" for tier, each in frozen.items())
+        if said != (said := line):
+            on_progress(line)
 
 
 async def _replace(

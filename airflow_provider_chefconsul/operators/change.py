@@ -87,6 +87,19 @@ class ChangeOperator(Stoppable):
         )
 
 
+def check_wave(wave: object) -> tuple[int, int] | None:
+    """Return ``wave`` when it is the number of a wave and how many there are.
+
+    :raises InvalidInput: it is not.
+    """
+    match wave:
+        case None:
+            return None
+        case (int() as number, int() as of) if 0 < number <= of:
+            return number, of
+    raise InvalidInput(f"wave must be the number of a wave and how many there are, such as (2, 3), not {wave!r}")
+
+
 def check_written_change(
     *, state: Any = "any", values: Any = None, canary: Any = None, spread: Any = None, allowed_from: Any = None
 ) -> None:

@@ -12,7 +12,8 @@ from airflow_provider_chefconsul.domain.parameter import check_switch
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator, check_written_change
+from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator, check_wave, check_written_change
+from airflow_provider_chefconsul.operators.hold import HoldingOperator, check_on_frozen
 
 # Dags import it from here, too.
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator as RollBackOperator  # noqa: PLC0414
@@ -24,11 +25,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
-    from airflow_provider_chefconsul.triggers.outcome import Outcome
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
-class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
+class SetDesiredStateOperator(ChangeOperator, HoldingOperator, ConvergingOperator):
     """
     Declares the desired state of one tier, or of several in one transaction.
 
@@ -54,6 +54,9 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
     :param sequence: the logical time that the write belongs to, in seconds since the epoch or as ISO 8601; None is that
         of the Dag run. A write older than the tier's desired state is stale, and changes nothing (templated).
     :param on_stale: what a stale write does to the task: ``"fail"`` (without retries) or ``"skip"``.
+    :param on_frozen: what the task does while somebody keeps one of the tiers frozen: ``"wait"`` until that ends, or
+        ``"fail"``, with its retries.
+    :param wave: which wave of a rollout this is, and of how many, such as ``(2, 3)``; for the journal.
     :param wait: also wait, in the same task, until the tiers have converged by this policy.
     :param members: who belongs to the tiers, for ``canary`` and ``wait``; see ``ConvergedSensor`` (templated).
     :param force: make a new generation although nothing differs, so that every node runs and reports again.
@@ -82,6 +85,8 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
         allowed_from: Sequence[str | None] | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
+        on_frozen: str = "wait",
+        wave: tuple[int, int] | None = None,
         wait: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
         force: bool = False,
@@ -105,6 +110,8 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
         check_written_change(allowed_from=allowed_from)
         self.allowed_from = allowed_from
         self.on_stale = check_on_stale(on_stale)
+        self.on_frozen = check_on_frozen(on_frozen)
+        self.wave = check_wave(wave)
         self.wait = None if wait is None else check_policy("wait", wait)
         self.force = check_switch("force", force)
         self.allow_empty = check_switch("allow_empty", allow_empty)
@@ -113,7 +120,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Write, and wait when there is a policy to wait by."""
         tiers = check_tiers(self.environment, self.tier)
-        change = self.parse_change(context, allowed_from=self.allowed_from, force=self.force)
+        change = self.parse_change(context, allowed_from=self.allowed_from, force=self.force, wave=self.wave)
         return self.run_or_defer(self._declare(context, tiers, change))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:  # noqa: ARG002 Airflow's call
@@ -124,24 +131,32 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
 
     async def _declare(
         self, context: Context, tiers: Sequence[str], change: Change
-    ) -> dict[str, int] | WaitingTrigger[Outcome]:
+    ) -> dict[str, int] | WaitingTrigger[Any]:
         from airflow_provider_chefconsul.triggers.outcome import Outcome
+        from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             if self.wait is not None and context["ti"].try_number > 1:
                 await check_not_overwriting(view, self.environment, tiers, change, log=self.log, on_stale=self.on_stale)
-            plan = await declare(
+            plan = await self.write_when_free(
+                context,
                 view,
-                self.environment,
                 tiers,
-                change,
-                members=self.members,
-                needs_members=self.wait is not None or self.canary is not None,
-                allow_empty=self.allow_empty,
-                on_stale=self.on_stale,
-                log=self.log,
-                log_prefix=self.log_prefix,
+                lambda: declare(
+                    view,
+                    self.environment,
+                    tiers,
+                    change,
+                    members=self.members,
+                    needs_members=self.wait is not None or self.canary is not None,
+                    allow_empty=self.allow_empty,
+                    on_stale=self.on_stale,
+                    log=self.log,
+                    log_prefix=self.log_prefix,
+                ),
             )
+            if isinstance(plan, WaitingTrigger):
+                return plan
             if self.wait is None:
                 return plan.generations
             # What is rolled back, should the wait fail: a task that fails returns nothing.

@@ -13,10 +13,12 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_chefconsul.domain.model.lease import DagRun, check_ttl
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.parameter import check_switch
+from airflow_provider_chefconsul.domain.write.steering import check_reason
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -75,6 +77,7 @@ class AcquireLeaseOperator(Stoppable):
             ttl=self.ttl.total_seconds(),
             reason=str(self.reason),
             deadline=(datetime.now(UTC) + self.timeout).isoformat(),
+            writer=writer_of(context).to_fields(),
         )
         self._settle(is_held=self.run_or_defer(self.wait_here(trigger)))
 
@@ -120,3 +123,40 @@ class ReleaseLeaseOperator(BaseOperator):
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             return await release(view, self.environment, holder)
+
+
+class BreakLeaseOperator(BaseOperator):
+    """
+    Takes an environment from whoever holds it; the holder's writes are refused until it acquires the lease again.
+
+    :param environment: the environment (templated).
+    :param reason: why, for the holder (templated).
+    :param consul_conn_id: id of a connection of type ``consul`` (templated).
+    """
+
+    template_fields: Sequence[str] = ("environment", "reason", "consul_conn_id")
+    ui_color = "#e8dff5"
+
+    def __init__(
+        self, *, environment: str, reason: str, consul_conn_id: str = ConsulHook.default_conn_name, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.environment = environment
+        self.reason = reason
+        self.consul_conn_id = consul_conn_id
+
+    def execute(self, context: Context) -> None:
+        """Break the lease."""
+        check_name("environment", self.environment)
+        asyncio.run(self._break(context, check_reason(self.reason)))
+
+    async def _break(self, context: Context, reason: str) -> None:
+        from airflow_provider_chefconsul.consul.lease import break_lease, find_lease
+
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            found = await find_lease(view, self.environment)
+            if found is None:
+                self.log.info("%s: nobody holds it, so there is nothing to break", self.environment)
+                return
+            await break_lease(view, self.environment, found, writer_of(context), reason=reason)
+            self.log.info("%s: broken, it was %s", self.environment, found.lease.describe())

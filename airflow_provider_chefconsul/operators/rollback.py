@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import conf
 
 from airflow_provider_chefconsul.domain.model.membership import parse_members
-from airflow_provider_chefconsul.domain.model.name import check_tiers
+from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
 from airflow_provider_chefconsul.domain.parameter import (
     as_list,
     check_members,
@@ -52,7 +52,11 @@ class RollBackOperator(ConvergingOperator):
     :param environment: the tiers' environment (templated).
     :param tier: one tier, or several in the order in which they were changed. With ``wait`` they are rolled back in
         reverse order, each once the one after it has converged; without, in one transaction (templated).
-    :param to: ``"previous"`` or a generation (templated).
+    :param to: ``"last_good"``, the newest earlier generation on which a whole tier converged, in the state that the
+        tier is in; ``"previous"``; or a generation (templated).
+    :param state: with ``to="last_good"``, the state of that generation (templated).
+    :param despite_freeze: also roll back a tier that somebody froze; the journal says so. Otherwise that fails.
+    :param reason: why, for the journal (templated).
     :param only_own: roll back only what this Dag run wrote; anything else counts as a stale write.
     :param written_by: roll back only what these tasks of this Dag run wrote, and in a mapped group with this map index;
         anything else counts as a stale write.
@@ -68,7 +72,7 @@ class RollBackOperator(ConvergingOperator):
     """
 
     template_fields: Sequence[str] = (
-        "environment", "tier", "to", "generation", "sequence", "members", "consul_conn_id",
+        "environment", "tier", "to", "state", "reason", "generation", "sequence", "members", "consul_conn_id",
     )  # fmt: skip
     operator_extra_links = (DesiredStateLink(),)
     ui_color = "#f5dcdc"
@@ -79,6 +83,9 @@ class RollBackOperator(ConvergingOperator):
         environment: str,
         tier: str | Sequence[str],
         to: int | str = "previous",
+        state: str | None = None,
+        despite_freeze: bool = False,
+        reason: str = "",
         only_own: bool = False,
         written_by: Sequence[str] | None = None,
         generation: int | str | Mapping[str, int] | XComArg | Sequence[Any] | None = None,
@@ -95,10 +102,18 @@ class RollBackOperator(ConvergingOperator):
         check_members(members)
         if is_literal(to):
             parse_target(to)
+        if state is not None and is_literal(state):
+            check_name("state", state)
+        if state is not None and is_literal(to) and to != "last_good":
+            raise InvalidInput('state requires to="last_good"')
         check_sequence(sequence)
         self.environment = environment
         self.tier = tier
         self.to = to
+        self.state = state
+        self._has_state = state is not None
+        self.despite_freeze = check_switch("despite_freeze", despite_freeze)
+        self.reason = reason
         self.only_own = check_switch("only_own", only_own)
         self.written_by = written_by
         self.generation = generation
@@ -133,6 +148,9 @@ class RollBackOperator(ConvergingOperator):
             self.only_own,
             None if self.written_by is None else frozenset(self.written_by),
             self._parse_generation(tiers),
+            check_name("state", self.state) if self._has_state else None,
+            self.despite_freeze,
+            str(self.reason),
         )
         return self.run_or_defer(self._roll_back(context, tiers, rollback, generations))
 

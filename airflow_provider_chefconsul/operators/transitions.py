@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
@@ -18,6 +19,7 @@ from airflow_provider_chefconsul.domain.write.transition import Transition, find
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.change import check_written_change, find_texts, keep_texts
+from airflow_provider_chefconsul.operators.hold import HoldingOperator, check_on_frozen
 from airflow_provider_chefconsul.operators.nudging import check_max_parallel, check_prefix_per_node
 from airflow_provider_chefconsul.operators.transitioning import (
     NUDGE_AFTER,
@@ -41,11 +43,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
-    from airflow_provider_chefconsul.triggers.outcome import Outcome
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
-class TransitionsOperator(TransitioningOperator):
+class TransitionsOperator(HoldingOperator, TransitioningOperator):
     """
     Moves tiers through states, one step after the other, each as a ``TransitionOperator`` does.
 
@@ -62,6 +63,7 @@ class TransitionsOperator(TransitioningOperator):
     :param model: which state may follow which in each tier, checked when a step is written.
     :param sequence: as in ``SetDesiredStateOperator`` (templated).
     :param on_stale: as in ``SetDesiredStateOperator``, as long as nothing is written; a later step fails in any case.
+    :param on_frozen: as in ``SetDesiredStateOperator``.
     :param policy: when a step's tiers count as converged; its times are for each step.
     :param members: who belongs to each tier; see ``ConvergedSensor`` (templated).
     :param command: as in ``TransitionOperator`` (templated).
@@ -86,6 +88,7 @@ class TransitionsOperator(TransitioningOperator):
         model: StateModel | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
+        on_frozen: str = "wait",
         policy: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
         command: str | None = "chef-client",
@@ -110,6 +113,7 @@ class TransitionsOperator(TransitioningOperator):
         self.model = model
         self.sequence = sequence
         self.on_stale = check_on_stale(on_stale)
+        self.on_frozen = check_on_frozen(on_frozen)
         self.policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
         self.members = members
         self.command = command
@@ -132,12 +136,13 @@ class TransitionsOperator(TransitioningOperator):
         Outcome.from_event(event).settle(self.log)
         return self.run_or_defer(self._walk(context, read_event(event, "the outcome of a step", Position.from_event)))
 
-    async def _walk(self, context: Context, position: Position | None) -> dict[str, int] | WaitingTrigger[Outcome]:
+    async def _walk(self, context: Context, position: Position | None) -> dict[str, int] | WaitingTrigger[Any]:
         """Make one transition after the other.
 
         :param position: how far this try has come; None when it begins.
         """
         from airflow_provider_chefconsul.triggers.outcome import Outcome
+        from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             if position is None:
@@ -150,18 +155,26 @@ class TransitionsOperator(TransitioningOperator):
                 position = Position(max(last - 1, 0), generations, has_written=last > 0)
             for number, transition in enumerate(self.steps[position.number :], position.number + 1):
                 self.log.info("Step %s of %s: %s", number, len(self.steps), transition)
-                plan = await declare(
+                plan = await self.write_when_free(
+                    context,
                     view,
-                    self.environment,
                     transition.tiers,
-                    self._change(context, transition, number),
-                    members=self.members,
-                    needs_members=True,
-                    allow_empty=False,
-                    on_stale="fail" if position.has_written else self.on_stale,
-                    log=self.log,
-                    log_prefix="declare: ",
+                    partial(
+                        declare,
+                        view,
+                        self.environment,
+                        transition.tiers,
+                        self._change(context, transition, number),
+                        members=self.members,
+                        needs_members=True,
+                        allow_empty=False,
+                        on_stale="fail" if position.has_written else self.on_stale,
+                        log=self.log,
+                        log_prefix="declare: ",
+                    ),
                 )
+                if isinstance(plan, WaitingTrigger):
+                    return plan
                 position = Position(
                     number, {**position.generations, **plan.generations}, position.has_written or bool(plan.operations)
                 )

@@ -36,6 +36,8 @@ def transition(
     allowed_from: Sequence[str | None] | NotGiven | None = NOT_GIVEN,
     sequence: int | str | NotGiven | None = NOT_GIVEN,
     on_stale: str | NotGiven = NOT_GIVEN,
+    on_frozen: str | NotGiven = NOT_GIVEN,
+    wave: tuple[int, int] | NotGiven | None = NOT_GIVEN,
     policy: ConvergencePolicy | NotGiven | None = NOT_GIVEN,
     members: str | Sequence[str] | NotGiven = NOT_GIVEN,
     command: str | NotGiven | None = NOT_GIVEN,
@@ -66,9 +68,9 @@ def transition(
         that is read when the Dag is parsed comes from a mapping or an XCom.
     """
     check_known(
-        task_id=task_id, separate=separate, spread=spread, model=model, on_stale=on_stale, policy=policy,
-        nudge_after=nudge_after, max_parallel=max_parallel, prefix_per_node=prefix_per_node, force=force,
-        deferrable=deferrable,
+        task_id=task_id, separate=separate, spread=spread, model=model, on_stale=on_stale, on_frozen=on_frozen,
+        wave=wave, policy=policy, nudge_after=nudge_after, max_parallel=max_parallel, prefix_per_node=prefix_per_node,
+        force=force, deferrable=deferrable,
     )  # fmt: skip
     check_switch("separate", separate)
     if model is not None:
@@ -84,6 +86,8 @@ def transition(
         allowed_from=allowed_from,
         sequence=sequence,
         on_stale=on_stale,
+        on_frozen=on_frozen,
+        wave=wave,
         force=force,
     )
     content |= {"state": state}

@@ -84,6 +84,7 @@ def rollout(
                 "canary": None if wave.is_all else wave.written,
                 "spread": wave.spread and f"meta:{wave.spread}",
             }
+            of_rollout = {"wave": (number, len(parsed))}
             if approval and number > 1:
                 asked = {**target, **content, **canary, **given(sequence=sequence)}
                 asked |= {"wave": number, "waves": len(parsed)}
@@ -100,7 +101,7 @@ def rollout(
                     max_parallel=max_parallel,
                     prefix_per_node=prefix_per_node,
                     sequence=sequence,
-                    **{**shared, **content, **canary, **forced, **kwargs},
+                    **{**shared, **content, **canary, **of_rollout, **forced, **kwargs},
                 )
             )
             before.append(built[-1])
@@ -111,6 +112,8 @@ def rollout(
                     task_id="roll_back",
                     written_by=[each.task_id for each in built],
                     on_stale="skip",
+                    despite_freeze=True,
+                    reason="auto_revert: a wave failed or was rejected",
                     trigger_rule=TriggerRule.ONE_FAILED,
                     **given(sequence=sequence),
                     **shared,

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow.triggers.base import BaseTrigger
@@ -33,6 +33,9 @@ class WaitingTrigger(BaseTrigger, Generic[T]):
     deadline: datetime
     """Aware; when the wait ends in any case. A triggerer that restarts goes on with what is left until then."""
 
+    resumes_with = "execute_complete"
+    """The method of the task that gets the event."""
+
     def __init__(self, *, consul_conn_id: str, environment: str, holder: Mapping[str, str] | None) -> None:
         super().__init__()
         self.consul_conn_id = consul_conn_id
@@ -49,6 +52,10 @@ class WaitingTrigger(BaseTrigger, Generic[T]):
                 "holder": asdict(self.holder) if self.holder else None,
             },
         )
+
+    def time_left(self) -> timedelta | None:
+        """How long the wait may still take; None when nothing bounds it."""
+        return self.deadline - datetime.now(UTC)
 
     @abstractmethod
     async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> T | None:
