@@ -47,7 +47,9 @@ async def rollback_command(args: Namespace, output: Output) -> ExitCode:
             print_decisions(output, args.environment, plan.decisions, done="rolled back")
             generations |= plan.generations
             if policy is not None:
-                code = await wait_until_converged(view, args.environment, generations, selectors, policy, output=output)
+                code = await wait_until_converged(
+                    view, args.environment, generations, selectors, policy, by=rollback.writer, output=output
+                )
             if code is not ExitCode.OK:
                 break
     return print_result(output, args, generations, code)

@@ -47,7 +47,7 @@ class JournalWave:
     of: int | None = None
 
     def __str__(self) -> str:
-        return self.size if self.number is None else f"wave {self.number} of {self.of} ({self.size})"
+        return f"canary of {self.size}" if self.number is None else f"wave {self.number} of {self.of} ({self.size})"
 
 
 @dataclass(frozen=True, slots=True)
