@@ -101,7 +101,10 @@ def test_what_an_entry_concerns(entry, concerned):
             "web: widened generation 7, state converged, release=2.5.0, wave 2 of 3 (25%), "
             "by Dag shop_rollout, run manual__1, task web.set",
         ),
-        ("canary alone", "web: declared generation 7, state converged, release=2.5.0, canary of 1, by Dag shop_rollout"),
+        (
+            "canary alone",
+            "web: declared generation 7, state converged, release=2.5.0, canary of 1, by Dag shop_rollout",
+        ),
         ("tiers without assignments", "frozen web, by Dag shop_rollout, run manual__1, task web.set: evening"),
         ("environment", "broke the lease of the environment, by Dag shop_rollout, run manual__1, task web.set, step 2"),
         ("act of a later version", "web: paused generation 7"),
