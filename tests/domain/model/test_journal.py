@@ -98,8 +98,7 @@ def test_what_an_entry_concerns(entry, concerned):
     [
         (
             "wave of a rollout",
-            "web: widened generation 7, state converged, release=2.5.0, wave 2 of 3 (25%), "
-            "by Dag shop_rollout, run manual__1, task web.set",
+            "web: widened generation 7, state converged, release=2.5.0, wave 2 of 3 (25%), by Dag shop_rollout, run",
         ),
         (
             "canary alone",
