@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.domain.parameter import is_literal
 from airflow_provider_chefconsul.domain.write.change import find_overwritten
 from airflow_provider_chefconsul.domain.write.decision import describe_decision
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
-from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
+from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, RolloutAborted, StaleWrite
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -126,15 +126,15 @@ async def settle_write(
     """
     try:
         plan = await writing
-    except (StaleWrite, LeaseLost) as error:
+    except (StaleWrite, LeaseLost, RolloutAborted) as error:
         raise_final(log, error, on_stale)
     for tier, decision in plan.decisions.items():
         log.info("%s%s/%s: %s", log_prefix, environment, tier, describe_decision(decision, done=done))
     return plan
 
 
-def raise_final(log: Logger, error: StaleWrite | LeaseLost, on_stale: str) -> NoReturn:
-    """End the task of a write that is stale, or whose lease is lost: a retry would find the same.
+def raise_final(log: Logger, error: StaleWrite | LeaseLost | RolloutAborted, on_stale: str) -> NoReturn:
+    """End the task of a write that is stale, aborted, or whose lease is lost: a retry would find the same.
 
     A lost lease always fails the task: nothing says that somebody else has done what the Dag run was about to do.
     """
