@@ -125,7 +125,8 @@ async def make_plan(view: SharedView, environment: str, intent: Intent) -> Plan:
     try:
         fences = await _fence_lease(view, environment, intent, plans)
     except (EnvironmentLeased, LeaseLost) as error:
-        refusals.insert(0, error)
+        # Where nothing is steered, the lease is not what is in the way.
+        refusals.insert(len(refusals) if intent.is_steering else 0, error)
     frozen = _find_frozen(freeze, plans)
     if frozen and not intent.despite_freeze:
         refusals.append(TierFrozen("; ".join(f"{environment}/{tier}: {each}" for tier, each in frozen.items())))
