@@ -39,7 +39,8 @@ TIER = {"environment": "demo", "tier": "web"}
 
 def operate(operator_class, **overrides):
     """Run a task of another Dag."""
-    return operator_class(**{"task_id": "act", "environment": "demo"} | overrides).execute(make_context(**OPERATE))
+    operator = operator_class(**{"task_id": "act", "environment": "demo"} | overrides)
+    return operator.execute(make_context(**OPERATE | {"task_id": operator.task_id}))
 
 
 @contextmanager
