@@ -203,12 +203,15 @@ class Orchestrators(RuleBasedStateMachine):
         writer = make_writer(dag_id="operate", run_id=f"person-{who}", task_id=f"task-{self.tasks}")
         self.begin(who, Attempt(Abort(writer, "errors") if is_abort else Promotion(writer)), hold=hold)
 
-    @rule(name=st.sampled_from(["web", EVERY_TIER]))
-    def freeze(self, name: str) -> None:
-        """A person freezes the tier, or all; once that returns, nothing moves it."""
+    @precondition(lambda self: not self.is_frozen)
+    @rule(name=st.sampled_from(["web", EVERY_TIER]), resume=st.booleans())
+    def freeze(self, name: str, resume: bool) -> None:
+        """A person freezes the tier, or all; once that returns, nothing moves it, whatever was planned before."""
         entry = make_freeze_entry(make_writer(dag_id="operate"), "evening", None, now=datetime.now(UTC))
         self.runner.run(freeze(self.person, "demo", [name], entry))
         self.is_frozen = True
+        for who in range(3) if resume else ():
+            self.resume(who)
 
     @precondition(lambda self: self.is_frozen)
     @rule()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +11,10 @@ import pytest
 
 from airflow_provider_chefconsul.consul import journal as journalling
 from airflow_provider_chefconsul.consul.freeze import find_freeze, freeze, unfreeze, wait_until_free
+from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.journal import append_verdict, read_journal
 from airflow_provider_chefconsul.consul.lease import acquire, break_lease, find_lease
+from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import abort, plan, promote, roll_back, write
 from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
@@ -49,6 +52,22 @@ async def begin_rollout(view, members):
 async def acts(view):
     """What the journal tells, oldest first."""
     return [str(entry.act) for entry in await read_journal(view, "demo")]
+
+
+@asynccontextmanager
+async def just_before_its_transaction(cluster, client, act):
+    """A view through which something else happens before the first transaction."""
+    forward, seen = forward_to(cluster.http_port), []
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/v1/txn" and not seen:
+            seen.append(request)
+            act()
+        return forward(request)
+
+    with Peer(answer) as peer:
+        async with ConsulClient(replace(client.settings, port=peer.port)) as behind:
+            yield SharedView(behind)
 
 
 # The freeze -----------------------------------------------------------------------------------------------------------
@@ -134,19 +153,14 @@ async def test_wait_for_the_end_of_a_freeze(view, cluster):
 async def test_freeze_is_seen_by_a_write_that_has_read_before_it(cluster, view, client, consul_kv):
     """Once a freeze is acknowledged, no write slips past it."""
     await write(view, "demo", {"web": make_change()})
-    forward, loop, seen = forward_to(cluster.http_port), asyncio.get_running_loop(), []
+    loop = asyncio.get_running_loop()
 
-    def answer(request: Request) -> Answer:
-        if request.path == "/v1/txn" and not seen:
-            seen.append(request)
-            asyncio.run_coroutine_threadsafe(freeze(view, "demo", ["web"], frozen()), loop).result(30)
-        return forward(request)
+    def freeze_now():
+        asyncio.run_coroutine_threadsafe(freeze(view, "demo", ["web"], frozen()), loop).result(30)
 
-    with Peer(answer) as peer:
-        settings = replace(client.settings, port=peer.port)
-        async with type(client)(settings) as behind:
-            with pytest.raises(TierFrozen):
-                await write(type(view)(behind), "demo", {"web": make_change(state="off")})
+    async with just_before_its_transaction(cluster, client, freeze_now) as late:
+        with pytest.raises(TierFrozen):
+            await write(late, "demo", {"web": make_change(state="off")})
     assert '"state": "converged"' in consul_kv["demo/web/desired"]
 
 
@@ -180,6 +194,17 @@ async def test_steering_beside_a_lease(view, consul_kv, members, holder):
     left = await write(view, "demo", {"web": make_change(values=NEXT, wave=(3, 3))})
     assert (left.generations, left.new) == ({"web": 2}, frozenset())
     assert await acts(view) == ["declared", "declared", "promoted"]
+
+
+async def test_steering_beside_a_lease_that_changes_hands(cluster, view, client, consul_kv, members):
+    """What was planned beside the rollout's own lease is refused once another Dag run has taken it over."""
+    await begin_rollout(view, members)
+    consul_kv["demo/_lease"] = make_lease().to_json()
+    theirs = make_lease(holder=DagRun("nightly", "scheduled__1")).to_json()
+    async with just_before_its_transaction(cluster, client, lambda: consul_kv.update({"demo/_lease": theirs})) as late:
+        with pytest.raises(EnvironmentLeased, match="held by Dag nightly"):
+            await abort(late, "demo", ["web"], Abort(ADA, "errors"))
+    assert await acts(view) == ["declared", "declared"]
 
 
 async def test_abort_stops_the_rollout_for_good(view, members):
