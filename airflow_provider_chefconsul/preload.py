@@ -18,7 +18,12 @@ _USED_LATER = (
     f"{face.__name__}.consul.wait",
     f"{face.__name__}.consul.write",
     f"{face.__name__}.consul.http.connection",
+    f"{face.__name__}.domain.event.change_event",
+    f"{face.__name__}.domain.event.convergence_event",
+    f"{face.__name__}.domain.explanation.drift",
+    f"{face.__name__}.domain.explanation.tier",
     f"{face.__name__}.nudge.remote_exec",
+    f"{face.__name__}.triggers.lease",
     f"{face.__name__}.triggers.remote_exec",
     f"{face.__name__}.triggers.transition",
     "anyio._backends._asyncio",  # httpx imports it with its first request, a quarter of what is saved

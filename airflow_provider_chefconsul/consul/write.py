@@ -24,7 +24,8 @@ from airflow_provider_chefconsul.domain.model.desired import DesiredState, Write
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector, ServiceMembers
 from airflow_provider_chefconsul.domain.moment import write_moment
-from airflow_provider_chefconsul.domain.write.change import Change, plan_write
+from airflow_provider_chefconsul.domain.write.act import plan_write
+from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.exceptions import (

@@ -15,7 +15,6 @@ from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.parameter import check_switch
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ class AcquireLeaseOperator(Stoppable):
 
     def execute(self, context: Context) -> None:
         """Take the lease, here or by deferring."""
+        from airflow_provider_chefconsul.triggers.lease import LeaseTrigger
+
         check_name("environment", self.environment)
         instance = context["ti"]
         trigger = LeaseTrigger(
@@ -80,6 +81,8 @@ class AcquireLeaseOperator(Stoppable):
 
     def execute_complete(self, context: Context, event: Any = None) -> None:  # noqa: ARG002 Airflow's call
         """Resume with what the trigger sent."""
+        from airflow_provider_chefconsul.triggers.lease import read_is_held
+
         self._settle(is_held=read_is_held(event))
 
     def _settle(self, *, is_held: bool) -> None:

@@ -32,7 +32,8 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import roll_back, write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
-from airflow_provider_chefconsul.domain.write.change import Change, plan_write
+from airflow_provider_chefconsul.domain.write.act import plan_write
+from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.domain.write.wave import Wave
