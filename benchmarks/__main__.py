@@ -1,7 +1,8 @@
 """`make bench`: a short form of each benchmark, one after the other; exits with 1 when one misses a target.
 
 All figures go into `build/benchmarks/all.json`, by benchmark. Run one by its own name for more rounds, such as
-`python -m benchmarks.transitions`. `benchmarks.event_delivery` takes ten minutes of a whole Airflow, so it is left out.
+`python -m benchmarks.transitions`. Left out for the time they take: `benchmarks.event_delivery`, ten minutes of a whole
+Airflow, and the tier of 50,000 of `benchmarks.waits`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import convergence, exec_fan_out, lease_race, simulated_fleet, transitions
+from benchmarks import convergence, exec_fan_out, lease_race, simulated_fleet, transitions, waits
 
 SHORT: Mapping[Callable[[Sequence[str]], int], str] = {
     transitions.main: "--rounds 3",
     exec_fan_out.main: "--runs 30 --cli-runs 5",
     lease_race.main: "",
     convergence.main: "--rounds 16",
+    waits.main: "--sizes 100 1000 10000 --rounds 1 --seconds 10",
     simulated_fleet.main: "--sizes 200 1000 5000 --rounds 3",
 }
 """The options of each."""

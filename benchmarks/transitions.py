@@ -4,8 +4,8 @@
 
 A run of a node takes 0.2 s, so nothing can take less than 1.4 s. Rows are measured by turns, and only the Airflow whose
 turn it is runs meanwhile: their ratios hold on a busy machine, too. A Dag run is timed from its start to its end as
-Airflow's database has them, a program from its start to its exit. `--peer` adds programs that do the same by other
-tools.
+Airflow's database has them, a program from its start to its exit; seven commands, one after the other, are added up.
+`--peer` adds programs that do the same by other tools.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import shlex
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.table import Table
@@ -33,7 +35,7 @@ from benchmarks.core_rollout import STEPS
 from benchmarks.paused_airflow import paused_airflow
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul
-from demo.nodes import TIERS, add_node
+from demo.nodes import ENVIRONMENT, TIERS, add_node
 
 NODE_SECONDS = 0.2
 DEFAULT_JSON = Path("build/benchmarks/transitions.json")
@@ -92,6 +94,11 @@ DAG_ROWS = {
     "three_tasks_by_default": DagRow("three tasks a transition", THREE_TASKS, "Airflow's defaults"),
 }
 """By Dag."""
+COMMAND_ROWS = {
+    "seven times `airflow chefconsul set --wait`": ("airflow", "chefconsul"),
+    "seven times `chefconsul set --wait`": ("airflow_provider_chefconsul.cli.main",),
+}
+"""The command line's programs, each a module and its first arguments."""
 
 
 class ProgramError(Exception):
@@ -105,13 +112,15 @@ def measure(rounds: int, peers: Mapping[str, str]) -> dict[str, list[float]]:
         port = stack.enter_context(_nodes(directory))
         core = [sys.executable, "-m", "benchmarks.core_rollout", str(port)]
         rows: dict[str, Callable[[str], float]] = {CORE: lambda release: _time([*core, release])}
+        connection = {"AIRFLOW_CONN_CONSUL_DEFAULT": f"consul://127.0.0.1:{port}"}
+        for row, program in COMMAND_ROWS.items():
+            rows[row] = partial(_set_each, program, {"AIRFLOW_HOME": str(directory / "home"), **connection})
         for number, (settings, environment) in enumerate(SETTINGS.items()):
             dags = {
                 dag_id: DAG.format(dag_id=dag_id, steps=STEPS, tasks=row.tasks)
                 for dag_id, row in DAG_ROWS.items()
                 if row.settings == settings
             }
-            connection = {"AIRFLOW_CONN_CONSUL_DEFAULT": f"consul://127.0.0.1:{port}"}
             airflow = stack.enter_context(
                 paused_airflow(directory / f"airflow-{number}", dags, {**environment, **connection})
             )
@@ -132,9 +141,18 @@ def _ratio(row: Sequence[float], reference: Sequence[float]) -> float:
     return round(statistics.median(one / other for one, other in zip(row, reference, strict=True)), 3)
 
 
-def _time(command: Sequence[str]) -> float:
+def _set_each(program: Sequence[str], environment: Mapping[str, str], release: str) -> float:
+    """Take the steps by a command each."""
+    options = ["--value", f"release={release}", "--wait"]
+    return sum(
+        _time([sys.executable, "-m", *program, "set", ENVIRONMENT, tier, "--state", state, *options], environment)
+        for tier, state in STEPS
+    )
+
+
+def _time(command: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})) -> float:
     begun = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     took = time.perf_counter() - begun
     if done.returncode:
         raise ProgramError(f"{shlex.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -47,6 +47,8 @@ def test_components_that_fork_import_what_tasks_use():
     loaded = set(run(f"import sys\n{STARTING}\nprint(*sys.modules)"))
     ours = "airflow_provider_chefconsul"
     assert {f"{ours}.operators.desired_state", f"{ours}.consul.http.client", f"{ours}.consul.wait", "httpx"} <= loaded
+    late = {"domain.event.convergence_event", "domain.explanation.drift", "domain.write.rollback", "triggers.lease"}
+    assert {f"{ours}.{name}" for name in late} <= loaded
     assert not {f"{ours}.ui.app", f"{ours}.cli.commands", "asyncssh", "paramiko"} & loaded
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.commit import Intent, commit, make_plan
 from airflow_provider_chefconsul.domain.model.membership import Selector, ServiceMembers
-from airflow_provider_chefconsul.domain.write.change import Change, plan_write
+from airflow_provider_chefconsul.domain.write.act import find_wave, plan_write
+from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion, plan_abort, plan_promotion
 
@@ -93,7 +94,7 @@ def _intend_changes(changes: Mapping[str, Change], selectors: Mapping[str, Selec
         list(changes),
         lambda tier, basis: plan_write(basis, changes[tier]),
         {tier: given.get(tier, ServiceMembers(tier)) for tier, change in changes.items() if change.canary is not None},
-        waves={tier: wave for tier, change in changes.items() if (wave := change.journal_wave()) is not None},
+        waves={tier: wave for tier, change in changes.items() if (wave := find_wave(change)) is not None},
     )
 
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseHook
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.nudge.result import NodeResult
-from airflow_provider_chefconsul.nudge.target import Target
 
 if TYPE_CHECKING:
     from asyncssh import SSHClientConnection
+
+    from airflow_provider_chefconsul.nudge.result import NodeResult
+    from airflow_provider_chefconsul.nudge.target import Target
 
 DEFAULT_SSH_CONNECTION = "ssh_default"
 

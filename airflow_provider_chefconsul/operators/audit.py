@@ -8,13 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.domain.count import Count
-from airflow_provider_chefconsul.domain.explanation.drift import explain_drift
-from airflow_provider_chefconsul.domain.explanation.tier import TierExplanation, explain_tier
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
 from airflow_provider_chefconsul.domain.text import cut_lines
-from airflow_provider_chefconsul.domain.verdict.drift import TierDrift, find_drift
-from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
@@ -23,6 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.domain.explanation.tier import TierExplanation
+    from airflow_provider_chefconsul.domain.verdict.drift import TierDrift
 
 _LINES = 200  # of a tier, that name a node in the task's log
 
@@ -144,6 +142,10 @@ class DriftAuditOperator(Stoppable):
         self, view: SharedView, environment: str, tiers: Sequence[str]
     ) -> dict[str, _AuditedTier]:
         from airflow_provider_chefconsul.consul.overview import read_early_failures, read_lease
+        from airflow_provider_chefconsul.domain.explanation.drift import explain_drift
+        from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
+        from airflow_provider_chefconsul.domain.verdict.drift import find_drift
+        from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 
         lease, early_failures = await read_lease(view, environment), await read_early_failures(view, environment)
         found = {}

@@ -12,11 +12,9 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_chefconsul.domain.model.lease import DagRun, check_ttl
 from airflow_provider_chefconsul.domain.model.name import check_name
-from airflow_provider_chefconsul.domain.parameter import check_switch
-from airflow_provider_chefconsul.domain.write.steering import check_reason
+from airflow_provider_chefconsul.domain.parameter import check_reason, check_switch
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 from airflow_provider_chefconsul.triggers.writer import writer_of
 
@@ -68,6 +66,8 @@ class AcquireLeaseOperator(Stoppable):
 
     def execute(self, context: Context) -> None:
         """Take the lease, here or by deferring."""
+        from airflow_provider_chefconsul.triggers.lease import LeaseTrigger
+
         check_name("environment", self.environment)
         instance = context["ti"]
         trigger = LeaseTrigger(
@@ -83,6 +83,8 @@ class AcquireLeaseOperator(Stoppable):
 
     def execute_complete(self, context: Context, event: Any = None) -> None:  # noqa: ARG002 Airflow's call
         """Resume with what the trigger sent."""
+        from airflow_provider_chefconsul.triggers.lease import read_is_held
+
         self._settle(is_held=read_is_held(event))
 
     def _settle(self, *, is_held: bool) -> None:

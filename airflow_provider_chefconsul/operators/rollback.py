@@ -18,7 +18,6 @@ from airflow_provider_chefconsul.domain.parameter import (
     parse_generations,
 )
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
 from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
@@ -35,6 +34,7 @@ from airflow_provider_chefconsul.triggers.writer import writer_of
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
+    from airflow_provider_chefconsul.domain.write.rollback import RollBack
     from airflow_provider_chefconsul.triggers.outcome import Outcome
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
@@ -97,6 +97,8 @@ class RollBackOperator(ConvergingOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
+        from airflow_provider_chefconsul.domain.write.rollback import parse_target
+
         super().__init__(**kwargs)
         check_tier_path(environment, tier)
         check_members(members)
@@ -140,6 +142,8 @@ class RollBackOperator(ConvergingOperator):
 
         :param generations: by tier, what those that have been rolled back went back to.
         """
+        from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
+
         tiers = check_tiers(self.environment, self.tier)[::-1]
         rollback = RollBack(
             writer_of(context),

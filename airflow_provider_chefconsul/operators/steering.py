@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_provider_chefconsul.domain.model.name import check_tiers
-from airflow_provider_chefconsul.domain.parameter import check_tier_path
-from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion, check_reason
+from airflow_provider_chefconsul.domain.parameter import check_reason, check_tier_path
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.writing import settle_write
@@ -86,6 +85,7 @@ class PromoteOperator(_SteeringOperator):
     def make_write(self, context: Context, view: SharedView, tiers: Sequence[str]) -> Awaitable[Plan]:
         """Promote."""
         from airflow_provider_chefconsul.consul.write import promote
+        from airflow_provider_chefconsul.domain.write.steering import Promotion
 
         return promote(view, self.environment, tiers, Promotion(writer_of(context), str(self.reason)))
 
@@ -109,5 +109,6 @@ class AbortOperator(_SteeringOperator):
     def make_write(self, context: Context, view: SharedView, tiers: Sequence[str]) -> Awaitable[Plan]:
         """Abort."""
         from airflow_provider_chefconsul.consul.write import abort
+        from airflow_provider_chefconsul.domain.write.steering import Abort
 
         return abort(view, self.environment, tiers, Abort(writer_of(context), check_reason(self.reason)))

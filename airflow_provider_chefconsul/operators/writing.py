@@ -9,8 +9,6 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.parameter import is_literal
-from airflow_provider_chefconsul.domain.write.change import find_overwritten
-from airflow_provider_chefconsul.domain.write.decision import describe_decision
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, RolloutAborted, StaleWrite
 
@@ -102,6 +100,8 @@ async def check_not_overwriting(
     view: SharedView, environment: str, tiers: Sequence[str], change: Change, *, log: Logger, on_stale: str
 ) -> None:
     """End a later try as :func:`raise_final` does, if another Dag run has written since an earlier one."""
+    from airflow_provider_chefconsul.domain.write.act import find_overwritten
+
     current = await view.desired(environment, tiers)
     for tier in tiers:
         refused = find_overwritten(current[tier], await view.history(environment, tier), change)
@@ -124,6 +124,8 @@ async def settle_write(
     :param log_prefix: what the log's lines begin with, in a task that does more than write.
     :returns: what was done.
     """
+    from airflow_provider_chefconsul.domain.write.decision import describe_decision
+
     try:
         plan = await writing
     except (StaleWrite, LeaseLost, RolloutAborted) as error:

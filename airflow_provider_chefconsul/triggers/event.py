@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.consul.steady_clock import SteadyClock
-from airflow_provider_chefconsul.domain.event.change_event import Histories, find_changes, newest_generations
-from airflow_provider_chefconsul.domain.event.convergence_event import ConvergenceWatch
 from airflow_provider_chefconsul.domain.event.cursor import Cursor, is_ahead
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_name
@@ -19,6 +18,8 @@ from airflow_provider_chefconsul.triggers.watcher import WatcherTrigger
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.tiers_watch import TiersSeen
     from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.domain.event.change_event import Histories
+    from airflow_provider_chefconsul.domain.event.convergence_event import ConvergenceWatch
     from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 
 
@@ -43,9 +44,13 @@ class DesiredStateChangedTrigger(WatcherTrigger):
         return watch_histories(view, self.environment)
 
     async def _begin(self, seen: Histories) -> Cursor:
+        from airflow_provider_chefconsul.domain.event.change_event import newest_generations
+
         return newest_generations(seen, self.tiers)
 
     async def _find_events(self, seen: Histories, cursor: Cursor) -> AsyncIterator[tuple[dict[str, Any], Cursor]]:
+        from airflow_provider_chefconsul.domain.event.change_event import find_changes
+
         for event in find_changes(self.environment, seen, cursor, self.tiers):
             if event.missed:
                 self.log.warning(
@@ -86,8 +91,14 @@ class TierConvergedTrigger(WatcherTrigger):
         self.state = None if state is None else check_name("state", state)
         self.members = members if isinstance(members, str) else list(members)
         parse_members(members, "any")
-        self._seen = ConvergenceWatch(self.environment, self.policy, self.state)
         self._clock = SteadyClock()
+
+    @cached_property
+    def _seen(self) -> ConvergenceWatch:
+        """What it has seen so far; nothing yet where a Dag file only makes the trigger for an asset."""
+        from airflow_provider_chefconsul.domain.event.convergence_event import ConvergenceWatch
+
+        return ConvergenceWatch(self.environment, self.policy, self.state)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of this class, and its parameters as JSON values."""

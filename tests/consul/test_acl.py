@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.consul.tiers_watch import watch_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, MetaMembers, ServiceMembers
-from airflow_provider_chefconsul.domain.write.change import Write
+from airflow_provider_chefconsul.domain.write.decision import Write
 from airflow_provider_chefconsul.exceptions import AccessDenied
 from tests.support.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN, AclConsul
 from tests.support.factory import make_change, make_report

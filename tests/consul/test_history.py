@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.consul.history_watch import watch_histories
 from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.plan import HISTORY_KEPT
 from airflow_provider_chefconsul.consul.write import roll_back, write
-from airflow_provider_chefconsul.domain.write.change import Unchanged
+from airflow_provider_chefconsul.domain.write.decision import Unchanged
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import StaleWrite, WriteRefused

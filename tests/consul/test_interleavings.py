@@ -37,7 +37,8 @@ from airflow_provider_chefconsul.domain.model.desired import DesiredState, Write
 from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalEntry
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
-from airflow_provider_chefconsul.domain.write.change import Change, plan_write
+from airflow_provider_chefconsul.domain.write.act import plan_write
+from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion, plan_abort, plan_promotion

@@ -113,7 +113,7 @@ async def test_rollback_may_go_ahead(view, consul_kv, members):
 
 async def test_freeze_ends(view, consul_kv):
     """By its time, or when somebody ends it; its key is gone then, and the journal tells who."""
-    await freeze(view, "demo", ["web"], frozen("lunch", datetime.now(UTC) + timedelta(seconds=1)))
+    await freeze(view, "demo", ["web"], frozen("lunch", datetime.now(UTC) + timedelta(seconds=3)))
     await freeze(view, "demo", ["app", "db"], frozen())
     with pytest.raises(TierFrozen, match="lunch"):
         await write(view, "demo", {"web": make_change()})

@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Member, ServiceMembers
-from airflow_provider_chefconsul.domain.write.change import Unchanged, Write
+from airflow_provider_chefconsul.domain.write.decision import Unchanged, Write
 from airflow_provider_chefconsul.exceptions import (
     ConsulUnavailable,
     MalformedDocument,

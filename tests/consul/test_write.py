@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import roll_back, write
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, MetaMembers
-from airflow_provider_chefconsul.domain.write.change import Write
+from airflow_provider_chefconsul.domain.write.decision import Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import (

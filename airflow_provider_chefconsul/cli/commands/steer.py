@@ -11,7 +11,8 @@ from airflow_provider_chefconsul.cli.lookup import find_tiers
 from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.cli.writing import print_decisions
 from airflow_provider_chefconsul.consul.write import abort, promote
-from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion, check_reason
+from airflow_provider_chefconsul.domain.parameter import check_reason
+from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion
 
 
 @command

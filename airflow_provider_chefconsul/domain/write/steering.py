@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from airflow_provider_chefconsul.domain.model.desired import Aborted, Canary, DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.journal import JournalAct
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write
-from airflow_provider_chefconsul.exceptions import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +23,6 @@ class Abort:
 
     writer: Writer
     reason: str
-
-
-def check_reason(reason: object) -> str:
-    """Return ``reason`` if it says something.
-
-    :raises InvalidInput: it does not.
-    """
-    if isinstance(reason, str) and reason.strip():
-        return reason.strip()
-    raise InvalidInput(f"reason must say why, for those who read the journal, not {reason!r}")
 
 
 def find_rollout(basis: Basis) -> Writer | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_chefconsul.domain.write.change import plan_write
+from airflow_provider_chefconsul.domain.write.act import plan_write
 from airflow_provider_chefconsul.domain.write.decision import Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.plan import MISSING, Difference, change_for, plan_wave, plan_waves
 from airflow_provider_chefconsul.domain.write.wave import Wave

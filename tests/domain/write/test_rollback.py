@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct
-from airflow_provider_chefconsul.domain.write.change import plan_write
+from airflow_provider_chefconsul.domain.write.act import plan_write
 from airflow_provider_chefconsul.domain.write.decision import Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.domain.write.wave import Wave

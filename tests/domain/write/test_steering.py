@@ -10,13 +10,13 @@ import pytest
 from airflow_provider_chefconsul.domain.model.desired import Aborted, DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.parameter import check_reason
 from airflow_provider_chefconsul.domain.verdict.convergence import Failed
-from airflow_provider_chefconsul.domain.write.change import plan_write
+from airflow_provider_chefconsul.domain.write.act import plan_write
 from airflow_provider_chefconsul.domain.write.decision import Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.steering import (
     Abort,
     Promotion,
-    check_reason,
     find_rollout,
     plan_abort,
     plan_promotion,

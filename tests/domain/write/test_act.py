@@ -1,4 +1,4 @@
-"""Planning a write: tables of cases. The properties of any write are in test_change_properties.py."""
+"""Planning a write: tables of cases. The properties of any write are in test_act_properties.py."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from enum import IntEnum, StrEnum
 import pytest
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, check_values
-from airflow_provider_chefconsul.domain.write.change import (
+from airflow_provider_chefconsul.domain.write.act import (
     Act,
-    Change,
     Content,
     choose_act,
     find_content,
     find_overwritten,
     plan_write,
 )
+from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Decision, Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from tests.support.factory import (

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState
-from airflow_provider_chefconsul.domain.write.change import Change, plan_write
+from airflow_provider_chefconsul.domain.write.act import plan_write
+from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Decision, Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.wave import NamedNodes, Wave
 from tests.support.examples import examples
