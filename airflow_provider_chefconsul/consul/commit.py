@@ -162,13 +162,13 @@ def _tell(intent: Intent, plans: Mapping[str, TierPlan], frozen: Mapping[str, st
     """The entries of the journal: one for each act, and for each part of a tier."""
     despite = f"despite the freeze ({'; '.join(frozen.values())})" if frozen else ""
     reason = ": ".join(each for each in (despite, intent.reason) if each)
-    told: dict[tuple[JournalAct, JournalWave | None], dict[str, Assignment]] = {}
+    moved: dict[tuple[JournalAct, JournalWave | None], dict[str, Assignment]] = {}
     for tier, each in plans.items():
         if isinstance(each.decision, Write) and each.decision.assigns:
             about = each.decision.act, intent.waves.get(tier)
-            told.setdefault(about, {})[tier] = each.decision.assignment
+            moved.setdefault(about, {})[tier] = each.decision.assignment
     now = now_written()
-    return [JournalEntry(now, intent.writer, act, tiers, wave, reason) for (act, wave), tiers in told.items()]
+    return [JournalEntry(now, intent.writer, act, tiers, wave, reason) for (act, wave), tiers in moved.items()]
 
 
 def _refusal(tier_path: str, refused: Refused) -> WriteRefused:

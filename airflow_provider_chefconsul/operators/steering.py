@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 
-class _SteeringOperator(BaseOperator):
+class SteeringOperator(BaseOperator):
     """Acts on the canaries of tiers."""
 
     template_fields: Sequence[str] = ("environment", "tier", "reason", "consul_conn_id")
@@ -62,12 +63,12 @@ class _SteeringOperator(BaseOperator):
             )
         return plan.generations
 
+    @abstractmethod
     def make_write(self, context: Context, view: SharedView, tiers: Sequence[str]) -> Awaitable[Plan]:
         """What it does to the tiers."""
-        raise NotImplementedError
 
 
-class PromoteOperator(_SteeringOperator):
+class PromoteOperator(SteeringOperator):
     """
     Gives all nodes of tiers their canaries' assignments now; waves that are left then find nothing to do.
 
@@ -90,7 +91,7 @@ class PromoteOperator(_SteeringOperator):
         return promote(view, self.environment, tiers, Promotion(writer_of(context), str(self.reason)))
 
 
-class AbortOperator(_SteeringOperator):
+class AbortOperator(SteeringOperator):
     """
     Calls rollouts off: rolls the tiers' canaries back, and lets no further wave of their Dag runs begin.
 

@@ -352,8 +352,8 @@ class Orchestrators(RuleBasedStateMachine):
         assert found == {f"{generation:012d}": written for generation, written in self.history.items()}
         text = keys.get("demo/web/desired")
         assert (text and DesiredState.from_json("key", text)) == self.current
-        told = [JournalEntry.from_json(key, keys[key]) for key in sorted(keys) if key.startswith("demo/_journal/")]
-        acts = [entry.act for entry in told if entry.tiers]
+        entries = [JournalEntry.from_json(key, keys[key]) for key in sorted(keys) if key.startswith("demo/_journal/")]
+        acts = [entry.act for entry in entries if entry.tiers]
         assert sorted(acts) == sorted(self.acts), "an act was not told, or told twice"
 
 

@@ -82,7 +82,7 @@ LEASE = {
     "reason": "upgrade to 2.5.0",
     "deadline": "2026-11-22T09:00:00+00:00",
 }
-NEW_LEASE = {name: value for name, value in LEASE.items() if name not in HOLDER} | {"holder": HOLDER}
+NEW_LEASE = {name: value for name, value in LEASE.items() if name not in HOLDER} | {"holder": HOLDER, "writer": None}
 APPROVAL = {
     "ti_id": UUID("01999999-0000-7000-8000-000000000001"),
     "options": ["Approve", "Reject"],
@@ -106,7 +106,11 @@ TIER_CONVERGED = {
 }
 # By the path of the class, what was stored, and how it is stored today.
 STORED = [
-    ("converged.ConvergedTrigger", CONVERGED, CONVERGED | {"waits": {"web": WAIT | {"begun_at": 0}}}),
+    (
+        "converged.ConvergedTrigger",
+        CONVERGED,
+        CONVERGED | {"waits": {"web": WAIT | {"begun_at": 0}}, "writer": None, "wave": None},
+    ),
     (
         "remote_exec.RemoteExecTrigger",
         {**JOB, "prefix_per_node": "rexec-node"},
