@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.operators.audit import DriftAuditOperator as DriftAuditOperator
     from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator as ConsulExecChefOperator
     from airflow_provider_chefconsul.operators.chef import SSHChefOperator as SSHChefOperator
-    from airflow_provider_chefconsul.operators.desired_state import RollBackOperator as RollBackOperator
     from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator as SetDesiredStateOperator
     from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator as AcquireLeaseOperator
     from airflow_provider_chefconsul.operators.lease import ReleaseLeaseOperator as ReleaseLeaseOperator
+    from airflow_provider_chefconsul.operators.rollback import RollBackOperator as RollBackOperator
     from airflow_provider_chefconsul.operators.transition import TransitionOperator as TransitionOperator
     from airflow_provider_chefconsul.operators.transitions import TransitionsOperator as TransitionsOperator
     from airflow_provider_chefconsul.sensors.converged import ConvergedSensor as ConvergedSensor
@@ -41,7 +41,7 @@ _MODULES = {
     "ConvergencePolicy": "domain.verdict.policy",
     "DriftAuditOperator": "operators.audit",
     "ReleaseLeaseOperator": "operators.lease",
-    "RollBackOperator": "operators.desired_state",
+    "RollBackOperator": "operators.rollback",
     "SSHChefOperator": "operators.chef",
     "SetDesiredStateOperator": "operators.desired_state",
     "StateModel": "domain.write.state_model",

@@ -27,7 +27,16 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     f"{_PACKAGE}.operators.{name}"
-                    for name in ("approval", "audit", "chef", "desired_state", "lease", "transition", "transitions")
+                    for name in (
+                        "approval",
+                        "audit",
+                        "chef",
+                        "desired_state",
+                        "lease",
+                        "rollback",
+                        "transition",
+                        "transitions",
+                    )
                 ],
             }
         ],

@@ -19,7 +19,8 @@ from airflow_provider_chefconsul.exceptions import (
     NoMembers,
     WriteRefused,
 )
-from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from tests.support.airflow_home import make_context, run_trigger
 from tests.support.factory import make_failure, make_lease, make_report
 
