@@ -46,7 +46,16 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     f"{_PACKAGE}.triggers.{name}"
-                    for name in ("approval", "converged", "event", "lease", "remote_exec", "ssh_chef", "transition")
+                    for name in (
+                        "approval",
+                        "converged",
+                        "event",
+                        "lease",
+                        "remote_exec",
+                        "ssh_chef",
+                        "transition",
+                        "window",
+                    )
                 ],
             }
         ],

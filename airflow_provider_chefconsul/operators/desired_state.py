@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseXCom, conf
@@ -10,9 +11,11 @@ from airflow.sdk import BaseXCom, conf
 from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.parameter import check_switch
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow, check_window
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator, check_written_change
+from airflow_provider_chefconsul.operators.hold import Hold, HoldableOperator
 
 # Dags import it from here, too.
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator as RollBackOperator  # noqa: PLC0414
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
-class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
+class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperator):
     """
     Declares the desired state of one tier, or of several in one transaction.
 
@@ -54,6 +57,8 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
     :param sequence: the logical time that the write belongs to, in seconds since the epoch or as ISO 8601; None is that
         of the Dag run. A write older than the tier's desired state is stale, and changes nothing (templated).
     :param on_stale: what a stale write does to the task: ``"fail"`` (without retries) or ``"skip"``.
+    :param window: when it may write; outside, the task waits for the next opening, and then looks at everything again.
+        A task that has nothing to write needs no window. None is at any time.
     :param wait: also wait, in the same task, until the tiers have converged by this policy.
     :param members: who belongs to the tiers, for ``canary`` and ``wait``; see ``ConvergedSensor`` (templated).
     :param force: make a new generation although nothing differs, so that every node runs and reports again.
@@ -82,6 +87,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
         allowed_from: Sequence[str | None] | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
+        window: ChangeWindow | None = None,
         wait: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
         force: bool = False,
@@ -105,6 +111,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
         check_written_change(allowed_from=allowed_from)
         self.allowed_from = allowed_from
         self.on_stale = check_on_stale(on_stale)
+        self.window = check_window(window)
         self.wait = None if wait is None else check_policy("wait", wait)
         self.force = check_switch("force", force)
         self.allow_empty = check_switch("allow_empty", allow_empty)
@@ -114,7 +121,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
         """Write, and wait when there is a policy to wait by."""
         tiers = check_tiers(self.environment, self.tier)
         change = self.parse_change(context, allowed_from=self.allowed_from, force=self.force)
-        return self.run_or_defer(self._declare(context, tiers, change))
+        return self.run_unless_held(lambda: self._declare(context, tiers, change))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:  # noqa: ARG002 Airflow's call
         """Resume with the outcome that the trigger sent."""
@@ -124,7 +131,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
 
     async def _declare(
         self, context: Context, tiers: Sequence[str], change: Change
-    ) -> dict[str, int] | WaitingTrigger[Outcome]:
+    ) -> dict[str, int] | WaitingTrigger[Outcome] | Hold:
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
@@ -139,9 +146,12 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
                 needs_members=self.wait is not None or self.canary is not None,
                 allow_empty=self.allow_empty,
                 on_stale=self.on_stale,
+                find_hold=partial(self.find_hold, context),
                 log=self.log,
                 log_prefix=self.log_prefix,
             )
+            if isinstance(plan, Hold):
+                return plan
             if self.wait is None:
                 return plan.generations
             # What is rolled back, should the wait fail: a task that fails returns nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.domain.write.change import find_overwritten
 from airflow_provider_chefconsul.domain.write.decision import describe_decision
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
 from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
+from airflow_provider_chefconsul.operators.hold import Hold
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -77,18 +78,21 @@ async def declare(
     needs_members: bool,
     allow_empty: bool,
     on_stale: str,
+    find_hold: Callable[[], Hold | None],
     log: Logger,
     log_prefix: str = "",
-) -> Plan:
-    """Write a change of tiers that have members, and log it as :func:`settle_write` does.
+) -> Plan | Hold:
+    """Write a change of tiers that have members, and log it as :func:`settle_write` does, unless it is held.
 
     :param members: who belongs to the tiers, as Dag authors write it.
     :param needs_members: whether what follows, or a canary, needs members; then ``allow_empty`` has no effect.
     :param allow_empty: also write tiers that have no members yet.
+    :param find_hold: what holds writes up now; a change that writes nothing, or is refused, waits for nothing.
     """
     from airflow_provider_chefconsul.consul.overview import require_members
-    from airflow_provider_chefconsul.consul.write import write
+    from airflow_provider_chefconsul.consul.write import plan, write
 
+    changes = dict.fromkeys(tiers, change)
     selectors = {tier: parse_members(members, tier) for tier in tiers}
     await require_members(
         view,
@@ -97,8 +101,11 @@ async def declare(
         allow_empty=allow_empty and not needs_members,
         way_out="" if needs_members else "allow_empty=True declares it before it has any nodes",
     )
+    hold = find_hold()
+    if hold is not None and (await plan(view, environment, changes, selectors)).operations:
+        return hold
     return await settle_write(
-        write(view, environment, dict.fromkeys(tiers, change), selectors),
+        write(view, environment, changes, selectors),
         log,
         environment=environment,
         on_stale=on_stale,
