@@ -118,6 +118,9 @@ def test_no_hours_begin_on_a_holiday(holidays, opening):
         # Havana's day ended an hour late: from 01:00 to 00:00 on 2026-11-01.
         ("America/Havana", "Sat 22:00-00:30", "2026-11-01T00:10-05:00", "2026-11-07T22:00-05:00",
          "2026-11-08T00:30-05:00"),
+        # St. John's Sunday began before its Saturday ended: from 00:01 to 23:01 on 2010-11-07.
+        ("America/St_Johns", "Sun 00:00-05:00", "2010-11-06T23:30-03:30", "2010-11-06T23:30-03:30",
+         "2010-11-07T05:00-03:30"),
         # Samoa skipped all of 2011-12-30, a Friday.
         ("Pacific/Apia", "Fri 09:00-16:00", "2011-12-29T12:00-10:00", "2012-01-06T09:00+14:00",
          "2012-01-06T16:00+14:00"),
