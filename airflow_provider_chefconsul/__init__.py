@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.assets import tier_converged as tier_converged
     from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy as ConvergencePolicy
     from airflow_provider_chefconsul.domain.write.state_model import StateModel as StateModel
+    from airflow_provider_chefconsul.domain.write.window import ChangeWindow as ChangeWindow
     from airflow_provider_chefconsul.exceptions import ChefConsulError as ChefConsulError
     from airflow_provider_chefconsul.hooks.consul import ConsulHook as ConsulHook
     from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator as ApproveWaveOperator
@@ -41,6 +42,7 @@ _MODULES = {
     "AcquireLeaseOperator": "operators.lease",
     "ApproveWaveOperator": "operators.approval",
     "BreakLeaseOperator": "operators.lease",
+    "ChangeWindow": "domain.write.window",
     "ChefConsulError": "exceptions",
     "ConsulExecChefOperator": "operators.chef",
     "ConsulHook": "hooks.consul",

@@ -57,6 +57,7 @@ def get_provider_info() -> dict[str, Any]:
                         "remote_exec",
                         "ssh_chef",
                         "transition",
+                        "window",
                     )
                 ],
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseXCom, conf
@@ -10,10 +11,11 @@ from airflow.sdk import BaseXCom, conf
 from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.parameter import check_switch
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow, check_window
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator, check_wave, check_written_change
-from airflow_provider_chefconsul.operators.hold import HoldingOperator, check_on_frozen
+from airflow_provider_chefconsul.operators.hold import Hold, HoldableOperator, check_on_frozen
 
 # Dags import it from here, too.
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator as RollBackOperator  # noqa: PLC0414
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
+    from airflow_provider_chefconsul.triggers.outcome import Outcome
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
-class SetDesiredStateOperator(ChangeOperator, HoldingOperator, ConvergingOperator):
+class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperator):
     """
     Declares the desired state of one tier, or of several in one transaction.
 
@@ -57,6 +60,8 @@ class SetDesiredStateOperator(ChangeOperator, HoldingOperator, ConvergingOperato
     :param on_frozen: what the task does while somebody keeps one of the tiers frozen: ``"wait"`` until that ends, or
         ``"fail"``, with its retries.
     :param wave: which wave of a rollout this is, and of how many, such as ``(2, 3)``; for the journal.
+    :param window: when it may write; outside, the task waits for the next opening, and then looks at everything again.
+        A task that has nothing to write needs no window. None is at any time.
     :param wait: also wait, in the same task, until the tiers have converged by this policy.
     :param members: who belongs to the tiers, for ``canary`` and ``wait``; see ``ConvergedSensor`` (templated).
     :param force: make a new generation although nothing differs, so that every node runs and reports again.
@@ -87,6 +92,7 @@ class SetDesiredStateOperator(ChangeOperator, HoldingOperator, ConvergingOperato
         on_stale: str = "fail",
         on_frozen: str = "wait",
         wave: tuple[int, int] | None = None,
+        window: ChangeWindow | None = None,
         wait: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
         force: bool = False,
@@ -112,6 +118,7 @@ class SetDesiredStateOperator(ChangeOperator, HoldingOperator, ConvergingOperato
         self.on_stale = check_on_stale(on_stale)
         self.on_frozen = check_on_frozen(on_frozen)
         self.wave = check_wave(wave)
+        self.window = check_window(window)
         self.wait = None if wait is None else check_policy("wait", wait)
         self.force = check_switch("force", force)
         self.allow_empty = check_switch("allow_empty", allow_empty)
@@ -121,7 +128,7 @@ class SetDesiredStateOperator(ChangeOperator, HoldingOperator, ConvergingOperato
         """Write, and wait when there is a policy to wait by."""
         tiers = check_tiers(self.environment, self.tier)
         change = self.parse_change(context, allowed_from=self.allowed_from, force=self.force, wave=self.wave)
-        return self.run_or_defer(self._declare(context, tiers, change))
+        return self.run_unless_held(lambda: self._declare(context, tiers, change))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:  # noqa: ARG002 Airflow's call
         """Resume with the outcome that the trigger sent."""
@@ -131,31 +138,27 @@ class SetDesiredStateOperator(ChangeOperator, HoldingOperator, ConvergingOperato
 
     async def _declare(
         self, context: Context, tiers: Sequence[str], change: Change
-    ) -> dict[str, int] | WaitingTrigger[Any]:
+    ) -> dict[str, int] | WaitingTrigger[Outcome] | Hold:
         from airflow_provider_chefconsul.triggers.outcome import Outcome
-        from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             if self.wait is not None and context["ti"].try_number > 1:
                 await check_not_overwriting(view, self.environment, tiers, change, log=self.log, on_stale=self.on_stale)
-            plan = await self.write_when_free(
-                context,
+            plan = await declare(
                 view,
+                self.environment,
                 tiers,
-                lambda: declare(
-                    view,
-                    self.environment,
-                    tiers,
-                    change,
-                    members=self.members,
-                    needs_members=self.wait is not None or self.canary is not None,
-                    allow_empty=self.allow_empty,
-                    on_stale=self.on_stale,
-                    log=self.log,
-                    log_prefix=self.log_prefix,
-                ),
+                change,
+                members=self.members,
+                needs_members=self.wait is not None or self.canary is not None,
+                allow_empty=self.allow_empty,
+                on_stale=self.on_stale,
+                find_hold=partial(self.find_hold, context),
+                hold_frozen=partial(self.hold_frozen, context, tiers),
+                log=self.log,
+                log_prefix=self.log_prefix,
             )
-            if isinstance(plan, WaitingTrigger):
+            if isinstance(plan, Hold):
                 return plan
             if self.wait is None:
                 return plan.generations

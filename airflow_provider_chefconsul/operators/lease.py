@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +14,20 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_chefconsul.domain.model.lease import DagRun, check_ttl
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.parameter import check_reason, check_switch
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow, check_window
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.operators.hold import Hold, HoldableOperator
+from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
 from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
-class AcquireLeaseOperator(Stoppable):
+
+class AcquireLeaseOperator(HoldableOperator):
     """
     Waits until no other Dag run holds the environment, then holds it for this one.
 
@@ -36,6 +41,8 @@ class AcquireLeaseOperator(Stoppable):
         through this provider must take less.
     :param reason: why the environment is held, for the log of those who wait (templated).
     :param timeout: how long to wait for another Dag run.
+    :param window: when it may take the lease; outside, the task waits for the next opening first. A Dag run that holds
+        the environment already keeps it at any time. None is at any time.
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
     :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
     """
@@ -50,6 +57,7 @@ class AcquireLeaseOperator(Stoppable):
         ttl: timedelta = timedelta(minutes=15),
         reason: str = "",
         timeout: timedelta = timedelta(hours=1),
+        window: ChangeWindow | None = None,
         consul_conn_id: str = ConsulHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -61,31 +69,41 @@ class AcquireLeaseOperator(Stoppable):
         self.ttl = check_ttl(ttl)
         self.reason = reason
         self.timeout = timeout
+        self.window = check_window(window)
         self.consul_conn_id = consul_conn_id
         self.deferrable = check_switch("deferrable", deferrable)
 
     def execute(self, context: Context) -> None:
         """Take the lease, here or by deferring."""
-        from airflow_provider_chefconsul.triggers.lease import LeaseTrigger
-
         check_name("environment", self.environment)
-        instance = context["ti"]
+        self._settle(is_held=self.run_unless_held(lambda: self._acquire(context)))
+
+    def execute_complete(self, context: Context, event: Any = None) -> None:  # noqa: ARG002 Airflow's call
+        """Resume with what the trigger sent."""
+        self._settle(is_held=read_is_held(event))
+
+    async def _acquire(self, context: Context) -> bool | WaitingTrigger[bool] | Hold:
+        dag_run = DagRun(context["ti"].dag_id, context["ti"].run_id)
+        hold = self.find_hold(context)
+        if hold is not None and not await self._is_holder(dag_run):
+            return hold
         trigger = LeaseTrigger(
             consul_conn_id=self.consul_conn_id,
             environment=self.environment,
-            holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+            holder=asdict(dag_run),
             ttl=self.ttl.total_seconds(),
             reason=str(self.reason),
             deadline=(datetime.now(UTC) + self.timeout).isoformat(),
             writer=writer_of(context).to_fields(),
         )
-        self._settle(is_held=self.run_or_defer(self.wait_here(trigger)))
+        return await self.wait_here(trigger)
 
-    def execute_complete(self, context: Context, event: Any = None) -> None:  # noqa: ARG002 Airflow's call
-        """Resume with what the trigger sent."""
-        from airflow_provider_chefconsul.triggers.lease import read_is_held
+    async def _is_holder(self, dag_run: DagRun) -> bool:
+        from airflow_provider_chefconsul.consul.lease import find_lease
 
-        self._settle(is_held=read_is_held(event))
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            found = await find_lease(view, self.environment)
+        return found is not None and found.lease.holder == dag_run
 
     def _settle(self, *, is_held: bool) -> None:
         if not is_held:

@@ -16,10 +16,11 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy,
 from airflow_provider_chefconsul.domain.write.change import parse_change
 from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.domain.write.transition import Transition, find_transition, parse_transitions
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow, check_window
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.change import check_written_change, find_texts, keep_texts
-from airflow_provider_chefconsul.operators.hold import HoldingOperator, check_on_frozen
+from airflow_provider_chefconsul.operators.hold import Hold, HoldableOperator, check_on_frozen
 from airflow_provider_chefconsul.operators.nudging import check_max_parallel, check_prefix_per_node
 from airflow_provider_chefconsul.operators.transitioning import (
     NUDGE_AFTER,
@@ -43,10 +44,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
+    from airflow_provider_chefconsul.triggers.outcome import Outcome
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
-class TransitionsOperator(HoldingOperator, TransitioningOperator):
+class TransitionsOperator(TransitioningOperator, HoldableOperator):
     """
     Moves tiers through states, one step after the other, each as a ``TransitionOperator`` does.
 
@@ -64,6 +66,7 @@ class TransitionsOperator(HoldingOperator, TransitioningOperator):
     :param sequence: as in ``SetDesiredStateOperator`` (templated).
     :param on_stale: as in ``SetDesiredStateOperator``, as long as nothing is written; a later step fails in any case.
     :param on_frozen: as in ``SetDesiredStateOperator``.
+    :param window: as in ``SetDesiredStateOperator``; each step looks again.
     :param policy: when a step's tiers count as converged; its times are for each step.
     :param members: who belongs to each tier; see ``ConvergedSensor`` (templated).
     :param command: as in ``TransitionOperator`` (templated).
@@ -89,6 +92,7 @@ class TransitionsOperator(HoldingOperator, TransitioningOperator):
         sequence: int | str | None = None,
         on_stale: str = "fail",
         on_frozen: str = "wait",
+        window: ChangeWindow | None = None,
         policy: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
         command: str | None = "chef-client",
@@ -114,6 +118,7 @@ class TransitionsOperator(HoldingOperator, TransitioningOperator):
         self.sequence = sequence
         self.on_stale = check_on_stale(on_stale)
         self.on_frozen = check_on_frozen(on_frozen)
+        self.window = check_window(window)
         self.policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
         self.members = members
         self.command = command
@@ -127,22 +132,24 @@ class TransitionsOperator(HoldingOperator, TransitioningOperator):
         """Go through the steps, from the one at which the data view stands."""
         check_name("environment", self.environment)
         self.command = parse_command(self.command)
-        return self.run_or_defer(self._walk(context, None))
+        return self.run_unless_held(lambda: self._walk(context, None))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
         """Resume with the outcome of a step that the trigger sent, and go on with the next one."""
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
         Outcome.from_event(event).settle(self.log)
-        return self.run_or_defer(self._walk(context, read_event(event, "the outcome of a step", Position.from_event)))
+        position = read_event(event, "the outcome of a step", Position.from_event)
+        return self.run_unless_held(lambda: self._walk(context, position))
 
-    async def _walk(self, context: Context, position: Position | None) -> dict[str, int] | WaitingTrigger[Any]:
+    async def _walk(
+        self, context: Context, position: Position | None
+    ) -> dict[str, int] | WaitingTrigger[Outcome] | Hold:
         """Make one transition after the other.
 
         :param position: how far this try has come; None when it begins.
         """
         from airflow_provider_chefconsul.triggers.outcome import Outcome
-        from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             if position is None:
@@ -155,25 +162,21 @@ class TransitionsOperator(HoldingOperator, TransitioningOperator):
                 position = Position(max(last - 1, 0), generations, has_written=last > 0)
             for number, transition in enumerate(self.steps[position.number :], position.number + 1):
                 self.log.info("Step %s of %s: %s", number, len(self.steps), transition)
-                plan = await self.write_when_free(
-                    context,
+                plan = await declare(
                     view,
+                    self.environment,
                     transition.tiers,
-                    partial(
-                        declare,
-                        view,
-                        self.environment,
-                        transition.tiers,
-                        self._change(context, transition, number),
-                        members=self.members,
-                        needs_members=True,
-                        allow_empty=False,
-                        on_stale="fail" if position.has_written else self.on_stale,
-                        log=self.log,
-                        log_prefix="declare: ",
-                    ),
+                    self._change(context, transition, number),
+                    members=self.members,
+                    needs_members=True,
+                    allow_empty=False,
+                    on_stale="fail" if position.has_written else self.on_stale,
+                    find_hold=partial(self.find_hold, context),
+                    hold_frozen=partial(self.hold_frozen, context, transition.tiers),
+                    log=self.log,
+                    log_prefix="declare: ",
                 )
-                if isinstance(plan, WaitingTrigger):
+                if isinstance(plan, Hold):
                     return plan
                 position = Position(
                     number, {**position.generations, **plan.generations}, position.has_written or bool(plan.operations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -10,7 +10,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.parameter import is_literal
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
-from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, RolloutAborted, StaleWrite
+from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, RolloutAborted, StaleWrite, TierFrozen
+from airflow_provider_chefconsul.operators.hold import Hold
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -67,18 +68,23 @@ async def declare(
     needs_members: bool,
     allow_empty: bool,
     on_stale: str,
+    find_hold: Callable[[], Hold | None],
+    hold_frozen: Callable[[TierFrozen], Hold],
     log: Logger,
     log_prefix: str = "",
-) -> Plan:
-    """Write a change of tiers that have members, and log it as :func:`settle_write` does.
+) -> Plan | Hold:
+    """Write a change of tiers that have members, and log it as :func:`settle_write` does, unless it is held.
 
     :param members: who belongs to the tiers, as Dag authors write it.
     :param needs_members: whether what follows, or a canary, needs members; then ``allow_empty`` has no effect.
     :param allow_empty: also write tiers that have no members yet.
+    :param find_hold: what holds writes up now; a change that writes nothing, or is refused, waits for nothing.
+    :param hold_frozen: what a write waits for that was refused because of a freeze; may raise that error instead.
     """
     from airflow_provider_chefconsul.consul.overview import require_members
-    from airflow_provider_chefconsul.consul.write import write
+    from airflow_provider_chefconsul.consul.write import plan, write
 
+    changes = dict.fromkeys(tiers, change)
     selectors = {tier: parse_members(members, tier) for tier in tiers}
     await require_members(
         view,
@@ -87,13 +93,19 @@ async def declare(
         allow_empty=allow_empty and not needs_members,
         way_out="" if needs_members else "allow_empty=True declares it before it has any nodes",
     )
-    return await settle_write(
-        write(view, environment, dict.fromkeys(tiers, change), selectors),
-        log,
-        environment=environment,
-        on_stale=on_stale,
-        log_prefix=log_prefix,
-    )
+    hold = find_hold()
+    if hold is not None and (await plan(view, environment, changes, selectors)).operations:
+        return hold
+    try:
+        return await settle_write(
+            write(view, environment, changes, selectors),
+            log,
+            environment=environment,
+            on_stale=on_stale,
+            log_prefix=log_prefix,
+        )
+    except TierFrozen as error:
+        return hold_frozen(error)
 
 
 async def check_not_overwriting(

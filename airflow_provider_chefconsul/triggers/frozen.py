@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,27 +23,19 @@ class FrozenTrigger(WaitingTrigger[bool]):
     It makes nothing in Consul, so there is nothing to clean up. It has no deadline: whoever froze a tier says when it
     ends, and the task's ``execution_timeout`` bounds the rest.
 
-    :param consul_conn_id: id of a connection of type ``consul``.
-    :param environment: the tiers' environment.
+    Parameters are those of ``WaitingTrigger``, and:
+
     :param tiers: the tiers.
-    :param holder: the Dag run whose lease, if it has one, is renewed meanwhile: ``{"dag_id", "run_id"}``.
     """
 
-    resumes_with = "execute_again"
-
-    def __init__(
-        self, *, consul_conn_id: str, environment: str, tiers: Sequence[str], holder: Mapping[str, str] | None
-    ) -> None:
-        super().__init__(consul_conn_id=consul_conn_id, environment=environment, holder=holder)
+    def __init__(self, *, tiers: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.tiers = list(tiers)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of this class, and its parameters as JSON values."""
         path, kwargs = super().serialize()
         return path, {**kwargs, "tiers": self.tiers}
-
-    def time_left(self) -> None:
-        """Nothing bounds it."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and say that it is over: ``{"is_over", "error"}``."""

@@ -52,15 +52,17 @@ class Stoppable(BaseOperator):
     def run_or_defer(self, coroutine: Coroutine[Any, Any, T | WaitingTrigger[Any]]) -> T:
         """Run a coroutine to its end; when that is a trigger, defer to it.
 
-        Deferring raises, and the method that the trigger names is called with its event.
+        Deferring raises, and ``execute_complete`` is called with the trigger's event.
         """
+        return self.end_or_defer(self.run_here(coroutine))
+
+    def end_or_defer(self, ended: T | WaitingTrigger[Any]) -> T:
+        """Return what a coroutine ended with; when that is a trigger, defer to it."""
         from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
-        ended = self.run_here(coroutine)
         if isinstance(ended, WaitingTrigger):
-            left = ended.time_left()
-            timeout = None if left is None else left + _DEFERRAL_SLACK
-            self.defer(trigger=ended, method_name=ended.resumes_with, timeout=timeout)
+            timeout = ended.deadline - datetime.now(UTC) + _DEFERRAL_SLACK
+            self.defer(trigger=ended, method_name="execute_complete", timeout=timeout)
         return ended
 
     async def wait_here(self, trigger: WaitingTrigger[T], view: SharedView | None = None) -> T | WaitingTrigger[T]:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow.triggers.base import BaseTrigger
@@ -31,10 +31,10 @@ class WaitingTrigger(BaseTrigger, Generic[T]):
     """
 
     deadline: datetime
-    """Aware; when the wait ends in any case. A triggerer that restarts goes on with what is left until then."""
+    """Aware; when the wait ends in any case. A triggerer that restarts goes on with what is left until then.
 
-    resumes_with = "execute_complete"
-    """The method of the task that gets the event."""
+    Not set by those that wait however long it takes; a task does not give them to ``run_or_defer``.
+    """
 
     def __init__(self, *, consul_conn_id: str, environment: str, holder: Mapping[str, str] | None) -> None:
         super().__init__()
@@ -52,10 +52,6 @@ class WaitingTrigger(BaseTrigger, Generic[T]):
                 "holder": asdict(self.holder) if self.holder else None,
             },
         )
-
-    def time_left(self) -> timedelta | None:
-        """How long the wait may still take; None when nothing bounds it."""
-        return self.deadline - datetime.now(UTC)
 
     @abstractmethod
     async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> T | None:

@@ -230,7 +230,7 @@ def test_tier_without_a_desired_state(roll_back, consul_kv):
         ({"environment": "de/mo"}, "environment 'de/mo' is not a name"),
         ({"tier": []}, "tier is an empty list"),
         ({"tier": ["web", ".."]}, "tier '..' is not a name"),
-        ({"to": "last"}, "to must be \"last_good\", \"previous\" or a generation, not 'last'"),
+        ({"to": "last"}, 'to must be "last_good", "previous" or a generation, not \'last\''),
         ({"to": 0}, 'to must be "last_good", "previous" or a generation, not 0'),
         ({"to": -1}, 'to must be "last_good", "previous" or a generation, not -1'),
         ({"to": True}, 'to must be "last_good", "previous" or a generation, not True'),

@@ -104,6 +104,16 @@ TIER_CONVERGED = {
     "policy": POLICY,
     "members": "meta:tier=web",
 }
+WINDOW = {
+    "consul_conn_id": "consul_default",
+    "environment": "demo",
+    "holder": HOLDER,
+    "window": {
+        "hours": ["Mon-Thu 09:00-16:00", "Fri 22:00-02:00"],
+        "timezone": "Europe/Berlin",
+        "holidays": ["2026-12-24", "2026-12-25"],
+    },
+}
 # By the path of the class, what was stored, and how it is stored today.
 STORED = [
     (
@@ -121,6 +131,7 @@ STORED = [
     ("approval.ApprovalTrigger", APPROVAL, APPROVAL),
     ("event.DesiredStateChangedTrigger", CHANGED, CHANGED),
     ("event.TierConvergedTrigger", TIER_CONVERGED, TIER_CONVERGED),
+    ("window.WindowTrigger", WINDOW, WINDOW),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import assert_type
 
 from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, chain
@@ -14,6 +14,7 @@ from airflow_provider_chefconsul import (
     AcquireLeaseOperator,
     ApproveWaveOperator,
     BreakLeaseOperator,
+    ChangeWindow,
     ChefConsulError,
     ConsulExecChefOperator,
     ConsulHook,
@@ -49,6 +50,9 @@ POLICY = ConvergencePolicy(
 )
 assert_type(POLICY.timeout, timedelta)
 assert_type(POLICY.progress_deadline, timedelta | None)
+
+WINDOW = ChangeWindow("Mon-Thu 09:00-16:00", timezone="Europe/Berlin", holidays=["2026-12-24", date(2026, 12, 25)])
+assert_type(WINDOW.next_opening(datetime(2026, 12, 24, tzinfo=UTC)), datetime)
 
 MODEL = StateModel(states=["off", "converged"], transitions=[("off", "converged"), ("converged", "off")])
 assert_type(MODEL.allowed_from("off"), list[str | None])
@@ -89,9 +93,13 @@ with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", 
 
     single = transition("demo", "web", "off", {"release": "2.5.0"}, policy=POLICY, model=MODEL, command=None)
     several = transitions("demo", [("web", "off"), (["web", "app"], "converged")], model=MODEL)
-    at_once = TransitionsOperator(task_id="all", environment="demo", steps=[("web", "off")], model=MODEL, policy=POLICY)
+    at_once = TransitionsOperator(
+        task_id="all", environment="demo", steps=[("web", "off")], model=MODEL, policy=POLICY, window=WINDOW
+    )
     moved = TransitionOperator(task_id="moved", environment="demo", tier="web", state="off", command=None)
-    waves = rollout("demo", "web", "converged", waves=[1, "25%", ["web-7"], "100%"], auto_revert=True, approval=True)
+    waves = rollout(
+        "demo", "web", "converged", waves=[1, "25%", ["web-7"], "100%"], auto_revert=True, approval=True, window=WINDOW
+    )
     assert_type(single, TransitionOperator | TaskGroup)
     assert_type(several, list[BaseOperator | TaskGroup])
     assert_type(waves, TaskGroup)
@@ -115,6 +123,7 @@ def misuse() -> None:
     ApproveWaveOperator(task_id="t", environment="demo", tier="web", state="off", wave="2", waves=3)  # type: ignore[arg-type]
     BreakLeaseOperator(task_id="t", environment="demo", reason=None)  # type: ignore[arg-type]
     _ = ChefConsulError().problem  # type: ignore[attr-defined]
+    ChangeWindow("Mon 09:00-16:00")  # type: ignore[call-arg]
     ConsulExecChefOperator(task_id="t", environment="demo", tier="web", max_parallel="2")  # type: ignore[arg-type]
     ConsulHook(consul_conn_id=None)  # type: ignore[arg-type]
     ConvergedSensor(task_id="t", environment="demo", tier="web", policy="100%")  # type: ignore[arg-type]
