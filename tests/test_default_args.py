@@ -221,7 +221,7 @@ NEVER_WRITTEN = [
         *((SetDesiredStateOperator, *each) for each in NEVER_WRITTEN),
         *((kind, *each) for kind in (RollBackOperator, ConsulExecChefOperator, ConvergedSensor) for each in NEVER),
         *((kind, {"generation": 0}, "generation must be") for kind in (ConsulExecChefOperator, ConvergedSensor)),
-        (RollBackOperator, {"to": "last"}, 'to must be "previous" or a generation'),
+        (RollBackOperator, {"to": "last"}, 'to must be "last_good", "previous" or a generation'),
     ],
 )
 def test_impossible_literals_are_import_errors(kind, wrong, words):

@@ -18,7 +18,6 @@ from airflow_provider_chefconsul.domain.write.window import ChangeWindow, check_
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.hold import Hold, HoldableOperator
-from airflow_provider_chefconsul.triggers.lease import LeaseTrigger, read_is_held
 from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
@@ -80,9 +79,13 @@ class AcquireLeaseOperator(HoldableOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> None:  # noqa: ARG002 Airflow's call
         """Resume with what the trigger sent."""
+        from airflow_provider_chefconsul.triggers.lease import read_is_held
+
         self._settle(is_held=read_is_held(event))
 
     async def _acquire(self, context: Context) -> bool | WaitingTrigger[bool] | Hold:
+        from airflow_provider_chefconsul.triggers.lease import LeaseTrigger
+
         dag_run = DagRun(context["ti"].dag_id, context["ti"].run_id)
         hold = self.find_hold(context)
         if hold is not None and not await self._is_holder(dag_run):
