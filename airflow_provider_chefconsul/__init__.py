@@ -14,16 +14,22 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.assets import tier_converged as tier_converged
     from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy as ConvergencePolicy
     from airflow_provider_chefconsul.domain.write.state_model import StateModel as StateModel
+    from airflow_provider_chefconsul.domain.write.window import ChangeWindow as ChangeWindow
     from airflow_provider_chefconsul.exceptions import ChefConsulError as ChefConsulError
     from airflow_provider_chefconsul.hooks.consul import ConsulHook as ConsulHook
     from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator as ApproveWaveOperator
     from airflow_provider_chefconsul.operators.audit import DriftAuditOperator as DriftAuditOperator
     from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator as ConsulExecChefOperator
     from airflow_provider_chefconsul.operators.chef import SSHChefOperator as SSHChefOperator
-    from airflow_provider_chefconsul.operators.desired_state import RollBackOperator as RollBackOperator
     from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator as SetDesiredStateOperator
+    from airflow_provider_chefconsul.operators.freeze import FreezeOperator as FreezeOperator
+    from airflow_provider_chefconsul.operators.freeze import UnfreezeOperator as UnfreezeOperator
     from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator as AcquireLeaseOperator
+    from airflow_provider_chefconsul.operators.lease import BreakLeaseOperator as BreakLeaseOperator
     from airflow_provider_chefconsul.operators.lease import ReleaseLeaseOperator as ReleaseLeaseOperator
+    from airflow_provider_chefconsul.operators.rollback import RollBackOperator as RollBackOperator
+    from airflow_provider_chefconsul.operators.steering import AbortOperator as AbortOperator
+    from airflow_provider_chefconsul.operators.steering import PromoteOperator as PromoteOperator
     from airflow_provider_chefconsul.operators.transition import TransitionOperator as TransitionOperator
     from airflow_provider_chefconsul.operators.transitions import TransitionsOperator as TransitionsOperator
     from airflow_provider_chefconsul.sensors.converged import ConvergedSensor as ConvergedSensor
@@ -32,21 +38,27 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.task_groups.wave_rollout import rollout as rollout
 
 _MODULES = {
+    "AbortOperator": "operators.steering",
     "AcquireLeaseOperator": "operators.lease",
     "ApproveWaveOperator": "operators.approval",
+    "BreakLeaseOperator": "operators.lease",
+    "ChangeWindow": "domain.write.window",
     "ChefConsulError": "exceptions",
     "ConsulExecChefOperator": "operators.chef",
     "ConsulHook": "hooks.consul",
     "ConvergedSensor": "sensors.converged",
     "ConvergencePolicy": "domain.verdict.policy",
     "DriftAuditOperator": "operators.audit",
+    "FreezeOperator": "operators.freeze",
+    "PromoteOperator": "operators.steering",
     "ReleaseLeaseOperator": "operators.lease",
-    "RollBackOperator": "operators.desired_state",
+    "RollBackOperator": "operators.rollback",
     "SSHChefOperator": "operators.chef",
     "SetDesiredStateOperator": "operators.desired_state",
     "StateModel": "domain.write.state_model",
     "TransitionOperator": "operators.transition",
     "TransitionsOperator": "operators.transitions",
+    "UnfreezeOperator": "operators.freeze",
     "desired_state_changed": "assets",
     "rollout": "task_groups.wave_rollout",
     "tier_converged": "assets",

@@ -8,7 +8,9 @@
     ├── WriteRefused
     │   ├── StaleWrite
     │   ├── EnvironmentLeased
-    │   └── LeaseLost
+    │   ├── LeaseLost
+    │   ├── TierFrozen
+    │   └── RolloutAborted
     ├── NoMembers
     ├── NoDesiredState
     ├── NotDeclared
@@ -76,6 +78,14 @@ class EnvironmentLeased(WriteRefused):
 
 class LeaseLost(WriteRefused):
     """A write was refused because the lease of this Dag run was taken over; trying again does not help."""
+
+
+class TierFrozen(WriteRefused):
+    """A write was refused because somebody froze the tier; it may succeed when the freeze ends."""
+
+
+class RolloutAborted(WriteRefused):
+    """A write was refused because somebody aborted the rollout that it belongs to; trying again does not help."""
 
 
 class NoMembers(ChefConsulError):

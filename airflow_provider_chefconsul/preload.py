@@ -23,6 +23,8 @@ _USED_LATER = (
     f"{face.__name__}.domain.explanation.drift",
     f"{face.__name__}.domain.explanation.tier",
     f"{face.__name__}.nudge.remote_exec",
+    f"{face.__name__}.consul.verdict_journal",
+    f"{face.__name__}.triggers.frozen",
     f"{face.__name__}.triggers.lease",
     f"{face.__name__}.triggers.remote_exec",
     f"{face.__name__}.triggers.transition",

@@ -27,7 +27,18 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     f"{_PACKAGE}.operators.{name}"
-                    for name in ("approval", "audit", "chef", "desired_state", "lease", "transition", "transitions")
+                    for name in (
+                        "approval",
+                        "audit",
+                        "chef",
+                        "desired_state",
+                        "freeze",
+                        "lease",
+                        "rollback",
+                        "steering",
+                        "transition",
+                        "transitions",
+                    )
                 ],
             }
         ],
@@ -37,7 +48,17 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     f"{_PACKAGE}.triggers.{name}"
-                    for name in ("approval", "converged", "event", "lease", "remote_exec", "ssh_chef", "transition")
+                    for name in (
+                        "approval",
+                        "converged",
+                        "event",
+                        "frozen",
+                        "lease",
+                        "remote_exec",
+                        "ssh_chef",
+                        "transition",
+                        "window",
+                    )
                 ],
             }
         ],

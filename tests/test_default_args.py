@@ -9,13 +9,16 @@ from airflow.sdk import DAG, Param, TaskGroup, task, task_group
 
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.state_model import StateModel
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
-from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from airflow_provider_chefconsul.task_groups import rollout, transition, transitions
 
 POLICY = ConvergencePolicy(max_failed=1, timeout=timedelta(minutes=3))
+WINDOW = ChangeWindow("Mon-Thu 09:00-16:00", timezone="Europe/Berlin")
 DEFAULTS = {
     "consul_conn_id": "consul_staging",
     "deferrable": True,
@@ -23,6 +26,7 @@ DEFAULTS = {
     "values": {"release": "2.5.0"},
     "sequence": 7,
     "on_stale": "skip",
+    "window": WINDOW,
     "allowed_from": ["off"],
     "force": True,
     "policy": POLICY,
@@ -98,13 +102,14 @@ def test_default_args_of_a_group_hold(build):
 def test_explicit_arguments_win(build):
     """Over ``default_args``, even if they equal the operators' own defaults."""
     given = {"consul_conn_id": "consul_default", "deferrable": False, "members": "service", "policy": None}
+    given |= {"window": None}
     with DAG("given", schedule=None, default_args=DEFAULTS) as dag:
         build(**given, command=None)
     assert dag.tasks
     assert not [each for each in dag.tasks if isinstance(each, ConsulExecChefOperator)]
     for each in dag.tasks:
         found = parameters_of(each)
-        for name in ("consul_conn_id", "deferrable", "members"):
+        for name in ("consul_conn_id", "deferrable", "members", "window"):
             assert found.get(name, given[name]) == given[name], each.task_id
         if isinstance(each, ConvergedSensor):
             assert each.policy == ConvergencePolicy()
@@ -148,7 +153,10 @@ def test_tier_and_state_of_a_mapping_or_an_xcom():
 @pytest.mark.parametrize(
     ("build", "name"),
     [
-        *((one, name) for name in ("policy", "max_parallel", "prefix_per_node", "force", "deferrable", "on_stale")),
+        *(
+            (one, name)
+            for name in ("policy", "max_parallel", "prefix_per_node", "force", "deferrable", "on_stale", "window")
+        ),
         *((one, name) for name in ("spread", "task_id", "nudge_after")),
         *((apart, name) for name in ("policy", "task_id")),
         *((in_waves, name) for name in ("waves", "spread", "force", "policy", "deferrable", "group_id")),
@@ -213,7 +221,7 @@ NEVER_WRITTEN = [
         *((SetDesiredStateOperator, *each) for each in NEVER_WRITTEN),
         *((kind, *each) for kind in (RollBackOperator, ConsulExecChefOperator, ConvergedSensor) for each in NEVER),
         *((kind, {"generation": 0}, "generation must be") for kind in (ConsulExecChefOperator, ConvergedSensor)),
-        (RollBackOperator, {"to": "last"}, 'to must be "previous" or a generation'),
+        (RollBackOperator, {"to": "last"}, 'to must be "last_good", "previous" or a generation'),
     ],
 )
 def test_impossible_literals_are_import_errors(kind, wrong, words):

@@ -116,6 +116,13 @@ def test_name_leads_to_its_definition(name):
     assert getattr(face, name) is getattr(import_module(found.__module__), name)
 
 
+def test_rolling_back_keeps_the_path_it_had():
+    """Dags that import the class from beside the one that declares go on to work."""
+    from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
+
+    assert RollBackOperator is face.RollBackOperator
+
+
 def test_face_says_what_it_has():
     """To `dir` and `import *`, to type checkers, and to those who ask for anything else."""
     assert list(_MODULES) == sorted(_MODULES)

@@ -13,7 +13,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
+from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from airflow_provider_chefconsul.operators.transitions import TransitionsOperator
 from airflow_provider_chefconsul.task_groups import rollout, transition, transitions
 

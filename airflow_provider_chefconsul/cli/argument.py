@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.domain.count import parse_number
 from airflow_provider_chefconsul.domain.model.desired import Scalar, check_values
 from airflow_provider_chefconsul.domain.model.membership import Selector, parse_members
 from airflow_provider_chefconsul.domain.model.name import check_tiers
+from airflow_provider_chefconsul.domain.moment import read_moment
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.change import Change, parse_change
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
@@ -84,6 +85,26 @@ def parse_time(args: Namespace) -> int:
     :raises InvalidInput: it is not a time.
     """
     return parse_sequence(datetime.now(UTC) if args.sequence is None else args.sequence)
+
+
+def parse_moment(option: str, text: str | None, *, ahead: bool, now: datetime) -> datetime | None:
+    """A time: ISO 8601 with an offset, or how far from now, such as 2h; None without one.
+
+    :param ahead: whether a duration lies in the future, not in the past.
+    :raises InvalidInput: names the option.
+    """
+    if text is None:
+        return None
+    if match := _DURATION.fullmatch(text):
+        distance = timedelta(**{_UNITS[match[2]]: int(match[1])})
+        return now + distance if ahead else now - distance
+    moment = read_moment(text)
+    if moment is None:
+        raise InvalidInput(
+            f"{option} must be a duration such as 2h, or a time with an offset such as 2026-12-01T08:00:00+01:00, "
+            f"not {text!r}"
+        )
+    return moment
 
 
 def parse_policy(args: Namespace) -> ConvergencePolicy | None:

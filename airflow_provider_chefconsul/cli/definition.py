@@ -113,8 +113,20 @@ WITHOUT_MEMBERS = Argument(
     help="declare tiers that have no nodes yet; otherwise refused, as it may be a mistyped name",
 )
 FORCE = Argument(("--force",), action="store_true", help="make a new generation even if nothing differs")
-TO = Argument(("--to",), default="previous", help="previous, or a generation from the history (%(default)s)")
-REASON = Argument(("--reason",), required=True, help="why; shown to the Dag run that loses the lease")
+SOME_TIERS = Argument(("tier",), metavar="TIER", nargs="*", help="one tier or several (default: all, also later ones)")
+TO = Argument(
+    ("--to",),
+    default="previous",
+    help="previous; last-good, the newest earlier generation on which the whole tier converged, in the\n"
+    "state that the tier is in; or a generation from the history (%(default)s)",
+)
+GOOD_STATE = Argument(("--state",), help="with --to last-good: the state of that generation")
+DESPITE_FREEZE = Argument(("--despite-freeze",), action="store_true", help="also roll back a frozen tier")
+REASON = Argument(("--reason",), required=True, help="why; for the journal, and for those whom it concerns")
+ANY_REASON = Argument(("--reason",), help="why; for the journal")
+UNTIL = Argument(("--until",), help="when it ends by itself: a duration such as 2h, or ISO 8601 with an offset")
+SINCE = Argument(("--since",), help="only what happened since: a duration such as 2h, or ISO 8601 with an offset")
+JOURNAL_TIER = Argument(("--tier",), help="only what concerns this tier")
 YES = Argument(("-y", "--yes"), action="store_true", help="do not ask for confirmation")
 WAIT = (
     Argument(("--wait",), action="store_true", help="then wait until the tiers have converged"),
@@ -186,7 +198,35 @@ COMMANDS = CommandGroup(
         _command(
             "rollback",
             "Roll tiers back; with --wait in reverse order",
-            (ENVIRONMENT, TIERS, TO, SEQUENCE, MEMBERS, *WAIT, OUTPUT),
+            (ENVIRONMENT, TIERS, TO, GOOD_STATE, DESPITE_FREEZE, ANY_REASON, SEQUENCE, MEMBERS, *WAIT, OUTPUT),
+        ),
+        _command(
+            "promote",
+            "Give all nodes of a tier its canary's assignment now",
+            (ENVIRONMENT, TIER, ANY_REASON, OUTPUT),
+            module="steer",
+        ),
+        _command(
+            "abort",
+            "Roll a tier's canary back; its Dag run may begin no further wave",
+            (ENVIRONMENT, TIER, REASON, OUTPUT),
+            module="steer",
+        ),
+        _command(
+            "freeze",
+            "Keep tiers as they are: every write that would move one is refused or waits",
+            (ENVIRONMENT, SOME_TIERS, REASON, UNTIL, OUTPUT),
+        ),
+        _command(
+            "unfreeze",
+            "End the freeze of tiers, or every freeze of an environment",
+            (ENVIRONMENT, SOME_TIERS, ANY_REASON, OUTPUT),
+            module="freeze",
+        ),
+        _command(
+            "journal",
+            "Show who did what in an environment, when and why",
+            (ENVIRONMENT, JOURNAL_TIER, SINCE, OUTPUT),
         ),
         _command("history", "List a tier's generations, newest first", (ENVIRONMENT, TIER, OUTPUT)),
         _command(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
+from airflow_provider_chefconsul.consul.verdict_journal import journal_verdicts
 from airflow_provider_chefconsul.consul.wait import begin_waits, find_early_failures, wait_for_tiers
+from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.membership import Selector
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.decision import Unchanged, Write, describe_decision
@@ -36,14 +38,19 @@ async def wait_until_converged(
     selectors: Mapping[str, Selector],
     policy: ConvergencePolicy,
     *,
+    by: Writer,
     output: Output,
 ) -> ExitCode:
-    """Wait as ``ConvergedSensor`` does, and print what held the wait up."""
+    """Wait as ``ConvergedSensor`` does, and print what held the wait up.
+
+    :param by: who waits, for the journal.
+    """
     tiers = list(generations)
     waits = await begin_waits(
         view, environment, tiers, generations=generations, timeout=policy.timeout, selectors=selectors
     )
     results = await wait_for_tiers(view, environment, waits, selectors, policy, on_progress=output.line)
+    await journal_verdicts(view, environment, results, by)
     early_failures = await find_early_failures(view, environment, results)
     outcome = Outcome.from_results(environment, results, early_failures)
     assert outcome is not None  # without a limit of its own, a wait ends with an outcome

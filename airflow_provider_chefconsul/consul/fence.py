@@ -1,12 +1,15 @@
-"""Operations that make a transaction fail when the environment's lease has changed hands."""
+"""Operations that make a transaction fail when the environment's lease has changed hands, or a tier was frozen."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from airflow_provider_chefconsul.consul.freeze import find_freeze
 from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.lease import find_lease
+from airflow_provider_chefconsul.domain.model.freeze import Freeze
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.exceptions import EnvironmentLeased, LeaseLost
 
@@ -14,17 +17,22 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 
-async def fence_writes(view: SharedView, environment: str, dag_run: DagRun, *, tier_path: str) -> list[Operation]:
+async def fence_writes(
+    view: SharedView, environment: str, dag_run: DagRun, *, tier_path: str, steered: Collection[DagRun] = ()
+) -> list[Operation]:
     """Operations that fail once a Dag run may no longer write, and that renew its lease.
 
     While there is a lease, only its holder may write. Otherwise they check that there is still none, and that this Dag
     run has not lost one.
 
     :param tier_path: what to write, for errors.
+    :param steered: the Dag runs whose rollouts the write steers; it may be made while one of them holds the lease.
     :raises EnvironmentLeased: another Dag run holds the environment.
     :raises LeaseLost: the lease of this Dag run was taken over.
     """
     found = await find_lease(view, environment)
+    if found is not None and found.lease.holder in steered:
+        return [Operation.check_index(view.keys.lease(environment), found.modify_index)]
     if found is not None and found.lease.holder == dag_run:
         renewed = found.lease.renew(now=datetime.now(UTC))
         return [Operation.check_and_set(view.keys.lease(environment), renewed.to_json(), found.modify_index)]
@@ -43,6 +51,15 @@ async def fence_writes(view: SharedView, environment: str, dag_run: DagRun, *, t
             f"use an AcquireLeaseOperator, which waits for the lease and takes it over when it expires"
         )
     return [Operation.check_absent(view.keys.lease(environment)), Operation.check_absent(mark)]
+
+
+async def fence_freeze(view: SharedView, environment: str) -> tuple[Freeze, Operation]:
+    """The environment's freeze, and the operation that fails once it has changed.
+
+    :raises MalformedDocument: its key holds something other than a freeze.
+    """
+    found = await find_freeze(view, environment)
+    return found.freeze, Operation.check_index(view.keys.freeze(environment), found.modify_index)
 
 
 async def fence_free(view: SharedView, environment: str, *, tier_path: str) -> Operation:

@@ -41,6 +41,14 @@ class Keys:
         """The environment's lease."""
         return f"{self.environment(environment)}_lease"
 
+    def freeze(self, environment: str) -> str:
+        """Which of the environment's tiers nobody may move."""
+        return f"{self.environment(environment)}_freeze"
+
+    def journal(self, environment: str) -> str:
+        """The prefix of the environment's journal; ends with a slash, a time and letters that make it unique follow."""
+        return f"{self.environment(environment)}_journal/"
+
     def lost_lease(self, environment: str, dag_id: str, run_id: str) -> str:
         """Exists while that Dag run has lost its lease; hashed, since ids of Dag runs may not fit a key."""
         name = sha256(f"{dag_id}\0{run_id}".encode()).hexdigest()[:32]

@@ -13,6 +13,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.http.operation import Operation
+from airflow_provider_chefconsul.consul.journal import append, now_written
+from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease, LeaseObservation
 from airflow_provider_chefconsul.domain.write.acquisition import (
     LeaseRequest,
@@ -66,6 +69,7 @@ async def acquire(
     ttl: timedelta,
     reason: str,
     until: datetime,
+    by: Writer | None = None,
     on_progress: Callable[[str], None] = log.info,
 ) -> bool:
     """Acquire the environment's lease as soon as it is free or has expired; renew one that the holder has already.
@@ -75,6 +79,7 @@ async def acquire(
     starts over when it is back.
 
     :param until: when to give up; timezone-aware.
+    :param by: who acquires it, for the journal; None tells it nothing.
     :param on_progress: called with a line of text when the holder changes or Consul becomes unavailable.
     :returns: whether the holder has the lease now.
     :raises MalformedDocument: the key holds something other than a lease, which is not replaced.
@@ -117,7 +122,7 @@ async def acquire(
                     expired = f"the lease {act.expired.describe()} was not renewed for {act.expired.ttl}"
                     on_progress(f"{environment}: {expired}; taking over")
                 try:
-                    if await _put(view, environment, act, found):
+                    if await _put(view, environment, act, found, by):
                         return True
                 except ConsulUnavailable:
                     observation = None  # the lease may have been written nevertheless: look again
@@ -129,7 +134,9 @@ async def acquire(
         patience = min(left, _LOOK, max(remaining, 0.1)) if index else 0.0
 
 
-async def _put(view: SharedView, environment: str, act: Take | Renew | TakeOver, found: FoundLease | None) -> bool:
+async def _put(
+    view: SharedView, environment: str, act: Take | Renew | TakeOver, found: FoundLease | None, by: Writer | None
+) -> bool:
     """Replace the lease that was found; False when it has changed since.
 
     A takeover marks the old holder, so that its writes are refused even after the lease was released, until it acquires
@@ -144,7 +151,13 @@ async def _put(view: SharedView, environment: str, act: Take | Renew | TakeOver,
         loser = act.expired.holder
         operations.append(Operation.set_key(view.keys.lost_lease(environment, loser.dag_id, loser.run_id), document))
     try:
-        await view.client.transact(operations)
+        if by is None or isinstance(act, Renew):
+            await view.client.transact(operations)
+        else:
+            from_whom = f"taken over, it was {act.expired.describe()}" if isinstance(act, TakeOver) else ""
+            why = "; ".join(each for each in (from_whom, act.lease.reason) if each)
+            entry = JournalEntry(now_written(), by, JournalAct.LEASE_TAKEN, reason=why)
+            await append(view, environment, entry, *operations)
     except TransactionConflict:
         return False
     return True
@@ -173,22 +186,24 @@ async def release(view: SharedView, environment: str, holder: DagRun) -> bool:
             await asyncio.sleep(_BACKOFF)
 
 
-async def break_lease(view: SharedView, environment: str, found: FoundLease, breaker: DagRun, *, reason: str) -> None:
+async def break_lease(view: SharedView, environment: str, found: FoundLease, breaker: Writer, *, reason: str) -> None:
     """Break a lease; its holder's writes are refused until it acquires the lease again.
 
-    :param breaker: who breaks it; the holder's errors name them.
+    :param breaker: who breaks it; the holder's errors and the journal name them.
     :raises WriteRefused: the lease was renewed, so its holder is alive, or it has changed hands.
     :raises ConsulUnavailable: Consul is unavailable, and the lease is not known to be broken.
     """
     holder = found.lease.holder
-    mark = Lease.begin(breaker, found.lease.ttl, reason, now=datetime.now(UTC)).to_json()
+    mark = Lease.begin(DagRun.of(breaker), found.lease.ttl, reason, now=datetime.now(UTC)).to_json()
     lost = view.keys.lost_lease(environment, holder.dag_id, holder.run_id)
+    why = f"it was {found.lease.describe()}; {reason}"
     try:
-        await view.client.transact(
-            [
-                Operation.check_and_delete(view.keys.lease(environment), found.modify_index),
-                Operation.set_key(lost, mark),
-            ]
+        await append(
+            view,
+            environment,
+            JournalEntry(now_written(), breaker, JournalAct.LEASE_BROKEN, reason=why),
+            Operation.check_and_delete(view.keys.lease(environment), found.modify_index),
+            Operation.set_key(lost, mark),
         )
     except TransactionConflict as error:
         raise WriteRefused(

@@ -63,22 +63,30 @@ class Plan:
 
 
 def make_transaction(
-    keys: Keys, environment: str, fences: Sequence[Operation], plans: Mapping[str, TierPlan]
+    keys: Keys,
+    environment: str,
+    fences: Sequence[Operation],
+    plans: Mapping[str, TierPlan],
+    *,
+    journal: Sequence[Operation] = (),
+    prunes: Sequence[Operation] = (),
 ) -> Sequence[Operation]:
     """The operations that carry out the plans; none when there is nothing to write.
 
     :param fences: the operations to begin with.
+    :param journal: the operations that tell of it.
+    :param prunes: what may also be removed, as far as there is room.
     :raises RequestTooLarge: they are more than one transaction may have.
     """
     writing: list[Operation] = []
-    pruning: list[Operation] = []
+    pruning = list(prunes)
     for tier, each in plans.items():
         if isinstance(each.decision, Write):
             writing += _make_writes(keys, environment, tier, each.decision, each.basis)
             pruning += _make_prunes(keys, environment, tier, each.decision, each.basis)
     if not writing:
         return []
-    operations = [*fences, *writing]
+    operations = [*fences, *writing, *journal]
     if len(operations) > LONGEST_TRANSACTION:
         raise RequestTooLarge(
             f"{len(plans)} tiers need {len(operations)} operations, but Consul takes at most {LONGEST_TRANSACTION} in "

@@ -1,49 +1,20 @@
-"""Writing desired states: read the basis of a plan, decide, and write in one transaction that checks the basis.
-
-Every write names the ModifyIndex that it replaces; when another writer was faster, it is planned again. While there is
-a lease, only its holder may write, and renews it in the same transaction; otherwise the transaction checks that there
-is still none. When an answer is lost, the stored documents tell whether the write was made, so it is not made twice.
-"""
+"""Writing desired states: what to write, and what the write is to the journal. How it is made is in ``commit.py``."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from secrets import token_hex
-from time import monotonic
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from airflow_provider_chefconsul.consul.catalog import read_members
-from airflow_provider_chefconsul.consul.fence import fence_writes
-from airflow_provider_chefconsul.consul.http.operation import Operation
-from airflow_provider_chefconsul.consul.plan import Plan, TierPlan, make_transaction
-from airflow_provider_chefconsul.domain.count import parse_number
-from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
-from airflow_provider_chefconsul.domain.model.lease import DagRun
-from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector, ServiceMembers
-from airflow_provider_chefconsul.domain.moment import write_moment
-from airflow_provider_chefconsul.domain.write.act import plan_write
+from airflow_provider_chefconsul.consul.commit import Intent, commit, make_plan
+from airflow_provider_chefconsul.domain.model.membership import Selector, ServiceMembers
+from airflow_provider_chefconsul.domain.write.act import find_wave, plan_write
 from airflow_provider_chefconsul.domain.write.change import Change
-from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
-from airflow_provider_chefconsul.exceptions import (
-    ConsulUnavailable,
-    EnvironmentLeased,
-    LeaseLost,
-    MalformedDocument,
-    RequestTooLarge,
-    StaleWrite,
-    TransactionConflict,
-    WriteRefused,
-)
+from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion, plan_abort, plan_promotion
 
 if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.plan import Plan
     from airflow_provider_chefconsul.consul.view import SharedView
-
-_PAUSE = 0.1  # seconds
-_ID_BYTES = 8  # of an assignment's id
 
 
 async def write(
@@ -59,11 +30,13 @@ async def write(
     :raises StaleWrite: a write of a later logical time was made; nothing was written.
     :raises EnvironmentLeased: another Dag run holds the environment; nothing was written.
     :raises LeaseLost: the lease of this Dag run was taken over; nothing was written.
+    :raises TierFrozen: somebody froze a tier; nothing was written.
+    :raises RolloutAborted: the change belongs to a rollout that was aborted; nothing was written.
     :raises WriteRefused: a change is not allowed from its tier's current state; nothing was written.
     :raises MalformedDocument: a desired state cannot be read, so it is not replaced; nothing was written.
     :raises RequestTooLarge: more tiers or values than fit in one transaction; nothing was written.
     """
-    return await _commit(view, environment, _intend_changes(changes, selectors))
+    return await commit(view, environment, _intend_changes(changes, selectors))
 
 
 async def plan(
@@ -74,7 +47,7 @@ async def plan(
     :raises MalformedDocument: a desired state cannot be read.
     :raises RequestTooLarge: more tiers than fit in one transaction.
     """
-    return await _plan(view, environment, _intend_changes(changes, selectors))
+    return await make_plan(view, environment, _intend_changes(changes, selectors))
 
 
 async def roll_back(view: SharedView, environment: str, tiers: Iterable[str], rollback: RollBack) -> Plan:
@@ -82,129 +55,56 @@ async def roll_back(view: SharedView, environment: str, tiers: Iterable[str], ro
 
     :returns: what was done, with the generations that nodes go back to.
     """
-    intent = _Intent(
-        rollback.writer, list(tiers), lambda _tier, basis: plan_rollback(basis, rollback), needs_history=True
-    )
-    return await _commit(view, environment, intent)
+    return await commit(view, environment, _intend_rollback(tiers, rollback))
 
 
-@dataclass(frozen=True, slots=True)
-class _Intent:
-    """A requested write.
+async def promote(view: SharedView, environment: str, tiers: Iterable[str], promotion: Promotion) -> Plan:
+    """Give all nodes of tiers their canaries' assignments now; otherwise like :func:`write`.
 
-    :param plan_tier: decides for a tier on its basis; called again when another writer was faster.
-    :param selectors: by tier, its members, where the decision needs them.
+    It may be done while the Dag run of the rollout holds the environment.
     """
+    intent = Intent(
+        promotion.writer,
+        list(tiers),
+        lambda _tier, basis: plan_promotion(basis, promotion),
+        needs_history=True,
+        is_steering=True,
+        reason=promotion.reason,
+    )
+    return await commit(view, environment, intent)
 
-    writer: Writer
-    tiers: Sequence[str]
-    plan_tier: Callable[[str, Basis], Decision]
-    selectors: Mapping[str, Selector] = field(default_factory=dict)
-    needs_history: bool = False
+
+async def abort(view: SharedView, environment: str, tiers: Iterable[str], abort: Abort) -> Plan:
+    """Roll canaries back, and let no further wave of their rollouts begin; otherwise like :func:`promote`."""
+    intent = Intent(
+        abort.writer,
+        list(tiers),
+        lambda _tier, basis: plan_abort(basis, abort),
+        needs_history=True,
+        is_steering=True,
+        reason=abort.reason,
+    )
+    return await commit(view, environment, intent)
 
 
-def _intend_changes(changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None) -> _Intent:
+def _intend_changes(changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None) -> Intent:
     given = selectors or {}
-    return _Intent(
+    return Intent(
         next(iter(changes.values())).writer,
         list(changes),
         lambda tier, basis: plan_write(basis, changes[tier]),
         {tier: given.get(tier, ServiceMembers(tier)) for tier, change in changes.items() if change.canary is not None},
+        waves={tier: wave for tier, change in changes.items() if (wave := find_wave(change)) is not None},
     )
 
 
-async def _commit(view: SharedView, environment: str, intent: _Intent) -> Plan:
-    """Plan and write until Consul accepts the transaction."""
-    give_up = monotonic() + view.patience.total_seconds()
-    unanswered: Plan | None = None
-    while True:
-        try:
-            if unanswered is not None and await _has_written(view, environment, unanswered):
-                return unanswered
-            unanswered = None
-            planned = await _plan(view, environment, intent)
-            if planned.refusal is not None:
-                raise planned.refusal
-            if planned.operations:
-                unanswered = planned
-                await view.client.transact(planned.operations)
-        except RequestTooLarge as error:
-            path = _tier_path(environment, intent)
-            raise RequestTooLarge(f"{path}: too many tiers or values: {error}") from error
-        except TransactionConflict:
-            unanswered = None
-            if monotonic() > give_up:
-                # A process that was suspended must learn whether its lease was taken over meanwhile.
-                refusal = (await _plan(view, environment, intent)).refusal
-                if refusal is not None:
-                    raise refusal from None
-                raise
-        except ConsulUnavailable:
-            if monotonic() > give_up:
-                raise
-        else:
-            return planned
-        await asyncio.sleep(_PAUSE)
-
-
-async def _plan(view: SharedView, environment: str, intent: _Intent) -> Plan:
-    fences: list[Operation] = []
-    refusals: list[WriteRefused] = []
-    try:
-        # Before the tiers: if the lease changes hands after this, the transaction fails.
-        path, dag_run = _tier_path(environment, intent), DagRun.of(intent.writer)
-        fences = await fence_writes(view, environment, dag_run, tier_path=path)
-    except (EnvironmentLeased, LeaseLost) as error:
-        refusals.append(error)
-    plans: dict[str, TierPlan] = {}
-    for tier in intent.tiers:
-        basis = await _read_basis(view, environment, tier, intent)
-        decision = intent.plan_tier(tier, basis)
-        plans[tier] = TierPlan(basis, decision)
-        if isinstance(decision, Refused):
-            kind = StaleWrite if decision.is_stale else WriteRefused
-            refusals.append(kind(f"{environment}/{tier}: {decision.reason}"))
-    if refusals:
-        return Plan(plans, refusals[0])
-    return Plan(plans, operations=make_transaction(view.keys, environment, fences, plans))
-
-
-async def _read_basis(view: SharedView, environment: str, tier: str, intent: _Intent) -> Basis:
-    key, histories = view.keys.desired(environment, tier), view.keys.histories(environment, tier)
-    entry = await view.client.get(key)
-    try:
-        current = DesiredState.from_json(key, entry.value) if entry else None
-    except MalformedDocument as error:
-        raise error.advise(f"put back the newest document below {histories}") from error
-    _, names = await view.client.names(histories)
-    numbers = (parse_number(name.removeprefix(histories)) for name in names)
-    selector = intent.selectors.get(tier)
-    return Basis(
-        current,
-        written_at=write_moment(datetime.now(UTC)),
-        new_id=token_hex(_ID_BYTES),
-        modify_index=entry.modify_index if entry else 0,
-        generations=sorted(number for number in numbers if number is not None),
-        history=await view.history(environment, tier) if intent.needs_history else {},
-        members=await read_members(view.client, selector) if selector is not None else {},
-        by_name=isinstance(selector, ListedMembers),  # other nodes may read the same desired state
+def _intend_rollback(tiers: Iterable[str], rollback: RollBack) -> Intent:
+    return Intent(
+        rollback.writer,
+        list(tiers),
+        lambda _tier, basis: plan_rollback(basis, rollback),
+        needs_history=True,
+        needs_good=rollback.to == "last_good",
+        despite_freeze=rollback.despite_freeze,
+        reason=rollback.reason,
     )
-
-
-async def _has_written(view: SharedView, environment: str, planned: Plan) -> bool:
-    """Whether a transaction whose answer was lost took effect.
-
-    The history shows a new generation, even if others wrote since; any other write shows only in the desired state.
-    """
-    for tier, decision in planned.decisions.items():
-        if isinstance(decision, Write):
-            key = view.keys.desired(environment, tier)
-            if decision.is_new:
-                key = view.keys.history(environment, tier, decision.generation)
-            entry = await view.client.get(key)
-            return entry is not None and entry.value == decision.desired.to_json().encode()
-    return False
-
-
-def _tier_path(environment: str, intent: _Intent) -> str:
-    return f"{environment}/{', '.join(intent.tiers)}"

@@ -106,6 +106,16 @@ def check_switch(name: str, value: object) -> bool:
     raise InvalidInput(f"{name} must be True or False, not {value!r}")
 
 
+def check_reason(reason: object) -> str:
+    """Return ``reason`` if it says something.
+
+    :raises InvalidInput: it does not.
+    """
+    if isinstance(reason, str) and reason.strip():
+        return reason.strip()
+    raise InvalidInput(f"reason must say why, for those who read the journal, not {reason!r}")
+
+
 def as_list(generation: Any) -> list[Any]:
     """A list of generations, from a list or from what a mapped task returned, which Airflow reads lazily."""
     is_several = isinstance(generation, Sequence) and not isinstance(generation, str)

@@ -10,11 +10,15 @@ from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeo
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_tiers
+from airflow_provider_chefconsul.domain.write.wave import Wave
+from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator
 from airflow_provider_chefconsul.triggers.approval import ApprovalTrigger
+from airflow_provider_chefconsul.triggers.writer import writer_of
 
 try:
     from airflow.sdk.exceptions import TaskAwaitingInput as Parked
@@ -99,14 +103,36 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
         :raises AirflowFailException: the wave was rejected, or nobody answered in time; there is no retry.
         """
         wave = f"{self.environment}/{self.tier}: wave {self.wave} of {self.waves}"
+        user = event.get("responded_by_user")
+        by = f"by {user['name'] or user['id']}" if user else "because nobody answered in time"
         try:
-            return super().execute_complete(context, event)
+            answer = super().execute_complete(context, event)
         except HITLRejectException:
-            user = event.get("responded_by_user")
-            by = f"by {user['name'] or user['id']}" if user else "because nobody answered in time"
+            self._tell(context, JournalAct.REJECTED, by)
             raise AirflowFailException(f"{wave} was rejected {by}") from None
         except HITLTimeoutError:
+            self._tell(context, JournalAct.REJECTED, f"nobody answered within {self.response_timeout}")
             raise AirflowFailException(f"{wave}: nobody answered within {self.response_timeout}") from None
+        self._tell(context, JournalAct.APPROVED, by)
+        return answer
+
+    def _tell(self, context: Context, act: JournalAct, reason: str) -> None:
+        """Tell the journal; no decision depends on it."""
+
+        async def append_entry() -> None:
+            from airflow_provider_chefconsul.consul.journal import append, now_written
+
+            scope = tuple(check_tiers(self.environment, self.tier))
+            size = "100%" if self.canary is None else str(Wave.parse(self.canary))
+            wave = JournalWave(size, self.wave, self.waves)
+            entry = JournalEntry(now_written(), writer_of(context), act, wave=wave, reason=reason, scope=scope)
+            async with ConsulHook(self.consul_conn_id).open_view() as view:
+                await append(view, self.environment, entry)
+
+        try:
+            self.run_here(append_entry())
+        except ChefConsulError as error:
+            self.log.warning("%s: the journal does not tell that wave %s was %s: %s", self.tier, self.wave, act, error)
 
     async def _prepare(self, tier: str, change: Change) -> Question:
         from airflow_provider_chefconsul.consul.rollout_plan import plan_rollout

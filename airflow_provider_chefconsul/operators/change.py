@@ -16,8 +16,9 @@ from airflow_provider_chefconsul.domain.parameter import (
 from airflow_provider_chefconsul.domain.write.change import parse_change
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.operators.writing import check_sequence, sequence_of, writer_of
+from airflow_provider_chefconsul.operators.writing import check_sequence, sequence_of
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -84,6 +85,19 @@ class ChangeOperator(Stoppable):
             sequence=sequence_of(context, self.sequence),
             **options,
         )
+
+
+def check_wave(wave: object) -> tuple[int, int] | None:
+    """Return ``wave`` when it is the number of a wave and how many there are.
+
+    :raises InvalidInput: it is not.
+    """
+    match wave:
+        case None:
+            return None
+        case (int() as number, int() as of) if 0 < number <= of:
+            return number, of
+    raise InvalidInput(f"wave must be the number of a wave and how many there are, such as (2, 3), not {wave!r}")
 
 
 def check_written_change(

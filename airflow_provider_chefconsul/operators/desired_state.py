@@ -1,50 +1,37 @@
-"""Declaring what tiers should be, and rolling them back."""
+"""Declaring what tiers should be."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseXCom, conf
 
-from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_tiers
-from airflow_provider_chefconsul.domain.parameter import (
-    as_list,
-    check_members,
-    check_switch,
-    check_tier_path,
-    is_literal,
-    parse_generations,
-)
+from airflow_provider_chefconsul.domain.parameter import check_switch
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow, check_window
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
-from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator, check_written_change
-from airflow_provider_chefconsul.operators.writing import (
-    check_not_overwriting,
-    check_on_stale,
-    check_sequence,
-    declare,
-    raise_final,
-    sequence_of,
-    settle_write,
-    writer_of,
-)
+from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator, check_wave, check_written_change
+from airflow_provider_chefconsul.operators.hold import Hold, HoldableOperator, check_on_frozen
+
+# Dags import it from here, too.
+from airflow_provider_chefconsul.operators.rollback import RollBackOperator as RollBackOperator  # noqa: PLC0414
+from airflow_provider_chefconsul.operators.writing import check_not_overwriting, check_on_stale, declare
 from airflow_provider_chefconsul.triggers.converging import ConvergingOperator, WaitRequest
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
+    from airflow.sdk import Context
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
-    from airflow_provider_chefconsul.domain.write.rollback import RollBack
     from airflow_provider_chefconsul.triggers.outcome import Outcome
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
-class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
+class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperator):
     """
     Declares the desired state of one tier, or of several in one transaction.
 
@@ -70,6 +57,11 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
     :param sequence: the logical time that the write belongs to, in seconds since the epoch or as ISO 8601; None is that
         of the Dag run. A write older than the tier's desired state is stale, and changes nothing (templated).
     :param on_stale: what a stale write does to the task: ``"fail"`` (without retries) or ``"skip"``.
+    :param on_frozen: what the task does while somebody keeps one of the tiers frozen: ``"wait"`` until that ends, or
+        ``"fail"``, with its retries.
+    :param wave: which wave of a rollout this is, and of how many, such as ``(2, 3)``; for the journal.
+    :param window: when it may write; outside, the task waits for the next opening, and then looks at everything again.
+        A task that has nothing to write needs no window. None is at any time.
     :param wait: also wait, in the same task, until the tiers have converged by this policy.
     :param members: who belongs to the tiers, for ``canary`` and ``wait``; see ``ConvergedSensor`` (templated).
     :param force: make a new generation although nothing differs, so that every node runs and reports again.
@@ -98,6 +90,9 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
         allowed_from: Sequence[str | None] | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
+        on_frozen: str = "wait",
+        wave: tuple[int, int] | None = None,
+        window: ChangeWindow | None = None,
         wait: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
         force: bool = False,
@@ -121,6 +116,9 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
         check_written_change(allowed_from=allowed_from)
         self.allowed_from = allowed_from
         self.on_stale = check_on_stale(on_stale)
+        self.on_frozen = check_on_frozen(on_frozen)
+        self.wave = check_wave(wave)
+        self.window = check_window(window)
         self.wait = None if wait is None else check_policy("wait", wait)
         self.force = check_switch("force", force)
         self.allow_empty = check_switch("allow_empty", allow_empty)
@@ -129,8 +127,8 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Write, and wait when there is a policy to wait by."""
         tiers = check_tiers(self.environment, self.tier)
-        change = self.parse_change(context, allowed_from=self.allowed_from, force=self.force)
-        return self.run_or_defer(self._declare(context, tiers, change))
+        change = self.parse_change(context, allowed_from=self.allowed_from, force=self.force, wave=self.wave)
+        return self.run_unless_held(lambda: self._declare(context, tiers, change))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:  # noqa: ARG002 Airflow's call
         """Resume with the outcome that the trigger sent."""
@@ -140,7 +138,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
 
     async def _declare(
         self, context: Context, tiers: Sequence[str], change: Change
-    ) -> dict[str, int] | WaitingTrigger[Outcome]:
+    ) -> dict[str, int] | WaitingTrigger[Outcome] | Hold:
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
         async with ConsulHook(self.consul_conn_id).open_view() as view:
@@ -155,9 +153,13 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
                 needs_members=self.wait is not None or self.canary is not None,
                 allow_empty=self.allow_empty,
                 on_stale=self.on_stale,
+                find_hold=partial(self.find_hold, context),
+                hold_frozen=partial(self.hold_frozen, context, tiers),
                 log=self.log,
                 log_prefix=self.log_prefix,
             )
+            if isinstance(plan, Hold):
+                return plan
             if self.wait is None:
                 return plan.generations
             # What is rolled back, should the wait fail: a task that fails returns nothing.
@@ -166,149 +168,3 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator):
             request = WaitRequest(tiers, self.wait, plan.generations, new=plan.new)
             ended = await self.converge(context, view, request)
         return ended.settle_generations(self.log) if isinstance(ended, Outcome) else ended
-
-
-class RollBackOperator(ConvergingOperator):
-    """
-    Rolls tiers back to what they were before, or to a generation of their history.
-
-    While a canary is out, only the canary is rolled back: its nodes return to the generation that the others have kept,
-    and the others do nothing. Otherwise the old content becomes a new generation. Rolling back twice goes further back;
-    a retry does not.
-
-    Returns ``{tier: generation}``, the generation that the nodes go back to.
-
-    :param environment: the tiers' environment (templated).
-    :param tier: one tier, or several in the order in which they were changed. With ``wait`` they are rolled back in
-        reverse order, each once the one after it has converged; without, in one transaction (templated).
-    :param to: ``"previous"`` or a generation (templated).
-    :param only_own: roll back only what this Dag run wrote; anything else counts as a stale write.
-    :param written_by: roll back only what these tasks of this Dag run wrote, and in a mapped group with this map index;
-        anything else counts as a stale write.
-    :param generation: roll back only this generation of a single tier; anything else counts as a stale write. A number,
-        the mapping that a ``SetDesiredStateOperator`` returns, or a list of these, of which the newest counts; None
-        from an XCom means that the operator wrote nothing, which counts as stale, too (templated).
-    :param sequence: as in ``SetDesiredStateOperator`` (templated).
-    :param on_stale: as in ``SetDesiredStateOperator``.
-    :param wait: also wait, in the same task, until the tiers have converged by this policy.
-    :param members: who belongs to the tiers, for ``wait``; see ``ConvergedSensor`` (templated).
-    :param consul_conn_id: id of a connection of type ``consul`` (templated).
-    :param deferrable: whether to wait in the triggerer; the first seconds are spent in the worker all the same.
-    """
-
-    template_fields: Sequence[str] = (
-        "environment", "tier", "to", "generation", "sequence", "members", "consul_conn_id",
-    )  # fmt: skip
-    operator_extra_links = (DesiredStateLink(),)
-    ui_color = "#f5dcdc"
-
-    def __init__(
-        self,
-        *,
-        environment: str,
-        tier: str | Sequence[str],
-        to: int | str = "previous",
-        only_own: bool = False,
-        written_by: Sequence[str] | None = None,
-        generation: int | str | Mapping[str, int] | XComArg | Sequence[Any] | None = None,
-        sequence: int | str | None = None,
-        on_stale: str = "fail",
-        wait: ConvergencePolicy | None = None,
-        members: str | Sequence[str] = "service",
-        consul_conn_id: str = ConsulHook.default_conn_name,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        **kwargs: Any,
-    ) -> None:
-        from airflow_provider_chefconsul.domain.write.rollback import parse_target
-
-        super().__init__(**kwargs)
-        check_tier_path(environment, tier)
-        check_members(members)
-        if is_literal(to):
-            parse_target(to)
-        check_sequence(sequence)
-        self.environment = environment
-        self.tier = tier
-        self.to = to
-        self.only_own = check_switch("only_own", only_own)
-        self.written_by = written_by
-        self.generation = generation
-        self._has_generation = generation is not None
-        self.sequence = sequence
-        self.on_stale = check_on_stale(on_stale)
-        self.wait = None if wait is None else check_policy("wait", wait)
-        self.members = members
-        self.consul_conn_id = consul_conn_id
-        self.deferrable = check_switch("deferrable", deferrable)
-
-    def execute(self, context: Context) -> dict[str, int]:
-        """Roll the tiers back, and wait for each when there is a policy to wait by."""
-        return self._go_on(context, {})
-
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
-        """Resume with the outcome that the trigger sent, and go on with the next tier."""
-        from airflow_provider_chefconsul.triggers.outcome import Outcome
-
-        return self._go_on(context, Outcome.from_event(event).settle_generations(self.log))
-
-    def _go_on(self, context: Context, generations: Mapping[str, int]) -> dict[str, int]:
-        """Roll back the tiers that have not been rolled back yet.
-
-        :param generations: by tier, what those that have been rolled back went back to.
-        """
-        from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
-
-        tiers = check_tiers(self.environment, self.tier)[::-1]
-        rollback = RollBack(
-            writer_of(context),
-            parse_target(self.to),
-            sequence_of(context, self.sequence),
-            self.only_own,
-            None if self.written_by is None else frozenset(self.written_by),
-            self._parse_generation(tiers),
-        )
-        return self.run_or_defer(self._roll_back(context, tiers, rollback, generations))
-
-    def _parse_generation(self, tiers: Sequence[str]) -> int | None:
-        if not self._has_generation:
-            return None
-        if len(tiers) > 1:
-            raise InvalidInput(f"generation requires a single tier; got {', '.join(tiers)}")
-        # Some of several may be of an earlier try that was rolled back: the newest is what this Dag run wrote last.
-        given = as_list(self.generation)
-        written = [parse_generations(each, tiers)[tiers[0]] for each in given if each not in (None, "None")]
-        if not written:
-            error = StaleWrite("nothing to roll back: the generation was never written")
-            raise_final(self.log, error, self.on_stale)
-        return max(written)
-
-    async def _roll_back(
-        self, context: Context, tiers: Sequence[str], rollback: RollBack, before: Mapping[str, int]
-    ) -> dict[str, int] | WaitingTrigger[Outcome]:
-        from airflow_provider_chefconsul.consul.overview import require_members
-        from airflow_provider_chefconsul.consul.write import roll_back
-        from airflow_provider_chefconsul.triggers.outcome import Outcome
-
-        selectors = {tier: parse_members(self.members, tier) for tier in tiers}
-        generations = dict(before)
-        async with ConsulHook(self.consul_conn_id).open_view() as view:
-            if self.wait is not None:
-                await require_members(view, self.environment, selectors)
-            for some in [tiers] if self.wait is None else [[tier] for tier in tiers if tier not in before]:
-                plan = await settle_write(
-                    roll_back(view, self.environment, some, rollback),
-                    self.log,
-                    environment=self.environment,
-                    on_stale=self.on_stale,
-                    done="rolled back",
-                )
-                generations |= plan.generations
-                if self.wait is None:
-                    continue
-                # The tiers before it are waited for again, so that the event of a deferral names all that are done.
-                request = WaitRequest(list(generations), self.wait, generations, new=plan.new)
-                ended = await self.converge(context, view, request)
-                if not isinstance(ended, Outcome):
-                    return ended
-                ended.settle(self.log)
-        return generations

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import conf
 
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.nudging import check_max_parallel, check_prefix_per_node
@@ -66,6 +67,9 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
         allowed_from: Sequence[str | None] | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
+        on_frozen: str = "wait",
+        wave: tuple[int, int] | None = None,
+        window: ChangeWindow | None = None,
         force: bool = False,
         policy: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
@@ -88,6 +92,9 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
             allowed_from=allowed_from,
             sequence=sequence,
             on_stale=on_stale,
+            on_frozen=on_frozen,
+            wave=wave,
+            window=window,
             wait=self.policy,
             members=members,
             force=force,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_chefconsul.domain.parameter import is_literal
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.nudge.guard import guarded
-from airflow_provider_chefconsul.operators.writing import writer_of
 from airflow_provider_chefconsul.triggers.converging import ConvergingOperator
+from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
@@ -15,9 +16,11 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy,
 from airflow_provider_chefconsul.domain.write.change import parse_change
 from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.domain.write.transition import Transition, find_transition, parse_transitions
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow, check_window
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.operators.change import check_written_change, find_texts, keep_texts
+from airflow_provider_chefconsul.operators.hold import Hold, HoldableOperator, check_on_frozen
 from airflow_provider_chefconsul.operators.nudging import check_max_parallel, check_prefix_per_node
 from airflow_provider_chefconsul.operators.transitioning import (
     NUDGE_AFTER,
@@ -31,10 +34,10 @@ from airflow_provider_chefconsul.operators.writing import (
     check_sequence,
     declare,
     sequence_of,
-    writer_of,
 )
 from airflow_provider_chefconsul.triggers.converging import WaitRequest
 from airflow_provider_chefconsul.triggers.event_payload import read_event
+from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
-class TransitionsOperator(TransitioningOperator):
+class TransitionsOperator(TransitioningOperator, HoldableOperator):
     """
     Moves tiers through states, one step after the other, each as a ``TransitionOperator`` does.
 
@@ -62,6 +65,8 @@ class TransitionsOperator(TransitioningOperator):
     :param model: which state may follow which in each tier, checked when a step is written.
     :param sequence: as in ``SetDesiredStateOperator`` (templated).
     :param on_stale: as in ``SetDesiredStateOperator``, as long as nothing is written; a later step fails in any case.
+    :param on_frozen: as in ``SetDesiredStateOperator``.
+    :param window: as in ``SetDesiredStateOperator``; each step looks again.
     :param policy: when a step's tiers count as converged; its times are for each step.
     :param members: who belongs to each tier; see ``ConvergedSensor`` (templated).
     :param command: as in ``TransitionOperator`` (templated).
@@ -86,6 +91,8 @@ class TransitionsOperator(TransitioningOperator):
         model: StateModel | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
+        on_frozen: str = "wait",
+        window: ChangeWindow | None = None,
         policy: ConvergencePolicy | None = None,
         members: str | Sequence[str] = "service",
         command: str | None = "chef-client",
@@ -110,6 +117,8 @@ class TransitionsOperator(TransitioningOperator):
         self.model = model
         self.sequence = sequence
         self.on_stale = check_on_stale(on_stale)
+        self.on_frozen = check_on_frozen(on_frozen)
+        self.window = check_window(window)
         self.policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
         self.members = members
         self.command = command
@@ -123,16 +132,19 @@ class TransitionsOperator(TransitioningOperator):
         """Go through the steps, from the one at which the data view stands."""
         check_name("environment", self.environment)
         self.command = parse_command(self.command)
-        return self.run_or_defer(self._walk(context, None))
+        return self.run_unless_held(lambda: self._walk(context, None))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
         """Resume with the outcome of a step that the trigger sent, and go on with the next one."""
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
         Outcome.from_event(event).settle(self.log)
-        return self.run_or_defer(self._walk(context, read_event(event, "the outcome of a step", Position.from_event)))
+        position = read_event(event, "the outcome of a step", Position.from_event)
+        return self.run_unless_held(lambda: self._walk(context, position))
 
-    async def _walk(self, context: Context, position: Position | None) -> dict[str, int] | WaitingTrigger[Outcome]:
+    async def _walk(
+        self, context: Context, position: Position | None
+    ) -> dict[str, int] | WaitingTrigger[Outcome] | Hold:
         """Make one transition after the other.
 
         :param position: how far this try has come; None when it begins.
@@ -159,9 +171,13 @@ class TransitionsOperator(TransitioningOperator):
                     needs_members=True,
                     allow_empty=False,
                     on_stale="fail" if position.has_written else self.on_stale,
+                    find_hold=partial(self.find_hold, context),
+                    hold_frozen=partial(self.hold_frozen, context, transition.tiers),
                     log=self.log,
                     log_prefix="declare: ",
                 )
+                if isinstance(plan, Hold):
+                    return plan
                 position = Position(
                     number, {**position.generations, **plan.generations}, position.has_written or bool(plan.operations)
                 )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.parameter import is_literal
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
-from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, StaleWrite
+from airflow_provider_chefconsul.exceptions import InvalidInput, LeaseLost, RolloutAborted, StaleWrite, TierFrozen
+from airflow_provider_chefconsul.operators.hold import Hold
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
 ON_STALE = ("fail", "skip")
 _OF_THE_DAG_RUN = (None, "", "None")  # a sequence that is not given, also as a template says so
-
-
-def writer_of(context: Context) -> Writer:
-    """The task instance as a writer."""
-    instance = context["ti"]
-    map_index = -1 if instance.map_index is None else instance.map_index
-    return Writer(instance.dag_id, instance.run_id, instance.task_id, map_index)
 
 
 def sequence_of(context: Context, given: Any) -> int:
@@ -75,18 +68,23 @@ async def declare(
     needs_members: bool,
     allow_empty: bool,
     on_stale: str,
+    find_hold: Callable[[], Hold | None],
+    hold_frozen: Callable[[TierFrozen], Hold],
     log: Logger,
     log_prefix: str = "",
-) -> Plan:
-    """Write a change of tiers that have members, and log it as :func:`settle_write` does.
+) -> Plan | Hold:
+    """Write a change of tiers that have members, and log it as :func:`settle_write` does, unless it is held.
 
     :param members: who belongs to the tiers, as Dag authors write it.
     :param needs_members: whether what follows, or a canary, needs members; then ``allow_empty`` has no effect.
     :param allow_empty: also write tiers that have no members yet.
+    :param find_hold: what holds writes up now; a change that writes nothing, or is refused, waits for nothing.
+    :param hold_frozen: what a write waits for that was refused because of a freeze; may raise that error instead.
     """
     from airflow_provider_chefconsul.consul.overview import require_members
-    from airflow_provider_chefconsul.consul.write import write
+    from airflow_provider_chefconsul.consul.write import plan, write
 
+    changes = dict.fromkeys(tiers, change)
     selectors = {tier: parse_members(members, tier) for tier in tiers}
     await require_members(
         view,
@@ -95,13 +93,19 @@ async def declare(
         allow_empty=allow_empty and not needs_members,
         way_out="" if needs_members else "allow_empty=True declares it before it has any nodes",
     )
-    return await settle_write(
-        write(view, environment, dict.fromkeys(tiers, change), selectors),
-        log,
-        environment=environment,
-        on_stale=on_stale,
-        log_prefix=log_prefix,
-    )
+    hold = find_hold()
+    if hold is not None and (await plan(view, environment, changes, selectors)).operations:
+        return hold
+    try:
+        return await settle_write(
+            write(view, environment, changes, selectors),
+            log,
+            environment=environment,
+            on_stale=on_stale,
+            log_prefix=log_prefix,
+        )
+    except TierFrozen as error:
+        return hold_frozen(error)
 
 
 async def check_not_overwriting(
@@ -136,15 +140,15 @@ async def settle_write(
 
     try:
         plan = await writing
-    except (StaleWrite, LeaseLost) as error:
+    except (StaleWrite, LeaseLost, RolloutAborted) as error:
         raise_final(log, error, on_stale)
     for tier, decision in plan.decisions.items():
         log.info("%s%s/%s: %s", log_prefix, environment, tier, describe_decision(decision, done=done))
     return plan
 
 
-def raise_final(log: Logger, error: StaleWrite | LeaseLost, on_stale: str) -> NoReturn:
-    """End the task of a write that is stale, or whose lease is lost: a retry would find the same.
+def raise_final(log: Logger, error: StaleWrite | LeaseLost | RolloutAborted, on_stale: str) -> NoReturn:
+    """End the task of a write that is stale, aborted, or whose lease is lost: a retry would find the same.
 
     A lost lease always fails the task: nothing says that somebody else has done what the Dag run was about to do.
     """

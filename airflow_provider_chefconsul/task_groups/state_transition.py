@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.domain.parameter import check_known, check_swit
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.domain.write.transition import Transition, parse_transitions
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.transition import TransitionOperator
@@ -36,6 +37,9 @@ def transition(
     allowed_from: Sequence[str | None] | NotGiven | None = NOT_GIVEN,
     sequence: int | str | NotGiven | None = NOT_GIVEN,
     on_stale: str | NotGiven = NOT_GIVEN,
+    on_frozen: str | NotGiven = NOT_GIVEN,
+    wave: tuple[int, int] | NotGiven | None = NOT_GIVEN,
+    window: ChangeWindow | NotGiven | None = NOT_GIVEN,
     policy: ConvergencePolicy | NotGiven | None = NOT_GIVEN,
     members: str | Sequence[str] | NotGiven = NOT_GIVEN,
     command: str | NotGiven | None = NOT_GIVEN,
@@ -66,9 +70,9 @@ def transition(
         that is read when the Dag is parsed comes from a mapping or an XCom.
     """
     check_known(
-        task_id=task_id, separate=separate, spread=spread, model=model, on_stale=on_stale, policy=policy,
-        nudge_after=nudge_after, max_parallel=max_parallel, prefix_per_node=prefix_per_node, force=force,
-        deferrable=deferrable,
+        task_id=task_id, separate=separate, spread=spread, model=model, on_stale=on_stale, on_frozen=on_frozen,
+        wave=wave, window=window, policy=policy, nudge_after=nudge_after, max_parallel=max_parallel,
+        prefix_per_node=prefix_per_node, force=force, deferrable=deferrable,
     )  # fmt: skip
     check_switch("separate", separate)
     if model is not None:
@@ -84,6 +88,9 @@ def transition(
         allowed_from=allowed_from,
         sequence=sequence,
         on_stale=on_stale,
+        on_frozen=on_frozen,
+        wave=wave,
+        window=window,
         force=force,
     )
     content |= {"state": state}

@@ -13,8 +13,9 @@ from airflow_provider_chefconsul.domain.model.desired import Scalar
 from airflow_provider_chefconsul.domain.parameter import check_known, check_switch, is_reference
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.wave import Wave
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
+from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
 from airflow_provider_chefconsul.task_groups.state_transition import default_id, transition
@@ -30,6 +31,7 @@ def rollout(
     spread: str | None = None,
     approval: bool | Mapping[str, Any] = False,
     auto_revert: bool = False,
+    window: ChangeWindow | NotGiven | None = NOT_GIVEN,
     force: bool | NotGiven = NOT_GIVEN,
     group_id: str | None = None,
     policy: ConvergencePolicy | NotGiven | None = NOT_GIVEN,
@@ -57,6 +59,7 @@ def rollout(
         ``response_timeout``, fails the rollout at once.
     :param auto_revert: when a wave fails or is rejected, roll back what this Dag run wrote and wait for its nodes; the
         Dag run fails all the same.
+    :param window: when waves may begin: each looks again. What has begun goes on, and a rollback needs no window.
     :param default_args: as in a TaskGroup.
     :param kwargs: further parameters of each wave's :func:`transition`.
     :returns: the group.
@@ -84,6 +87,7 @@ def rollout(
                 "canary": None if wave.is_all else wave.written,
                 "spread": wave.spread and f"meta:{wave.spread}",
             }
+            of_rollout = {"wave": (number, len(parsed))}
             if approval and number > 1:
                 asked = {**target, **content, **canary, **given(sequence=sequence)}
                 asked |= {"wave": number, "waves": len(parsed)}
@@ -99,8 +103,9 @@ def rollout(
                     nudge_after=nudge_after,
                     max_parallel=max_parallel,
                     prefix_per_node=prefix_per_node,
+                    window=window,
                     sequence=sequence,
-                    **{**shared, **content, **canary, **forced, **kwargs},
+                    **{**shared, **content, **canary, **of_rollout, **forced, **kwargs},
                 )
             )
             before.append(built[-1])
@@ -111,6 +116,8 @@ def rollout(
                     task_id="roll_back",
                     written_by=[each.task_id for each in built],
                     on_stale="skip",
+                    despite_freeze=True,
+                    reason="auto_revert: a wave failed or was rejected",
                     trigger_rule=TriggerRule.ONE_FAILED,
                     **given(sequence=sequence),
                     **shared,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import ChefConsulError
@@ -31,6 +32,8 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
     :param policy: the JSON form of a :class:`ConvergencePolicy`.
     :param members: as Dag authors write it.
     :param holder: the Dag run whose lease, if it has one, the wait renews: ``{"dag_id", "run_id"}``.
+    :param writer: who waits, for the journal: the JSON form of a :class:`Writer`; None tells the journal nothing.
+    :param wave: which wave of a rollout is waited for, and of how many, for the journal.
     """
 
     log_prefix = ""
@@ -45,6 +48,8 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
         policy: Mapping[str, Any],
         members: str | Sequence[str],
         holder: Mapping[str, str] | None = None,
+        writer: Mapping[str, Any] | None = None,
+        wave: Sequence[int] | None = None,
     ) -> None:
         from airflow_provider_chefconsul.domain.verdict.wait import Wait
 
@@ -53,6 +58,8 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
         self.deadline = max(wait.deadline for wait in self.waits.values())
         self.policy = ConvergencePolicy.from_fields(policy)
         self.members = members
+        self.writer = None if writer is None else Writer(**writer)
+        self.wave = None if wave is None else (wave[0], wave[1])
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of this class, and its parameters as JSON values."""
@@ -63,6 +70,8 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
             "waits": {tier: replace(wait, holding_since=None).to_fields() for tier, wait in self.waits.items()},
             "policy": self.policy.to_fields(),
             "members": self.members,
+            "writer": self.writer and self.writer.to_fields(),
+            "wave": self.wave and list(self.wave),
         }
         return path, {**kwargs, **own}
 
@@ -77,6 +86,7 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
 
         :returns: the outcome; None when ``until`` came first. What was seen meanwhile is remembered in ``waits``.
         """
+        from airflow_provider_chefconsul.consul.verdict_journal import journal_verdicts
         from airflow_provider_chefconsul.consul.wait import find_early_failures, wait_for_tiers
 
         try:
@@ -91,7 +101,10 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
                     on_progress=lambda line: self.log.info("%s%s", self.log_prefix, line),
                 )
                 early_failures = await find_early_failures(opened, self.environment, results)
+                outcome = Outcome.from_results(self.environment, results, early_failures)
+                if outcome is not None and self.writer is not None:
+                    await journal_verdicts(opened, self.environment, results, self.writer, wave=self.wave)
         except ChefConsulError as error:
             return Outcome.from_error(error)
         self.waits |= {tier: result.wait for tier, result in results.items()}
-        return Outcome.from_results(self.environment, results, early_failures)
+        return outcome

@@ -11,6 +11,7 @@ from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.links import page_of
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -46,6 +47,8 @@ class ConvergingOperator(Stoppable):
     environment: str
     tier: str | Sequence[str]
     members: str | Sequence[str]
+    wave: tuple[int, int] | None = None
+    """Which wave of a rollout the task is, and of how many."""
     consul_page: str | None = None
     """What the link to Consul's UI leads to, found while there is a view; None before."""
 
@@ -86,6 +89,8 @@ class ConvergingOperator(Stoppable):
             policy=request.policy.to_fields(),
             members=self.members,
             holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+            writer=writer_of(context).to_fields(),
+            wave=self.wave,
             **options,
         )
         return await self.wait_here(trigger, view)

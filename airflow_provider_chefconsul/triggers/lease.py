@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_answer
 from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
@@ -29,6 +30,7 @@ class LeaseTrigger(WaitingTrigger[bool]):
     :param ttl: seconds that the lease stands when nobody renews it.
     :param reason: why, for those who wait.
     :param deadline: ISO 8601 with offset; when to give up.
+    :param writer: who acquires it, for the journal: the JSON form of a :class:`Writer`; None tells it nothing.
     :param dag_id: with ``run_id``, what an older version stored in place of ``holder``.
     """
 
@@ -41,6 +43,7 @@ class LeaseTrigger(WaitingTrigger[bool]):
         ttl: float,
         reason: str,
         deadline: str,
+        writer: Mapping[str, Any] | None = None,
         dag_id: str = "",
         run_id: str = "",
     ) -> None:
@@ -49,11 +52,18 @@ class LeaseTrigger(WaitingTrigger[bool]):
         self.ttl = ttl
         self.reason = reason
         self.deadline = datetime.fromisoformat(deadline)
+        self.writer = None if writer is None else Writer(**writer)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of this class, and its parameters as JSON values."""
         path, kwargs = super().serialize()
-        return path, {**kwargs, "ttl": self.ttl, "reason": self.reason, "deadline": self.deadline.isoformat()}
+        own = {
+            "ttl": self.ttl,
+            "reason": self.reason,
+            "deadline": self.deadline.isoformat(),
+            "writer": self.writer and self.writer.to_fields(),
+        }
+        return path, {**kwargs, **own}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and say whether the Dag run has the lease: ``{"is_held", "error"}``."""
@@ -81,6 +91,7 @@ class LeaseTrigger(WaitingTrigger[bool]):
                 ttl=timedelta(seconds=self.ttl),
                 reason=self.reason,
                 until=limit,
+                by=self.writer,
                 on_progress=self.log.info,
             )
         return None if not is_held and limit < self.deadline else is_held

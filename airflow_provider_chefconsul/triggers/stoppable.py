@@ -54,9 +54,12 @@ class Stoppable(BaseOperator):
 
         Deferring raises, and ``execute_complete`` is called with the trigger's event.
         """
+        return self.end_or_defer(self.run_here(coroutine))
+
+    def end_or_defer(self, ended: T | WaitingTrigger[Any]) -> T:
+        """Return what a coroutine ended with; when that is a trigger, defer to it."""
         from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
-        ended = self.run_here(coroutine)
         if isinstance(ended, WaitingTrigger):
             timeout = ended.deadline - datetime.now(UTC) + _DEFERRAL_SLACK
             self.defer(trigger=ended, method_name="execute_complete", timeout=timeout)

@@ -31,7 +31,10 @@ class WaitingTrigger(BaseTrigger, Generic[T]):
     """
 
     deadline: datetime
-    """Aware; when the wait ends in any case. A triggerer that restarts goes on with what is left until then."""
+    """Aware; when the wait ends in any case. A triggerer that restarts goes on with what is left until then.
+
+    Not set by those that wait however long it takes; a task does not give them to ``run_or_defer``.
+    """
 
     def __init__(self, *, consul_conn_id: str, environment: str, holder: Mapping[str, str] | None) -> None:
         super().__init__()

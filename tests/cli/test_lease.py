@@ -13,7 +13,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.lease import break_lease, find_lease
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.exceptions import WriteRefused
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator
@@ -126,7 +126,7 @@ def test_lease_that_changed_meanwhile_is_not_broken(consul_connection, consul_kv
             found = await find_lease(view, "demo")
             document = json.loads(consul_kv["demo/_lease"])
             consul_kv["demo/_lease"] = json.dumps(document | {"expires_at": "2036-01-01T00:00:00Z"})
-            await break_lease(view, "demo", found, DagRun("airflow chefconsul", "ada@vm"), reason="late")
+            await break_lease(view, "demo", found, Writer("airflow chefconsul", "ada@vm", "lease break"), reason="late")
 
     with pytest.raises(WriteRefused, match="demo: the lease of Dag shop_rollout, run manual__1 was renewed, released"):
         asyncio.run(break_late())

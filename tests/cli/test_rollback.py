@@ -83,8 +83,8 @@ def test_refusal_after_the_first_tier_tells_what_was_written(airflow_chefconsul,
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
-        (("--to", "last"), 2, "to must be \"previous\" or a generation, not 'last'"),
-        (("--to", "0"), 2, 'to must be "previous" or a generation'),
+        (("--to", "last"), 2, 'to must be "last_good", "previous" or a generation, not \'last\''),
+        (("--to", "0"), 2, 'to must be "last_good", "previous" or a generation'),
         (("--min-converged", "50%"), 2, "--min-converged requires --wait"),
         ((), 4, "demo/web: the tier has no desired state, so there is nothing to roll back"),
         (("--wait",), 4, "demo/web has no members"),

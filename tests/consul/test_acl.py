@@ -49,6 +49,12 @@ key "chefconsul/demo/_lease" {
 key_prefix "chefconsul/demo/_lost/" {
   policy = "write"
 }
+key "chefconsul/demo/_freeze" {
+  policy = "write"
+}
+key_prefix "chefconsul/demo/_journal/" {
+  policy = "write"
+}
 node_prefix "" {
   policy = "read"
 }

@@ -1,8 +1,9 @@
-"""Two orchestrators that write to one tier of a real Consul, in any order and between each other's steps.
+"""Three orchestrators that write to one tier of a real Consul, in any order and between each other's steps.
 
 An attempt may be held up just before its transaction, when everything has been read and planned; meanwhile others
-write or take the environment's lease. In any order, the result of an attempt must be what the rules say for the state
-that its transaction finds.
+write, take the environment's lease, or freeze the tier. In any order, the result of an attempt must be what the rules
+say for the state that its transaction finds: once a freeze is acknowledged, no write slips past it, and a rollout that
+was promoted or aborted has ended so.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import consul
@@ -25,19 +27,29 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from airflow_provider_chefconsul.consul.freeze import freeze, unfreeze
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.consul.write import roll_back, write
+from airflow_provider_chefconsul.consul.write import abort, promote, roll_back, write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, make_freeze_entry
+from airflow_provider_chefconsul.domain.model.journal import JournalEntry
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.write.act import plan_write
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
+from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion, plan_abort, plan_promotion
 from airflow_provider_chefconsul.domain.write.wave import Wave
-from airflow_provider_chefconsul.exceptions import EnvironmentLeased, StaleWrite, WriteRefused
+from airflow_provider_chefconsul.exceptions import (
+    EnvironmentLeased,
+    RolloutAborted,
+    StaleWrite,
+    TierFrozen,
+    WriteRefused,
+)
 from tests.support.factory import make_change, make_lease, make_members, make_writer
 from tests.support.raw_keys import RawKeys
 
@@ -62,9 +74,9 @@ class HeldClient(ConsulClient):
 
 @dataclass
 class Attempt:
-    """A change or a rollback in progress, and what the rules say about it."""
+    """A write in progress, and what the rules say about it."""
 
-    intent: Change | RollBack
+    intent: Change | RollBack | Promotion | Abort
     task: asyncio.Task[Any] | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -78,13 +90,24 @@ class Attempt:
         basis = Basis(current, written_at="", generations=list(history), history=history, members=WEB)
         if written is not None:
             basis = replace(basis, written_at=written.written_at, new_id=written.newest.id)
-        if isinstance(self.intent, RollBack):
-            return plan_rollback(basis, self.intent)
-        return plan_write(basis, self.intent)
+        match self.intent:
+            case RollBack() as rollback:
+                return plan_rollback(basis, rollback)
+            case Promotion() as promotion:
+                return plan_promotion(basis, promotion)
+            case Abort() as abortion:
+                return plan_abort(basis, abortion)
+            case change:
+                return plan_write(basis, change)
+
+    @property
+    def is_steering(self) -> bool:
+        """Whether it may pass beside the lease of the Dag run whose rollout it steers."""
+        return isinstance(self.intent, Promotion | Abort)
 
 
 class Orchestrators(RuleBasedStateMachine):
-    """Two orchestrators; each step of one is a task of a Dag run with some logical time."""
+    """Three orchestrators; each step of one is a task of a Dag run with some logical time, or of a person."""
 
     def __init__(self, port: int) -> None:
         super().__init__()
@@ -92,12 +115,16 @@ class Orchestrators(RuleBasedStateMachine):
         self.kv = RawKeys(consul.Consul(host="127.0.0.1", port=port), self.root)
         self.runner = asyncio.Runner()
         settings = ConsulSettings("127.0.0.1", port, root=self.root)
-        self.clients = [self.runner.run(_make_client(settings)) for _ in range(2)]
+        self.clients = [self.runner.run(_make_client(settings)) for _ in range(3)]
         self.views = [SharedView(client) for client in self.clients]
-        self.held: list[Attempt | None] = [None, None]
+        self.clients.append(self.runner.run(_make_client(settings)))
+        self.person = SharedView(self.clients[-1])
+        self.held: list[Attempt | None] = [None, None, None]
         self.current: DesiredState | None = None
         self.history: dict[int, DesiredState] = {}
         self.lease: Lease | None = None
+        self.is_frozen = False
+        self.acts: list[str] = []
         self.tasks = 0
 
     def teardown(self) -> None:
@@ -112,7 +139,7 @@ class Orchestrators(RuleBasedStateMachine):
 
     # What orchestrators do ------------------------------------------------------------------------------------------
 
-    who = st.sampled_from([0, 1])
+    who = st.sampled_from([0, 1, 2])
     lags = st.sampled_from([0, 0, 0, 0, 0, -1, 1])  # between a Dag run's logical time and the current sequence
     holds = st.sampled_from([True, True, False])
     sizes = st.sampled_from([None, None, 1, 2, "75%", "100%", ("web-1", "web-3")])
@@ -157,14 +184,42 @@ class Orchestrators(RuleBasedStateMachine):
         lag=lags,
         to=st.sampled_from(["previous", "previous", 1, 2, 9]),
         only_own=st.sampled_from([False, False, True]),
+        despite_freeze=st.booleans(),
         hold=holds,
         as_holder=st.booleans(),
     )
-    def roll_back(self, who: int, lag: int, to: Any, only_own: bool, hold: bool, as_holder: bool) -> None:
+    def roll_back(
+        self, who: int, lag: int, to: Any, only_own: bool, despite_freeze: bool, hold: bool, as_holder: bool
+    ) -> None:
         """Roll back to the previous content, or to a generation."""
         sequence = self.sequence + lag
         writer = self.make_writer(who, sequence, as_holder)
-        self.begin(who, Attempt(RollBack(writer, to=to, sequence=sequence, only_own=only_own)), hold=hold)
+        rollback = RollBack(writer, to=to, sequence=sequence, only_own=only_own, despite_freeze=despite_freeze)
+        self.begin(who, Attempt(rollback), hold=hold)
+
+    @rule(who=who, is_abort=st.booleans(), hold=holds)
+    def steer(self, who: int, is_abort: bool, hold: bool) -> None:
+        """A person promotes a canary, or aborts its rollout."""
+        self.tasks += 1
+        writer = make_writer(dag_id="operate", run_id=f"person-{who}", task_id=f"task-{self.tasks}")
+        self.begin(who, Attempt(Abort(writer, "errors") if is_abort else Promotion(writer)), hold=hold)
+
+    @precondition(lambda self: not self.is_frozen)
+    @rule(name=st.sampled_from(["web", EVERY_TIER]), resume=st.booleans())
+    def freeze(self, name: str, resume: bool) -> None:
+        """A person freezes the tier, or all; once that returns, nothing moves it, whatever was planned before."""
+        entry = make_freeze_entry(make_writer(dag_id="operate"), "evening", None, now=datetime.now(UTC))
+        self.runner.run(freeze(self.person, "demo", [name], entry))
+        self.is_frozen = True
+        for who in range(3) if resume else ():
+            self.resume(who)
+
+    @precondition(lambda self: self.is_frozen)
+    @rule()
+    def unfreeze(self) -> None:
+        """A person ends every freeze."""
+        self.runner.run(unfreeze(self.person, "demo", None, make_writer(dag_id="operate")))
+        self.is_frozen = False
 
     @property
     def sequence(self) -> int:
@@ -196,7 +251,7 @@ class Orchestrators(RuleBasedStateMachine):
 
     def begin(self, who: int, attempt: Attempt, *, hold: bool) -> None:
         """Start an attempt and run it up to its transaction if that is to be held, else to its end."""
-        who = 1 - who if self.held[who] else who
+        who = next((each for each in (who, 0, 1, 2) if not self.held[each]), who)
         if self.held[who]:
             self.finish(who)
         if hold:
@@ -208,10 +263,15 @@ class Orchestrators(RuleBasedStateMachine):
 
     async def _start(self, who: int, attempt: Attempt) -> None:
         view = self.views[who]
-        if isinstance(attempt.intent, RollBack):
-            running = roll_back(view, "demo", ["web"], attempt.intent)
-        else:
-            running = write(view, "demo", {"web": attempt.intent})
+        match attempt.intent:
+            case RollBack() as rollback:
+                running = roll_back(view, "demo", ["web"], rollback)
+            case Promotion() as promotion:
+                running = promote(view, "demo", ["web"], promotion)
+            case Abort() as abortion:
+                running = abort(view, "demo", ["web"], abortion)
+            case change:
+                running = write(view, "demo", {"web": change})
         attempt.task = asyncio.create_task(running)
         async with asyncio.timeout(PATIENCE):
             while not attempt.task.done() and self.clients[who].gate is not None:
@@ -225,15 +285,18 @@ class Orchestrators(RuleBasedStateMachine):
         attempt.gate.set()
         self.clients[who].gate = None
         self.runner.run(asyncio.wait_for(asyncio.wait({attempt.task}), PATIENCE))
-        holder = DagRun.of(attempt.intent.writer)
-        error = attempt.task.exception()
-        if self.lease is not None and self.lease.holder != holder:
+        error, expected = attempt.task.exception(), attempt.expect(self.current, self.history)
+        is_kept_out = self.lease is not None and self.lease.holder not in self._may_write(attempt)
+        if is_kept_out and not (attempt.is_steering and isinstance(expected, Refused)):
             assert isinstance(error, EnvironmentLeased)
             return
-        expected = attempt.expect(self.current, self.history)
         if isinstance(expected, Refused):
-            assert isinstance(error, StaleWrite if expected.is_stale else WriteRefused)
+            kind = RolloutAborted if expected.is_aborted else StaleWrite if expected.is_stale else WriteRefused
+            assert isinstance(error, kind)
             assert expected.reason in str(error)
+            return
+        if self.is_frozen and isinstance(expected, Write) and expected.assigns and not self._goes_ahead(attempt):
+            assert isinstance(error, TierFrozen), "a write slipped past a freeze"
             return
         assert error is None
         decision = attempt.task.result().decisions["web"]
@@ -243,11 +306,24 @@ class Orchestrators(RuleBasedStateMachine):
         assert decision == expected
         assert isinstance(decision, Write | Unchanged)
 
+    def _may_write(self, attempt: Attempt) -> list[DagRun]:
+        """Whose lease lets an attempt pass: that of its Dag run, or of the one whose rollout it steers."""
+        if attempt.is_steering and self.current is not None and self.current.canary is not None:
+            begun = self.history[self.current.canary.assignment.generation]
+            return [DagRun.of(begun.written_by)]
+        return [DagRun.of(attempt.intent.writer)]
+
+    def _goes_ahead(self, attempt: Attempt) -> bool:
+        return isinstance(attempt.intent, RollBack) and attempt.intent.despite_freeze
+
     def note(self, decision: Write, attempt: Attempt) -> None:
         """Remember a write."""
         self.before, self.history_before = self.current, dict(self.history)
         current = self.current.sequence if self.current else None
-        assert current is None or attempt.intent.sequence >= current, "a stale write was let through"
+        if not attempt.is_steering:
+            assert current is None or attempt.intent.sequence >= current, "a stale write was let through"
+        if decision.assigns:
+            self.acts.append(decision.act)
         if decision.is_new:
             assert decision.generation not in self.history, "a generation was given twice"
             ids = {assignment.id for entry in self.history.values() for assignment in entry.assignments}
@@ -257,7 +333,7 @@ class Orchestrators(RuleBasedStateMachine):
             assert new.id not in ids, "an id was given twice"
             self.history[decision.generation] = decision.desired
         self.current = decision.desired
-        if self.lease is not None:
+        if self.lease is not None and not attempt.is_steering:
             renewed = Lease.from_json("key", self.kv["demo/_lease"])
             assert renewed == replace(self.lease, expires_at=renewed.expires_at)
             assert renewed.expires_at > LONG_AGO
@@ -276,6 +352,9 @@ class Orchestrators(RuleBasedStateMachine):
         assert found == {f"{generation:012d}": written for generation, written in self.history.items()}
         text = keys.get("demo/web/desired")
         assert (text and DesiredState.from_json("key", text)) == self.current
+        entries = [JournalEntry.from_json(key, keys[key]) for key in sorted(keys) if key.startswith("demo/_journal/")]
+        acts = [entry.act for entry in entries if entry.tiers]
+        assert sorted(acts) == sorted(self.acts), "an act was not told, or told twice"
 
 
 async def _make_client(settings: ConsulSettings) -> HeldClient:
@@ -283,7 +362,7 @@ async def _make_client(settings: ConsulSettings) -> HeldClient:
 
 
 def test_interleavings(cluster, members):
-    """No write is lost, no stale one is accepted, and none passes while another Dag run holds the lease."""
+    """No write is lost, no stale one is accepted, and none passes beside another's lease or a freeze."""
     members(*NODES)
     settings = hypothesis.settings(
         max_examples=30,

@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import write
+from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, LeaseLost
 from tests.support.factory import make_change, make_lease
@@ -156,7 +157,7 @@ async def test_break_whose_answer_was_lost(cluster, consul_root, consul_kv, is_a
             found = await leasing.find_lease(view, "demo")
             assert found is not None
             try:
-                await leasing.break_lease(view, "demo", found, US, reason="gone")
+                await leasing.break_lease(view, "demo", found, Writer(US.dag_id, US.run_id, "steal"), reason="gone")
                 has_broken = True
             except ConsulUnavailable:
                 has_broken = False

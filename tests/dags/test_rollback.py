@@ -8,7 +8,8 @@ from airflow.sdk import DAG
 
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
-from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from demo.nodes import TIERS
 from tests.dags.fleet import Fleet
 from tests.support.airflow_home import connect, pull_xcom

@@ -232,11 +232,11 @@ def test_own_lease_is_renewed_by_the_write(tier, consul_root):
 
 
 def test_more_tiers_than_a_transaction_takes(consul_kv):
-    """31 are written at once; 32 are refused with the reason, and none of them is written."""
-    with pytest.raises(RequestTooLarge, match="32 tiers need 66 operations, but Consul takes at most 64 in one"):
-        declare(tier=[f"tier-{number}" for number in range(32)], allow_empty=True)
+    """30 are written at once; 31 are refused with the reason, and none of them is written."""
+    with pytest.raises(RequestTooLarge, match="31 tiers need 66 operations, but Consul takes at most 64 in one"):
+        declare(tier=[f"tier-{number}" for number in range(31)], allow_empty=True)
     assert dict(consul_kv) == {}
-    assert len(declare(tier=[f"tier-{number}" for number in range(31)], allow_empty=True)) == 31
+    assert len(declare(tier=[f"tier-{number}" for number in range(30)], allow_empty=True)) == 30
 
 
 def test_forced_waves_go_through(tier):

@@ -19,7 +19,8 @@ from airflow_provider_chefconsul.exceptions import (
     NoMembers,
     WriteRefused,
 )
-from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from tests.support.airflow_home import make_context, run_trigger
 from tests.support.factory import make_failure, make_lease, make_report
 
@@ -229,11 +230,11 @@ def test_tier_without_a_desired_state(roll_back, consul_kv):
         ({"environment": "de/mo"}, "environment 'de/mo' is not a name"),
         ({"tier": []}, "tier is an empty list"),
         ({"tier": ["web", ".."]}, "tier '..' is not a name"),
-        ({"to": "last"}, "to must be \"previous\" or a generation, not 'last'"),
-        ({"to": 0}, 'to must be "previous" or a generation, not 0'),
-        ({"to": -1}, 'to must be "previous" or a generation, not -1'),
-        ({"to": True}, 'to must be "previous" or a generation, not True'),
-        ({"to": None}, 'to must be "previous" or a generation, not None'),
+        ({"to": "last"}, 'to must be "last_good", "previous" or a generation, not \'last\''),
+        ({"to": 0}, 'to must be "last_good", "previous" or a generation, not 0'),
+        ({"to": -1}, 'to must be "last_good", "previous" or a generation, not -1'),
+        ({"to": True}, 'to must be "last_good", "previous" or a generation, not True'),
+        ({"to": None}, 'to must be "last_good", "previous" or a generation, not None'),
         ({"sequence": "yesterday"}, "sequence must be seconds since the epoch"),
         ({"on_stale": "ignore"}, 'on_stale must be "fail" or "skip", not \'ignore\''),
         ({"members": "servise:web"}, "invalid members 'servise:web'"),

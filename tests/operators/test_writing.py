@@ -11,7 +11,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
-from airflow_provider_chefconsul.operators.writing import check_on_stale, raise_final, sequence_of, writer_of
+from airflow_provider_chefconsul.operators.writing import check_on_stale, raise_final, sequence_of
+from airflow_provider_chefconsul.triggers.writer import writer_of
 from tests.support.airflow_home import make_context
 
 LOGICAL, PARTITION, RUN_AFTER = (datetime(2026, month, 1, tzinfo=UTC) for month in (9, 10, 11))

@@ -7,12 +7,14 @@ from importlib import import_module
 
 import pytest
 
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.nudge.request import NudgeRequest
 from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
 from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
 from airflow_provider_chefconsul.triggers.transition import TransitionTrigger
+from airflow_provider_chefconsul.triggers.window import WindowTrigger
 from tests.support.factory import NOW, make_policy, make_report, make_snapshot, make_wait, seen
 
 TRIGGERS = [
@@ -56,6 +58,12 @@ TRIGGERS = [
         deadline="2026-11-22T08:30:00+00:00",
         max_parallel=2,
         prefix_per_node="rexec-node",
+    ),
+    WindowTrigger(
+        consul_conn_id="consul_default",
+        environment="demo",
+        holder=None,
+        window=ChangeWindow("Fri 22:00-02:00", timezone="Europe/Berlin", holidays=["2026-12-25"]).to_fields(),
     ),
     SSHChefTrigger(
         consul_conn_id="consul_default",

@@ -19,8 +19,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, TaskD
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
-from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator
+from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.support.airflow_home import connect, make_context
 from tests.support.factory import make_desired, make_lease

@@ -19,8 +19,9 @@ from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator, SSHChefOperator
-from airflow_provider_chefconsul.operators.desired_state import RollBackOperator, SetDesiredStateOperator
+from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator
+from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.support.airflow_home import make_context, run_trigger
 from tests.support.factory import make_desired, make_lease, make_report
@@ -81,7 +82,7 @@ LEASE = {
     "reason": "upgrade to 2.5.0",
     "deadline": "2026-11-22T09:00:00+00:00",
 }
-NEW_LEASE = {name: value for name, value in LEASE.items() if name not in HOLDER} | {"holder": HOLDER}
+NEW_LEASE = {name: value for name, value in LEASE.items() if name not in HOLDER} | {"holder": HOLDER, "writer": None}
 APPROVAL = {
     "ti_id": UUID("01999999-0000-7000-8000-000000000001"),
     "options": ["Approve", "Reject"],
@@ -103,9 +104,23 @@ TIER_CONVERGED = {
     "policy": POLICY,
     "members": "meta:tier=web",
 }
+WINDOW = {
+    "consul_conn_id": "consul_default",
+    "environment": "demo",
+    "holder": HOLDER,
+    "window": {
+        "hours": ["Mon-Thu 09:00-16:00", "Fri 22:00-02:00"],
+        "timezone": "Europe/Berlin",
+        "holidays": ["2026-12-24", "2026-12-25"],
+    },
+}
 # By the path of the class, what was stored, and how it is stored today.
 STORED = [
-    ("converged.ConvergedTrigger", CONVERGED, CONVERGED | {"waits": {"web": WAIT | {"begun_at": 0}}}),
+    (
+        "converged.ConvergedTrigger",
+        CONVERGED,
+        CONVERGED | {"waits": {"web": WAIT | {"begun_at": 0}}, "writer": None, "wave": None},
+    ),
     (
         "remote_exec.RemoteExecTrigger",
         {**JOB, "prefix_per_node": "rexec-node"},
@@ -116,6 +131,7 @@ STORED = [
     ("approval.ApprovalTrigger", APPROVAL, APPROVAL),
     ("event.DesiredStateChangedTrigger", CHANGED, CHANGED),
     ("event.TierConvergedTrigger", TIER_CONVERGED, TIER_CONVERGED),
+    ("window.WindowTrigger", WINDOW, WINDOW),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import assert_type
 
 from airflow.sdk import DAG, Asset, BaseOperator, TaskGroup, chain
@@ -10,14 +10,19 @@ from consul.std import Consul
 
 import airflow_provider_chefconsul
 from airflow_provider_chefconsul import (
+    AbortOperator,
     AcquireLeaseOperator,
     ApproveWaveOperator,
+    BreakLeaseOperator,
+    ChangeWindow,
     ChefConsulError,
     ConsulExecChefOperator,
     ConsulHook,
     ConvergedSensor,
     ConvergencePolicy,
     DriftAuditOperator,
+    FreezeOperator,
+    PromoteOperator,
     ReleaseLeaseOperator,
     RollBackOperator,
     SetDesiredStateOperator,
@@ -25,6 +30,7 @@ from airflow_provider_chefconsul import (
     StateModel,
     TransitionOperator,
     TransitionsOperator,
+    UnfreezeOperator,
     desired_state_changed,
     rollout,
     tier_converged,
@@ -44,6 +50,9 @@ POLICY = ConvergencePolicy(
 )
 assert_type(POLICY.timeout, timedelta)
 assert_type(POLICY.progress_deadline, timedelta | None)
+
+WINDOW = ChangeWindow("Mon-Thu 09:00-16:00", timezone="Europe/Berlin", holidays=["2026-12-24", date(2026, 12, 25)])
+assert_type(WINDOW.next_opening(datetime(2026, 12, 24, tzinfo=UTC)), datetime)
 
 MODEL = StateModel(states=["off", "converged"], transitions=[("off", "converged"), ("converged", "off")])
 assert_type(MODEL.allowed_from("off"), list[str | None])
@@ -73,14 +82,24 @@ with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", 
     approve = ApproveWaveOperator(
         task_id="approve", environment="demo", tier="web", state="converged", canary="50%", wave=2, waves=3
     )
+    freeze = FreezeOperator(task_id="freeze", environment="demo", tier=["web"], reason="evening", until="{{ ts }}")
+    unfreeze = UnfreezeOperator(task_id="unfreeze", environment="demo")
+    promote = PromoteOperator(task_id="promote", environment="demo", tier="web", reason="it looks fine")
+    abort = AbortOperator(task_id="abort", environment="demo", tier=["web"], reason="errors")
+    seize = BreakLeaseOperator(task_id="seize", environment="demo", reason="its worker burned down")
+    chain(freeze, unfreeze, promote, abort, seize)
     roll_back = RollBackOperator(task_id="roll_back", environment="demo", tier=["web", "app"], to=41, wait=POLICY)
     audit = DriftAuditOperator(task_id="audit", environment="demo", max_drifted="5%")
 
     single = transition("demo", "web", "off", {"release": "2.5.0"}, policy=POLICY, model=MODEL, command=None)
     several = transitions("demo", [("web", "off"), (["web", "app"], "converged")], model=MODEL)
-    at_once = TransitionsOperator(task_id="all", environment="demo", steps=[("web", "off")], model=MODEL, policy=POLICY)
+    at_once = TransitionsOperator(
+        task_id="all", environment="demo", steps=[("web", "off")], model=MODEL, policy=POLICY, window=WINDOW
+    )
     moved = TransitionOperator(task_id="moved", environment="demo", tier="web", state="off", command=None)
-    waves = rollout("demo", "web", "converged", waves=[1, "25%", ["web-7"], "100%"], auto_revert=True, approval=True)
+    waves = rollout(
+        "demo", "web", "converged", waves=[1, "25%", ["web-7"], "100%"], auto_revert=True, approval=True, window=WINDOW
+    )
     assert_type(single, TransitionOperator | TaskGroup)
     assert_type(several, list[BaseOperator | TaskGroup])
     assert_type(waves, TaskGroup)
@@ -99,14 +118,19 @@ def open_client(hook: ConsulHook) -> Consul | str:
 def misuse() -> None:
     """Each of these is an error to mypy, which also reports an "ignore" that it does not need."""
     _ = airflow_provider_chefconsul.no_such_name  # type: ignore[attr-defined]
+    AbortOperator(task_id="t", environment="demo", tier=1, reason="x")  # type: ignore[arg-type]
     AcquireLeaseOperator(task_id="t", environment=1)  # type: ignore[arg-type]
     ApproveWaveOperator(task_id="t", environment="demo", tier="web", state="off", wave="2", waves=3)  # type: ignore[arg-type]
+    BreakLeaseOperator(task_id="t", environment="demo", reason=None)  # type: ignore[arg-type]
     _ = ChefConsulError().problem  # type: ignore[attr-defined]
+    ChangeWindow("Mon 09:00-16:00")  # type: ignore[call-arg]
     ConsulExecChefOperator(task_id="t", environment="demo", tier="web", max_parallel="2")  # type: ignore[arg-type]
     ConsulHook(consul_conn_id=None)  # type: ignore[arg-type]
     ConvergedSensor(task_id="t", environment="demo", tier="web", policy="100%")  # type: ignore[arg-type]
     ConvergencePolicy(timeout=60)  # type: ignore[arg-type]
     DriftAuditOperator(task_id="t", max_drifted=0.5)  # type: ignore[arg-type]
+    FreezeOperator(task_id="t", environment="demo", reason=None)  # type: ignore[arg-type]
+    PromoteOperator(task_id="t", environment="demo", tier=1)  # type: ignore[arg-type]
     ReleaseLeaseOperator(task_id="t", environment=1)  # type: ignore[arg-type]
     RollBackOperator(task_id="t", environment="demo", tier="web", to=None)  # type: ignore[arg-type]
     SSHChefOperator(task_id="t", environment="demo", tier="web", timeout=60)  # type: ignore[arg-type]
@@ -119,3 +143,4 @@ def misuse() -> None:
     tier_converged("demo", policy="100%")  # type: ignore[arg-type]
     transition("demo", "web", "off", max_parallel="2")  # type: ignore[arg-type]
     transitions("demo", [("web", 1)])  # type: ignore[list-item]
+    UnfreezeOperator(task_id="t", environment=1)  # type: ignore[arg-type]

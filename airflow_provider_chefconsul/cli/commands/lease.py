@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.consul.lease import break_lease, find_lease
-from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
+from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.text import one_line
 
@@ -43,7 +43,7 @@ async def break_command(args: Namespace, output: Output) -> ExitCode:
         else:
             held = f"{args.environment} is {one_line(found.lease.describe())}."
             confirm(args, f"{held}\nBreak the lease?", what="breaking a lease", refused="the lease was not broken")
-            await break_lease(view, args.environment, found, DagRun.of(who_writes("lease break")), reason=args.reason)
+            await break_lease(view, args.environment, found, who_writes("lease break"), reason=args.reason)
             output.line(f"{args.environment}: broken, it was {found.lease.describe()}")
             output.line("the holder's writes are refused until it acquires the lease again", indent=2)
     if output.is_json:

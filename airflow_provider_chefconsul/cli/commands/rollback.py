@@ -12,15 +12,23 @@ from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.cli.writing import print_decisions, print_result, wait_until_converged
 from airflow_provider_chefconsul.consul.overview import require_members
 from airflow_provider_chefconsul.consul.write import roll_back
+from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
-from airflow_provider_chefconsul.exceptions import WriteRefused
+from airflow_provider_chefconsul.exceptions import InvalidInput, WriteRefused
 
 
 @command
 async def rollback_command(args: Namespace, output: Output) -> ExitCode:
     """Roll the tiers back: in one transaction, or with ``--wait`` each once the one after it has converged."""
     tiers = parse_tiers(args)[::-1]
-    rollback = RollBack(who_writes("rollback"), parse_target(args.to), parse_time(args))
+    rollback = RollBack(
+        who_writes("rollback"),
+        parse_target("last_good" if args.to == "last-good" else args.to),
+        parse_time(args),
+        state=_parse_state(args),
+        despite_freeze=args.despite_freeze,
+        reason=args.reason or "",
+    )
     policy, selectors = parse_policy(args), parse_selectors(args, tiers)
     generations: dict[str, int] = {}
     code = ExitCode.OK
@@ -39,7 +47,17 @@ async def rollback_command(args: Namespace, output: Output) -> ExitCode:
             print_decisions(output, args.environment, plan.decisions, done="rolled back")
             generations |= plan.generations
             if policy is not None:
-                code = await wait_until_converged(view, args.environment, generations, selectors, policy, output=output)
+                code = await wait_until_converged(
+                    view, args.environment, generations, selectors, policy, by=rollback.writer, output=output
+                )
             if code is not ExitCode.OK:
                 break
     return print_result(output, args, generations, code)
+
+
+def _parse_state(args: Namespace) -> str | None:
+    if args.state is None:
+        return None
+    if args.to != "last-good":
+        raise InvalidInput("--state requires --to last-good")
+    return check_name("state", args.state)

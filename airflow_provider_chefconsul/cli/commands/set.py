@@ -38,5 +38,7 @@ async def set_command(args: Namespace, output: Output) -> ExitCode:
         generations = plan.generations
         code = ExitCode.OK
         if policy is not None:
-            code = await wait_until_converged(view, args.environment, generations, selectors, policy, output=output)
+            code = await wait_until_converged(
+                view, args.environment, generations, selectors, policy, by=change.writer, output=output
+            )
     return print_result(output, args, generations, code)

@@ -38,6 +38,13 @@ class Operation:
         return cls("KV", {"Verb": "delete-cas", "Key": key, "Index": index})
 
     @classmethod
+    def check_index(cls, key: str, index: int) -> Operation:
+        """Fail unless the key's ModifyIndex is ``index``; 0 means that it must not exist."""
+        if index == 0:
+            return cls.check_absent(key)
+        return cls("KV", {"Verb": "check-index", "Key": key, "Index": index})
+
+    @classmethod
     def check_absent(cls, key: str) -> Operation:
         """Fail if the key exists."""
         return cls("KV", {"Verb": "check-not-exists", "Key": key})

@@ -143,6 +143,42 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
+class Aborted:
+    """A rollout that somebody called off; its Dag run may not move the tier again.
+
+    :param generation: of its canary.
+    """
+
+    dag_id: str
+    run_id: str
+    generation: int
+    by: Writer
+    reason: str
+
+    def is_of(self, writer: Writer) -> bool:
+        """Whether the writer belongs to the Dag run whose rollout was aborted."""
+        return (self.dag_id, self.run_id) == (writer.dag_id, writer.run_id)
+
+    def __str__(self) -> str:
+        return f"the rollout of generation {self.generation} was aborted by {self.by}: {self.reason}"
+
+    def to_fields(self) -> dict[str, Any]:
+        """The JSON form as a dict."""
+        return {**asdict(self), "by": self.by.to_fields()}
+
+    @classmethod
+    def from_document(cls, document: Document) -> Aborted:
+        """Read the JSON form."""
+        return cls(
+            document.text("dag_id"),
+            document.text("run_id"),
+            document.integer("generation"),
+            Writer.from_document(document.child("by")),
+            document.text("reason"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredState:
     """The document under a tier's ``desired`` key.
 
@@ -150,6 +186,7 @@ class DesiredState:
     :param sequence: the logical time the write belongs to, in seconds since the epoch; None without one.
     :param written_at: ISO 8601, UTC, by the writer's clock; for people only.
     :param previous: the generation that was stable before this one; what a rollback goes back to.
+    :param aborted: the last rollout of the tier that was aborted.
     """
 
     generation: int
@@ -159,6 +196,7 @@ class DesiredState:
     sequence: int | None = None
     canary: Canary | None = None
     previous: int | None = None
+    aborted: Aborted | None = None
 
     def assignment_for(self, node: str) -> Assignment:
         """The assignment of one node: the canary's when it covers the node, else the stable one."""
@@ -211,6 +249,8 @@ class DesiredState:
             "written_at": self.written_at,
             "previous": self.previous,
         }
+        if self.aborted is not None:
+            fields["aborted"] = self.aborted.to_fields()
         return json.dumps(fields, allow_nan=False)
 
     @classmethod
@@ -231,6 +271,7 @@ class DesiredState:
             sequence=document.integer("sequence") if document.has("sequence") else None,
             canary=canary,
             previous=document.integer("previous") if document.has("previous") else None,
+            aborted=Aborted.from_document(document.child("aborted")) if document.has("aborted") else None,
         )
 
 

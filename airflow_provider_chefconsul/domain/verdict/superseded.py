@@ -23,6 +23,8 @@ def describe_superseded(desired: DesiredState, generation: int) -> str:
             f"generation {generation} is ahead of the desired state, which is at generation {desired.generation}: "
             f"the key was restored or rewritten by hand"
         )
+    if desired.aborted is not None and desired.aborted.generation == generation:
+        return f"{desired.aborted} (at {desired.written_at})"
     newest = desired.newest
     became = "is superseded by" if generation < newest.generation else "was rolled back to"
     return (

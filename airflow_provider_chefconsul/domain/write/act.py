@@ -7,6 +7,7 @@ from dataclasses import replace
 from enum import Enum, auto
 
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write, find_stale
 from airflow_provider_chefconsul.domain.write.wave import NoWave, Wave, plan_canary
@@ -59,6 +60,14 @@ def choose_act(content: Content, *, is_wave: bool, is_forced: bool) -> Act:
             return Act.ASSIGN
 
 
+def find_wave(change: Change) -> JournalWave | None:
+    """What the journal says of the part of the tier; None for a change of all of it outside a rollout."""
+    if change.wave is None and change.canary is None:
+        return None
+    number, of = change.wave or (None, None)
+    return JournalWave("100%" if change.canary is None else str(change.canary), number, of)
+
+
 def plan_write(basis: Basis, change: Change) -> Decision:
     """Decide what a change means for a tier.
 
@@ -74,6 +83,8 @@ def plan_write(basis: Basis, change: Change) -> Decision:
             return _leave(current, planned.generation, change)
         if stale := find_stale(current, change.sequence):
             return stale
+        if current.aborted is not None and current.aborted.is_of(change.writer):
+            return Refused(f"{current.aborted}; trigger another Dag run to begin anew", is_aborted=True)
     state = current.stable.state if current is not None else None
     if change.allowed_from is not None and state not in change.allowed_from:
         allowed = ", ".join("no desired state yet" if name is None else name for name in change.allowed_from)
@@ -100,16 +111,19 @@ def _plan(basis: Basis, change: Change) -> Decision:
             return Unchanged(stable.generation)
         case Act.PROMOTE, DesiredState(stable=stable, newest=newest), _:
             promoted = replace(current, stable=newest, canary=None, previous=stable.generation)
-            return Write(promoted, newest.generation, is_new=False)
+            return Write(promoted, newest.generation, is_new=False, act=JournalAct.PROMOTED)
         case Act.ROLL_BACK, DesiredState(stable=stable), _:
-            return Write(replace(current, canary=None), stable.generation, is_new=False)
+            back = replace(current, canary=None)
+            return Write(back, stable.generation, is_new=False, act=JournalAct.ROLLED_BACK)
         case Act.BEGIN_CANARY, DesiredState(), Wave() as wave:
             return _plan_canary(basis, current, new, None, wave)
         case Act.WIDEN, DesiredState(canary=Canary() as canary), Wave() as wave:
             return _plan_canary(basis, current, canary.assignment, canary, wave)
         case Act.ASSIGN, _, _:
             previous = current.stable.generation if current else None
-            return Write(DesiredState(generation, new, change.writer, "", previous=previous), generation)
+            aborted = current.aborted if current else None
+            desired = DesiredState(generation, new, change.writer, "", previous=previous, aborted=aborted)
+            return Write(desired, generation)
         case _:  # Act.REFUSE
             return Refused("a canary needs a desired state that the other nodes keep, and the tier has none yet")
 
@@ -123,7 +137,9 @@ def _plan_canary(
     if planned == canary:
         return Unchanged(assignment.generation)
     newest = max(current.generation, assignment.generation)
-    return Write(replace(current, generation=newest, canary=planned), assignment.generation, is_new=canary is None)
+    act = JournalAct.DECLARED if canary is None else JournalAct.WIDENED
+    desired = replace(current, generation=newest, canary=planned)
+    return Write(desired, assignment.generation, is_new=canary is None, act=act)
 
 
 def find_overwritten(

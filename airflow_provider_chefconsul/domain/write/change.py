@@ -24,6 +24,7 @@ class Change:
     :param sequence: the write's logical time, in seconds since the epoch; the write is stale if the current one's is
         later. None is never stale.
     :param force: make a new generation even if nothing differs, so that every node runs and reports again.
+    :param wave: which wave of a rollout this is, and of how many; for the journal.
     """
 
     state: str
@@ -33,6 +34,7 @@ class Change:
     allowed_from: Sequence[str | None] | None = None
     sequence: int | None = None
     force: bool = False
+    wave: tuple[int, int] | None = None
 
 
 def parse_change(
@@ -45,6 +47,7 @@ def parse_change(
     allowed_from: object = None,
     sequence: int | None = None,
     force: bool = False,
+    wave: tuple[int, int] | None = None,
 ) -> Change:
     """Parse a change as authors write it; see ``SetDesiredStateOperator`` for the parameters.
 
@@ -58,6 +61,7 @@ def parse_change(
         allowed_from=_check_states(allowed_from),
         sequence=sequence,
         force=force,
+        wave=wave,
     )
 
 

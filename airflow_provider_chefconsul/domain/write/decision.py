@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS
-from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
+from airflow_provider_chefconsul.domain.model.journal import JournalAct
 from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.write.sequence import describe_sequence
 
@@ -23,6 +24,7 @@ class Basis:
     :param history: by generation, the desired state as first written; needed only for a rollback.
     :param members: the tier's members today; needed only for a canary.
     :param by_name: whether a canary must name its nodes, since other nodes may read the desired state, too.
+    :param good: generations with their ids on which all of the tier has converged; needed only for a rollback.
     """
 
     current: DesiredState | None
@@ -33,6 +35,7 @@ class Basis:
     history: Mapping[int, DesiredState] = field(default_factory=dict)
     members: Members = field(default_factory=dict)
     by_name: bool = False
+    good: frozenset[tuple[int, str | None]] = frozenset()
 
     @property
     def next_generation(self) -> int:
@@ -51,12 +54,19 @@ class Write:
     :param generation: of the requested assignment.
     :param is_new: whether this write makes that generation; widening, promoting or rolling back a canary does not.
     :param assigns: whether it may change a node's assignment; if not, it only records a later logical time.
+    :param act: what the journal calls it.
     """
 
     desired: DesiredState
     generation: int
     is_new: bool = True
     assigns: bool = True
+    act: JournalAct = JournalAct.DECLARED
+
+    @property
+    def assignment(self) -> Assignment:
+        """The requested assignment."""
+        return self.desired.assignment_at(self.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +78,15 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The change is not allowed; ``is_stale`` when the current desired state has a later logical time."""
+    """The change is not allowed.
+
+    :param is_stale: whether the current desired state has a later logical time.
+    :param is_aborted: whether the change belongs to a rollout that was aborted.
+    """
 
     reason: str
     is_stale: bool = False
+    is_aborted: bool = False
 
 
 Decision = Write | Unchanged | Refused

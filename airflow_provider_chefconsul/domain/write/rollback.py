@@ -8,40 +8,50 @@ from typing import Literal
 
 from airflow_provider_chefconsul.domain.count import parse_number
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.journal import JournalAct
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write, find_stale
 from airflow_provider_chefconsul.exceptions import InvalidInput
+
+Target = int | Literal["previous", "last_good"]
 
 
 @dataclass(frozen=True, slots=True)
 class RollBack:
     """A requested rollback.
 
-    :param to: a generation, or ``"previous"``: the content before the current one, or without the canary.
+    :param to: a generation; ``"previous"``: the content before the current one, or without the canary; or
+        ``"last_good"``: the content of the newest earlier generation on which the whole tier converged.
+    :param state: the state of the last good generation; None is the state that the tier is in.
     :param sequence: as in a change, with the same refusal of stale ones.
     :param only_own: refuse to roll back what another Dag run wrote.
     :param tasks: refuse to roll back what other tasks, or other map indexes, of this Dag run wrote; None allows any.
     :param generation: refuse to roll back any other generation; None allows any.
+    :param despite_freeze: also roll back a frozen tier.
+    :param reason: for the journal.
     """
 
     writer: Writer
-    to: int | Literal["previous"] = "previous"
+    to: Target = "previous"
     sequence: int | None = None
     only_own: bool = False
     tasks: frozenset[str] | None = None
     generation: int | None = None
+    state: str | None = None
+    despite_freeze: bool = False
+    reason: str = ""
 
 
-def parse_target(to: object) -> int | Literal["previous"]:
-    """Parse where a rollback goes: "previous" or a generation, which is text when it was templated.
+def parse_target(to: object) -> Target:
+    """Parse where a rollback goes: "last_good", "previous" or a generation, which is text when it was templated.
 
-    :raises InvalidInput: neither.
+    :raises InvalidInput: none of them.
     """
-    if to == "previous":
-        return "previous"
+    if to in ("previous", "last_good"):
+        return to
     number = to if type(to) is int else parse_number(to)
     if number is not None and number > 0:
         return number
-    raise InvalidInput(f'to must be "previous" or a generation, not {to!r}')
+    raise InvalidInput(f'to must be "last_good", "previous" or a generation, not {to!r}')
 
 
 def plan_rollback(basis: Basis, rollback: RollBack) -> Decision:
@@ -88,12 +98,19 @@ def _go_back(basis: Basis, current: DesiredState, rollback: RollBack) -> Decisio
     stable = current.stable
     to_stable: Decision = Unchanged(stable.generation)
     if current.canary is not None:
-        to_stable = Write(replace(signed, canary=None), stable.generation, is_new=False)
+        without = replace(signed, canary=None)
+        to_stable = Write(without, stable.generation, is_new=False, act=JournalAct.ROLLED_BACK)
     target = _find_target(basis, current, rollback)
     entry = None if target is None else basis.history.get(target)
     match target, entry:
         case int(), _ if target == stable.generation:
             return to_stable
+        case None, _ if rollback.to == "last_good":
+            state = rollback.state or current.newest.state
+            return Refused(
+                f"no earlier generation is known on which the whole tier converged in state {state}; roll back to "
+                f"a generation of the tier's history"
+            )
         case None, _:
             return Refused(f"generation {stable.generation} has no earlier content to go back to")
         case _, None:
@@ -106,7 +123,7 @@ def _go_back(basis: Basis, current: DesiredState, rollback: RollBack) -> Decisio
             back = Assignment(generation, content.state, content.values, basis.new_id)
             previous = entry.previous_at(target)
             desired = replace(signed, generation=generation, stable=back, canary=None, previous=previous)
-            return Write(desired, generation)
+            return Write(desired, generation, act=JournalAct.ROLLED_BACK)
 
 
 def _find_target(basis: Basis, current: DesiredState, rollback: RollBack) -> int | None:
@@ -118,6 +135,8 @@ def _find_target(basis: Basis, current: DesiredState, rollback: RollBack) -> int
     match rollback.to, current.canary:
         case int() as generation, _:
             return generation
+        case "last_good", _:
+            return _find_last_good(basis, current, rollback.state or current.newest.state)
         case _, Canary():
             return current.stable.generation
     target = current.previous
@@ -128,6 +147,17 @@ def _find_target(basis: Basis, current: DesiredState, rollback: RollBack) -> int
         earlier = entry.previous_at(target)
         target = earlier if earlier is not None and earlier < target else None
     return target
+
+
+def _find_last_good(basis: Basis, current: DesiredState, state: str) -> int | None:
+    """The newest good generation before the one that stands, with other content, in this state."""
+    newest = current.newest
+    for generation in sorted(basis.history, reverse=True):
+        content = basis.history[generation].assignment_at(generation)
+        is_earlier = generation < newest.generation and not newest.has_content(content.state, content.values)
+        if is_earlier and content.state == state and (generation, content.id) in basis.good:
+            return generation
+    return None
 
 
 def _describe(history: Mapping[int, DesiredState]) -> str:

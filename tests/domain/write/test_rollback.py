@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.journal import JournalAct
 from airflow_provider_chefconsul.domain.write.act import plan_write
 from airflow_provider_chefconsul.domain.write.decision import Refused, Unchanged, Write
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
@@ -151,7 +152,7 @@ def test_old_content_becomes_a_new_generation(current, to, release, generation, 
     """The content is old, the generation is new, and the next rollback continues from there."""
     decision = back(current, to)
     assert isinstance(decision, Write)
-    assert decision == Write(decision.desired, generation)
+    assert decision == Write(decision.desired, generation, act=JournalAct.ROLLED_BACK)
     desired = decision.desired
     assert desired.stable == make_assignment(generation, values={"release": release})
     assert (desired.generation, desired.canary, desired.previous) == (generation, None, previous)

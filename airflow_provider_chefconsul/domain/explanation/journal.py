@@ -1,0 +1,28 @@
+"""What is said of an entry of the journal."""
+
+from __future__ import annotations
+
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
+
+_ACTS = {
+    JournalAct.ROLLED_BACK: "rolled back to",
+    JournalAct.CONVERGED: "converged on",
+    JournalAct.FAILED: "failed to reach",
+    JournalAct.LEASE_TAKEN: "took the lease of",
+    JournalAct.LEASE_BROKEN: "broke the lease of",
+}
+_WHOLE = "the environment"
+
+
+def describe_entry(entry: JournalEntry) -> str:
+    """Which tiers, what happened to them, who did it and why, in one line."""
+    about = "; ".join(f"{tier}: {_act(entry)} {each.describe()}" for tier, each in entry.tiers.items())
+    if not entry.tiers:
+        about = f"{_act(entry)} {', '.join(entry.scope) or _WHOLE}"
+    wave = f", {entry.wave}" if entry.wave else ""
+    why = f": {entry.reason}" if entry.reason else ""
+    return f"{about}{wave}, by {entry.by}{why}"
+
+
+def _act(entry: JournalEntry) -> str:
+    return next((words for act, words in _ACTS.items() if act == entry.act), entry.act.replace("_", " "))

@@ -1,0 +1,73 @@
+"""Steering a rollout that is going on: promoting its canary early, or calling it off. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from airflow_provider_chefconsul.domain.model.desired import Aborted, Canary, DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.journal import JournalAct
+from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A request to give all nodes of a tier its canary's assignment now."""
+
+    writer: Writer
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """A request to roll a tier's canary back, and to let no further wave of its rollout begin."""
+
+    writer: Writer
+    reason: str
+
+
+def find_rollout(basis: Basis) -> Writer | None:
+    """Who began the canary that is out; None when none is out."""
+    current = basis.current
+    if current is None or current.canary is None:
+        return None
+    return basis.history.get(current.canary.assignment.generation, current).written_by
+
+
+def plan_promotion(basis: Basis, promotion: Promotion) -> Decision:
+    """Decide a promotion. It keeps the generation, so that the nodes that have it already do nothing."""
+    match basis.current:
+        case DesiredState(canary=Canary() as canary, stable=stable) as current:
+            promoted = replace(current, stable=canary.assignment, canary=None, previous=stable.generation)
+            return _sign(promoted, basis, promotion.writer, canary.assignment.generation, JournalAct.PROMOTED)
+        case DesiredState(stable=stable, written_by=writer) if writer == promotion.writer:
+            return Unchanged(stable.generation)
+        case current:
+            return _without_canary(current, "promote")
+
+
+def plan_abort(basis: Basis, abort: Abort) -> Decision:
+    """Decide an abort: the canary's nodes return to the generation that all others have kept."""
+    match basis.current:
+        case DesiredState(canary=Canary(assignment=assignment), stable=stable) as current:
+            begun_by = find_rollout(basis) or current.written_by
+            aborted = Aborted(begun_by.dag_id, begun_by.run_id, assignment.generation, abort.writer, abort.reason)
+            back = replace(current, canary=None, aborted=aborted)
+            return _sign(back, basis, abort.writer, stable.generation, JournalAct.ROLLED_BACK)
+        case DesiredState(stable=stable, aborted=Aborted(by=writer)) if writer == abort.writer:
+            return Unchanged(stable.generation)
+        case current:
+            return _without_canary(current, "abort")
+
+
+def _sign(desired: DesiredState, basis: Basis, writer: Writer, generation: int, act: JournalAct) -> Write:
+    signed = replace(desired, written_by=writer, written_at=basis.written_at)
+    return Write(signed, generation, is_new=False, act=act)
+
+
+def _without_canary(current: DesiredState | None, act: str) -> Refused:
+    if current is None:
+        return Refused(f"the tier has no desired state, so there is nothing to {act}")
+    return Refused(
+        f"no canary is out, so there is nothing to {act}: all nodes are assigned {current.stable.describe()}, "
+        f"written by {current.written_by} at {current.written_at}"
+    )
