@@ -131,7 +131,6 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Go through the steps, from the one at which the data view stands."""
         check_name("environment", self.environment)
-        self.command = parse_command(self.command)
         return self.run_unless_held(lambda: self._walk(context, None))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int]:
@@ -151,6 +150,7 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
         """
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
+        self.command = parse_command(self.command)
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             if position is None:
                 current = await view.desired(self.environment, self.tier)

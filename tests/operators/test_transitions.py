@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.operators.transitions import TransitionsOperato
 from demo.chef_nodes import ChefNodes
 from demo.cluster import ConsulCluster
 from tests.support.airflow_home import make_context, run_trigger
-from tests.support.factory import make_lease, make_writer
+from tests.support.factory import make_lease, make_report, make_writer
 from tests.support.waiting import wait_until
 
 STEPS = [("web", "off"), ("app", "off"), ("app", "converged"), ("web", "converged")]
@@ -50,9 +50,12 @@ def walk(request, nodes, environment, monkeypatch):
             try:
                 return call(*arguments)
             except TaskDeferred as deferred:
+                run.triggers.append(deferred.trigger)
                 event = asyncio.run(run_trigger(deferred.trigger))
+                operator = make_operator(**options)  # Airflow resumes in another process
                 call, arguments = getattr(operator, deferred.method_name), (context, event)
 
+    run.triggers = []
     return run
 
 
@@ -83,6 +86,16 @@ def test_one_after_the_other(walk, nodes, keys, capsys):
     lines = [f"Step {number} of 4: {tier} → {state}" for number, (tier, state) in enumerate(STEPS, start=1)]
     places = [said.index(line) for line in lines]
     assert places == sorted(places)
+
+
+def test_nobody_is_nudged_where_the_command_renders_to_none(walk, nodes, keys, environment):
+    """Not for a later step either: a template makes "None" of None."""
+    for tier, state in STEPS[:2]:
+        generation = {"generation": 1, "state": state, "node": f"{tier}-1", "tier": tier}
+        keys[f"{tier}/nodes/{tier}-1"] = make_report(**generation).to_json()
+    assert walk(command="None", steps=STEPS[:2], nudge_after=timedelta(0)) == {"web": 1, "app": 1}
+    assert [trigger.nudge for trigger in walk.triggers] == [None] * len(walk.triggers)
+    assert [nodes.runs(node) for node in NODES] == [0, 0]
 
 
 def test_cleared_after_a_failure_it_goes_on_at_the_step(walk, nodes, keys, capsys):
