@@ -10,6 +10,7 @@ from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeo
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from airflow_provider_chefconsul.domain.model.desired import Canary, DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_tiers
@@ -69,7 +70,7 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
     def execute(self, context: Context) -> None:
         """Ask, and wait for the answer in the triggerer."""
         [tier] = check_tiers(self.environment, self.tier)
-        question = self.run_here(self._prepare(tier, self.parse_change(context)))
+        question, canary = self.run_here(self._prepare(tier, self.parse_change(context)))
         now = datetime.now(UTC)
         expires = now + self.response_timeout if self.response_timeout else None
         self.subject = self.subject or question.subject
@@ -86,6 +87,7 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
                     consul_conn_id=self.consul_conn_id,
                     environment=self.environment,
                     holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+                    rollout=None if canary is None else (tier, canary),
                     ti_id=instance.id,
                     options=self.options,
                     defaults=self.defaults,
@@ -98,10 +100,16 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
             )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Go on when the answer is yes.
+        """Go on when the answer is yes, or when the rollout was promoted meanwhile.
 
-        :raises AirflowFailException: the wave was rejected, or nobody answered in time; there is no retry.
+        :raises AirflowFailException: the wave was rejected, the rollout was aborted, or nobody answered in time; there
+            is no retry.
         """
+        if "is_promoted" in event:
+            if not event["is_promoted"]:
+                raise AirflowFailException(event["reason"])
+            self.log.info("There is nothing left to approve: %s", event["reason"])
+            return None
         wave = f"{self.environment}/{self.tier}: wave {self.wave} of {self.waves}"
         user = event.get("responded_by_user")
         by = f"by {user['name'] or user['id']}" if user else "because nobody answered in time"
@@ -134,7 +142,8 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
         except ChefConsulError as error:
             self.log.warning("%s: the journal does not tell that wave %s was %s: %s", self.tier, self.wave, act, error)
 
-    async def _prepare(self, tier: str, change: Change) -> Question:
+    async def _prepare(self, tier: str, change: Change) -> tuple[Question, int | None]:
+        """The question, and the generation of the canary that is out."""
         from airflow_provider_chefconsul.consul.rollout_plan import plan_rollout
         from airflow_provider_chefconsul.domain.explanation.question import Question
 
@@ -142,6 +151,10 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             found = await plan_rollout(view, self.environment, change, {tier: selector})
             snapshot = await view.snapshot(self.environment, tier, selector)
-        return Question(
+        question = Question(
             f"{self.environment}/{tier}", self.wave, self.waves, found.tiers[tier].waves[0], snapshot, found.refusal
         )
+        match snapshot.desired:
+            case DesiredState(canary=Canary(assignment=assignment)):
+                return question, assignment.generation
+        return question, None

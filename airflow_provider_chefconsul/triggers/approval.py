@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.hitl import HITLTrigger
 from airflow.triggers.base import TriggerEvent
@@ -12,20 +13,36 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.domain.write.steering import RolloutEnd
+
 
 class ApprovalTrigger(HITLTrigger):
     """
     Waits for the answer to an approval, and renews the lease of its Dag run, if it has one.
+
+    When somebody promotes or aborts the rollout meanwhile, there is nothing left to answer.
 
     Parameters are those of Airflow's ``HITLTrigger``, and:
 
     :param consul_conn_id: id of a connection of type ``consul``.
     :param environment: the environment that the lease is on.
     :param holder: the Dag run: ``{"dag_id", "run_id"}``.
+    :param rollout: the tier and the generation of the canary that the approval is about; None without one.
     """
 
-    def __init__(self, *, consul_conn_id: str, environment: str, holder: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        consul_conn_id: str,
+        environment: str,
+        holder: Mapping[str, str],
+        rollout: tuple[str, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.rollout = None if rollout is None else (rollout[0], rollout[1])
         self.consul_conn_id = consul_conn_id
         self.environment = environment
         self.holder = DagRun(**holder)
@@ -37,13 +54,32 @@ class ApprovalTrigger(HITLTrigger):
             "consul_conn_id": self.consul_conn_id,
             "environment": self.environment,
             "holder": asdict(self.holder),
+            "rollout": self.rollout and list(self.rollout),
         }
         return f"{type(self).__module__}.{type(self).__qualname__}", {**kwargs, **own}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and send the answer."""
+        """Wait, and send the answer; or how the rollout was ended: ``{"is_promoted", "reason"}``."""
         from airflow_provider_chefconsul.consul.lease import keeping
 
-        async with ConsulHook(self.consul_conn_id).open_view() as view, keeping(view, self.environment, self.holder):
-            async for event in super().run():
-                yield event
+        async with (
+            ConsulHook(self.consul_conn_id).open_view() as view,
+            keeping(view, self.environment, self.holder),
+        ):
+            answering = asyncio.ensure_future(anext(super().run()))
+            ending = asyncio.ensure_future(self._wait_for_end(view))
+            try:
+                await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
+                yield answering.result() if answering.done() else TriggerEvent(asdict(ending.result()))
+            finally:
+                for task in (answering, ending):
+                    task.cancel()
+                await asyncio.gather(answering, ending, return_exceptions=True)
+
+    async def _wait_for_end(self, view: SharedView) -> RolloutEnd:
+        from airflow_provider_chefconsul.consul.steered import wait_for_end
+
+        if self.rollout is None:
+            never: asyncio.Future[RolloutEnd] = asyncio.get_running_loop().create_future()
+            return await never
+        return await wait_for_end(view, self.environment, *self.rollout)

@@ -16,7 +16,9 @@ from airflow.utils.session import create_session
 
 from airflow_provider_chefconsul.domain.model.canary import rank
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.operators.steering import AbortOperator, PromoteOperator
 from airflow_provider_chefconsul.task_groups import rollout
+from tests.support.airflow_home import make_context
 from tests.support.factory import make_desired
 from tests.support.follower import following
 
@@ -137,3 +139,38 @@ def test_no_answer_in_time_is_final(run_dag, nodes, consul_kv, capsys, options, 
     assert len(answer.asked) == 1
     assert json.loads(consul_kv["demo/web/desired"])["canary"] is None
     assert words in capsys.readouterr().out
+
+
+class Steer(Answer):
+    """Promotes or aborts the rollout as soon as the question is put, as somebody does on the command line."""
+
+    def __init__(self, operator_class) -> None:
+        super().__init__()
+        self.operator = operator_class(task_id="act", environment="demo", tier="web", reason="ada says so")
+
+    def notify(self, context) -> None:
+        """Act beside the question."""
+        super().notify(context)
+        self.operator.execute(make_context(dag_id="operate", run_id="manual__9", task_id="act"))
+
+
+def test_abort_leaves_nothing_to_answer(run_dag, nodes, consul_kv, capsys):
+    """The approval fails with the reason, without retries; the canary's node is back, and stays so."""
+    answer = Steer(AbortOperator)
+    states = run_dag(build(answer))
+    assert (states["run"], states["web_converged.approve_2"]) == ("failed", "failed")
+    assert states["web_converged.revert.roll_back"] == "skipped"  # there is nothing left to roll back
+    assert len(answer.asked) == 1
+    desired = json.loads(consul_kv["demo/web/desired"])
+    assert (desired["canary"], desired["stable"]["generation"]) == (None, 1)
+    said = "the rollout of generation 2 was aborted by Dag operate, run manual__9, task act: ada says so"
+    assert said in capsys.readouterr().out
+
+
+def test_promotion_leaves_nothing_to_answer(run_dag, nodes, consul_kv, capsys):
+    """The approval passes, and the wave that is left waits for all nodes."""
+    answer = Steer(PromoteOperator)
+    states = run_dag(build(answer))
+    assert (states["run"], states["announce"]) == ("success", "success")
+    assert {json.loads(consul_kv[f"demo/web/nodes/{node}"])["generation"] for node in NODES} == {2}
+    assert "There is nothing left to approve: generation 2 was promoted by Dag operate" in capsys.readouterr().out

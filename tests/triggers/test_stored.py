@@ -128,7 +128,7 @@ STORED = [
     ),
     ("ssh_chef.SSHChefTrigger", {**JOB, "ssh_conn_id": "ssh_fleet"}, {**NEW_JOB, "ssh_conn_id": "ssh_fleet"}),
     ("lease.LeaseTrigger", LEASE, NEW_LEASE),
-    ("approval.ApprovalTrigger", APPROVAL, APPROVAL),
+    ("approval.ApprovalTrigger", APPROVAL, APPROVAL | {"rollout": None}),
     ("event.DesiredStateChangedTrigger", CHANGED, CHANGED),
     ("event.TierConvergedTrigger", TIER_CONVERGED, TIER_CONVERGED),
     ("window.WindowTrigger", WINDOW, WINDOW),

@@ -25,6 +25,24 @@ class Abort:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RolloutEnd:
+    """How a rollout was ended from outside: it was promoted, or else aborted."""
+
+    is_promoted: bool
+    reason: str
+
+
+def find_end(desired: DesiredState, generation: int) -> RolloutEnd | None:
+    """How the rollout with this canary was ended; None while it goes on, or when something else came of it."""
+    if desired.aborted is not None and desired.aborted.generation == generation:
+        return RolloutEnd(is_promoted=False, reason=str(desired.aborted))
+    if desired.canary is None and desired.stable.generation == generation:
+        who = f"{desired.written_by} at {desired.written_at}"
+        return RolloutEnd(is_promoted=True, reason=f"generation {generation} was promoted by {who}")
+    return None
+
+
 def find_rollout(basis: Basis) -> Writer | None:
     """Who began the canary that is out; None when none is out."""
     current = basis.current
