@@ -17,6 +17,7 @@ from airflow_provider_chefconsul.domain.write.decision import Refused, Unchanged
 from airflow_provider_chefconsul.domain.write.steering import (
     Abort,
     Promotion,
+    find_end,
     find_rollout,
     plan_abort,
     plan_promotion,
@@ -140,6 +141,23 @@ def test_whose_rollout_it_is():
     assert find_rollout(make_basis(WIDENED)) == WIDENED.written_by
     assert find_rollout(make_basis(make_desired(7))) is None
     assert find_rollout(make_basis(None)) is None
+
+
+@pytest.mark.parametrize(
+    ("desired", "end"),
+    [
+        (BEGUN, None),
+        (promote(BEGUN).desired, True),
+        (abort(BEGUN).desired, False),
+        (make_desired(7), None),  # rolled back otherwise: the next write finds out
+        (make_desired(9), None),
+    ],
+    ids=["going on", "promoted", "aborted", "rolled back", "superseded"],
+)
+def test_how_a_rollout_was_ended(desired, end):
+    """For those who wait for something else meanwhile."""
+    found = find_end(desired, 8)
+    assert (found and found.is_promoted) == end
 
 
 def test_document_keeps_what_was_aborted():
