@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator as SetDesiredStateOperator
     from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator as AcquireLeaseOperator
     from airflow_provider_chefconsul.operators.lease import ReleaseLeaseOperator as ReleaseLeaseOperator
+    from airflow_provider_chefconsul.operators.metric_gate import MetricGateOperator as MetricGateOperator
     from airflow_provider_chefconsul.operators.transition import TransitionOperator as TransitionOperator
     from airflow_provider_chefconsul.operators.transitions import TransitionsOperator as TransitionsOperator
     from airflow_provider_chefconsul.sensors.converged import ConvergedSensor as ConvergedSensor
+    from airflow_provider_chefconsul.task_groups.gate import NextWave as NextWave
     from airflow_provider_chefconsul.task_groups.state_transition import transition as transition
     from airflow_provider_chefconsul.task_groups.state_transition import transitions as transitions
     from airflow_provider_chefconsul.task_groups.wave_rollout import rollout as rollout
@@ -40,6 +42,8 @@ _MODULES = {
     "ConvergedSensor": "sensors.converged",
     "ConvergencePolicy": "domain.verdict.policy",
     "DriftAuditOperator": "operators.audit",
+    "MetricGateOperator": "operators.metric_gate",
+    "NextWave": "task_groups.gate",
     "ReleaseLeaseOperator": "operators.lease",
     "RollBackOperator": "operators.desired_state",
     "SSHChefOperator": "operators.chef",

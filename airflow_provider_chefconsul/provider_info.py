@@ -27,7 +27,16 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     f"{_PACKAGE}.operators.{name}"
-                    for name in ("approval", "audit", "chef", "desired_state", "lease", "transition", "transitions")
+                    for name in (
+                        "approval",
+                        "audit",
+                        "chef",
+                        "desired_state",
+                        "lease",
+                        "metric_gate",
+                        "transition",
+                        "transitions",
+                    )
                 ],
             }
         ],
@@ -37,7 +46,16 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": _INTEGRATION,
                 "python-modules": [
                     f"{_PACKAGE}.triggers.{name}"
-                    for name in ("approval", "converged", "event", "lease", "remote_exec", "ssh_chef", "transition")
+                    for name in (
+                        "approval",
+                        "converged",
+                        "event",
+                        "lease",
+                        "metric_gate",
+                        "remote_exec",
+                        "ssh_chef",
+                        "transition",
+                    )
                 ],
             }
         ],

@@ -15,6 +15,7 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.desired_state import RollBackOperator
+from airflow_provider_chefconsul.task_groups.gate import Gate, NextWave, build_gate, check_gate
 from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
 from airflow_provider_chefconsul.task_groups.state_transition import default_id, transition
@@ -28,6 +29,7 @@ def rollout(
     *,
     waves: Sequence[int | str | Sequence[str]] = (1, "10%", "100%"),
     spread: str | None = None,
+    gate: Gate | None = None,
     approval: bool | Mapping[str, Any] = False,
     auto_revert: bool = False,
     force: bool | NotGiven = NOT_GIVEN,
@@ -52,11 +54,14 @@ def rollout(
     :param waves: what each wave widens the rollout to: numbers of nodes, percentages of those present, or lists of
         nodes. The wave ``"100%"`` promotes the canary; without it the others keep what they have.
     :param spread: as in ``SetDesiredStateOperator``; waves of named nodes and ``"100%"`` ignore it.
+    :param gate: builds tasks that must succeed before each wave but the first begins: a function that takes the
+        :class:`NextWave` and returns a task, a TaskGroup or the result of a TaskFlow function. They stand in a group
+        ``gate_<number>``, before the approval, so that whoever approves knows what they found.
     :param approval: ask for approval in Airflow's UI before each wave but the first, and say there what the wave does;
         a mapping holds further parameters of Airflow's ``ApprovalOperator``. A rejection, or no answer within its
         ``response_timeout``, fails the rollout at once.
-    :param auto_revert: when a wave fails or is rejected, roll back what this Dag run wrote and wait for its nodes; the
-        Dag run fails all the same.
+    :param auto_revert: when a wave or a gate fails, or a wave is rejected, roll back what this Dag run wrote and wait
+        for its nodes; the Dag run fails all the same.
     :param default_args: as in a TaskGroup.
     :param kwargs: further parameters of each wave's :func:`transition`.
     :returns: the group.
@@ -68,6 +73,7 @@ def rollout(
     for name, value in given(force=force, auto_revert=auto_revert).items():
         check_switch(name, value)
     _check_approval(approval)
+    check_gate(gate)
     if not is_reference(tier) and not isinstance(tier, str):
         raise InvalidInput(f"tier must be a single tier, not {tier!r}; build a rollout for each tier")
     target = given(members=members, consul_conn_id=consul_conn_id) | {"environment": environment, "tier": tier}
@@ -84,6 +90,8 @@ def rollout(
                 "canary": None if wave.is_all else wave.written,
                 "spread": wave.spread and f"meta:{wave.spread}",
             }
+            if gate is not None and number > 1:
+                before.append(build_gate(gate, NextWave(environment, tier, state, number, len(parsed), wave.written)))
             if approval and number > 1:
                 asked = {**target, **content, **canary, **given(sequence=sequence)}
                 asked |= {"wave": number, "waves": len(parsed)}
