@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.domain.gate.analysis import Analysis, check_len
 from airflow_provider_chefconsul.domain.gate.condition import MetricCondition
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.parameter import check_switch, is_literal
+from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers import stoppable
@@ -109,7 +110,7 @@ class MetricGateOperator(stoppable.Stoppable):
             consecutive_error_limit=self.consecutive_error_limit,
             timeout=self.timeout.total_seconds(),
         )
-        self.log.info("%s %s, measured %s", self.query, trigger.condition, self.analysis)
+        self.log.info("%s %s, measured %s", one_line(self.query), trigger.condition, self.analysis)
         return self._settle(self.run_or_defer(self._measure(trigger)))
 
     def execute_complete(self, context: Context, event: Any = None) -> list[dict[str, str]]:  # noqa: ARG002 Airflow's call
