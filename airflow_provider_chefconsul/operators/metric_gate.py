@@ -118,9 +118,8 @@ class MetricGateOperator(stoppable.Stoppable):
         return self._settle(GateOutcome.from_event(event))
 
     async def _measure(self, trigger: MetricGateTrigger) -> GateOutcome | WaitingTrigger[GateOutcome]:
-        await read_prometheus_settings(
-            self.prometheus_conn_id
-        )  # an unusable one is an error here, not a failed trigger
+        # Where it cannot be used, that is this task's error, rather than a trigger's.
+        await read_prometheus_settings(self.prometheus_conn_id)
         if self.deferrable and trigger.last_due > datetime.now(UTC) + stoppable.PATIENCE:
             return trigger
         return await self.wait_here(trigger)
