@@ -10,11 +10,11 @@ TESTS ?= tests
 NEWEST_AIRFLOW := 3.3.2
 ifeq ($(AIRFLOW),$(NEWEST_AIRFLOW))
 VENV := .venv
-PROGRAMS := ruby rspec sshd chromium
+PROGRAMS := ruby rspec sshd chromium prometheus
 PYTEST_SELECTION :=
 else
 VENV := .venv-$(AIRFLOW)
-PROGRAMS := sshd
+PROGRAMS := sshd prometheus
 PYTEST_SELECTION := --ignore=tests/demo --ignore=tests/cookbooks --ignore=tests/compose
 endif
 REQUIREMENTS := requirements/airflow-$(AIRFLOW).txt
@@ -40,7 +40,7 @@ check: $(INSTALLED) lint  ## lint, and test what needs no server, with fewer exa
 test: $(INSTALLED) packages $(if $(PYTEST_SELECTION),,lint)  ## lint and test everything (AIRFLOW=3.2.2: the tests on that version)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_SELECTION) $(TESTS)
 
-packages: $(INSTALLED)  ## get what tests need beside Consul (Ruby, RSpec, sshd, Chromium), where it is missing
+packages: $(INSTALLED)  ## get what tests need beside Consul (Ruby, RSpec, sshd, Chromium, Prometheus), where it is missing
 	@$(BIN)/python -m demo.packages $(PROGRAMS)
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports

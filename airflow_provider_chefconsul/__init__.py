@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator as AcquireLeaseOperator
     from airflow_provider_chefconsul.operators.lease import BreakLeaseOperator as BreakLeaseOperator
     from airflow_provider_chefconsul.operators.lease import ReleaseLeaseOperator as ReleaseLeaseOperator
+    from airflow_provider_chefconsul.operators.metric_gate import MetricGateOperator as MetricGateOperator
     from airflow_provider_chefconsul.operators.rollback import RollBackOperator as RollBackOperator
     from airflow_provider_chefconsul.operators.steering import AbortOperator as AbortOperator
     from airflow_provider_chefconsul.operators.steering import PromoteOperator as PromoteOperator
     from airflow_provider_chefconsul.operators.transition import TransitionOperator as TransitionOperator
     from airflow_provider_chefconsul.operators.transitions import TransitionsOperator as TransitionsOperator
     from airflow_provider_chefconsul.sensors.converged import ConvergedSensor as ConvergedSensor
+    from airflow_provider_chefconsul.task_groups.gate import NextWave as NextWave
     from airflow_provider_chefconsul.task_groups.state_transition import transition as transition
     from airflow_provider_chefconsul.task_groups.state_transition import transitions as transitions
     from airflow_provider_chefconsul.task_groups.wave_rollout import rollout as rollout
@@ -50,6 +52,8 @@ _MODULES = {
     "ConvergencePolicy": "domain.verdict.policy",
     "DriftAuditOperator": "operators.audit",
     "FreezeOperator": "operators.freeze",
+    "MetricGateOperator": "operators.metric_gate",
+    "NextWave": "task_groups.gate",
     "PromoteOperator": "operators.steering",
     "ReleaseLeaseOperator": "operators.lease",
     "RollBackOperator": "operators.rollback",

@@ -15,6 +15,9 @@
     ├── NoDesiredState
     ├── NotDeclared
     ├── Drifted
+    ├── PrometheusError
+    │   ├── PrometheusUnavailable
+    │   └── QueryRejected
     └── ConsulError
         ├── ConsulUnavailable
         │   └── NoLeader
@@ -102,6 +105,18 @@ class NotDeclared(ChefConsulError):
 
 class Drifted(ChefConsulError):
     """More nodes than allowed do not match their assignments, or the audit could not find out."""
+
+
+class PrometheusError(ChefConsulError):
+    """A Prometheus did not say what a metric is."""
+
+
+class PrometheusUnavailable(PrometheusError):
+    """Prometheus could not be reached, or did not answer; trying again may help."""
+
+
+class QueryRejected(PrometheusError):
+    """Prometheus refuses the query, or the query yields something other than numbers; trying again does not help."""
 
 
 class ConsulError(ChefConsulError):

@@ -41,6 +41,7 @@ PROGRAMS = {
         Program("rspec", "ruby-rspec", "the cookbooks' specs", "gem install rspec"),
         Program("chromium", "chromium", "the rollout board's browser tests", "install Chromium"),
         Program("sshd", "openssh-server", "the tests of SSH", "install OpenSSH's server", is_service=True),
+        Program("prometheus", "prometheus", "the tests of metric gates", "install Prometheus", is_service=True),
     )
 }
 
@@ -80,29 +81,34 @@ def _get(program: Program) -> None:
             if not program.is_service:
                 raise
     if find(program.name) is None:
-        _unpack_sshd(program)
+        _unpack(program)
 
 
-def _unpack_sshd(program: Program) -> None:
-    """Unpack sshd, and write a script that runs it with its libraries and, of a newer one, its parts."""
+def _unpack(program: Program) -> None:
+    """Unpack a program, and write a script that runs it with its libraries."""
     root = UNPACKED / program.package
     unpack(program.package, root)
-    sshd = root / "usr" / "sbin" / "sshd"
+    (executable,) = root.glob(f"usr/*bin/{program.name}")
     libraries = os.pathsep.join(sorted({str(path.parent) for path in root.rglob("lib*.so.*")}))
+    options = _sshd_options(root) if program.name == "sshd" else []
+    script = UNPACKED / "bin" / program.name
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(
+        f'#!/bin/sh\nLD_LIBRARY_PATH={shlex.quote(libraries)} exec {shlex.join([str(executable), *options])} "$@"\n'
+    )
+    script.chmod(0o755)
+
+
+def _sshd_options(root: Path) -> list[str]:
+    """Where a newer sshd finds its parts; and make the user whom it becomes."""
+    if os.geteuid() == 0 and "sshd" not in {user.pw_name for user in pwd.getpwall()}:
+        add_system_user("sshd", "/run/sshd")  # sshd gives up root's rights for this user's
     parts = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
-    options = [
+    return [
         f"-o{option}={path}"
         for option, part in parts.items()
         if (path := root / "usr" / "lib" / "openssh" / part).exists()
     ]
-    if os.geteuid() == 0 and program.name not in {user.pw_name for user in pwd.getpwall()}:
-        add_system_user(program.name, "/run/sshd")  # sshd gives up root's rights for this user's
-    script = UNPACKED / "bin" / program.name
-    script.parent.mkdir(parents=True, exist_ok=True)
-    script.write_text(
-        f'#!/bin/sh\nLD_LIBRARY_PATH={shlex.quote(libraries)} exec {shlex.join([str(sshd), *options])} "$@"\n'
-    )
-    script.chmod(0o755)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.support.acl_fixtures",
     "tests.support.airflow_home",
     "tests.support.consul_fixtures",
+    "tests.support.prometheus_fixtures",
     "tests.support.selection",
     "tests.support.ssh_fixtures",
     "tests.support.tls_fixtures",

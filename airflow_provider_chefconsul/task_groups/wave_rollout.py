@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator
+from airflow_provider_chefconsul.task_groups.gate import Gate, NextWave, build_gate, check_gate
 from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
 from airflow_provider_chefconsul.task_groups.state_transition import default_id, transition
@@ -29,6 +30,7 @@ def rollout(
     *,
     waves: Sequence[int | str | Sequence[str]] = (1, "10%", "100%"),
     spread: str | None = None,
+    gate: Gate | None = None,
     approval: bool | Mapping[str, Any] = False,
     auto_revert: bool = False,
     window: ChangeWindow | NotGiven | None = NOT_GIVEN,
@@ -54,11 +56,14 @@ def rollout(
     :param waves: what each wave widens the rollout to: numbers of nodes, percentages of those present, or lists of
         nodes. The wave ``"100%"`` promotes the canary; without it the others keep what they have.
     :param spread: as in ``SetDesiredStateOperator``; waves of named nodes and ``"100%"`` ignore it.
+    :param gate: builds tasks that must succeed before each wave but the first begins: a function that takes the
+        :class:`NextWave` and returns a task, a TaskGroup or the result of a TaskFlow function. They stand in a group
+        ``gate_<number>``, before the approval, so that whoever approves knows what they found.
     :param approval: ask for approval in Airflow's UI before each wave but the first, and say there what the wave does;
         a mapping holds further parameters of Airflow's ``ApprovalOperator``. A rejection, or no answer within its
         ``response_timeout``, fails the rollout at once.
-    :param auto_revert: when a wave fails or is rejected, roll back what this Dag run wrote and wait for its nodes; the
-        Dag run fails all the same.
+    :param auto_revert: when a wave or a gate fails, or a wave is rejected, roll back what this Dag run wrote and wait
+        for its nodes; the Dag run fails all the same.
     :param window: when waves may begin: each looks again. What has begun goes on, and a rollback needs no window.
     :param default_args: as in a TaskGroup.
     :param kwargs: further parameters of each wave's :func:`transition`.
@@ -71,6 +76,7 @@ def rollout(
     for name, value in given(force=force, auto_revert=auto_revert).items():
         check_switch(name, value)
     _check_approval(approval)
+    check_gate(gate)
     if not is_reference(tier) and not isinstance(tier, str):
         raise InvalidInput(f"tier must be a single tier, not {tier!r}; build a rollout for each tier")
     target = given(members=members, consul_conn_id=consul_conn_id) | {"environment": environment, "tier": tier}
@@ -88,6 +94,8 @@ def rollout(
                 "spread": wave.spread and f"meta:{wave.spread}",
             }
             of_rollout = {"wave": (number, len(parsed))}
+            if gate is not None and number > 1:
+                before.append(build_gate(gate, NextWave(environment, tier, state, number, len(parsed), wave.written)))
             if approval and number > 1:
                 asked = {**target, **content, **canary, **given(sequence=sequence)}
                 asked |= {"wave": number, "waves": len(parsed)}

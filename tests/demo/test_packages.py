@@ -24,7 +24,9 @@ if "--simulate" in words:
 elif "download" in words:
     pathlib.Path("some.deb").touch()
 elif command == "dpkg-deb":
-    for file in ("usr/sbin/sshd", "usr/lib/here/libwrap.so.0", "usr/lib/openssh/sshd-session"):
+    package = pathlib.Path(words[2]).name
+    parts = ("usr/sbin/sshd", "usr/lib/here/libwrap.so.0", "usr/lib/openssh/sshd-session")
+    for file in parts if package == "openssh-server" else ("usr/bin/prometheus",):
         path = pathlib.Path(words[2], file)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(0o755)
@@ -121,3 +123,13 @@ def test_sshd_is_unpacked_rather_than_installed(simulated, has_systemd, machine,
     )
     asked = (programs / "asked").read_text().splitlines()
     assert not [line for line in asked if "install openssh-server" in line and "--simulate" not in line]
+
+
+def test_prometheus_is_unpacked_rather_than_started(machine, tmp_path):
+    """Where systemd would start it for good."""
+    programs = machine("Inst prometheus (2.42 Debian:12 [amd64])")
+    (programs / "systemd").mkdir()
+    assert packages.main(["prometheus"]) == 0
+    script = find("prometheus")
+    assert script == tmp_path / "unpacked" / "bin" / "prometheus"
+    assert script.read_text().endswith(f'exec {tmp_path / "unpacked" / "prometheus" / "usr/bin/prometheus"} "$@"\n')

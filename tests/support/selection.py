@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 # What starts a program, or makes the database of an Airflow. Every fixture that does so rests on one of these.
-SERVERS = {"airflow", "airflow_database", "chef", "consul_binary", "sshd"}
+SERVERS = {"airflow", "airflow_database", "chef", "consul_binary", "prometheus", "sshd"}
 # The folders whose tests start programs without a fixture.
 FOLDERS = {"compose", "cookbooks", "demo"}
 # An Airflow's database and API take a process ten seconds to make: so many do, and share the files that need them.

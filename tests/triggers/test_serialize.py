@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from importlib import import_module
 
 import pytest
 
+from airflow_provider_chefconsul.domain.gate.analysis import Analysis
 from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.nudge.request import NudgeRequest
 from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
+from airflow_provider_chefconsul.triggers.metric_gate import MetricGateTrigger
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
 from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
 from airflow_provider_chefconsul.triggers.transition import TransitionTrigger
@@ -49,6 +52,18 @@ TRIGGERS = [
         waits={"web": make_wait().to_fields()},
         policy=make_policy().to_fields(),
         members="service",
+    ),
+    MetricGateTrigger(
+        consul_conn_id="consul_default",
+        environment="demo",
+        holder={"dag_id": "shop", "run_id": "manual__1"},
+        prometheus_conn_id="prometheus_eu",
+        query="sum(rate(errors[1m]))",
+        condition=">= 1e-07",
+        analysis=Analysis(5, timedelta(minutes=2), timedelta(seconds=30), 2, 1).to_fields(),
+        begun_at=NOW.isoformat(),
+        consecutive_error_limit=3,
+        timeout=2.5,
     ),
     RemoteExecTrigger(
         consul_conn_id="consul_default",

@@ -21,6 +21,7 @@ from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator, SSHChefOperator
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator
+from airflow_provider_chefconsul.operators.metric_gate import MetricGateOperator
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
 from tests.support.airflow_home import make_context, run_trigger
@@ -95,6 +96,20 @@ APPROVAL = {
     "environment": "demo",
     "holder": HOLDER,
 }
+METRIC_GATE = {
+    "consul_conn_id": "consul_default",
+    "environment": "demo",
+    "holder": HOLDER,
+    "prometheus_conn_id": "prometheus_default",
+    "query": "sum(rate(errors[1m]))",
+    "condition": "< 0.01",
+    "analysis": {
+        "count": 5, "interval": 60.0, "initial_delay": 120.0, "failure_limit": 2, "inconclusive_limit": 1,
+    },
+    "begun_at": "2026-11-22T08:00:00+00:00",
+    "consecutive_error_limit": 4,
+    "timeout": 30.0,
+}  # fmt: skip
 CHANGED = {"environment": "demo", "tier": ["web"], "consul_conn_id": "consul_eu"}
 TIER_CONVERGED = {
     "environment": "demo",
@@ -129,6 +144,7 @@ STORED = [
     ("ssh_chef.SSHChefTrigger", {**JOB, "ssh_conn_id": "ssh_fleet"}, {**NEW_JOB, "ssh_conn_id": "ssh_fleet"}),
     ("lease.LeaseTrigger", LEASE, NEW_LEASE),
     ("approval.ApprovalTrigger", APPROVAL, APPROVAL | {"rollout": None}),
+    ("metric_gate.MetricGateTrigger", METRIC_GATE, METRIC_GATE),
     ("event.DesiredStateChangedTrigger", CHANGED, CHANGED),
     ("event.TierConvergedTrigger", TIER_CONVERGED, TIER_CONVERGED),
     ("window.WindowTrigger", WINDOW, WINDOW),
@@ -247,3 +263,15 @@ def test_stored_answers_of_a_lease():
         operator.execute_complete(make_context(), {"is_held": False, "error": ""})
     with pytest.raises(ChefConsulError, match="ConsulUnavailable: away"):
         operator.execute_complete(make_context(), {"is_held": False, "error": "ConsulUnavailable: away"})
+
+
+def test_stored_outcomes_of_a_gate():
+    """Passed, failed and an error."""
+    operator = MetricGateOperator(task_id="gate", environment="demo", query="up", condition="== 1")
+    measured = {"at": "2026-11-22T08:02:00.000Z", "assessment": "successful", "value": "1", "reason": ""}
+    event = {"measurements": [measured], "failure": "", "error": ""}
+    assert operator.execute_complete(make_context(), event) == [measured]
+    with pytest.raises(AirflowFailException, match="1 of 1 measurements failed"):
+        operator.execute_complete(make_context(), event | {"failure": "1 of 1 measurements failed"})
+    with pytest.raises(ChefConsulError, match="PrometheusUnavailable: away"):
+        operator.execute_complete(make_context(), event | {"error": "PrometheusUnavailable: away"})

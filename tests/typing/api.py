@@ -22,6 +22,8 @@ from airflow_provider_chefconsul import (
     ConvergencePolicy,
     DriftAuditOperator,
     FreezeOperator,
+    MetricGateOperator,
+    NextWave,
     PromoteOperator,
     ReleaseLeaseOperator,
     RollBackOperator,
@@ -59,6 +61,21 @@ assert_type(MODEL.allowed_from("off"), list[str | None])
 
 assert_type(tier_converged("demo", ["web", "db"], state="converged", policy=POLICY), Asset)
 assert_type(desired_state_changed("demo"), Asset)
+
+
+def ask_metrics(wave: NextWave) -> MetricGateOperator:
+    """A gate that knows its wave."""
+    assert_type(NextWave("demo", "web", "off", 2, 3, "25%").size, int | str | list[str])
+    return MetricGateOperator(
+        task_id="metrics",
+        environment=wave.environment,
+        query=f'sum(rate(errors{{tier="{wave.tier}"}}[1m]))',
+        condition="< 0.01",
+        count=5,
+        interval=timedelta(seconds=30),
+        inconclusive_limit=1,
+    )
+
 
 with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", "web")]) as dag:
     acquire = AcquireLeaseOperator(task_id="acquire", environment="demo", ttl=timedelta(minutes=5), reason="upgrade")
@@ -100,11 +117,12 @@ with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", 
     waves = rollout(
         "demo", "web", "converged", waves=[1, "25%", ["web-7"], "100%"], auto_revert=True, approval=True, window=WINDOW
     )
+    gated = rollout("demo", "app", "converged", waves=[1, "100%"], gate=ask_metrics)
     assert_type(single, TransitionOperator | TaskGroup)
     assert_type(several, list[BaseOperator | TaskGroup])
     assert_type(waves, TaskGroup)
     chain(acquire, declare, [nudge, nudge_by_ssh], wait, approve, single, *several, waves, roll_back, audit, release)
-    chain(moved, at_once)
+    chain(moved, at_once, gated)
 
 
 def open_client(hook: ConsulHook) -> Consul | str:
@@ -131,6 +149,8 @@ def misuse() -> None:
     DriftAuditOperator(task_id="t", max_drifted=0.5)  # type: ignore[arg-type]
     FreezeOperator(task_id="t", environment="demo", reason=None)  # type: ignore[arg-type]
     PromoteOperator(task_id="t", environment="demo", tier=1)  # type: ignore[arg-type]
+    MetricGateOperator(task_id="t", environment="demo", query="up", condition="< 1", interval=60)  # type: ignore[arg-type]
+    NextWave("demo", "web", "off", "2", 3, "25%")  # type: ignore[arg-type]
     ReleaseLeaseOperator(task_id="t", environment=1)  # type: ignore[arg-type]
     RollBackOperator(task_id="t", environment="demo", tier="web", to=None)  # type: ignore[arg-type]
     SSHChefOperator(task_id="t", environment="demo", tier="web", timeout=60)  # type: ignore[arg-type]
@@ -140,6 +160,7 @@ def misuse() -> None:
     TransitionsOperator(task_id="t", environment="demo", steps=["web"])  # type: ignore[list-item]
     desired_state_changed("demo", 1)  # type: ignore[arg-type]
     rollout("demo", "web", "off", waves=2)  # type: ignore[arg-type]
+    rollout("demo", "web", "off", gate=lambda wave: None)  # type: ignore[arg-type, return-value]
     tier_converged("demo", policy="100%")  # type: ignore[arg-type]
     transition("demo", "web", "off", max_parallel="2")  # type: ignore[arg-type]
     transitions("demo", [("web", 1)])  # type: ignore[list-item]

@@ -1,0 +1,1 @@
+"""Measurements that let a rollout go on or stop it. Internal."""

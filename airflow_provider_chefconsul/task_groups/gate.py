@@ -1,0 +1,72 @@
+"""What an author puts between two waves of a rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.sdk import BaseOperator, TaskGroup, XComArg
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class NextWave:
+    """The wave of a rollout that begins when a gate has passed.
+
+    :param environment: as given to the rollout, as are ``tier`` and ``state``.
+    :param number: from 2.
+    :param of: how many waves the rollout has.
+    :param size: what it widens the rollout to, as written: a number of nodes, a percentage, or nodes by name.
+    """
+
+    environment: str
+    tier: str
+    state: str
+    number: int
+    of: int
+    size: int | str | list[str]
+
+
+Gate = Callable[[NextWave], BaseOperator | MappedOperator | TaskGroup | XComArg]
+"""Builds the tasks of a gate."""
+
+
+def check_gate(gate: object) -> None:
+    """Refuse what builds nothing.
+
+    :raises InvalidInput: it is neither a function nor None.
+    """
+    if gate is not None and not callable(gate):
+        raise InvalidInput(f"gate must be a function that takes the next wave and builds tasks, not {gate!r}")
+
+
+def build_gate(gate: Gate, wave: NextWave) -> TaskGroup:
+    """Build the tasks in a group of their own.
+
+    :raises InvalidInput: the gate does not return what it builds.
+    """
+    with TaskGroup(f"gate_{wave.number}") as group:
+        returned = gate(wave)
+    built = _task_ids(returned)
+    if not built or not built <= {task.task_id for task in group.iter_tasks()}:
+        name = getattr(gate, "__qualname__", repr(gate))
+        raise InvalidInput(
+            f"gate {name} must return the task, the TaskGroup or the TaskFlow result that it builds for wave "
+            f"{wave.number}, not {returned!r}"
+        )
+    return group
+
+
+def _task_ids(returned: Any) -> set[str]:
+    match returned:
+        case TaskGroup():
+            return {task.task_id for task in returned.iter_tasks()}
+        case XComArg():
+            return {task.task_id for task, _ in returned.iter_references()}
+        case BaseOperator() | MappedOperator():
+            return {returned.task_id}
+        case _:
+            return set()

@@ -1,0 +1,152 @@
+"""What a gate adds to a rollout's group; what it does when it runs is tested in tests/dags."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, TaskGroup, task
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.operators.metric_gate import MetricGateOperator
+from airflow_provider_chefconsul.task_groups import rollout
+from airflow_provider_chefconsul.task_groups.gate import NextWave
+
+
+@pytest.fixture
+def dag():
+    """A Dag to put a rollout into."""
+    with DAG("gated", schedule=None) as dag:
+        yield dag
+
+
+def build(gate, **overrides):
+    """A rollout in three waves."""
+    return rollout("demo", "web", "off", waves=[1, ["web-1", "web-2"], "100%"], gate=gate, **overrides)
+
+
+def upstream(dag: DAG, task_id: str) -> set[str]:
+    """The tasks before a task, without the name of the group."""
+    return {each.removeprefix("web_off.") for each in dag.get_task(f"web_off.{task_id}").upstream_task_ids}
+
+
+def look(wave):
+    """A single task."""
+    return EmptyOperator(task_id="look")
+
+
+def look_twice(wave):
+    """A group of two tasks, one after the other, and a third beside them."""
+    with TaskGroup("looks") as group:
+        EmptyOperator(task_id="first") >> EmptyOperator(task_id="second")
+        EmptyOperator(task_id="beside")
+    return group
+
+
+@task
+def ask(wave):
+    """A TaskFlow function."""
+
+
+@task
+def probe(node):
+    """One that is mapped."""
+
+
+def test_gate_is_given_the_next_wave(dag):
+    """As it was written; the first wave has none."""
+    seen = []
+    build(lambda wave: seen.append(wave) or look(wave))
+    assert seen == [
+        NextWave("demo", "web", "off", 2, 3, ["web-1", "web-2"]), NextWave("demo", "web", "off", 3, 3, "100%"),
+    ]  # fmt: skip
+    assert not [each for each in dag.task_ids if "gate_1" in each]
+
+
+@pytest.mark.parametrize(
+    ("gate", "first", "last"),
+    [
+        (look, {"look"}, {"look"}),
+        (look_twice, {"looks.first", "looks.beside"}, {"looks.second", "looks.beside"}),
+        (ask, {"ask"}, {"ask"}),
+        (lambda wave: ask(wave.tier), {"ask"}, {"ask"}),
+        (lambda wave: probe.expand(node=wave.size if wave.number == 2 else ["web-3"]), {"probe"}, {"probe"}),
+        (partial(look), {"look"}, {"look"}),
+    ],
+    ids=["task", "group", "taskflow", "taskflow_call", "mapped", "partial"],
+)
+def test_gate_stands_between_waves(dag, gate, first, last):
+    """Its first tasks follow the wave before, and the wave after follows all of its last ones."""
+    build(gate)
+    for number in (2, 3):
+        for each in first:
+            assert upstream(dag, f"gate_{number}.{each}") == {f"wave_{number - 1}"}
+        assert upstream(dag, f"wave_{number}") == {f"gate_{number}.{each}" for each in last}
+    assert upstream(dag, "end") == {"wave_3"}
+    again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert set(again.task_ids) == set(dag.task_ids)
+
+
+def test_whoever_approves_knows_what_the_gate_found(dag):
+    """So it stands before the approval; each of the tasks that may fail begins the rollback."""
+    build(look, approval=True, auto_revert=True)
+    assert upstream(dag, "gate_2.look") == {"wave_1"}
+    assert upstream(dag, "approve_2") == {"gate_2.look"}
+    assert upstream(dag, "wave_2") == {"approve_2"}
+    assert upstream(dag, "revert.roll_back") == {
+        "wave_1", "gate_2.look", "approve_2", "wave_2", "gate_3.look", "approve_3", "wave_3",
+    }  # fmt: skip
+    assert dag.get_task("web_off.revert.roll_back").written_by == [f"web_off.wave_{number}" for number in (1, 2, 3)]
+
+
+def test_default_args_reach_the_gate(dag):
+    """Those of the rollout's group, as they reach its other tasks."""
+    gate = partial(MetricGateOperator, task_id="metrics", environment="demo", query="up", condition="== 1")
+    build(lambda wave: gate(), default_args={"consul_conn_id": "consul_eu", "retries": 7})
+    metrics = dag.get_task("web_off.gate_2.metrics")
+    assert (metrics.consul_conn_id, metrics.retries) == ("consul_eu", 7)
+
+
+def build_and_forget(wave):
+    """A gate whose author forgot to return what it builds."""
+    look(wave)
+
+
+def build_nothing(wave):
+    """A gate that returns an empty group."""
+    with TaskGroup("nothing") as group:
+        pass
+    return group
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        (build_and_forget, "gate build_and_forget must return the task, .* that it builds for wave 2, not None"),
+        (build_nothing, "gate build_nothing must return"),
+        (lambda wave: [look(wave)], r"gate .*<lambda> must return .*, not \[<Task"),
+        (lambda wave: "metrics", "must return .* not 'metrics'"),
+    ],
+)
+def test_gate_that_returns_no_task(dag, gate, words):
+    """An error when the Dag is parsed, which names the gate and what it returned."""
+    with pytest.raises(InvalidInput, match=words):
+        build(gate)
+
+
+def test_task_of_elsewhere_is_no_gate(dag):
+    """It would be a task that no wave waits for, or that waits for none."""
+    before = look(None)
+    with pytest.raises(InvalidInput, match="that it builds for wave 2, not <Task.EmptyOperator.: look>"):
+        build(lambda wave: before)
+
+
+@pytest.mark.parametrize("gate", ["metrics", True, MetricGateOperator])
+def test_gate_is_a_function(dag, gate):
+    """A task that exists already cannot stand between several waves; it is an error even where there is one wave."""
+    if gate is MetricGateOperator:
+        gate = MetricGateOperator(task_id="metrics", environment="demo", query="up", condition="== 1")
+    with pytest.raises(InvalidInput, match="gate must be a function that takes the next wave and builds tasks, not "):
+        rollout("demo", "web", "off", waves=["100%"], gate=gate)
