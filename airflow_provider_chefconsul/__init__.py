@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.operators.audit import DriftAuditOperator as DriftAuditOperator
     from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator as ConsulExecChefOperator
     from airflow_provider_chefconsul.operators.chef import SSHChefOperator as SSHChefOperator
+    from airflow_provider_chefconsul.operators.converged_values import (
+        ReadConvergedValuesOperator as ReadConvergedValuesOperator,
+    )
     from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator as SetDesiredStateOperator
     from airflow_provider_chefconsul.operators.freeze import FreezeOperator as FreezeOperator
     from airflow_provider_chefconsul.operators.freeze import UnfreezeOperator as UnfreezeOperator
@@ -51,6 +54,7 @@ _MODULES = {
     "DriftAuditOperator": "operators.audit",
     "FreezeOperator": "operators.freeze",
     "PromoteOperator": "operators.steering",
+    "ReadConvergedValuesOperator": "operators.converged_values",
     "ReleaseLeaseOperator": "operators.lease",
     "RollBackOperator": "operators.rollback",
     "SSHChefOperator": "operators.chef",

@@ -31,6 +31,7 @@ def get_provider_info() -> dict[str, Any]:
                         "approval",
                         "audit",
                         "chef",
+                        "converged_values",
                         "desired_state",
                         "freeze",
                         "lease",

@@ -23,7 +23,7 @@ from airflow_provider_chefconsul.operators.writing import check_not_overwriting,
 from airflow_provider_chefconsul.triggers.converging import ConvergingOperator, WaitRequest
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
@@ -84,7 +84,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperat
         environment: str,
         tier: str | Sequence[str],
         state: str,
-        values: Mapping[str, Scalar] | None = None,
+        values: Mapping[str, Scalar] | XComArg | None = None,
         canary: int | str | Sequence[str] | None = None,
         spread: str | None = None,
         allowed_from: Sequence[str | None] | None = None,

@@ -40,7 +40,7 @@ from airflow_provider_chefconsul.triggers.event_payload import read_event
 from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
@@ -87,7 +87,7 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
         *,
         environment: str,
         steps: Sequence[tuple[str | Sequence[str], str]],
-        values: Mapping[str, Scalar] | None = None,
+        values: Mapping[str, Scalar] | XComArg | None = None,
         model: StateModel | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",

@@ -23,6 +23,7 @@ from airflow_provider_chefconsul import (
     DriftAuditOperator,
     FreezeOperator,
     PromoteOperator,
+    ReadConvergedValuesOperator,
     ReleaseLeaseOperator,
     RollBackOperator,
     SetDesiredStateOperator,
@@ -97,6 +98,8 @@ with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", 
         task_id="all", environment="demo", steps=[("web", "off")], model=MODEL, policy=POLICY, window=WINDOW
     )
     moved = TransitionOperator(task_id="moved", environment="demo", tier="web", state="off", command=None)
+    read = ReadConvergedValuesOperator(task_id="read", environment="staging", tier="web", min_age=timedelta(hours=1))
+    transition("production", "web", "converged", read.output)
     waves = rollout(
         "demo", "web", "converged", waves=[1, "25%", ["web-7"], "100%"], auto_revert=True, approval=True, window=WINDOW
     )
@@ -131,6 +134,7 @@ def misuse() -> None:
     DriftAuditOperator(task_id="t", max_drifted=0.5)  # type: ignore[arg-type]
     FreezeOperator(task_id="t", environment="demo", reason=None)  # type: ignore[arg-type]
     PromoteOperator(task_id="t", environment="demo", tier=1)  # type: ignore[arg-type]
+    ReadConvergedValuesOperator(task_id="t", environment="demo", tier="web", min_age=60)  # type: ignore[arg-type]
     ReleaseLeaseOperator(task_id="t", environment=1)  # type: ignore[arg-type]
     RollBackOperator(task_id="t", environment="demo", tier="web", to=None)  # type: ignore[arg-type]
     SSHChefOperator(task_id="t", environment="demo", tier="web", timeout=60)  # type: ignore[arg-type]
