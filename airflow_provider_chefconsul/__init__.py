@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.domain.write.window import ChangeWindow as ChangeWindow
     from airflow_provider_chefconsul.exceptions import ChefConsulError as ChefConsulError
     from airflow_provider_chefconsul.hooks.consul import ConsulHook as ConsulHook
+    from airflow_provider_chefconsul.notifications.rollout import RolloutNotifier as RolloutNotifier
     from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator as ApproveWaveOperator
     from airflow_provider_chefconsul.operators.audit import DriftAuditOperator as DriftAuditOperator
     from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator as ConsulExecChefOperator
@@ -57,6 +58,7 @@ _MODULES = {
     "ReadConvergedValuesOperator": "operators.converged_values",
     "ReleaseLeaseOperator": "operators.lease",
     "RollBackOperator": "operators.rollback",
+    "RolloutNotifier": "notifications.rollout",
     "SSHChefOperator": "operators.chef",
     "SetDesiredStateOperator": "operators.desired_state",
     "StateModel": "domain.write.state_model",

@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.support.consul_fixtures",
     "tests.support.selection",
     "tests.support.ssh_fixtures",
+    "tests.support.stats_fixtures",
     "tests.support.tls_fixtures",
 ]
 

@@ -134,7 +134,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperat
         """Resume with the outcome that the trigger sent."""
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
-        return Outcome.from_event(event).settle_generations(self.log)
+        return self.settle_generations(Outcome.from_event(event))
 
     async def _declare(
         self, context: Context, tiers: Sequence[str], change: Change
@@ -167,4 +167,4 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperat
                 context["ti"].xcom_push(BaseXCom.XCOM_RETURN_KEY, plan.generations)
             request = WaitRequest(tiers, self.wait, plan.generations, new=plan.new)
             ended = await self.converge(context, view, request)
-        return ended.settle_generations(self.log) if isinstance(ended, Outcome) else ended
+        return self.settle_generations(ended) if isinstance(ended, Outcome) else ended

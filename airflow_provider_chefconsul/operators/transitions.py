@@ -138,7 +138,7 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
         """Resume with the outcome of a step that the trigger sent, and go on with the next one."""
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
-        Outcome.from_event(event).settle(self.log)
+        self.settle(Outcome.from_event(event))
         position = read_event(event, "the outcome of a step", Position.from_event)
         return self.run_unless_held(lambda: self._walk(context, position))
 
@@ -185,7 +185,7 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
                 ended = await self.converge(context, view, request, echo=asdict(position))
                 if not isinstance(ended, Outcome):
                     return ended
-                ended.settle(self.log)
+                self.settle(ended)
         return dict(position.generations)
 
     def _change(self, context: Context, transition: Transition, number: int) -> Change:

@@ -26,6 +26,7 @@ from airflow_provider_chefconsul import (
     ReadConvergedValuesOperator,
     ReleaseLeaseOperator,
     RollBackOperator,
+    RolloutNotifier,
     SetDesiredStateOperator,
     SSHChefOperator,
     StateModel,
@@ -99,7 +100,7 @@ with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", 
     )
     moved = TransitionOperator(task_id="moved", environment="demo", tier="web", state="off", command=None)
     read = ReadConvergedValuesOperator(task_id="read", environment="staging", tier="web", min_age=timedelta(hours=1))
-    transition("production", "web", "converged", read.output)
+    transition("production", "web", "converged", read.output, on_failure_callback=RolloutNotifier(print))
     waves = rollout(
         "demo", "web", "converged", waves=[1, "25%", ["web-7"], "100%"], auto_revert=True, approval=True, window=WINDOW
     )
@@ -137,6 +138,7 @@ def misuse() -> None:
     ReadConvergedValuesOperator(task_id="t", environment="demo", tier="web", min_age=60)  # type: ignore[arg-type]
     ReleaseLeaseOperator(task_id="t", environment=1)  # type: ignore[arg-type]
     RollBackOperator(task_id="t", environment="demo", tier="web", to=None)  # type: ignore[arg-type]
+    RolloutNotifier("a channel")  # type: ignore[arg-type]
     SSHChefOperator(task_id="t", environment="demo", tier="web", timeout=60)  # type: ignore[arg-type]
     SetDesiredStateOperator(task_id="t", environment="demo", tier="web", state=1)  # type: ignore[arg-type]
     StateModel(states=["off"], transitions=["off"])  # type: ignore[list-item]
