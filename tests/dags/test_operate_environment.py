@@ -73,7 +73,7 @@ def test_action(run_dag, tier, consul_kv, action, act, release, has_canary):
     ("action", "tiers", "task", "said"),
     [
         ("freeze", None, "success", "demo/*: frozen by Dag operate_environment"),
-        ("audit", None, "success", "demo/web: 2 of 2 members converged"),
+        ("audit", None, "success", "; 2 of 2 members converged"),
         ("promote", None, "failed", "tier must"),
         ("freeze", ["wbe"], "failed", "environment demo has no tier wbe; there are: web"),
         (
