@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.domain.write.window import ChangeWindow as ChangeWindow
     from airflow_provider_chefconsul.exceptions import ChefConsulError as ChefConsulError
     from airflow_provider_chefconsul.hooks.consul import ConsulHook as ConsulHook
+    from airflow_provider_chefconsul.notifications.rollout import RolloutNotifier as RolloutNotifier
     from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator as ApproveWaveOperator
     from airflow_provider_chefconsul.operators.audit import DriftAuditOperator as DriftAuditOperator
     from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator as ConsulExecChefOperator
     from airflow_provider_chefconsul.operators.chef import SSHChefOperator as SSHChefOperator
+    from airflow_provider_chefconsul.operators.converged_values import (
+        ReadConvergedValuesOperator as ReadConvergedValuesOperator,
+    )
     from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator as SetDesiredStateOperator
     from airflow_provider_chefconsul.operators.freeze import FreezeOperator as FreezeOperator
     from airflow_provider_chefconsul.operators.freeze import UnfreezeOperator as UnfreezeOperator
@@ -55,8 +59,10 @@ _MODULES = {
     "MetricGateOperator": "operators.metric_gate",
     "NextWave": "task_groups.gate",
     "PromoteOperator": "operators.steering",
+    "ReadConvergedValuesOperator": "operators.converged_values",
     "ReleaseLeaseOperator": "operators.lease",
     "RollBackOperator": "operators.rollback",
+    "RolloutNotifier": "notifications.rollout",
     "SSHChefOperator": "operators.chef",
     "SetDesiredStateOperator": "operators.desired_state",
     "StateModel": "domain.write.state_model",

@@ -14,6 +14,7 @@
     ├── NoMembers
     ├── NoDesiredState
     ├── NotDeclared
+    ├── ValuesNotGood
     ├── Drifted
     ├── PrometheusError
     │   ├── PrometheusUnavailable
@@ -101,6 +102,10 @@ class NoDesiredState(ChefConsulError):
 
 class NotDeclared(ChefConsulError):
     """The shared data view does not contain this environment, tier or node."""
+
+
+class ValuesNotGood(ChefConsulError):
+    """What one environment is assigned has not converged there, or not for long enough, so no other may have it."""
 
 
 class Drifted(ChefConsulError):

@@ -26,6 +26,7 @@ _USED_LATER = (
     f"{face.__name__}.consul.verdict_journal",
     f"{face.__name__}.triggers.frozen",
     f"{face.__name__}.triggers.lease",
+    f"{face.__name__}.triggers.metrics",
     f"{face.__name__}.triggers.remote_exec",
     f"{face.__name__}.triggers.transition",
     "anyio._backends._asyncio",  # httpx imports it with its first request, a quarter of what is saved

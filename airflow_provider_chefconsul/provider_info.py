@@ -31,6 +31,7 @@ def get_provider_info() -> dict[str, Any]:
                         "approval",
                         "audit",
                         "chef",
+                        "converged_values",
                         "desired_state",
                         "freeze",
                         "lease",
@@ -44,6 +45,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "sensors": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.sensors.converged"]}],
+        "notifications": [f"{_PACKAGE}.notifications.rollout.RolloutNotifier"],
         "triggers": [
             {
                 "integration-name": _INTEGRATION,

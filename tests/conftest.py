@@ -28,6 +28,7 @@ pytest_plugins = [
     "tests.support.prometheus_fixtures",
     "tests.support.selection",
     "tests.support.ssh_fixtures",
+    "tests.support.stats_fixtures",
     "tests.support.tls_fixtures",
 ]
 

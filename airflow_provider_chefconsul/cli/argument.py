@@ -12,10 +12,11 @@ from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.domain.count import parse_number
 from airflow_provider_chefconsul.domain.model.desired import Scalar, check_values
 from airflow_provider_chefconsul.domain.model.membership import Selector, parse_members
-from airflow_provider_chefconsul.domain.model.name import check_tiers
+from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
 from airflow_provider_chefconsul.domain.moment import read_moment
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.change import Change, parse_change
+from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -24,6 +25,8 @@ _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _POLICY = ("min_converged", "max_failed", "max_lost", "max_absent", "min_members")
 _OF_MEMBERS = ("wait", "canary", "waves")
+_OF_ROLLBACK = ("to", "despite_freeze")
+_OF_CHANGE = ("value", "value_json", "canary", "spread", "waves", "allowed_from", "without_members", "force")
 _DURATIONS = ("timeout", "min_healthy_time", "progress_deadline")
 
 
@@ -67,6 +70,37 @@ def parse_change_arguments(args: Namespace, command: str) -> Change:
     )
 
 
+def parse_rollback_arguments(args: Namespace, command: str) -> RollBack:
+    """The rollback that ``plan --rollback`` plans and ``rollback`` makes.
+
+    :raises InvalidInput: names the option.
+    """
+    if args.state is not None and args.to != "last-good":
+        raise InvalidInput("--state requires --to last-good")
+    return RollBack(
+        who_writes(command),
+        parse_target({None: "previous", "last-good": "last_good"}.get(args.to, args.to)),
+        parse_time(args),
+        state=None if args.state is None else check_name("state", args.state),
+        despite_freeze=args.despite_freeze,
+        reason=getattr(args, "reason", None) or "",
+    )
+
+
+def check_planned(args: Namespace) -> None:
+    """Check that ``plan`` has options only of what it plans: of ``set``, or of ``rollback``.
+
+    :raises InvalidInput: names the option.
+    """
+    if not args.rollback:
+        if args.state is None:
+            raise InvalidInput("--state is required: the state to declare; or --rollback")
+        if others := [name for name in _OF_ROLLBACK if getattr(args, name)]:
+            raise InvalidInput(f"{_option(others[0])} requires --rollback")
+    elif others := [name for name in _OF_CHANGE if getattr(args, name)]:
+        raise InvalidInput(f"{_option(others[0])} cannot be combined with --rollback")
+
+
 def parse_waves(args: Namespace) -> list[Wave]:
     """The waves of ``--waves``; none without it.
 
@@ -95,10 +129,7 @@ def parse_moment(option: str, text: str | None, *, ahead: bool, now: datetime) -
     """
     if text is None:
         return None
-    if match := _DURATION.fullmatch(text):
-        distance = timedelta(**{_UNITS[match[2]]: int(match[1])})
-        return now + distance if ahead else now - distance
-    moment = read_moment(text)
+    moment = _add(now, text, ahead=ahead) if _DURATION.fullmatch(text) else read_moment(text)
     if moment is None:
         raise InvalidInput(
             f"{option} must be a duration such as 2h, or a time with an offset such as 2026-12-01T08:00:00+01:00, "
@@ -115,8 +146,7 @@ def parse_policy(args: Namespace) -> ConvergencePolicy | None:
     given = {name: getattr(args, name) for name in (*_POLICY, *_DURATIONS) if getattr(args, name) is not None}
     if not args.wait:
         if given:
-            option = next(iter(given)).replace("_", "-")
-            raise InvalidInput(f"--{option} requires --wait")
+            raise InvalidInput(f"{_option(next(iter(given)))} requires --wait")
         return None
     for name, text in given.items():
         if name in _DURATIONS:
@@ -158,9 +188,25 @@ def _parse_allowed_from(text: str | None) -> list[str | None] | None:
 
 
 def _parse_duration(name: str, text: str) -> timedelta:
-    if match := _DURATION.fullmatch(text):
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
-    raise InvalidInput(f"--{name.replace('_', '-')} must be a number with s, m, h or d, such as 30m, not {text!r}")
+    if _DURATION.fullmatch(text):
+        return _read_duration(text)
+    raise InvalidInput(f"{_option(name)} must be a number with s, m, h or d, such as 30m, not {text!r}")
+
+
+def _read_duration(text: str) -> timedelta:
+    return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+
+
+def _add(now: datetime, text: str, *, ahead: bool) -> datetime | None:
+    """The time that lies a duration from now; None when no calendar has it."""
+    try:
+        return now + _read_duration(text) if ahead else now - _read_duration(text)
+    except OverflowError:
+        return None
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _split(text: str) -> list[str]:

@@ -121,6 +121,11 @@ TO = Argument(
     "state that the tier is in; or a generation from the history (%(default)s)",
 )
 GOOD_STATE = Argument(("--state",), help="with --to last-good: the state of that generation")
+PLANNED_STATE = Argument(
+    ("--state",), help="the state to declare; with --rollback --to last-good, the state of that generation"
+)
+ROLLBACK = Argument(("--rollback",), action="store_true", help="show what rollback would do, not set")
+PLANNED_TO = Argument(("--to",), help="with --rollback: as in rollback (previous)")
 DESPITE_FREEZE = Argument(("--despite-freeze",), action="store_true", help="also roll back a frozen tier")
 REASON = Argument(("--reason",), required=True, help="why; for the journal, and for those whom it concerns")
 ANY_REASON = Argument(("--reason",), help="why; for the journal")
@@ -166,7 +171,7 @@ FLEET = (
     Argument(("--seconds",), type=float, default=1.0, help="average duration of a run (%(default)s)"),
     Argument(("--spread",), type=float, default=0.2, help="how much durations vary, from 0 to 1 (%(default)s)"),
 )
-_CHANGE = (STATE, VALUE, VALUE_JSON, CANARY, SPREAD, ALLOWED_FROM, SEQUENCE, MEMBERS, WITHOUT_MEMBERS, FORCE)
+_CHANGE = (VALUE, VALUE_JSON, CANARY, SPREAD, ALLOWED_FROM, SEQUENCE, MEMBERS, WITHOUT_MEMBERS, FORCE)
 
 
 def _command(name: str, help_text: str, arguments: tuple[Argument, ...], *, module: str | None = None) -> CommandEntry:
@@ -191,10 +196,10 @@ COMMANDS = CommandGroup(
         ),
         _command(
             "plan",
-            "Show what set would do, without writing anything",
-            (ENVIRONMENT, TIERS, *_CHANGE, WAVES, OUTPUT),
+            "Show what set or rollback would do, without writing anything",
+            (ENVIRONMENT, TIERS, PLANNED_STATE, *_CHANGE, WAVES, ROLLBACK, PLANNED_TO, DESPITE_FREEZE, OUTPUT),
         ),
-        _command("set", "Declare the desired state of tiers", (ENVIRONMENT, TIERS, *_CHANGE, *WAIT, OUTPUT)),
+        _command("set", "Declare the desired state of tiers", (ENVIRONMENT, TIERS, STATE, *_CHANGE, *WAIT, OUTPUT)),
         _command(
             "rollback",
             "Roll tiers back; with --wait in reverse order",
@@ -228,7 +233,7 @@ COMMANDS = CommandGroup(
             "Show who did what in an environment, when and why",
             (ENVIRONMENT, JOURNAL_TIER, SINCE, OUTPUT),
         ),
-        _command("history", "List a tier's generations, newest first", (ENVIRONMENT, TIER, OUTPUT)),
+        _command("history", "List a tier's generations and what became of them", (ENVIRONMENT, TIER, OUTPUT)),
         _command(
             "forget",
             "Remove a tier: its desired state, reports, locks and history",

@@ -71,6 +71,7 @@ async def acquire(
     until: datetime,
     by: Writer | None = None,
     on_progress: Callable[[str], None] = log.info,
+    on_takeover: Callable[[], None] = lambda: None,
 ) -> bool:
     """Acquire the environment's lease as soon as it is free or has expired; renew one that the holder has already.
 
@@ -81,6 +82,7 @@ async def acquire(
     :param until: when to give up; timezone-aware.
     :param by: who acquires it, for the journal; None tells it nothing.
     :param on_progress: called with a line of text when the holder changes or Consul becomes unavailable.
+    :param on_takeover: called when another holder's lease has been taken over.
     :returns: whether the holder has the lease now.
     :raises MalformedDocument: the key holds something other than a lease, which is not replaced.
     :raises ConsulUnavailable: Consul was unavailable at the start, or still at ``until``.
@@ -122,7 +124,7 @@ async def acquire(
                     expired = f"the lease {act.expired.describe()} was not renewed for {act.expired.ttl}"
                     on_progress(f"{environment}: {expired}; taking over")
                 try:
-                    if await _put(view, environment, act, found, by):
+                    if await _put(view, environment, act, found, by, on_takeover=on_takeover):
                         return True
                 except ConsulUnavailable:
                     observation = None  # the lease may have been written nevertheless: look again
@@ -135,7 +137,13 @@ async def acquire(
 
 
 async def _put(
-    view: SharedView, environment: str, act: Take | Renew | TakeOver, found: FoundLease | None, by: Writer | None
+    view: SharedView,
+    environment: str,
+    act: Take | Renew | TakeOver,
+    found: FoundLease | None,
+    by: Writer | None,
+    *,
+    on_takeover: Callable[[], None],
 ) -> bool:
     """Replace the lease that was found; False when it has changed since.
 
@@ -160,6 +168,8 @@ async def _put(
             await append(view, environment, entry, *operations)
     except TransactionConflict:
         return False
+    if isinstance(act, TakeOver):
+        on_takeover()
     return True
 
 

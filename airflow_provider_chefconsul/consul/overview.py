@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import check_names
@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.domain.model.membership import ListedMembers, S
 from airflow_provider_chefconsul.domain.model.name import check_name, is_name
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.text import list_some
-from airflow_provider_chefconsul.exceptions import MalformedDocument, NoMembers
+from airflow_provider_chefconsul.exceptions import MalformedDocument, NoMembers, NotDeclared
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.entry import Entry
@@ -30,6 +30,20 @@ async def list_environments(view: SharedView) -> list[str]:
 async def list_tiers(view: SharedView, environment: str) -> list[str]:
     """The tiers of an environment that have at least one key of their own."""
     return await _list_below(view, view.keys.environment(environment))
+
+
+async def check_declared(view: SharedView, environment: str, tiers: Collection[str]) -> None:
+    """Check that an environment has these tiers, or any at all when none is named.
+
+    :raises NotDeclared: names the first that it does not have, and those that it has.
+    """
+    found = await list_tiers(view, environment)
+    if not found:
+        raise NotDeclared(f"nothing is declared in {environment} yet; check its name and the connection's prefix")
+    for tier in tiers:
+        if tier not in found:
+            there_are = list_some(found, _TIERS_NAMED)
+            raise NotDeclared(f"environment {environment} has no tier {tier}; there are: {there_are}")
 
 
 async def check_member_names(view: SharedView, environment: str, tier: str, selector: Selector) -> None:

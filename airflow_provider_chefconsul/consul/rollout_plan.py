@@ -1,4 +1,4 @@
-"""Planning what a change would do to tiers now, wave by wave; nothing is written."""
+"""Planning what a change or a rollback would do to tiers now, wave by wave; nothing is written."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import read_members
-from airflow_provider_chefconsul.consul.write import plan
+from airflow_provider_chefconsul.consul.write import plan, plan_roll_back
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Members, Selector
 from airflow_provider_chefconsul.domain.write.change import Change
+from airflow_provider_chefconsul.domain.write.decision import Basis
 from airflow_provider_chefconsul.domain.write.plan import PlannedWave, change_for, plan_wave, plan_waves
+from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import WriteRefused
 
@@ -50,10 +52,30 @@ async def plan_rollout(
     planned = await plan(view, environment, dict.fromkeys(selectors, first), selectors)
     found = {}
     for tier, each in planned.tiers.items():
-        members = await read_members(view.client, selectors[tier])
-        basis = replace(each.basis, members=members, by_name=isinstance(selectors[tier], ListedMembers))
+        basis = await _add_members(view, each.basis, selectors[tier])
+        members = basis.members
         if waves:
             found[tier] = TierRollout(members, plan_waves(basis, each.decision, change, waves))
         else:
             found[tier] = TierRollout(members, [plan_wave(basis, each.decision, change.canary)])
     return RolloutPlan(found, planned.refusal)
+
+
+async def plan_rollback_of_members(
+    view: SharedView, environment: str, rollback: RollBack, selectors: Mapping[str, Selector]
+) -> RolloutPlan:
+    """Plan a rollback without writing it.
+
+    :param selectors: by tier, its members.
+    """
+    planned = await plan_roll_back(view, environment, list(selectors), rollback)
+    found = {}
+    for tier, each in planned.tiers.items():
+        basis = await _add_members(view, each.basis, selectors[tier])
+        found[tier] = TierRollout(basis.members, [plan_wave(basis, each.decision, None)])
+    return RolloutPlan(found, planned.refusal)
+
+
+async def _add_members(view: SharedView, basis: Basis, selector: Selector) -> Basis:
+    members = await read_members(view.client, selector)
+    return replace(basis, members=members, by_name=isinstance(selector, ListedMembers))

@@ -91,9 +91,12 @@ class DriftAuditOperator(Stoppable):
         :raises AccessDenied: the token may not read everything, so the rest would pass as audited. It is also raised
             when an older Consul cannot say what the token may read: name the tiers then.
         """
+        from airflow_provider_chefconsul.triggers.metrics import measure_drift
+
         found = self.run_here(self._audit())
         beyond = []
         for environment, tiers in found.items():
+            measure_drift(environment, {tier: audited.drift for tier, audited in tiers.items()})
             for tier, audited in tiers.items():
                 self._log(audited)
                 drift = audited.drift

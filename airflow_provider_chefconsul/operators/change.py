@@ -21,7 +21,7 @@ from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
     from airflow.sdk.types import Logger
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
@@ -42,7 +42,7 @@ class ChangeOperator(Stoppable):
         environment: str,
         tier: str | Sequence[str],
         state: str,
-        values: Mapping[str, Scalar] | None = None,
+        values: Mapping[str, Scalar] | XComArg | None = None,
         canary: int | str | Sequence[str] | None = None,
         spread: str | None = None,
         sequence: int | str | None = None,

@@ -23,7 +23,7 @@ from airflow_provider_chefconsul.operators.writing import check_not_overwriting,
 from airflow_provider_chefconsul.triggers.converging import ConvergingOperator, WaitRequest
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
@@ -84,7 +84,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperat
         environment: str,
         tier: str | Sequence[str],
         state: str,
-        values: Mapping[str, Scalar] | None = None,
+        values: Mapping[str, Scalar] | XComArg | None = None,
         canary: int | str | Sequence[str] | None = None,
         spread: str | None = None,
         allowed_from: Sequence[str | None] | None = None,
@@ -134,7 +134,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperat
         """Resume with the outcome that the trigger sent."""
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
-        return Outcome.from_event(event).settle_generations(self.log)
+        return self.settle_generations(Outcome.from_event(event))
 
     async def _declare(
         self, context: Context, tiers: Sequence[str], change: Change
@@ -167,4 +167,4 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperat
                 context["ti"].xcom_push(BaseXCom.XCOM_RETURN_KEY, plan.generations)
             request = WaitRequest(tiers, self.wait, plan.generations, new=plan.new)
             ended = await self.converge(context, view, request)
-        return ended.settle_generations(self.log) if isinstance(ended, Outcome) else ended
+        return self.settle_generations(ended) if isinstance(ended, Outcome) else ended

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_chefconsul.domain.model.freeze import check_frozen_tiers, make_freeze_entry
+from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, check_frozen_tiers, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.parameter import is_literal
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
@@ -24,7 +24,8 @@ class FreezeOperator(BaseOperator):
     Keeps tiers as they are: from then on, Consul refuses every write that would move one, whoever makes it.
 
     Tasks that would write wait until the freeze ends, or fail, as their ``on_frozen`` says. What has begun goes on: a
-    frozen tier in the middle of a rollout stays between two waves.
+    frozen tier in the middle of a rollout stays between two waves. It fails when the environment has no such tier: a
+    freeze of a mistyped name would stop nobody.
 
     :param environment: the environment (templated).
     :param tier: one tier, or several; none is the whole environment, also tiers that are declared later (templated).
@@ -66,8 +67,10 @@ class FreezeOperator(BaseOperator):
 
         async def freeze_now() -> None:
             from airflow_provider_chefconsul.consul.freeze import freeze
+            from airflow_provider_chefconsul.consul.overview import check_declared
 
             async with ConsulHook(self.consul_conn_id).open_view() as view:
+                await check_declared(view, self.environment, [name for name in names if name != EVERY_TIER])
                 await freeze(view, self.environment, names, entry)
 
         asyncio.run(freeze_now())

@@ -73,7 +73,9 @@ class HoldableOperator(Stoppable):
         if self.on_frozen == "fail":
             raise error
         from airflow_provider_chefconsul.triggers.frozen import FrozenTrigger
+        from airflow_provider_chefconsul.triggers.metrics import count_frozen_wait
 
+        count_frozen_wait(self.environment)
         instance = context["ti"]
         return Hold(
             f"{error}; waiting for the end of that",

@@ -79,8 +79,10 @@ class AcquireLeaseOperator(HoldableOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> None:  # noqa: ARG002 Airflow's call
         """Resume with what the trigger sent."""
-        from airflow_provider_chefconsul.triggers.lease import read_is_held
+        from airflow_provider_chefconsul.triggers.lease import has_taken_over, read_is_held
 
+        if has_taken_over(event):
+            self._count_takeover()
         self._settle(is_held=read_is_held(event))
 
     async def _acquire(self, context: Context) -> bool | WaitingTrigger[bool] | Hold:
@@ -99,7 +101,15 @@ class AcquireLeaseOperator(HoldableOperator):
             deadline=(datetime.now(UTC) + self.timeout).isoformat(),
             writer=writer_of(context).to_fields(),
         )
-        return await self.wait_here(trigger)
+        acquired = await self.wait_here(trigger)
+        if trigger.has_taken_over:
+            self._count_takeover()
+        return acquired
+
+    def _count_takeover(self) -> None:
+        from airflow_provider_chefconsul.triggers.metrics import count_takeover
+
+        count_takeover(self.environment)
 
     async def _is_holder(self, dag_run: DagRun) -> bool:
         from airflow_provider_chefconsul.consul.lease import find_lease

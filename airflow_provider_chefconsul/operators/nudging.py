@@ -81,8 +81,9 @@ class NudgeOperator(Stoppable):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, int | str]:  # noqa: ARG002 Airflow's call
         """Resume with the results that the trigger sent."""
-        from airflow_provider_chefconsul.triggers.nudge import read_results
+        from airflow_provider_chefconsul.triggers.nudge import read_results, read_seconds
 
+        self._measure(read_seconds(event))
         return self._report(read_results(event))
 
     @abstractmethod
@@ -112,8 +113,17 @@ class NudgeOperator(Stoppable):
                 job_id=uuid4().hex,
                 deadline=(datetime.now(UTC) + self.timeout).isoformat(),
                 max_parallel=self.max_parallel,
+                begun=datetime.now(UTC).isoformat(),
             )
-            return await self.wait_here(trigger, view)
+            ended = await self.wait_here(trigger, view)
+        self._measure(trigger.seconds)
+        return ended
+
+    def _measure(self, seconds: float | None) -> None:
+        if seconds is not None:
+            from airflow_provider_chefconsul.triggers.metrics import measure_nudge
+
+            measure_nudge(self.environment, seconds)
 
     async def _choose_of_tier(self, view: SharedView, tier: str, generation: int | None) -> tuple[set[str], int]:
         from airflow_provider_chefconsul.domain.verdict.superseded import describe_superseded

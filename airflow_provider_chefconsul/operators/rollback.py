@@ -135,7 +135,7 @@ class RollBackOperator(ConvergingOperator):
         """Resume with the outcome that the trigger sent, and go on with the next tier."""
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
-        return self._go_on(context, Outcome.from_event(event).settle_generations(self.log))
+        return self._go_on(context, self.settle_generations(Outcome.from_event(event)))
 
     def _go_on(self, context: Context, generations: Mapping[str, int]) -> dict[str, int]:
         """Roll back the tiers that have not been rolled back yet.
@@ -168,7 +168,7 @@ class RollBackOperator(ConvergingOperator):
         written = [parse_generations(each, tiers)[tiers[0]] for each in given if each not in (None, "None")]
         if not written:
             error = StaleWrite("nothing to roll back: the generation was never written")
-            raise_final(self.log, error, self.on_stale)
+            raise_final(self.log, error, self.on_stale, environment=self.environment)
         return max(written)
 
     async def _roll_back(
@@ -199,5 +199,5 @@ class RollBackOperator(ConvergingOperator):
                 ended = await self.converge(context, view, request)
                 if not isinstance(ended, Outcome):
                     return ended
-                ended.settle(self.log)
+                self.settle(ended)
         return generations

@@ -22,7 +22,7 @@ from airflow_provider_chefconsul.operators.transitioning import (
 )
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
 
@@ -61,7 +61,7 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
         environment: str,
         tier: str | Sequence[str],
         state: str,
-        values: Mapping[str, Scalar] | None = None,
+        values: Mapping[str, Scalar] | XComArg | None = None,
         canary: int | str | Sequence[str] | None = None,
         spread: str | None = None,
         allowed_from: Sequence[str | None] | None = None,

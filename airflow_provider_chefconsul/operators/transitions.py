@@ -40,7 +40,7 @@ from airflow_provider_chefconsul.triggers.event_payload import read_event
 from airflow_provider_chefconsul.triggers.writer import writer_of
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_chefconsul.domain.model.desired import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
@@ -87,7 +87,7 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
         *,
         environment: str,
         steps: Sequence[tuple[str | Sequence[str], str]],
-        values: Mapping[str, Scalar] | None = None,
+        values: Mapping[str, Scalar] | XComArg | None = None,
         model: StateModel | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
@@ -137,7 +137,7 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
         """Resume with the outcome of a step that the trigger sent, and go on with the next one."""
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
-        Outcome.from_event(event).settle(self.log)
+        self.settle(Outcome.from_event(event))
         position = read_event(event, "the outcome of a step", Position.from_event)
         return self.run_unless_held(lambda: self._walk(context, position))
 
@@ -185,7 +185,7 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
                 ended = await self.converge(context, view, request, echo=asdict(position))
                 if not isinstance(ended, Outcome):
                     return ended
-                ended.settle(self.log)
+                self.settle(ended)
         return dict(position.generations)
 
     def _change(self, context: Context, transition: Transition, number: int) -> Change:

@@ -118,7 +118,8 @@ async def check_not_overwriting(
     for tier in tiers:
         refused = find_overwritten(current[tier], await view.history(environment, tier), change)
         if refused is not None:
-            raise_final(log, StaleWrite(f"{environment}/{tier}: {refused.reason}"), on_stale)
+            error = StaleWrite(f"{environment}/{tier}: {refused.reason}")
+            raise_final(log, error, on_stale, environment=environment)
 
 
 async def settle_write(
@@ -141,17 +142,23 @@ async def settle_write(
     try:
         plan = await writing
     except (StaleWrite, LeaseLost, RolloutAborted) as error:
-        raise_final(log, error, on_stale)
+        raise_final(log, error, on_stale, environment=environment)
     for tier, decision in plan.decisions.items():
         log.info("%s%s/%s: %s", log_prefix, environment, tier, describe_decision(decision, done=done))
     return plan
 
 
-def raise_final(log: Logger, error: StaleWrite | LeaseLost | RolloutAborted, on_stale: str) -> NoReturn:
+def raise_final(
+    log: Logger, error: StaleWrite | LeaseLost | RolloutAborted, on_stale: str, *, environment: str
+) -> NoReturn:
     """End the task of a write that is stale, aborted, or whose lease is lost: a retry would find the same.
 
     A lost lease always fails the task: nothing says that somebody else has done what the Dag run was about to do.
     """
+    if isinstance(error, StaleWrite):
+        from airflow_provider_chefconsul.triggers.metrics import count_stale_write
+
+        count_stale_write(environment)
     if on_stale == "skip" and isinstance(error, StaleWrite):
         log.warning("Skipped, nothing was written: %s", error)  # Airflow itself hides why a task was skipped
         raise AirflowSkipException(str(error)) from error

@@ -126,7 +126,7 @@ class ConvergedSensor(ConvergingOperator, BaseSensorOperator):
 
     def _settle(self, outcome: Outcome) -> dict[str, Any]:
         try:
-            return outcome.settle(self.log)
+            return self.settle(outcome)
         except AirflowException as error:
             if self.soft_fail or self.never_fail:
                 self.log.warning("Skipped: %s", error)  # Airflow itself hides why a task was skipped

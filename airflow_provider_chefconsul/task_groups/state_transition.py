@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, TaskGroup, chain
+from airflow.sdk import BaseOperator, TaskGroup, XComArg, chain
 
 from airflow_provider_chefconsul.domain.model.desired import Scalar
 from airflow_provider_chefconsul.domain.parameter import check_known, check_switch, is_reference
@@ -27,7 +27,7 @@ def transition(
     environment: str,
     tier: str | Sequence[str],
     state: str,
-    values: Mapping[str, Scalar] | NotGiven | None = NOT_GIVEN,
+    values: Mapping[str, Scalar] | XComArg | NotGiven | None = NOT_GIVEN,
     *,
     task_id: str | None = None,
     separate: bool = False,
@@ -110,7 +110,7 @@ def transition(
 def transitions(
     environment: str,
     steps: Sequence[tuple[str | Sequence[str], str]],
-    values: Mapping[str, Scalar] | NotGiven | None = NOT_GIVEN,
+    values: Mapping[str, Scalar] | XComArg | NotGiven | None = NOT_GIVEN,
     *,
     model: StateModel | None = None,
     one_task: bool = False,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, chain
+from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, XComArg, chain
 
 from airflow_provider_chefconsul.domain.model.desired import Scalar
 from airflow_provider_chefconsul.domain.parameter import check_known, check_switch, is_reference
@@ -26,7 +26,7 @@ def rollout(
     environment: str,
     tier: str,
     state: str,
-    values: Mapping[str, Scalar] | NotGiven | None = NOT_GIVEN,
+    values: Mapping[str, Scalar] | XComArg | NotGiven | None = NOT_GIVEN,
     *,
     waves: Sequence[int | str | Sequence[str]] = (1, "10%", "100%"),
     spread: str | None = None,

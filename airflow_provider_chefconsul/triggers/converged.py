@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
@@ -34,6 +34,7 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
     :param holder: the Dag run whose lease, if it has one, the wait renews: ``{"dag_id", "run_id"}``.
     :param writer: who waits, for the journal: the JSON form of a :class:`Writer`; None tells the journal nothing.
     :param wave: which wave of a rollout is waited for, and of how many, for the journal.
+    :param begun: ISO 8601 with offset; when the wait began, to measure it. None measures nothing.
     """
 
     log_prefix = ""
@@ -50,6 +51,7 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
         holder: Mapping[str, str] | None = None,
         writer: Mapping[str, Any] | None = None,
         wave: Sequence[int] | None = None,
+        begun: str | None = None,
     ) -> None:
         from airflow_provider_chefconsul.domain.verdict.wait import Wait
 
@@ -60,6 +62,7 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
         self.members = members
         self.writer = None if writer is None else Writer(**writer)
         self.wave = None if wave is None else (wave[0], wave[1])
+        self.begun = None if begun is None else datetime.fromisoformat(begun)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of this class, and its parameters as JSON values."""
@@ -72,6 +75,7 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
             "members": self.members,
             "writer": self.writer and self.writer.to_fields(),
             "wave": self.wave and list(self.wave),
+            "begun": self.begun and self.begun.isoformat(),
         }
         return path, {**kwargs, **own}
 
@@ -105,6 +109,11 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
                 if outcome is not None and self.writer is not None:
                     await journal_verdicts(opened, self.environment, results, self.writer, wave=self.wave)
         except ChefConsulError as error:
-            return Outcome.from_error(error)
+            return self._measure(Outcome.from_error(error))
         self.waits |= {tier: result.wait for tier, result in results.items()}
-        return outcome
+        return self._measure(outcome)
+
+    def _measure(self, outcome: Outcome | None) -> Outcome | None:
+        if outcome is None or self.begun is None:
+            return outcome
+        return replace(outcome, seconds={"wait": (datetime.now(UTC) - self.begun).total_seconds()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.domain.model.membership import parse_members
@@ -49,6 +49,8 @@ class ConvergingOperator(Stoppable):
     members: str | Sequence[str]
     wave: tuple[int, int] | None = None
     """Which wave of a rollout the task is, and of how many."""
+    outcome: Outcome | None = None
+    """How its last wait ended, for notifiers; None before."""
     consul_page: str | None = None
     """What the link to Consul's UI leads to, found while there is a view; None before."""
 
@@ -91,9 +93,22 @@ class ConvergingOperator(Stoppable):
             holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
             writer=writer_of(context).to_fields(),
             wave=self.wave,
+            begun=datetime.now(UTC).isoformat(),
             **options,
         )
         return await self.wait_here(trigger, view)
+
+    def settle(self, outcome: Outcome) -> dict[str, dict[str, Any]]:
+        """Measure how a wait ended, log who held it up, and return the summaries or raise; see ``Outcome.settle``."""
+        from airflow_provider_chefconsul.triggers.metrics import measure_wait
+
+        self.outcome = outcome
+        measure_wait(self.environment, outcome)
+        return outcome.settle(self.log)
+
+    def settle_generations(self, outcome: Outcome) -> dict[str, int]:
+        """The same, returning only the generation of each tier."""
+        return {tier: summary["generation"] for tier, summary in self.settle(outcome).items()}
 
     def make_trigger(self, context: Context, **wait: Any) -> ConvergedTrigger:  # noqa: ARG002 subclasses need it
         """The trigger of a wait; a subclass may do more than wait."""

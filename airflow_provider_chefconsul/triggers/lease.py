@@ -53,6 +53,8 @@ class LeaseTrigger(WaitingTrigger[bool]):
         self.reason = reason
         self.deadline = datetime.fromisoformat(deadline)
         self.writer = None if writer is None else Writer(**writer)
+        self.has_taken_over = False
+        """Whether it took the lease from a Dag run that did not renew it."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of this class, and its parameters as JSON values."""
@@ -66,13 +68,13 @@ class LeaseTrigger(WaitingTrigger[bool]):
         return path, {**kwargs, **own}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and say whether the Dag run has the lease: ``{"is_held", "error"}``."""
+        """Wait, and say whether the Dag run has the lease: ``{"is_held", "error", "has_taken_over"}``."""
         try:
             is_held = await self.wait()
         except ChefConsulError as error:
             yield TriggerEvent({"is_held": False, "error": describe_error(error)})
         else:
-            yield TriggerEvent({"is_held": is_held, "error": ""})
+            yield TriggerEvent({"is_held": is_held, "error": "", "has_taken_over": self.has_taken_over})
 
     async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> bool | None:
         """Wait until the Dag run has the lease, at most until the deadline.
@@ -93,8 +95,17 @@ class LeaseTrigger(WaitingTrigger[bool]):
                 until=limit,
                 by=self.writer,
                 on_progress=self.log.info,
+                on_takeover=self._note_takeover,
             )
         return None if not is_held and limit < self.deadline else is_held
+
+    def _note_takeover(self) -> None:
+        self.has_taken_over = True
+
+
+def has_taken_over(event: Any) -> bool:
+    """Whether the lease was taken over, where the event tells."""
+    return isinstance(event, dict) and event.get("has_taken_over") is True
 
 
 def read_is_held(event: Any) -> bool:

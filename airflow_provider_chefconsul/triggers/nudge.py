@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
@@ -38,6 +38,7 @@ class NudgeTrigger(WaitingTrigger[Results]):
     :param deadline: ISO 8601 with offset; when to end with the results that there are.
     :param max_parallel: how many nodes may run at the same time; None is all.
     :param results: JSON forms of the results that are known already.
+    :param begun: ISO 8601 with offset; when the nudge began, to measure it. None measures nothing.
     :param lease: ``environment``, ``dag_id`` and ``run_id`` in one, as an older version stored them.
     """
 
@@ -54,6 +55,7 @@ class NudgeTrigger(WaitingTrigger[Results]):
         max_parallel: int | None = None,
         results: Mapping[str, Mapping[str, Any]] | None = None,
         lease: Mapping[str, str] | None = None,
+        begun: str | None = None,
     ) -> None:
         if lease is not None:
             environment, holder = lease["environment"], {name: lease[name] for name in ("dag_id", "run_id")}
@@ -64,6 +66,9 @@ class NudgeTrigger(WaitingTrigger[Results]):
         self.deadline = datetime.fromisoformat(deadline)
         self.max_parallel = max_parallel
         self.results = _from_fields(results or {})
+        self.begun = None if begun is None else datetime.fromisoformat(begun)
+        self.seconds: float | None = None
+        """How long it took; None while it goes on."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of this class, and its parameters as JSON values."""
@@ -75,17 +80,18 @@ class NudgeTrigger(WaitingTrigger[Results]):
             "deadline": self.deadline.isoformat(),
             "max_parallel": self.max_parallel,
             "results": _to_fields(self.results),
+            "begun": self.begun and self.begun.isoformat(),
         }
         return path, {**kwargs, **own}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Run the command, and send the results: ``{"error", "results": {node: …}}``."""
+        """Run the command, and send the results: ``{"error", "results": {node: …}, "seconds"}``."""
         try:
             await self.wait()
         except ChefConsulError as error:
             yield TriggerEvent({"error": describe_error(error), "results": {}})
         else:
-            yield TriggerEvent({"error": "", "results": _to_fields(self.results)})
+            yield TriggerEvent({"error": "", "results": _to_fields(self.results), "seconds": self.seconds})
 
     async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> Results | None:
         """Run the command on the nodes without a result, and wait for them, at most until the deadline.
@@ -104,7 +110,11 @@ class NudgeTrigger(WaitingTrigger[Results]):
             raise
         is_over = limit == self.deadline or not undecided
         self.results |= {node: each for node, each in found.items() if is_over or node not in undecided}
-        return self.results if is_over else None
+        if not is_over:
+            return None
+        if self.begun is not None:
+            self.seconds = (datetime.now(UTC) - self.begun).total_seconds()
+        return self.results
 
     @abstractmethod
     async def _execute(
@@ -114,6 +124,12 @@ class NudgeTrigger(WaitingTrigger[Results]):
 
         :returns: what is known of each node, and the nodes of which more time could tell more.
         """
+
+
+def read_seconds(event: Any) -> float | None:
+    """How long the nudge took, where the event tells."""
+    seconds = event.get("seconds") if isinstance(event, dict) else None
+    return seconds if isinstance(seconds, float) else None
 
 
 def read_results(event: Any) -> dict[str, NodeResult]:

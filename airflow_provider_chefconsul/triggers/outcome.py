@@ -43,12 +43,14 @@ class Outcome:
     :param tiers: by tier, a summary for the XCom: generation, number of members, number of nodes by standing, and the
         names of those that have not converged.
     :param lines: one for each node that held the wait up, for the task's log.
+    :param seconds: how long it took: the "wait", and the "nudge" if there was one.
     """
 
     ending: Ending
     reason: str = ""
     tiers: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_fields(self) -> dict[str, Any]:
         """The JSON form."""
@@ -64,7 +66,11 @@ class Outcome:
             event,
             "the outcome of a wait",
             lambda fields: cls(
-                Ending(fields["ending"]), fields["reason"], dict(fields["tiers"]), tuple(fields["lines"])
+                Ending(fields["ending"]),
+                fields["reason"],
+                dict(fields["tiers"]),
+                tuple(fields["lines"]),
+                dict(fields.get("seconds", {})),
             ),
         )
 
@@ -126,10 +132,6 @@ class Outcome:
                 raise AirflowSensorTimeout(self.reason)
             case Ending.ERROR:
                 raise ChefConsulError(self.reason)
-
-    def settle_generations(self, log: Logger) -> dict[str, int]:
-        """The same, returning only the generation of each tier."""
-        return {tier: summary["generation"] for tier, summary in self.settle(log).items()}
 
 
 def _explain(result: WaitResult, early_failures: Mapping[str, EarlyFailure], now: datetime) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,8 @@ class TransitionTrigger(ConvergedTrigger):
         self.answered = set(answered)
         self.is_resumed = is_resumed
         self.echo = echo
+        self.nudged_for: float | None = None
+        """Seconds that a nudge took which has ended; None before, and when nobody needed one."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The path of this class, and its parameters as JSON values."""
@@ -90,11 +93,16 @@ class TransitionTrigger(ConvergedTrigger):
             await asyncio.wait({waiting, nudging}, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 nudging.result()  # a nudge that can never get through ends the wait
-            return await waiting
+            return self._add_nudge(await waiting)
         finally:
             for task in (waiting, nudging):
                 task.cancel()
             await asyncio.gather(waiting, nudging, return_exceptions=True)
+
+    def _add_nudge(self, outcome: Outcome | None) -> Outcome | None:
+        if outcome is None or self.nudged_for is None:
+            return outcome
+        return replace(outcome, seconds={**outcome.seconds, "nudge": self.nudged_for})
 
     async def _nudge(self, view: SharedView, nudge: NudgeRequest) -> None:
         """Run the command on the nodes that need it, once per attempt and node, and log what came of it."""
@@ -124,6 +132,7 @@ class TransitionTrigger(ConvergedTrigger):
             except ConsulUnavailable as error:  # it costs only time: nodes act on what they read
                 self.log.warning("nudge: %s; trying again", error)
                 await asyncio.sleep(_BACKOFF)
+        self.nudged_for = (datetime.now(UTC) - nudge.due).total_seconds()
         for node, result in results.items():
             if result.outcome is CommandOutcome.EXITED:
                 self.answered.add(node)

@@ -10,7 +10,7 @@ from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from tests.support.factory import NOW, make_failure, make_report, make_snapshot
 
-HEADLINE = "demo/web: {} of 3 members converged, assigned generation 7, state converged, release=2.5.0"
+HEADLINE = "demo/web: assigned generation 7, state converged, release=2.5.0; {} of 3 members converged"
 
 
 def look(*reports, minutes=0, **overrides):

@@ -28,7 +28,7 @@ def test_tier(airflow_chefconsul):
     ended = airflow_chefconsul("explain", "demo", "web")
     assert ended.code == 3
     lines = ended.out.splitlines()
-    assert lines[0] == "demo/web: 1 of 3 members converged, assigned generation 1, state converged, release=2.5.0"
+    assert lines[0] == "demo/web: assigned generation 1, state converged, release=2.5.0; 1 of 3 members converged"
     assert lines[2] == "  held up by 1 not_reported (web-3), 1 failed (web-2)"
     assert lines[3].startswith("web-2: failed converging generation 1, ")
     assert lines[4] == "  → fix the node, then run chef-client on it, or clear the task that failed in Airflow"

@@ -60,10 +60,10 @@ def test_closed_pipe(start):
 def test_watch_into_a_file_ends_with_ctrl_c(start, consul_kv):
     """A line for each change, flushed at once; 130, nothing on standard error."""
     process = start("status", "demo", "web", "--watch", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert "demo/web: 1 of 2 members converged" in process.stdout.readline()
+    assert "; 1 of 2 members converged" in process.stdout.readline()
     assert "demo/web web-2: not reported" in process.stdout.readline()
     consul_kv["demo/web/nodes/web-2"] = make_report("web-2").to_json()
-    assert "demo/web: 2 of 2 members converged" in process.stdout.readline()
+    assert "; 2 of 2 members converged" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.wait(_PATIENCE) == 130
     assert process.stderr.read() == ""
@@ -74,7 +74,7 @@ def test_watch_of_what_is_not_there_waits(start, consul_kv):
     process = start("status", "new", "--watch", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "nothing is declared in new yet: airflow chefconsul set new TIER --state …" in process.stdout.readline()
     consul_kv["new/web/desired"] = make_desired(7).to_json()
-    assert "new/web: 0 of 2 members converged" in process.stdout.readline()
+    assert "; 0 of 2 members converged" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.wait(_PATIENCE) == 130
 

@@ -80,11 +80,68 @@ def test_refusal_after_the_first_tier_tells_what_was_written(airflow_chefconsul,
     assert (release(consul_kv), release(consul_kv, "app")) == ((3, "2.4.0"), (1, "2.5.0"))
 
 
+@pytest.fixture
+def good_and_bad(airflow_chefconsul, members, consul_kv):
+    """A node that converged in state off (1), then on release 2.4.0 (2); it never reached waiting (3) nor 2.5.0 (4)."""
+    members("web-1")
+    states = [("off", "2.4.0"), ("converged", "2.4.0"), ("waiting", "2.4.0"), ("converged", "2.5.0")]
+    for generation, (state, release) in enumerate(states, start=1):
+        words = ("set", "demo", "web", "--state", state, "--value", f"release={release}")
+        is_good = generation <= 2
+        if is_good:
+            consul_kv["demo/web/nodes/web-1"] = make_report("web-1", generation=generation, state=state).to_json()
+        assert airflow_chefconsul(*words, *(["--wait"] if is_good else [])).code == 0
+
+
+@pytest.mark.usefixtures("good_and_bad")
+@pytest.mark.parametrize(
+    ("words", "state", "release"),
+    [
+        (("--to", "last-good"), "converged", "2.4.0"),
+        (("--to", "last-good", "--state", "off"), "off", "2.4.0"),
+        ((), "waiting", "2.4.0"),
+    ],
+)
+def test_last_good(airflow_chefconsul, consul_kv, words, state, release):
+    """What converged, in the state that the tier is in or in another one; "previous" is whatever was there before."""
+    assert airflow_chefconsul("rollback", "demo", "web", *words).code == 0
+    stable = read_desired(consul_kv).stable
+    assert (stable.state, stable.values) == (state, {"release": release})
+
+
+@pytest.mark.usefixtures("good_and_bad")
+def test_nothing_good(airflow_chefconsul, consul_kv):
+    """The tier never converged in this state."""
+    before = dict(consul_kv)
+    ended = airflow_chefconsul("rollback", "demo", "web", "--to", "last-good", "--state", "waiting")
+    assert ended.code == 4
+    assert "no earlier generation is known on which the whole tier converged in state waiting" in ended.err
+    assert dict(consul_kv) == before
+
+
+@pytest.mark.usefixtures("two_releases")
+def test_frozen_tier(airflow_chefconsul, consul_kv):
+    """Refused unless it says so; the journal then has both reasons."""
+    airflow_chefconsul("freeze", "demo", "web", "--reason", "evening")
+    ended = airflow_chefconsul("rollback", "demo", "web")
+    assert ended.code == 4
+    assert "demo/web: frozen by airflow chefconsul freeze, " in ended.err
+    assert release(consul_kv) == (2, "2.5.0")
+    assert airflow_chefconsul("rollback", "demo", "web", "--despite-freeze", "--reason", "errors").code == 0
+    assert release(consul_kv) == (3, "2.4.0")
+    entry = airflow_chefconsul("journal", "demo", "-o", "json").json["entries"][-1]
+    assert entry["act"] == "rolled_back"
+    assert entry["reason"].startswith("despite the freeze (frozen by airflow chefconsul freeze, ")
+    assert entry["reason"].endswith("evening): errors")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
         (("--to", "last"), 2, 'to must be "last_good", "previous" or a generation, not \'last\''),
         (("--to", "0"), 2, 'to must be "last_good", "previous" or a generation'),
+        (("--state", "off"), 2, "--state requires --to last-good"),
+        (("--to", "last-good", "--state", "o/f"), 2, "state 'o/f' is not a name"),
         (("--min-converged", "50%"), 2, "--min-converged requires --wait"),
         ((), 4, "demo/web: the tier has no desired state, so there is nothing to roll back"),
         (("--wait",), 4, "demo/web has no members"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_tier_that_has_converged(airflow_chefconsul, declare, members, consul_kv
     ended = airflow_chefconsul("status", "demo", "web")
     assert ended.code == 0, ended.err
     lines = ended.out.splitlines()
-    assert lines[0] == "demo/web: 2 of 2 members converged, assigned generation 1, state converged, release=2.5.0"
+    assert lines[0] == "demo/web: assigned generation 1, state converged, release=2.5.0; 2 of 2 members converged"
     assert "written by airflow chefconsul set, " in lines[1]
     assert lines[2].split() == ["tier", "node", "agent", "assigned", "reported", "standing", "age", "why"]
     assert lines[4].split()[:8] == ["web", "web-1", "up", "1", "converged", "1", "converged", "converged"]
@@ -225,6 +226,53 @@ def test_large_tier_lists_what_holds_it_up(airflow_chefconsul, declare, members,
     assert len(tier["nodes"]) == 60
 
 
+def test_worst_first(airflow_chefconsul, declare, members, consul_kv):
+    """Tiers that have not converged come before the others, failed nodes before those that run; JSON goes by name."""
+    for tier in ("app", "db", "web"):
+        members(*(f"{tier}-{number}" for number in range(1, 4)), tier=tier)
+        declare(tier)
+        for number in range(1, 4):
+            report(consul_kv, f"{tier}-{number}", tier=tier)
+    report(consul_kv, "db-1", tier="db", status=Status.RUNNING, finished_at=None)
+    report(consul_kv, "web-2", status=Status.RUNNING, finished_at=None)
+    report(consul_kv, "web-3", make=make_failure)
+    lines = airflow_chefconsul("status", "demo").out.splitlines()
+    assert [line.partition(":")[0] for line in lines if line.startswith("demo/")] == ["demo/web", "demo/db", "demo/app"]
+    assert re.findall(r"((?:app|db|web)-\d) +up ", "\n".join(lines)) == [
+        "web-3", "web-2", "web-1", "db-1", "db-2", "db-3", "app-1", "app-2", "app-3",
+    ]  # fmt: skip
+    document = airflow_chefconsul("status", "demo", "-o", "json").json
+    assert [tier["tier"] for tier in document["tiers"]] == ["app", "db", "web"]
+    assert [node["node"] for node in document["tiers"][2]["nodes"]] == ["web-1", "web-2", "web-3"]
+
+
+def test_fifty_lines_at_most(airflow_chefconsul, declare, members, consul_kv):
+    """The last one says how many are missing; --all prints them."""
+    for tier in ("app", "web"):
+        members(*(f"{tier}-{number}" for number in range(40)), tier=tier)
+        declare(tier)
+    for number in range(40):
+        report(consul_kv, f"app-{number}", tier="app")
+    lines = airflow_chefconsul("status", "demo").out.splitlines()
+    assert len(lines) == 50
+    assert lines[-1] == "… 39 more lines: --all prints them"
+    assert lines[0].startswith("demo/web: ")
+    assert all(f"web-{number} " in " ".join(lines) for number in range(40))
+    everything = airflow_chefconsul("status", "demo", "--all").out
+    assert all(f" {tier}-{number} " in everything for tier in ("app", "web") for number in range(40))
+
+
+def test_pipe_is_not_padded(airflow_chefconsul, declare, members, consul_kv):
+    """No line ends with the spaces that fill a column on a terminal."""
+    members("web-1", "a-node-with-a-name-of-some-length")
+    declare()
+    report(consul_kv)
+    for words in (("status", "demo"), ("history", "demo", "web")):
+        lines = airflow_chefconsul(*words).out.splitlines()
+        assert len(lines) > 3
+        assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_environment_is_read_and_nothing_else(airflow_chefconsul, declare, members, consul_kv):
     """Status changes no key."""
     members("web-1")
@@ -255,4 +303,4 @@ def test_token_that_misses_a_tier_sees_no_environment(airflow_chefconsul, acl_co
     assert f'the ACL token\'s rules deny key_prefix "{consul_root}/demo/db/"' in ended.err
     ended = airflow_chefconsul("status", "demo", "web")
     assert ended.code == 3
-    assert "members converged, assigned generation 7, state converged, release=2.5.0" in ended.out
+    assert "assigned generation 7, state converged, release=2.5.0; 0 of 0 members converged" in ended.out

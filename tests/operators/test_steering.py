@@ -17,6 +17,7 @@ from airflow_provider_chefconsul.exceptions import (
     ChefConsulError,
     InvalidInput,
     MalformedDocument,
+    NotDeclared,
     TierFrozen,
     WriteRefused,
 )
@@ -61,8 +62,9 @@ def frozen_for_a_moment(tier="web"):
 
 
 @pytest.fixture(params=["blocking", "deferred"])
-def run(request, monkeypatch):
+def run(request, monkeypatch, consul_kv):
     """Run an operator to its end: in the worker, or by its triggers after detours through the database."""
+    consul_kv["demo/web/locks/migrate"] = "{}"  # so there is a tier to freeze
     monkeypatch.setattr("airflow_provider_chefconsul.triggers.stoppable.PATIENCE", timedelta(0))
 
     def to_the_end(make, **context):
@@ -258,6 +260,22 @@ def test_bad_input_at_run_time(consul_kv, operator_class, overrides, problem):
     assert dict(consul_kv) == {}
 
 
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        ({"tier": "wbe"}, "environment demo has no tier wbe; there are: web"),
+        ({"environment": "dmeo"}, "nothing is declared in dmeo yet; check its name and the connection's prefix"),
+    ],
+)
+def test_freeze_of_a_mistyped_name(consul_kv, overrides, problem):
+    """It would stop nobody."""
+    declare().execute(make_context())
+    before = dict(consul_kv)
+    with pytest.raises(NotDeclared, match=problem):
+        operate(FreezeOperator, reason="evening", **overrides)
+    assert dict(consul_kv) == before
+
+
 def test_last_good(consul_kv, members):
     """What the journal knows to have converged, not what was there before."""
     members("web-1")
@@ -281,6 +299,7 @@ def test_last_good(consul_kv, members):
 
 def test_freeze_that_ends_by_itself(consul_kv):
     """As a person writes it."""
+    consul_kv["demo/web/locks/migrate"] = "{}"
     until = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     operate(FreezeOperator, tier="web", reason="lunch", until=until)
     assert declare().execute(make_context()) == {"web": 1}

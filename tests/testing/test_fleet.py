@@ -195,7 +195,7 @@ def test_fault_of_what_comes_later_leaves_the_beginning_alone(start_fleet: Start
     """As does a reboot that is over then."""
     outcome = start_fleet(web=3, faults=[fault], **BEFORE).tier("web")
     assert set(outcome.standings.values()) == {"converged"}
-    assert outcome.explanation.splitlines()[0].startswith("demo/web: 3 of 3 members converged, ")
+    assert outcome.explanation.splitlines()[0].endswith("; 3 of 3 members converged")
 
 
 def test_two_fleets_of_one_test_must_not_mix(start_fleet: StartFleet):

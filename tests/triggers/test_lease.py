@@ -54,7 +54,7 @@ async def test_takes_the_lease_when_it_is_given_up(consul_connection, consul_kv)
     await asyncio.sleep(0.2)
     assert not waiting.done()
     del consul_kv[KEY]
-    assert await waiting == {"is_held": True, "error": ""}
+    assert await waiting == {"is_held": True, "error": "", "has_taken_over": False}
     assert holder_of(consul_kv) == "shop_rollout"
 
 
@@ -66,7 +66,7 @@ async def test_says_once_for_whom_it_waits(consul_connection, consul_kv, capsys)
         await asyncio.sleep(0.1)
         consul_kv[KEY] = OTHER.renew(now=NOW + timedelta(minutes=minute)).to_json()
     del consul_kv[KEY]
-    assert await waiting == {"is_held": True, "error": ""}
+    assert await waiting == {"is_held": True, "error": "", "has_taken_over": False}
     assert capsys.readouterr().out.count("demo: waiting, held by Dag other_rollout") == 1
 
 
@@ -74,7 +74,7 @@ async def test_started_again_it_finds_its_own_lease(consul_connection, consul_kv
     """A triggerer that died after it took the lease leaves it to its Dag run; the next one goes on."""
     trigger = make_trigger()
     for _ in range(2):
-        assert await run_trigger(trigger) == {"is_held": True, "error": ""}
+        assert await run_trigger(trigger) == {"is_held": True, "error": "", "has_taken_over": False}
     assert holder_of(consul_kv) == "shop_rollout"
 
 
@@ -95,9 +95,9 @@ async def test_deadline_that_has_passed(consul_connection, consul_kv):
     """However late it is resumed, it looks once: a free environment is taken, a held one is not waited for."""
     late = make_trigger(deadline="2026-11-22T08:00:00+00:00")
     consul_kv[KEY] = OTHER.to_json()
-    assert await run_trigger(late) == {"is_held": False, "error": ""}
+    assert await run_trigger(late) == {"is_held": False, "error": "", "has_taken_over": False}
     del consul_kv[KEY]
-    assert await run_trigger(late) == {"is_held": True, "error": ""}
+    assert await run_trigger(late) == {"is_held": True, "error": "", "has_taken_over": False}
 
 
 async def test_error_is_sent_and_raised_by_the_task(consul_connection, consul_kv):

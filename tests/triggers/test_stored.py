@@ -66,7 +66,8 @@ JOB = {
         "web-1": {"node": "web-1", "outcome": "exited", "exit_code": 3, "output": "no space left", "reason": ""},
     },
 }
-NEW_JOB = {name: value for name, value in JOB.items() if name != "lease"} | {"environment": "demo", "holder": HOLDER}
+NEW_JOB = {name: value for name, value in JOB.items() if name != "lease"}
+NEW_JOB |= {"environment": "demo", "holder": HOLDER, "begun": None}
 CONVERGED = {
     "consul_conn_id": "consul_default",
     "environment": "demo",
@@ -134,7 +135,7 @@ STORED = [
     (
         "converged.ConvergedTrigger",
         CONVERGED,
-        CONVERGED | {"waits": {"web": WAIT | {"begun_at": 0}}, "writer": None, "wave": None},
+        CONVERGED | {"waits": {"web": WAIT | {"begun_at": 0}}, "writer": None, "wave": None, "begun": None},
     ),
     (
         "remote_exec.RemoteExecTrigger",
@@ -193,7 +194,11 @@ async def test_wait_goes_on(consul_kv, members, is_older):
 @pytest.mark.usefixtures("consul_connection")
 async def test_lease_is_taken_for_the_stored_dag_run(consul_kv):
     """However late, it looks once."""
-    assert await run_trigger(load("lease.LeaseTrigger", LEASE)) == {"is_held": True, "error": ""}
+    assert await run_trigger(load("lease.LeaseTrigger", LEASE)) == {
+        "is_held": True,
+        "error": "",
+        "has_taken_over": False,
+    }
     assert json.loads(consul_kv["demo/_lease"])["holder"] == asdict(DagRun(**HOLDER))
 
 

@@ -25,8 +25,10 @@ from airflow_provider_chefconsul import (
     MetricGateOperator,
     NextWave,
     PromoteOperator,
+    ReadConvergedValuesOperator,
     ReleaseLeaseOperator,
     RollBackOperator,
+    RolloutNotifier,
     SetDesiredStateOperator,
     SSHChefOperator,
     StateModel,
@@ -114,6 +116,8 @@ with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", 
         task_id="all", environment="demo", steps=[("web", "off")], model=MODEL, policy=POLICY, window=WINDOW
     )
     moved = TransitionOperator(task_id="moved", environment="demo", tier="web", state="off", command=None)
+    read = ReadConvergedValuesOperator(task_id="read", environment="staging", tier="web", min_age=timedelta(hours=1))
+    transition("production", "web", "converged", read.output, on_failure_callback=RolloutNotifier(print))
     waves = rollout(
         "demo", "web", "converged", waves=[1, "25%", ["web-7"], "100%"], auto_revert=True, approval=True, window=WINDOW
     )
@@ -151,8 +155,10 @@ def misuse() -> None:
     PromoteOperator(task_id="t", environment="demo", tier=1)  # type: ignore[arg-type]
     MetricGateOperator(task_id="t", environment="demo", query="up", condition="< 1", interval=60)  # type: ignore[arg-type]
     NextWave("demo", "web", "off", "2", 3, "25%")  # type: ignore[arg-type]
+    ReadConvergedValuesOperator(task_id="t", environment="demo", tier="web", min_age=60)  # type: ignore[arg-type]
     ReleaseLeaseOperator(task_id="t", environment=1)  # type: ignore[arg-type]
     RollBackOperator(task_id="t", environment="demo", tier="web", to=None)  # type: ignore[arg-type]
+    RolloutNotifier("a channel")  # type: ignore[arg-type]
     SSHChefOperator(task_id="t", environment="demo", tier="web", timeout=60)  # type: ignore[arg-type]
     SetDesiredStateOperator(task_id="t", environment="demo", tier="web", state=1)  # type: ignore[arg-type]
     StateModel(states=["off"], transitions=["off"])  # type: ignore[list-item]

@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.cli.lookup import find_tiers
 from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.consul.freeze import find_freeze, freeze, unfreeze
 from airflow_provider_chefconsul.domain.model.freeze import Freeze, check_frozen_tiers, make_freeze_entry
+from airflow_provider_chefconsul.domain.model.name import check_name
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -34,11 +35,12 @@ async def freeze_command(args: Namespace, output: Output) -> ExitCode:
 @command
 async def unfreeze_command(args: Namespace, output: Output) -> ExitCode:
     """End the freeze of tiers, or every freeze of the environment."""
+    check_name("environment", args.environment)
     names = check_frozen_tiers(args.tier) if args.tier else None
     async with open_view(args) as view:
-        await _check_tiers(view, args, output)
         found = await unfreeze(view, args.environment, names, who_writes("unfreeze"), reason=args.reason or "")
         if found is None:
+            await _check_tiers(view, args, output)  # a tier that is frozen may have been forgotten meanwhile
             output.line(
                 f"{args.environment}: nobody froze {' or '.join(args.tier) or 'it'}, so there is nothing to end"
             )
@@ -48,7 +50,7 @@ async def unfreeze_command(args: Namespace, output: Output) -> ExitCode:
 
 async def _check_tiers(view: SharedView, args: Namespace, output: Output) -> None:
     """Check that the tiers exist: a freeze of a mistyped name would stop nobody."""
-    for tier in args.tier:
+    for tier in args.tier or [None]:
         await find_tiers(view, args.environment, tier, program=output.program)
 
 

@@ -29,7 +29,7 @@ async def journal_command(args: Namespace, output: Output) -> ExitCode:
         output.document({"environment": args.environment, "entries": [json.loads(each.to_json()) for each in chosen]})
         return ExitCode.OK
     for entry in chosen:
-        output.line(f"{entry.at}  {describe_entry(entry)}")
+        output.line(f"{entry.at} {describe_entry(entry)}")
     if not chosen:
         output.line(f"{args.environment}: the journal tells of nothing{' of the kind' if entries else ''}")
     return ExitCode.OK

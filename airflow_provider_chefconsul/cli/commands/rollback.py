@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_provider_chefconsul.cli.argument import parse_policy, parse_selectors, parse_tiers, parse_time
+from airflow_provider_chefconsul.cli.argument import (
+    parse_policy,
+    parse_rollback_arguments,
+    parse_selectors,
+    parse_tiers,
+)
 from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
-from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.cli.writing import print_decisions, print_result, wait_until_converged
 from airflow_provider_chefconsul.consul.overview import require_members
 from airflow_provider_chefconsul.consul.write import roll_back
-from airflow_provider_chefconsul.domain.model.name import check_name
-from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
-from airflow_provider_chefconsul.exceptions import InvalidInput, WriteRefused
+from airflow_provider_chefconsul.exceptions import WriteRefused
 
 
 @command
 async def rollback_command(args: Namespace, output: Output) -> ExitCode:
     """Roll the tiers back: in one transaction, or with ``--wait`` each once the one after it has converged."""
     tiers = parse_tiers(args)[::-1]
-    rollback = RollBack(
-        who_writes("rollback"),
-        parse_target("last_good" if args.to == "last-good" else args.to),
-        parse_time(args),
-        state=_parse_state(args),
-        despite_freeze=args.despite_freeze,
-        reason=args.reason or "",
-    )
+    rollback = parse_rollback_arguments(args, "rollback")
     policy, selectors = parse_policy(args), parse_selectors(args, tiers)
     generations: dict[str, int] = {}
     code = ExitCode.OK
@@ -53,11 +48,3 @@ async def rollback_command(args: Namespace, output: Output) -> ExitCode:
             if code is not ExitCode.OK:
                 break
     return print_result(output, args, generations, code)
-
-
-def _parse_state(args: Namespace) -> str | None:
-    if args.state is None:
-        return None
-    if args.to != "last-good":
-        raise InvalidInput("--state requires --to last-good")
-    return check_name("state", args.state)

@@ -10,7 +10,7 @@ from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.display.document import tier_fields
 from airflow_provider_chefconsul.cli.display.follow import StatusFollower
 from airflow_provider_chefconsul.cli.display.output import Output
-from airflow_provider_chefconsul.cli.display.rendering import render
+from airflow_provider_chefconsul.cli.display.rendering import Screenful, render
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers
@@ -19,6 +19,7 @@ from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import NotDeclared
 
+_LINES = 50  # at most, so that what needs somebody does not scroll away
 _PATIENCE_OF_WATCH = timedelta(seconds=2)  # then it reports that Consul is unavailable, and continues
 
 
@@ -45,6 +46,8 @@ async def status_command(args: Namespace, output: Output) -> ExitCode:
     if output.is_json:
         output.document({"environment": args.environment, "tiers": [tier_fields(each) for each in shown]})
     else:
-        output.show(render(shown, now=now, width=output.console.width, lists_all=args.all))
+        height = None if args.all else _LINES
+        content = render(shown, now=now, width=output.console.width, lists_all=args.all, height=height)
+        output.show(content if height is None else Screenful(content, height, "--all prints them"))
     has_converged = all(each.status.has_converged for each in shown)
     return ExitCode.OK if has_converged else ExitCode.NOT_CONVERGED

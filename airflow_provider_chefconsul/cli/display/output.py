@@ -45,8 +45,14 @@ class Output:
             self.console.print(Text(line, style), soft_wrap=True)
 
     def show(self, content: RenderableType) -> None:
-        """Print a table."""
-        self.console.print(content)
+        """Print a table; in a file or a pipe, without the spaces that fill its columns at the end of lines."""
+        if self.console.is_terminal:
+            self.console.print(content)
+            return
+        with self.console.capture() as captured:
+            self.console.print(content)
+        for line in captured.get().splitlines():
+            self.console.out(line.rstrip(), highlight=False)
 
     def document(self, fields: Mapping[str, Any], *, is_one_line: bool = False) -> None:
         """Print JSON."""

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.segment import Segment
 from rich.text import Text
 
+from airflow_provider_chefconsul.cli.display.order import nodes_worst_first, tiers_worst_first
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.cli.display.table import nodes_table
 from airflow_provider_chefconsul.domain.text import one_line
@@ -28,7 +29,7 @@ def render(
     height: int | None = None,
     above: str = "",
 ) -> RenderableType:
-    """Each tier's desired state and what holds it up, and the table of nodes.
+    """Each tier's desired state and what holds it up, and the table of nodes; worst first.
 
     :param lists_all: list every node of a large tier, too.
     :param height: of the screen in lines; None for output that scrolls.
@@ -36,9 +37,9 @@ def render(
     """
     lines: list[RenderableType] = [Text(one_line(above), "bold")] if above else []
     listed: dict[str, list[NodeStatus]] = {}
-    for shown in tiers:
+    for shown in tiers_worst_first(tiers):
         lines += _describe(shown)
-        chosen = list(shown.status.nodes.values())
+        chosen = nodes_worst_first(shown.status.nodes.values())
         if len(chosen) > _LISTED and not lists_all:
             chosen = [node for node in chosen if not node.has_converged][:_LISTED]
             lines.append(
@@ -51,18 +52,24 @@ def render(
 
 @dataclass(frozen=True, slots=True)
 class Screenful:
-    """The content that fits on a screen; the last line says how much does not."""
+    """The content that fits on a screen; the last line says how much does not.
+
+    :param height: lines; None is what the terminal has.
+    :param way_out: how to see the rest.
+    """
 
     content: RenderableType
+    height: int | None = None
+    way_out: str = "enlarge the window, or name a tier"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lines = console.render_lines(self.content, options.update(height=None), pad=False)
-        height = options.max_height
+        height = self.height or options.max_height
         for line in lines if len(lines) <= height else lines[: height - 1]:
             yield from line
             yield Segment.line()
         if len(lines) > height:
-            yield Text(f"… {len(lines) - height + 1} more lines: enlarge the window, or name a tier", "bold")
+            yield Text(f"… {len(lines) - height + 1} more lines: {self.way_out}", "bold")
 
 
 def _describe(shown: ShownTier) -> Iterator[RenderableType]:

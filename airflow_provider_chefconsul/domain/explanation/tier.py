@@ -21,7 +21,7 @@ _NAMED = 8  # nodes that a line names for each standing
 class TierExplanation:
     """Where a tier stands, in words.
 
-    :param headline: what is desired, and how many members are there.
+    :param headline: what is desired, and how many members are there: "off" with all in place serves nobody.
     :param written: who wrote the desired state, and when; empty when there is none.
     :param obstacles: what holds the tier up as a whole, with what to do about it.
     """
@@ -45,7 +45,7 @@ def explain_tier(
     converged = f"{status.count(Standing.CONVERGED)} of {len(status.nodes)} members converged"
     return replace(
         explained,
-        headline=f"{environment}/{tier}: {converged}, {describe_assignments(desired)}",
+        headline=f"{environment}/{tier}: {describe_assignments(desired)}; {converged}",
         obstacles=(*_explain_members(status), *_explain_canary(desired, status), *explained.obstacles),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
@@ -120,13 +120,16 @@ class JournalEntry:
         )
 
 
+def find_converged(entries: Iterable[JournalEntry], tier: str) -> Iterator[JournalEntry]:
+    """The entries that tell that all nodes of a tier have converged."""
+    for entry in entries:
+        if entry.act == JournalAct.CONVERGED and entry.wave is None and tier in entry.tiers:
+            yield entry
+
+
 def find_good(entries: Iterable[JournalEntry], tier: str) -> frozenset[tuple[int, str | None]]:
     """The generations, with their ids, on which all nodes of a tier have converged."""
-    return frozenset(
-        (entry.tiers[tier].generation, entry.tiers[tier].id)
-        for entry in entries
-        if entry.act == JournalAct.CONVERGED and entry.wave is None and tier in entry.tiers
-    )
+    return frozenset((entry.tiers[tier].generation, entry.tiers[tier].id) for entry in find_converged(entries, tier))
 
 
 def _read_wave(document: Document) -> JournalWave:

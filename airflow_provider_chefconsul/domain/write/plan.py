@@ -36,31 +36,57 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """Members that one write takes from the same assignment.
+
+    :param before: what they are assigned until then; None for nothing.
+    """
+
+    before: Assignment | None
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedWave:
     """What one write does to a tier's nodes.
 
     :param wave: None means the whole tier at once.
     :param before: what its nodes are assigned until then; None for nothing.
     :param after: what it assigns them; None when nothing would be written.
-    :param nodes: the members to which it assigns another generation; all others do nothing.
+    :param moves: the members to which it assigns another generation; all others do nothing. More than one move means
+        that a canary was out, and its nodes leave another assignment than the others.
     """
 
     wave: Wave | None
     decision: Decision
     before: Assignment | None = None
     after: Assignment | None = None
-    nodes: tuple[str, ...] = ()
+    moves: tuple[Move, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The members to which it assigns another generation, in order."""
+        return tuple(sorted((node for move in self.moves for node in move.nodes), key=natural_order))
 
     @property
     def differences(self) -> list[Difference]:
         """What changes for its nodes, the state first."""
-        if self.after is None:
-            return []
-        old: Mapping[str, Scalar] = self.before.values if self.before else {}
-        new = self.after.values
-        found = [Difference("", self.before.state if self.before else MISSING, self.after.state)]
-        found += [Difference(name, old.get(name, MISSING), new.get(name, MISSING)) for name in sorted({*old, *new})]
-        return [each for each in found if not is_same(each.before, each.after)]
+        return [] if self.after is None else find_differences(self.before, self.after)
+
+    @property
+    def left_states(self) -> list[str]:
+        """The states that its nodes leave for another one."""
+        states = [each.state for each in (self.before, *(move.before for move in self.moves)) if each is not None]
+        return [state for state in dict.fromkeys(states) if self.after is not None and state != self.after.state]
+
+
+def find_differences(before: Assignment | None, after: Assignment) -> list[Difference]:
+    """What changes between two assignments, the state first."""
+    old: Mapping[str, Scalar] = before.values if before else {}
+    new = after.values
+    found = [Difference("", before.state if before else MISSING, after.state)]
+    found += [Difference(name, old.get(name, MISSING), new.get(name, MISSING)) for name in sorted({*old, *new})]
+    return [each for each in found if not is_same(each.before, each.after)]
 
 
 def plan_wave(basis: Basis, decision: Decision, wave: Wave | None) -> PlannedWave:
@@ -72,14 +98,16 @@ def plan_wave(basis: Basis, decision: Decision, wave: Wave | None) -> PlannedWav
         return PlannedWave(wave, decision)
     current, desired, members = basis.current, decision.desired, sorted(basis.members, key=natural_order)
     if current is None:
-        return PlannedWave(wave, decision, None, desired.stable, tuple(members))
+        return PlannedWave(wave, decision, None, desired.stable, (Move(None, tuple(members)),))
     after = desired.newest
-    nodes = tuple(
-        node for node in members if current.assignment_for(node).generation != desired.assignment_for(node).generation
-    )
+    left: dict[int, list[str]] = {}
+    for node in members:
+        if (before := current.assignment_for(node).generation) != desired.assignment_for(node).generation:
+            left.setdefault(before, []).append(node)
+    moves = tuple(Move(current.assignment_at(before), tuple(nodes)) for before, nodes in left.items())
     # The nodes of a rolled-back canary return to what the others have kept.
     is_rolled_back = after.generation == current.stable.generation
-    return PlannedWave(wave, decision, current.newest if is_rolled_back else current.stable, after, nodes)
+    return PlannedWave(wave, decision, current.newest if is_rolled_back else current.stable, after, moves)
 
 
 def plan_waves(basis: Basis, first: Decision, change: Change, waves: Sequence[Wave]) -> list[PlannedWave]:

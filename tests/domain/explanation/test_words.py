@@ -133,7 +133,7 @@ def test_tier_shows_desired_state_and_obstacles():
     snapshot = make_snapshot(make_report("web-1"), make_failure("web-3"), absent=["web-4"])
     explanation = explain_tier("demo", "web", tier_status(snapshot), now=LATER, lease=lease)
     assert explanation.headline == (
-        "demo/web: 1 of 4 members converged, assigned generation 7, state converged, release=2.5.0"
+        "demo/web: assigned generation 7, state converged, release=2.5.0; 1 of 4 members converged"
     )
     assert explanation.written == "written by Dag shop_rollout, run manual__1, task web.set, 4 minutes ago"
     assert explanation.obstacles == (
@@ -153,8 +153,8 @@ def test_tier_with_a_canary_shows_both_assignments():
     snapshot = make_snapshot(make_report("web-1", generation=8), make_report("web-2"), desired=desired)
     explanation = explain_tier("demo", "web", tier_status(snapshot), now=LATER)
     assert explanation.headline == (
-        "demo/web: 2 of 3 members converged, canary assigned generation 8, state converged, release=2.6.0, the others "
-        "generation 7, state converged, release=2.5.0"
+        "demo/web: canary assigned generation 8, state converged, release=2.6.0, the others "
+        "generation 7, state converged, release=2.5.0; 2 of 3 members converged"
     )
     assert explanation.obstacles[1] == (
         "a canary is out on 1 of 3 members; declare it for all to promote it, or roll it back"

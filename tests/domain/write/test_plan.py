@@ -83,6 +83,25 @@ def test_rolling_back_moves_the_canary():
     assert wave.differences == [Difference("release", "2.6.0", "2.5.0")]
 
 
+def test_nodes_leave_what_each_has():
+    """While a canary is out, another release for all takes its node from one assignment and the others from another."""
+    current = make_desired(8, stable=make_assignment(7), canary=make_canary(8))
+    planned = look(current, make_change(values={"release": "2.7.0"}))
+    moves = {move.before.values["release"]: move.nodes for move in planned.moves}
+    assert moves == {"2.6.0": ("web-1",), "2.5.0": NODES[1:]}
+    assert planned.nodes == NODES
+    assert planned.left_states == []
+
+
+def test_states_that_are_left():
+    """Of all nodes that leave one, and of a tier without members, too."""
+    canary = make_canary(8, assignment=make_assignment(8, state="waiting"))
+    current = make_desired(8, stable=make_assignment(7), canary=canary)
+    planned = look(current, make_change(state="off"))
+    assert sorted(planned.left_states) == ["converged", "waiting"]
+    assert look(make_desired(7), make_change(state="off"), {}).left_states == ["converged"]
+
+
 def test_waves_match_their_writes():
     """Each wave moves the nodes that it adds, and the last one promotes."""
     current, waves = make_desired(), Wave.parse_all([1, "50%", "100%"])

@@ -1,0 +1,1 @@
+"""Airflow notifiers. The ones that the package exports are public."""
