@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_chefconsul.consul.write import roll_back
+from airflow_provider_chefconsul.domain.model.desired import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
+from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from demo.scene import Scene
 from tests.support.factory import make_lease
@@ -52,6 +55,26 @@ async def test_the_board_follows_a_rollout(board: Board, consul_kv):
     announced = page.locator("#announcer").get_by_text("web: 8 of 8 converged")
     await announced.wait_for(state="attached")
     assert await page.locator("#live").inner_text() == "live"
+    assert board.errors == []
+
+
+async def test_what_was_done_is_told(board: Board):
+    """Who did what, when and why, newest first, without a reload; the Dag run is a link."""
+    page, scene = board.page, board.scene
+    await board.open()
+    entries = page.locator("#journal li")
+    await entries.get_by_text("web: declared generation 1, state converged, release=2.4.0").wait_for()
+    link = entries.first.get_by_role("link", name="shop_rollout, scheduled__2026")
+    assert (await link.get_attribute("href") or "").startswith("../dags/shop_rollout/runs/scheduled__2026-11-22T08%3A")
+    ada = Writer(COMMAND_LINE, "ada@vm 2026-11-22T08:01:00.000Z", "rollback")
+    await scene.declare("web", "converged", Wave.parse(2), release="2.5.0")
+    await roll_back(scene.view, "demo", ["web"], RollBack(ada, reason="too slow"))
+    newest = page.locator('#journal li:first-child[data-act="rolled_back"]')
+    await newest.get_by_text("too slow").wait_for()
+    text = await newest.inner_text()
+    assert "rolled back to generation 1" in text
+    assert "by airflow chefconsul rollback, ada@vm" in text
+    assert " s ago" in text
     assert board.errors == []
 
 
@@ -261,7 +284,7 @@ async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, con
         await page.goto(f"{board.address}/dags/board_rollout/runs/{run_id}/plugin/rollout-board-of-run")
         frame = page.frame_locator("iframe")
         await frame.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
-        await frame.locator(".timeline").get_by_text("by board_rollout").wait_for()
+        await frame.locator(".timeline").get_by_role("link", name="board_rollout").wait_for()
         await board.scene.report("web", "web-1", "web-2")
         await frame.get_by_text("2 of 2 converged", exact=True).wait_for()
         assert await frame.locator(".value").first.inner_text() == "release=3.1.0"
@@ -271,3 +294,5 @@ async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, con
         await frame.locator('[data-environment="another"]').click()
         await page.goto(f"{board.address}/dags/board_rollout/runs/{run_id}/plugin/rollout-board-of-run")
         await frame.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
+        await frame.locator("#journal").get_by_role("link", name="board_rollout").last.click()
+        await page.wait_for_url(f"{board.address}/dags/board_rollout/runs/{run_id}")  # out of the frame

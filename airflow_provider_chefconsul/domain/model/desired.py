@@ -114,8 +114,13 @@ class Writer:
     map_index: int = -1
     transition: int | None = None
 
+    @property
+    def is_person(self) -> bool:
+        """Whether it is no task instance, but somebody who acted by hand."""
+        return self.dag_id == COMMAND_LINE
+
     def __str__(self) -> str:
-        if self.dag_id == COMMAND_LINE:
+        if self.is_person:
             return f"{self.dag_id} {self.task_id}, {self.run_id}"
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
         number = f", step {self.transition}" if self.transition is not None else ""

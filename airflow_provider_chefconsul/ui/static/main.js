@@ -4,6 +4,7 @@ import { Announcer } from "./announcer.js";
 import { askedEnvironment, connection, dagId, eventsAddress, fetchEnvironments, fetchNode, runId } from "./api.js";
 import { chosenEnvironment, keepChosen } from "./chosen.js";
 import { element, redraw } from "./element.js";
+import { Journal } from "./journal.js";
 import { leaseText } from "./lease.js";
 import { NodePanel } from "./node_panel.js";
 import { STANDINGS } from "./standing.js";
@@ -19,8 +20,10 @@ const AGES_EVERY = 4000; // milliseconds
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
 const panel = new NodePanel(byId("panel"), (tier, node) => fetchNode(environment, tier, node), leavePanel);
+const journal = new Journal(byId("journal"));
 const stream = new Stream({
   environment: showEnvironment,
+  journal: ({ entries }) => journal.draw(entries),
   tier: (fields) => showTier(fields, true),
   nodes: (fields) => showTier(fields, false),
   explained: ({ tier, explained }) => cards.get(tier)?.explainAgain(explained),
@@ -42,7 +45,12 @@ drawLegend();
 byId("connection").textContent = `connection ${connection}`;
 load();
 setInterval(() => cards.forEach((card) => card.tick(performance.now() - lastChange)), 1000);
-setInterval(() => document.hidden || panel.refresh(), AGES_EVERY);
+setInterval(() => document.hidden || showAges(), AGES_EVERY);
+
+function showAges() {
+  panel.refresh();
+  journal.tick();
+}
 
 async function load() {
   try {
@@ -66,6 +74,7 @@ function forget() {
   stream.close();
   panel.close();
   cards.clear();
+  journal.draw([]);
   environment = "";
   byId("tiers").replaceChildren();
   byId("environments").replaceChildren();
@@ -107,6 +116,7 @@ function choose(name, environments) {
   if (name !== environment) {
     panel.close();
     cards.clear();
+    journal.draw([]);
     byId("tiers").replaceChildren(element("p", { class: "quiet" }, "Loading…"));
     environment = name;
     tiers = [];

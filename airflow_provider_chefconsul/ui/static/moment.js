@@ -17,3 +17,8 @@ export function span(milliseconds) {
   if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} days`;
 }
+
+export function age(text) {
+  const moment = Date.parse(text);
+  return Number.isNaN(moment) ? text : `${span(Date.now() - moment)} ago`;
+}
