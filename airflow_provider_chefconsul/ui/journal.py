@@ -31,7 +31,17 @@ def dag_ids_of_journal(state: JournalState) -> set[str]:
     named = [(each.by, each.reason) for each in state.entries]
     if isinstance(state.freeze, Freeze):
         named += [(each.by, each.reason) for each in state.freeze.entries.values()]
-    return {dag_id for by, reason in named for dag_id in (by.dag_id, *_NAMED_DAG.findall(reason))}
+    return {dag_id for by, reason in named for dag_id in (by.dag_id, *dag_ids_in(reason))}
+
+
+def dag_ids_in(text: str) -> set[str]:
+    """The Dags that a text names."""
+    return set(_NAMED_DAG.findall(text))
+
+
+def show_text(text: str, may_read: MayRead) -> str | None:
+    """The text on one line; None when the viewer may not read a Dag that it names."""
+    return one_line(text) if all(map(may_read, dag_ids_in(text))) else None
 
 
 def _describe_entry(entry: JournalEntry, may_read: MayRead) -> dict[str, Any]:
@@ -47,8 +57,7 @@ def _describe_entry(entry: JournalEntry, may_read: MayRead) -> dict[str, Any]:
 
 def describe_reason(by: Writer, reason: str, may_read: MayRead) -> str | None:
     """A reason as somebody gave it; None when the viewer may not see the writer, or a Dag that it names."""
-    is_shown = all(map(may_read, (by.dag_id, *_NAMED_DAG.findall(reason))))
-    return one_line(reason) if is_shown else None
+    return show_text(reason, may_read) if may_read(by.dag_id) else None
 
 
 def _describe_freeze(freeze: Freeze | Unreadable, may_read: MayRead) -> dict[str, Any]:
