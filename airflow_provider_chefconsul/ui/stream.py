@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from airflow_provider_chefconsul.consul.journal_watch import JournalState
 from airflow_provider_chefconsul.domain.text import one_line
@@ -23,6 +23,8 @@ from airflow_provider_chefconsul.ui.document import (
 )
 from airflow_provider_chefconsul.ui.feed import Feed, Hub
 from airflow_provider_chefconsul.ui.journal import dag_ids_of_journal, describe_journal
+from airflow_provider_chefconsul.ui.rights import Rights
+from airflow_provider_chefconsul.ui.situation import describe_situation, owners_of
 from airflow_provider_chefconsul.ui.source import EnvironmentState, watch_acts, watch_environment, watch_tier
 from airflow_provider_chefconsul.ui.tier_state import TierState, changed_cells
 
@@ -35,16 +37,6 @@ _RETRY = 200  # milliseconds
 _JOURNAL = "_journal"  # beside the tiers, whose names begin otherwise
 
 
-class Reader(Protocol):
-    """Knows which Dags' names may be shown."""
-
-    async def learn(self, dag_ids: set[str]) -> None:
-        """Look up Dags for :meth:`may_read`."""
-
-    def may_read(self, dag_id: str) -> bool:
-        """Whether a Dag's names may be shown."""
-
-
 @dataclass(slots=True)
 class _Sent:
     """What a viewer was sent of a tier."""
@@ -55,7 +47,7 @@ class _Sent:
 
 async def stream(
     hub: Hub,
-    viewer: Reader,
+    viewer: Rights,
     connection_id: str,
     environment: str,
     tiers: Sequence[str],
@@ -64,7 +56,8 @@ async def stream(
 ) -> AsyncGenerator[str]:
     """Server-sent events.
 
-    ``environment`` and ``journal``; ``tier`` (whole), ``nodes`` (changed) and ``explained``; ``unavailable``.
+    ``environment`` and ``journal``; ``tier`` (whole), ``nodes`` (changed) and ``explained``; ``situation``, which rests
+    on all of these; ``unavailable``.
     """
     wake = asyncio.Event()
     end = asyncio.get_running_loop().time() + seconds
@@ -99,11 +92,12 @@ async def stream(
 class _EventWriter:
     """What a viewer has been sent, and what is due."""
 
-    def __init__(self, viewer: Reader, environment: str) -> None:
+    def __init__(self, viewer: Rights, environment: str) -> None:
         self._viewer = viewer
         self._environment = environment
         self._environment_state: EnvironmentState | None = None
         self._acts: JournalState | None = None
+        self._situation: dict[str, Any] = {}
         self._sent: dict[str, _Sent] = {}
         self._trouble: ChefConsulError | None = None
         self._is_available = False
@@ -142,6 +136,13 @@ class _EventWriter:
                 yield await self._describe_tier(sent, feed.latest)
             elif sent.state is not None and (aged := self._explain_again(sent, sent.state)):
                 yield aged
+        states = {tier: sent.state for tier, sent in self._sent.items() if sent.state is not None}
+        if self._acts is not None and states:
+            await self._viewer.learn_rights(owners_of(states).values())
+            situation = describe_situation(states, self._acts, self._viewer, now=datetime.now(UTC))
+            if situation != self._situation:
+                self._situation = situation
+                yield _event("situation", situation)
 
     async def _describe_environment(self, state: EnvironmentState) -> dict[str, Any]:
         await self._viewer.learn(dag_ids_of(None, state.lease))

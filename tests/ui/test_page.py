@@ -30,7 +30,7 @@ async def test_the_board_follows_a_rollout(board: Board, consul_kv):
     """From the declaration of a canary over runs and a failure to the end, without a reload."""
     page, scene = board.page, board.scene
     await board.open()
-    await page.get_by_text("8 of 8 converged", exact=True).wait_for()
+    await page.get_by_text("8 of 8 in place", exact=True).wait_for()
     consul_kv["demo/_lease"] = make_lease(holder=make_lease().holder.of(scene.writer)).to_json()
     await page.get_by_text("Lease held by Dag shop_rollout").wait_for()
     await scene.declare("web", "converged", canary=Wave.parse(("web-3", "web-4")), release="2.5.0")
@@ -48,11 +48,11 @@ async def test_the_board_follows_a_rollout(board: Board, consul_kv):
     await scene.report("web", "web-3", "web-4")
     await scene.declare("web", "converged", release="2.5.0")
     await scene.report("web", *[f"web-{number}" for number in range(1, 9)])
-    await page.get_by_text("8 of 8 converged", exact=True).wait_for()
+    await page.get_by_text("8 of 8 in place", exact=True).wait_for()
     assert await page.locator(".notes li").count() == 0
     assert await page.locator(".timeline li").first.inner_text() != ""
     assert await page.locator(".curve svg").get_attribute("aria-label") is not None
-    announced = page.locator("#announcer").get_by_text("web: 8 of 8 converged")
+    announced = page.locator("#announcer").get_by_text("web: 8 of 8 in place")
     await announced.wait_for(state="attached")
     assert await page.locator("#live").inner_text() == "live"
     assert board.errors == []
@@ -221,10 +221,10 @@ async def test_changes_leave_the_focus_where_it_is(board: Board):
     """Whatever they draw anew."""
     page = board.page
     await board.open()
-    await page.get_by_role("button", name="8 converged").focus()
+    await page.get_by_role("button", name="8 in place").focus()
     await board.scene.fail("web", "web-2", error=FULL)
     await board.until_standing("web-2", "failed")
-    assert await page.evaluate("document.activeElement.textContent") == "✓7 converged"
+    assert await page.evaluate("document.activeElement.textContent") == "✓7 in place"
     await board.cell("web-1").click()
     panel = page.get_by_role("complementary", name="Node")
     await panel.get_by_role("button", name="Close").focus()
@@ -286,7 +286,7 @@ async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, con
         await frame.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
         await frame.locator(".timeline").get_by_role("link", name="board_rollout").wait_for()
         await board.scene.report("web", "web-1", "web-2")
-        await frame.get_by_text("2 of 2 converged", exact=True).wait_for()
+        await frame.get_by_text("2 of 2 in place", exact=True).wait_for()
         assert await frame.locator(".value").first.inner_text() == "release=3.1.0"
         assert await frame.locator("html").get_attribute("data-theme") == "dark"
         await page.goto(f"{board.address}/plugin/rollout-board")

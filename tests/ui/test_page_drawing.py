@@ -35,7 +35,7 @@ async def test_the_level_that_a_curve_reached_is_seen(board: Board):
     finished = (datetime.now(UTC) + timedelta(seconds=10)).isoformat()
     await board.scene.report("web", *[f"web-{number}" for number in range(1, 9)], finished_at=finished)
     await board.open()
-    await page.get_by_text("8 of 8 converged", exact=True).wait_for()
+    await page.get_by_text("8 of 8 in place", exact=True).wait_for()
     curve = await page.evaluate(CURVE)
     x, y = curve["last"]
     assert x < 300 * 0.95

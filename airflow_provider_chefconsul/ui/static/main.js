@@ -7,6 +7,7 @@ import { element, redraw } from "./element.js";
 import { Journal } from "./journal.js";
 import { leaseText } from "./lease.js";
 import { NodePanel } from "./node_panel.js";
+import { Rollouts } from "./rollouts.js";
 import { STANDINGS } from "./standing.js";
 import { Stream } from "./stream.js";
 import { followTheme } from "./theme.js";
@@ -21,11 +22,13 @@ const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
 const panel = new NodePanel(byId("panel"), (tier, node) => fetchNode(environment, tier, node), leavePanel);
 const journal = new Journal(byId("journal"));
+const rollouts = new Rollouts(byId("rollouts"));
 const stream = new Stream({
   environment: showEnvironment,
   journal: ({ entries }) => journal.draw(entries),
   tier: (fields) => showTier(fields, true),
   nodes: (fields) => showTier(fields, false),
+  situation: showSituation,
   explained: ({ tier, explained }) => cards.get(tier)?.explainAgain(explained),
   unavailable: ({ message }) => showTrouble(`Consul is not available: ${message}. Trying again; the page may be out of date.`),
   available: () => showTrouble(missing),
@@ -37,6 +40,7 @@ let environment = "";
 let missing = ""; // the message while the requested environment does not exist
 let tiers = [];
 let shown = [];
+let order = []; // of the cards: those that need a person first
 let lastChange = performance.now();
 let again = null;
 
@@ -50,6 +54,8 @@ setInterval(() => document.hidden || showAges(), AGES_EVERY);
 function showAges() {
   panel.refresh();
   journal.tick();
+  rollouts.tick();
+  cards.forEach((card) => card.tickLead());
 }
 
 async function load() {
@@ -74,11 +80,17 @@ function forget() {
   stream.close();
   panel.close();
   cards.clear();
-  journal.draw([]);
+  drawNothingDone();
   environment = "";
   byId("tiers").replaceChildren();
   byId("environments").replaceChildren();
   byId("lease").textContent = "";
+}
+
+function drawNothingDone() {
+  journal.draw([]);
+  rollouts.draw([]);
+  order = [];
 }
 
 function drawEnvironments({ environments, of_run: ofRun }) {
@@ -116,7 +128,7 @@ function choose(name, environments) {
   if (name !== environment) {
     panel.close();
     cards.clear();
-    journal.draw([]);
+    drawNothingDone();
     byId("tiers").replaceChildren(element("p", { class: "quiet" }, "Loading…"));
     environment = name;
     tiers = [];
@@ -185,12 +197,33 @@ function showTier(fields, isWhole) {
   if (!card) {
     card = new TierCard(fields.tier, byId("hint"), openNode, (words) => announcer.say(fields.tier, `${fields.tier}: ${words}.`));
     cards.set(fields.tier, card);
-    const ordered = shown.filter((tier) => cards.has(tier)).map((tier) => cards.get(tier).root);
-    byId("tiers").replaceChildren(...ordered);
+    if (cards.size === 1) byId("tiers").replaceChildren();
+    arrange();
   }
   card.update(fields, isWhole);
   const open = panel.shown;
   if (open?.tier === fields.tier && fields.nodes.some(([node]) => node === open.node)) panel.open(open.tier, open.node);
+}
+
+function showSituation({ order: found, tiers: leads, rollouts: lines }) {
+  rollouts.draw(lines);
+  for (const [tier, fields] of Object.entries(leads)) cards.get(tier)?.lead(fields);
+  order = found;
+  arrange();
+}
+
+// Moves only the cards that are out of order, and leaves the focus where it is.
+function arrange() {
+  const box = byId("tiers");
+  const held = document.activeElement;
+  const known = [...order, ...shown.filter((tier) => !order.includes(tier))];
+  known
+    .filter((tier) => cards.has(tier))
+    .forEach((tier, at) => {
+      const { root } = cards.get(tier);
+      if (box.children[at] !== root) box.insertBefore(root, box.children[at] ?? null);
+    });
+  if (held !== document.activeElement) held.focus({ preventScroll: true });
 }
 
 function openNode(tier, node) {

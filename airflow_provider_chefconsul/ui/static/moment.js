@@ -19,6 +19,11 @@ export function span(milliseconds) {
 }
 
 export function age(text) {
-  const moment = Date.parse(text);
-  return Number.isNaN(moment) ? text : `${span(Date.now() - moment)} ago`;
+  const passed = span(Date.now() - Date.parse(text));
+  return Number.isNaN(Date.parse(text)) ? text : `${passed} ago`;
+}
+
+export function lasting(text) {
+  const passed = span(Date.now() - Date.parse(text));
+  return Number.isNaN(Date.parse(text)) ? `since ${text}` : `for ${passed}`;
 }
