@@ -133,7 +133,7 @@ async def _plan_steering(view: SharedView, environment: str, request: ActRequest
     nodes = plan_wave(replace(basis, members=members), decision, None).nodes
     moved = f"{len(nodes)} of {len(members)} nodes change" + (f": {list_some(nodes, _NAMED)}" if nodes else "")
     newest = basis.current.newest.generation if basis.current else 0
-    return PlannedAct(f"{describe_decision(decision)}. {moved}.", newest)
+    return PlannedAct(f"Then: {describe_decision(decision)}. {moved}.", newest)
 
 
 async def _require_lease(view: SharedView, environment: str) -> FoundLease:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,8 @@ from airflow_provider_chefconsul.domain.explanation.rollout import (
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.freeze import Freeze
 from airflow_provider_chefconsul.domain.text import one_line
-from airflow_provider_chefconsul.domain.verdict.attention import find_attention
-from airflow_provider_chefconsul.domain.verdict.rollout import Rollout, find_last_rollout
+from airflow_provider_chefconsul.domain.verdict.attention import Attention, find_attention
+from airflow_provider_chefconsul.domain.verdict.rollout import Rollout, RolloutStatus, find_last_rollout
 from airflow_provider_chefconsul.domain.verdict.served import find_before, find_beginning, find_left_state
 from airflow_provider_chefconsul.domain.write.steering import find_owner
 from airflow_provider_chefconsul.ui.acts import BoardAct
@@ -39,15 +39,15 @@ def describe_situation(
         tier: _describe_tier(state, found[tier], journal, is_frozen=tier in frozen, now=now)
         for tier, state in states.items()
     }
-    rollouts = [
-        {"tier": tier, **_describe_rollout(rollout, states[tier], viewer.may_read, is_frozen=tier in frozen)}
+    lines = [
+        {"tiers": [tier], **_describe_rollout(rollout, states[tier], viewer.may_read, is_frozen=tier in frozen)}
         for tier, rollout in _choose(found).items()
     ]
     for tier, owner in owners_of(states).items():
         tiers[tier]["acts"] = _choose_acts(states[tier], viewer, owner)
     order = sorted(tiers, key=lambda tier: (tiers[tier]["rank"], tier))
-    rollouts.sort(key=lambda each: order.index(each["tier"]))
-    return {"order": order, "tiers": tiers, "rollouts": rollouts, "may_edit": viewer.may_edit}
+    lines.sort(key=lambda each: order.index(each["tiers"][0]))
+    return {"order": order, "tiers": tiers, "rollouts": _merge(lines), "may_edit": viewer.may_edit}
 
 
 def owners_of(states: Mapping[str, TierState]) -> dict[str, Writer]:
@@ -78,6 +78,24 @@ def _choose(found: Mapping[str, Rollout | None]) -> dict[str, Rollout]:
     }
 
 
+def _merge(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines, of which those of a Dag run whose rollouts all converged on the same are one."""
+    merged: list[dict[str, Any]] = []
+    for line in lines:
+        alike = (
+            each
+            for each in merged
+            if each["status"] == line["status"] == RolloutStatus.CONVERGED
+            and (each["content"], each["run"], each["wave"]) == (line["content"], line["run"], line["wave"])
+        )
+        if (same := next(alike, None)) is None:
+            merged.append(line)
+        else:
+            same["tiers"] += line["tiers"]
+            same["since"] = max(same["since"], line["since"])
+    return merged
+
+
 def _describe_rollout(rollout: Rollout, state: TierState, may_read: MayRead, *, is_frozen: bool) -> dict[str, Any]:
     return {
         "status": rollout.status,
@@ -101,7 +119,7 @@ def _describe_tier(
     attention = find_attention(status, rollout, is_frozen=is_frozen, now=now)
     fields: dict[str, Any] = {
         "attention": describe_attention(attention) if attention else None,
-        "is_frozen": is_frozen,
+        "is_frozen": is_frozen and attention != Attention.FROZEN_ROLLOUT,  # said once
         "content": None,
         "before": None,
         "since": None,

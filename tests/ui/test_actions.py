@@ -66,7 +66,7 @@ async def test_a_plan_changes_nothing(scene, visit, consul_connection):
     before = await desired(scene)
     answer = await visit(f"{ACTS}/promote/plan", "op", "POST", body='{"tier": "web"}', **OWN)
     assert answer.json() == {
-        "text": "all nodes are assigned generation 2, state converged, release=2.5.0. "
+        "text": "Then: all nodes are assigned generation 2, state converged, release=2.5.0. "
         "2 of 3 nodes change: web-2, web-3.",
         "seen": 2,
     }

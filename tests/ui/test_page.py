@@ -217,6 +217,26 @@ async def test_an_environment_without_tiers_is_followed(board: Board, consul_kv)
     await board.until_standing("web-1", "not_reported")
 
 
+async def test_a_consul_in_which_nothing_is_declared_is_no_failure(board: Board, consul_kv):
+    """It answers, and the page says what to do, until something is there."""
+    for key in list(consul_kv):
+        del consul_kv[key]
+    await board.open()
+    await board.page.get_by_text("nothing is declared in it yet").wait_for()
+    assert await board.page.locator("#live").inner_text() == "live"
+    await board.scene.declare("web", "converged")
+    await board.until_standing("web-1", "not_reported")
+
+
+async def test_a_consul_that_was_never_there_is_said(browser, airflow, free_port):
+    """With the connection to look at; nothing is loading."""
+    async with look(browser, airflow, free_port, "chefconsul") as board:
+        await board.open()
+        await board.page.get_by_role("alert").get_by_text(f"look at the connection {board.connection}").wait_for()
+        assert await board.page.get_by_text("Loading").count() == 0
+        assert await board.page.locator("#live").inner_text() == "not live"
+
+
 async def test_changes_leave_the_focus_where_it_is(board: Board):
     """Whatever they draw anew."""
     page = board.page

@@ -51,7 +51,7 @@ def seen(snapshots, *entries, reader=None, freeze=None):
 def test_a_rollout_has_a_line():
     """With its Dag run, wave, verdict, and what it waits for."""
     (line,) = seen({"web": make_snapshot(*THERE, desired=BESIDE)}, BEGUN)["rollouts"]
-    assert (line["tier"], line["content"], line["wave"]) == ("web", "converged 2.6.0", "wave 1 of 3 (1)")
+    assert (line["tiers"], line["content"], line["wave"]) == (["web"], "converged 2.6.0", "wave 1 of 3 (1)")
     assert (line["verdict"], line["wait"]) == ("going on", "waits for 1 of 1 nodes (web-1)")
     assert (line["run"]["run_id"], line["since"], line["has_ended"]) == ("manual__1", AT, False)
 
@@ -68,13 +68,13 @@ def test_of_rollouts_that_have_ended_those_of_the_last_dag_run_are_shown():
     """Beside those that go on."""
     done = make_snapshot(*THERE)
     web = replace(DB, tiers={"web": make_assignment(7)}, at="2026-11-22T07:00:00.000Z", by=make_writer(run_id="old"))
-    assert [each["tier"] for each in seen({"web": done, "db": done}, web, DB)["rollouts"]] == ["db"]
-    assert [each["tier"] for each in seen({"web": done, "db": done}, replace(web, by=DB.by), DB)["rollouts"]] == [
-        "db",
-        "web",
-    ]
-    going_on = {"web": make_snapshot(), "db": done}
-    assert [each["tier"] for each in seen(going_on, web, DB)["rollouts"]] == ["web", "db"]
+
+    def tiers(web_is, *entries):
+        return [each["tiers"] for each in seen({"web": web_is, "db": done}, *entries)["rollouts"]]
+
+    assert tiers(done, web, DB) == [["db"]]
+    assert tiers(make_snapshot(), web, DB) == [["web"], ["db"]]
+    assert tiers(done, replace(web, by=DB.by), DB) == [["db", "web"]]  # they came to the same end
 
 
 def test_tiers_that_need_a_person_come_first():

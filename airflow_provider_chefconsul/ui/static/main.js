@@ -4,10 +4,9 @@ import { Announcer } from "./announcer.js";
 import { askedEnvironment, connection, dagId, eventsAddress, fetchEnvironments, fetchNode, runId } from "./api.js";
 import { chosenEnvironment, keepChosen } from "./chosen.js";
 import { element, redraw } from "./element.js";
-import { Journal } from "./journal.js";
 import { leaseText } from "./lease.js";
 import { NodePanel } from "./node_panel.js";
-import { Rollouts } from "./rollouts.js";
+import { Situation } from "./situation.js";
 import { STANDINGS } from "./standing.js";
 import { Stream } from "./stream.js";
 import { followTheme } from "./theme.js";
@@ -17,15 +16,17 @@ const SHOWN_AT_FIRST = 8; // tiers
 const MOST_SHOWN = 16; // as many as the server sends at once
 const AGAIN = 2000; // milliseconds
 const AGES_EVERY = 4000; // milliseconds
+const NOTHING_DECLARED = "Consul answers, but nothing is declared in it yet: trigger a Dag that declares a tier's state.";
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
 const panel = new NodePanel(byId("panel"), (tier, node) => fetchNode(environment, tier, node), leavePanel);
-const journal = new Journal(byId("journal"));
-const rollouts = new Rollouts(byId("rollouts"));
+const cards = new Map();
+const boxes = Object.fromEntries(["journal", "rollouts", "freeze", "acts"].map((name) => [name, byId(name)]));
+const situation = new Situation(boxes, cards);
 const stream = new Stream({
   environment: showEnvironment,
-  journal: ({ entries }) => journal.draw(entries),
+  journal: (fields) => situation.showJournal(fields),
   tier: (fields) => showTier(fields, true),
   nodes: (fields) => showTier(fields, false),
   situation: showSituation,
@@ -35,12 +36,10 @@ const stream = new Stream({
   refused: () => load(),
   lost: () => showTrouble("Airflow does not answer. Trying again; the page may be out of date."),
 });
-const cards = new Map();
 let environment = "";
 let missing = ""; // the message while the requested environment does not exist
 let tiers = [];
 let shown = [];
-let order = []; // of the cards: those that need a person first
 let lastChange = performance.now();
 let again = null;
 
@@ -53,8 +52,7 @@ setInterval(() => document.hidden || showAges(), AGES_EVERY);
 
 function showAges() {
   panel.refresh();
-  journal.tick();
-  rollouts.tick();
+  situation.tick();
   cards.forEach((card) => card.tickLead());
 }
 
@@ -64,9 +62,12 @@ async function load() {
     showTrouble("");
     drawEnvironments(found);
   } catch (error) {
-    showTrouble(error.message);
+    const isAway = !(error.status < 500);
+    showTrouble(isAway ? `${error.message}. Trying again; if it does not get better, look at the connection ${connection}.` : error.message);
     if (error.status === 401 || error.status === 403) forget();
-    if (!environment) loadAgain();
+    if (environment) return;
+    byId("tiers").replaceChildren(); // it is not loading
+    loadAgain();
   }
 }
 
@@ -80,17 +81,11 @@ function forget() {
   stream.close();
   panel.close();
   cards.clear();
-  drawNothingDone();
+  situation.begin("");
   environment = "";
   byId("tiers").replaceChildren();
   byId("environments").replaceChildren();
   byId("lease").textContent = "";
-}
-
-function drawNothingDone() {
-  journal.draw([]);
-  rollouts.draw([]);
-  order = [];
 }
 
 function drawEnvironments({ environments, of_run: ofRun }) {
@@ -114,7 +109,8 @@ function drawEnvironments({ environments, of_run: ofRun }) {
     showTrouble(missing);
   }
   if (preferred === undefined) {
-    byId("tiers").replaceChildren(element("p", { class: "quiet" }, "There is no environment yet. Declare one with a SetDesiredStateOperator."));
+    byId("tiers").replaceChildren(element("p", { class: "quiet" }, NOTHING_DECLARED));
+    setLive(true); // Consul answers, and is asked again
     loadAgain();
     return;
   }
@@ -128,7 +124,7 @@ function choose(name, environments) {
   if (name !== environment) {
     panel.close();
     cards.clear();
-    drawNothingDone();
+    situation.begin(name);
     byId("tiers").replaceChildren(element("p", { class: "quiet" }, "Loading…"));
     environment = name;
     tiers = [];
@@ -166,6 +162,7 @@ function show(chosen) {
   }
   stream.close();
   if (tiers.length) return;
+  setLive(true);
   byId("tiers").replaceChildren(element("p", { class: "quiet" }, `${environment} has no tiers yet. Declare them with a SetDesiredStateOperator.`));
   loadAgain();
 }
@@ -187,6 +184,7 @@ function drawChoice() {
 function showEnvironment(fields) {
   if (fields.environment !== environment) return;
   byId("lease").replaceChildren(...leaseText(fields.lease));
+  situation.showLease(fields.lease);
   setTiers(fields.tiers);
 }
 
@@ -205,10 +203,8 @@ function showTier(fields, isWhole) {
   if (open?.tier === fields.tier && fields.nodes.some(([node]) => node === open.node)) panel.open(open.tier, open.node);
 }
 
-function showSituation({ order: found, tiers: leads, rollouts: lines }) {
-  rollouts.draw(lines);
-  for (const [tier, fields] of Object.entries(leads)) cards.get(tier)?.lead(fields);
-  order = found;
+function showSituation(fields) {
+  situation.show(fields);
   arrange();
 }
 
@@ -216,6 +212,7 @@ function showSituation({ order: found, tiers: leads, rollouts: lines }) {
 function arrange() {
   const box = byId("tiers");
   const held = document.activeElement;
+  const { order } = situation;
   const known = [...order, ...shown.filter((tier) => !order.includes(tier))];
   known
     .filter((tier) => cards.has(tier))

@@ -21,9 +21,9 @@ export class Rollouts {
   }
 }
 
-function rolloutItem({ tier, content, run, wave, verdict, reason, wait, since, status, is_frozen: isFrozen, has_ended: hasEnded }) {
+function rolloutItem({ tiers, content, run, wave, verdict, reason, wait, since, status, is_frozen: isFrozen, has_ended: hasEnded }) {
   const parts = [
-    element("strong", { class: "tier-name" }, tier),
+    element("strong", { class: "tier-name" }, tiers.join(", ")),
     element("span", {}, content),
     wave && element("span", { class: "kind" }, wave),
     element("strong", { class: "verdict" }, verdict),
@@ -33,7 +33,7 @@ function rolloutItem({ tier, content, run, wave, verdict, reason, wait, since, s
     element("span", { class: "run quiet" }, ...runParts(run)),
     reason && element("p", { class: "reason" }, reason),
   ];
-  return element("li", { "data-status": status, "data-tier": tier, class: hasEnded ? "ended" : null }, ...parts.filter(Boolean));
+  return element("li", { "data-status": status, "data-tier": tiers.join(" "), class: hasEnded ? "ended" : null }, ...parts.filter(Boolean));
 }
 
 function runParts(run) {

@@ -1,5 +1,6 @@
 // One tier: its assignments, its nodes, its curve and its states.
 
+import { actButtons } from "./acts.js";
 import { assignmentBox, kindOf } from "./assignment.js";
 import { Curve } from "./curve.js";
 import { element, redraw } from "./element.js";
@@ -14,6 +15,7 @@ export class TierCard {
   #curve = new Curve();
   #timeline;
   #lead = element("p", { class: "lead" });
+  #acts = element("div", { class: "acts" });
   #fraction = element("p", { class: "fraction" });
   #bar = element("div", { class: "bar", "aria-hidden": "true" });
   #counts = element("ul", { class: "counts" });
@@ -21,6 +23,7 @@ export class TierCard {
   #notes = element("ul", { class: "notes" });
   #texts = new Map(); // by explained node
   #last = {};
+  #offered = "";
 
   // hint: describes nodes; onOpen: opens one; onChange: takes a sentence when the counts have changed.
   constructor(tier, hint, onOpen, onChange) {
@@ -34,7 +37,7 @@ export class TierCard {
       element(
         "div",
         { class: "overview" },
-        element("div", { class: "head" }, element("h2", {}, tier), this.#lead),
+        element("div", { class: "head" }, element("h2", {}, tier), this.#lead, this.#acts),
         element("div", { class: "head" }, this.#fraction, this.#bar, this.#counts),
         this.#assigned,
       ),
@@ -75,6 +78,14 @@ export class TierCard {
     this.#lead.replaceChildren(...parts.filter(Boolean));
     this.root.classList.toggle("amiss", Boolean(attention));
     this.root.classList.toggle("left", Boolean(left));
+  }
+
+  // What the viewer may do; drawn again only when that changes, so that no click is lost.
+  offer(acts, environment, tier) {
+    const signature = acts.join();
+    if (this.#offered === signature) return;
+    this.#offered = signature;
+    redraw(this.#acts, ...actButtons(acts, environment, tier));
   }
 
   tickLead() {
