@@ -99,7 +99,7 @@ def _merge(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _describe_rollout(rollout: Rollout, state: TierState, may_read: MayRead, *, is_frozen: bool) -> dict[str, Any]:
     return {
         "status": rollout.status,
-        "content": one_line(describe_content(rollout.assignment)),
+        "content": one_line(describe_content(rollout.declared)),
         "run": describe_writer(rollout.begun_by, may_read),
         "wave": one_line(str(rollout.wave)) if rollout.wave else None,
         "verdict": one_line(describe_verdict(rollout)),
@@ -126,7 +126,7 @@ def _describe_tier(
         "left": None,
         "acts": [],
     }
-    is_going_on = rollout is not None and not rollout.status.has_ended
+    is_done = rollout is None or rollout.status == RolloutStatus.CONVERGED
     if isinstance(desired, DesiredState):
         before = find_before(desired, state.history)
         left = find_left_state(state.tier, desired, state.history, journal.entries)
@@ -134,5 +134,5 @@ def _describe_tier(
         fields["before"] = one_line(describe_content(before)) if before else None
         fields["since"] = one_line(find_beginning(state.tier, desired, state.history, journal.entries))
         fields["left"] = one_line(describe_content(left)) if left else None
-    fields["rank"] = 0 if attention else 1 if fields["left"] else 2 if is_going_on else 3
+    fields["rank"] = 0 if attention else 1 if fields["left"] else 3 if is_done else 2
     return fields

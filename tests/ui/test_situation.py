@@ -77,6 +77,15 @@ def test_of_rollouts_that_have_ended_those_of_the_last_dag_run_are_shown():
     assert tiers(done, replace(web, by=DB.by), DB) == [["db", "web"]]  # they came to the same end
 
 
+def test_a_rollout_that_was_rolled_back_says_what_it_was_to_bring():
+    """And what its nodes have now; its tier comes before those that are well."""
+    back = replace(BEGUN, act=JournalAct.ROLLED_BACK, tiers={"web": make_assignment(7)}, wave=None)
+    found = seen({"app": make_snapshot(*THERE), "web": make_snapshot(*THERE)}, BEGUN, back)
+    (line,) = found["rollouts"]
+    assert (line["content"], line["verdict"]) == ("converged 2.6.0", "rolled back, now converged 2.5.0")
+    assert found["order"] == ["web", "app"]
+
+
 def test_tiers_that_need_a_person_come_first():
     """Then those that do not serve any more, those in a rollout, and all others."""
     served = JournalEntry(AT, make_writer(run_id="manual__0"), JournalAct.CONVERGED, {"off": make_assignment(6)})

@@ -42,7 +42,7 @@ def describe_verdict(rollout: Rollout) -> str:
             return "the canary is in place"
         case RolloutStatus.ROLLED_BACK | RolloutStatus.ABORTED as ended:
             act = "aborted" if ended == RolloutStatus.ABORTED else "rolled back"
-            return f"{act}, back to {describe_content(rollout.assignment)}"
+            return f"{act}, now {describe_content(rollout.assignment)}"
         case RolloutStatus.CONVERGED:
             return "in place"  # a tier that is off has converged, too
         case RolloutStatus.FAILED:

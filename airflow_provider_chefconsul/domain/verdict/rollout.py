@@ -36,7 +36,8 @@ class RolloutStatus(StrEnum):
 class Rollout:
     """The last change of a tier: in waves, or of the whole tier at once.
 
-    :param assignment: what it gives the nodes, or gave back to them.
+    :param declared: what it was to give the nodes.
+    :param assignment: what they are assigned now: the same, unless it was rolled back.
     :param begun_by: who declared it.
     :param wave: None when it is about the whole tier at once.
     :param since: ISO 8601; when it began to stand like this.
@@ -44,6 +45,7 @@ class Rollout:
     :param said_by: whose reason it is.
     """
 
+    declared: Assignment
     assignment: Assignment
     begun_by: Writer
     wave: JournalWave | None
@@ -71,12 +73,14 @@ def find_last_rollout(tier: str, status: TierStatus, entries: Sequence[JournalEn
     begun_by = next(each.by for each in moves if _is_about(each, tier, assignment))
     verdict = _find_verdict(tier, assignment, entries[entries.index(last) :])
     if verdict is not None and verdict.act == JournalAct.FAILED:
-        return Rollout(assignment, begun_by, last.wave, RolloutStatus.FAILED, verdict.at, verdict.reason, verdict.by)
+        return Rollout(
+            assignment, assignment, begun_by, last.wave, RolloutStatus.FAILED, verdict.at, verdict.reason, verdict.by
+        )
     found = RolloutStatus.NODES
     if verdict is not None or status.newest.has_converged:
         found = RolloutStatus.CONVERGED if desired.canary is None else RolloutStatus.NEXT_WAVE
     since = last.at if verdict is None else verdict.at
-    return Rollout(assignment, begun_by, last.wave, found, since, last.reason, last.by)
+    return Rollout(assignment, assignment, begun_by, last.wave, found, since, last.reason, last.by)
 
 
 def _rolled_back(
@@ -89,7 +93,7 @@ def _rolled_back(
     said = failed if failed is not None and failed.act == JournalAct.FAILED and not last.reason else last
     is_aborted = desired.aborted is not None and desired.aborted.by == last.by
     found = RolloutStatus.ABORTED if is_aborted else RolloutStatus.ROLLED_BACK
-    return Rollout(last.tiers[tier], begun.by, begun.wave, found, last.at, said.reason, said.by)
+    return Rollout(begun.tiers[tier], last.tiers[tier], begun.by, begun.wave, found, last.at, said.reason, said.by)
 
 
 def _find_verdict(tier: str, assignment: Assignment, entries: Sequence[JournalEntry]) -> JournalEntry | None:

@@ -21,9 +21,15 @@ from tests.support.factory import make_assignment, make_report, make_snapshot, m
 GOING_ON = tier_status(make_snapshot(make_report("web-1"), absent=["web-9"]))
 DONE = tier_status(make_snapshot(make_report("web-1"), members=["web-1"]))
 FIRST = Rollout(
-    make_assignment(), make_writer(), JournalWave("25%", 1, 3), RolloutStatus.NODES, "2026-11-22T08:00:00Z", "",
+    make_assignment(),
+    make_assignment(),
     make_writer(),
-)  # fmt: skip
+    JournalWave("25%", 1, 3),
+    RolloutStatus.NODES,
+    "2026-11-22T08:00:00Z",
+    "",
+    make_writer(),
+)
 CANARY = JournalWave("25%")
 
 
@@ -35,8 +41,8 @@ CANARY = JournalWave("25%")
         (RolloutStatus.NEXT_WAVE, CANARY, "the canary is in place"),
         (RolloutStatus.FAILED, None, "failed"),
         (RolloutStatus.CONVERGED, None, "in place"),
-        (RolloutStatus.ROLLED_BACK, FIRST.wave, "rolled back, back to converged 2.5.0"),
-        (RolloutStatus.ABORTED, FIRST.wave, "aborted, back to converged 2.5.0"),
+        (RolloutStatus.ROLLED_BACK, FIRST.wave, "rolled back, now converged 2.5.0"),
+        (RolloutStatus.ABORTED, FIRST.wave, "aborted, now converged 2.5.0"),
     ],
 )
 def test_where_it_stands(status, wave, verdict):

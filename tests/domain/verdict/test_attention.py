@@ -26,7 +26,9 @@ SOON, LATE = NOW + LATE_AFTER, NOW + LATE_AFTER + timedelta(seconds=1)
 
 def rollout(status):
     """One that stands so since eight."""
-    return Rollout(make_assignment(), make_writer(), None, status, "2026-11-22T08:00:00Z", "", make_writer())
+    return Rollout(
+        make_assignment(), make_assignment(), make_writer(), None, status, "2026-11-22T08:00:00Z", "", make_writer()
+    )
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_where_a_rollout_stands(desired, acts, report, status, wave, reason):
     found = find_last_rollout("web", tier_status(make_snapshot(report, desired=desired)), journal(*acts))
     assert found is not None
     assert (found.status, found.wave, found.reason) == (status, wave, reason)
-    assert found.begun_by == make_writer()
+    assert (found.declared, found.begun_by) == (CANARY.assignment, make_writer())
     assert found.said_by == (PERSON if reason in {"no", "too slow"} else make_writer())
     assert found.since == journal(*acts)[-1].at
 
