@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.commit import Intent, commit, make_plan
 from airflow_provider_chefconsul.domain.model.membership import Selector, ServiceMembers
 from airflow_provider_chefconsul.domain.write.act import find_wave, plan_write
 from airflow_provider_chefconsul.domain.write.change import Change
+from airflow_provider_chefconsul.domain.write.decision import Basis, Decision
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, plan_rollback
 from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion, plan_abort, plan_promotion
 
@@ -55,7 +57,7 @@ async def roll_back(view: SharedView, environment: str, tiers: Iterable[str], ro
 
     :returns: what was done, with the generations that nodes go back to.
     """
-    return await commit(view, environment, _intend_rollback(tiers, rollback))
+    return await steer(view, environment, tiers, rollback)
 
 
 async def plan_roll_back(view: SharedView, environment: str, tiers: Iterable[str], rollback: RollBack) -> Plan:
@@ -71,28 +73,26 @@ async def promote(view: SharedView, environment: str, tiers: Iterable[str], prom
 
     It may be done while the Dag run of the rollout holds the environment.
     """
-    intent = Intent(
-        promotion.writer,
-        list(tiers),
-        lambda _tier, basis: plan_promotion(basis, promotion),
-        needs_history=True,
-        is_steering=True,
-        reason=promotion.reason,
-    )
-    return await commit(view, environment, intent)
+    return await steer(view, environment, tiers, promotion)
 
 
 async def abort(view: SharedView, environment: str, tiers: Iterable[str], abort: Abort) -> Plan:
     """Roll canaries back, and let no further wave of their rollouts begin; otherwise like :func:`promote`."""
-    intent = Intent(
-        abort.writer,
-        list(tiers),
-        lambda _tier, basis: plan_abort(basis, abort),
-        needs_history=True,
-        is_steering=True,
-        reason=abort.reason,
-    )
-    return await commit(view, environment, intent)
+    return await steer(view, environment, tiers, abort)
+
+
+async def steer(
+    view: SharedView, environment: str, tiers: Iterable[str], request: RollBack | Promotion | Abort
+) -> Plan:
+    """Do what :func:`roll_back`, :func:`promote` or :func:`abort` does."""
+    return await commit(view, environment, _intend_steering(tiers, request))
+
+
+async def plan_steering(
+    view: SharedView, environment: str, tiers: Iterable[str], request: RollBack | Promotion | Abort
+) -> Plan:
+    """What :func:`steer` would do now; nothing is written."""
+    return await make_plan(view, environment, _intend_steering(tiers, request))
 
 
 def _intend_changes(changes: Mapping[str, Change], selectors: Mapping[str, Selector] | None) -> Intent:
@@ -106,13 +106,18 @@ def _intend_changes(changes: Mapping[str, Change], selectors: Mapping[str, Selec
     )
 
 
-def _intend_rollback(tiers: Iterable[str], rollback: RollBack) -> Intent:
-    return Intent(
-        rollback.writer,
-        list(tiers),
-        lambda _tier, basis: plan_rollback(basis, rollback),
-        needs_history=True,
-        needs_good=rollback.to == "last_good",
-        despite_freeze=rollback.despite_freeze,
-        reason=rollback.reason,
-    )
+def _intend_steering(tiers: Iterable[str], request: RollBack | Promotion | Abort) -> Intent:
+    intent = Intent(request.writer, list(tiers), _planner(request), needs_history=True, reason=request.reason)
+    if isinstance(request, RollBack):
+        return replace(intent, needs_good=request.to == "last_good", despite_freeze=request.despite_freeze)
+    return replace(intent, is_steering=True)
+
+
+def _planner(request: RollBack | Promotion | Abort) -> Callable[[str, Basis], Decision]:
+    match request:
+        case RollBack():
+            return lambda _tier, basis: plan_rollback(basis, request)
+        case Promotion():
+            return lambda _tier, basis: plan_promotion(basis, request)
+        case Abort():
+            return lambda _tier, basis: plan_abort(basis, request)

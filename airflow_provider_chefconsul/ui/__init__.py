@@ -1,1 +1,1 @@
-"""The rollout board: a page in Airflow's UI that shows the shared data view and changes nothing. Internal."""
+"""The rollout board: a page in Airflow's UI that shows the shared data view and steers rollouts. Internal."""

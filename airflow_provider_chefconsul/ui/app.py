@@ -1,4 +1,4 @@
-"""The rollout board's read-only routes, mounted into Airflow's API server."""
+"""The rollout board, mounted into Airflow's API server: the routes that only read, and all others' headers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable, InvalidInput
+from airflow_provider_chefconsul.ui import actions
 from airflow_provider_chefconsul.ui.access import ACCESS, ConnectionDep, ViewerDep
 from airflow_provider_chefconsul.ui.document import describe_node
 from airflow_provider_chefconsul.ui.feed import Hub
@@ -146,5 +147,6 @@ def create_app() -> FastAPI:
     app.add_exception_handler(ChefConsulError, _say_error)
     app.add_middleware(Guard)
     app.include_router(router)
+    app.include_router(actions.router)
     app.mount("/", StaticFiles(directory=_STATIC, html=True))
     return app

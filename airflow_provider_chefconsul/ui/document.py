@@ -134,7 +134,7 @@ def _describe_desired(desired: DesiredState, may_read: MayRead) -> dict[str, Any
         "stable": _describe_assignment(desired.stable),
         "canary": _describe_assignment(desired.canary.assignment) if desired.canary else None,
         "written_at": one_line(desired.written_at),
-        "written_by": _describe_writer(desired.written_by, may_read),
+        "written_by": describe_writer(desired.written_by, may_read),
     }
 
 
@@ -148,10 +148,12 @@ def _describe_assignment(assignment: Assignment) -> dict[str, Any]:
     }
 
 
-def _describe_writer(writer: Writer, may_read: MayRead) -> dict[str, Any] | None:
+def describe_writer(writer: Writer, may_read: MayRead) -> dict[str, Any] | None:
+    """The writer; None when the viewer may not read its Dag."""
     if not may_read(writer.dag_id):
         return None
-    return {name: one_line(each) if isinstance(each, str) else each for name, each in asdict(writer).items()}
+    fields = {name: one_line(each) if isinstance(each, str) else each for name, each in asdict(writer).items()}
+    return fields | {"person": one_line(str(writer)) if writer.is_person else None}
 
 
 def _describe_history(history: Mapping[int, DesiredState], may_read: MayRead) -> list[dict[str, Any]]:
@@ -165,7 +167,7 @@ def _describe_history(history: Mapping[int, DesiredState], may_read: MayRead) ->
                 "generation": generation,
                 "is_canary": desired.is_of_canary(generation),
                 "written_at": one_line(desired.written_at),
-                "written_by": _describe_writer(desired.written_by, may_read),
+                "written_by": describe_writer(desired.written_by, may_read),
             }
         )
     return described

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
+from airflow_provider_chefconsul.consul.journal_watch import JournalState, watch_journal
 from airflow_provider_chefconsul.consul.overview import (
     list_environments,
     list_tiers,
@@ -29,6 +30,7 @@ _SHORTEST_PAUSE = 0.1  # seconds between two states of a tier; nobody could see 
 # proportion to its size, as reading it takes.
 _SECONDS_LEFT_PER_MEMBER = 20e-6
 _LIST_TIERS_EVERY = timedelta(seconds=5)
+_ENTRIES = 50  # of the journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,16 @@ async def watch_environment(connection_id: str, environment: str) -> AsyncGenera
                 state = found
                 yield state
             index, _ = await view.client.look(view.keys.lease(environment), index=index, wait=_LIST_TIERS_EVERY)
+
+
+async def watch_acts(connection_id: str, environment: str) -> AsyncGenerator[JournalState]:
+    """Yield an environment's freeze and the newest entries of its journal now and after each change."""
+    async with (
+        ConsulHook(connection_id).open_view(patience=PATIENCE) as view,
+        aclosing(watch_journal(view, environment, _ENTRIES)) as states,
+    ):
+        async for state in states:
+            yield state
 
 
 async def read_tier(connection_id: str, environment: str, tier: str) -> TierState:

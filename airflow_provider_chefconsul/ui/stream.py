@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
+from airflow_provider_chefconsul.consul.journal_watch import JournalState
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.ui.document import (
@@ -21,7 +22,10 @@ from airflow_provider_chefconsul.ui.document import (
     explain,
 )
 from airflow_provider_chefconsul.ui.feed import Feed, Hub
-from airflow_provider_chefconsul.ui.source import EnvironmentState, watch_environment, watch_tier
+from airflow_provider_chefconsul.ui.journal import dag_ids_of_journal, describe_journal
+from airflow_provider_chefconsul.ui.rights import Rights
+from airflow_provider_chefconsul.ui.situation import describe_situation, owners_of
+from airflow_provider_chefconsul.ui.source import EnvironmentState, watch_acts, watch_environment, watch_tier
 from airflow_provider_chefconsul.ui.tier_state import TierState, changed_cells
 
 # Then the page reconnects, so that viewers do not hold up an API server that stops, and see nothing new after they have
@@ -30,16 +34,7 @@ LONGEST_STREAM = 50.0  # seconds
 _KEEP_ALIVE = 10.0  # seconds
 _AGES_EVERY = 4.0  # seconds, after which "11 seconds ago" is outdated
 _RETRY = 200  # milliseconds
-
-
-class Reader(Protocol):
-    """Knows which Dags' names may be shown."""
-
-    async def learn(self, dag_ids: set[str]) -> None:
-        """Look up Dags for :meth:`may_read`."""
-
-    def may_read(self, dag_id: str) -> bool:
-        """Whether a Dag's names may be shown."""
+_JOURNAL = "_journal"  # beside the tiers, whose names begin otherwise
 
 
 @dataclass(slots=True)
@@ -52,20 +47,27 @@ class _Sent:
 
 async def stream(
     hub: Hub,
-    viewer: Reader,
+    viewer: Rights,
     connection_id: str,
     environment: str,
     tiers: Sequence[str],
     *,
     seconds: float = LONGEST_STREAM,
 ) -> AsyncGenerator[str]:
-    """Server-sent events: ``environment``, ``tier`` (whole), ``nodes`` (changed), ``explained``, ``unavailable``."""
+    """Server-sent events.
+
+    ``environment`` and ``journal``; ``tier`` (whole), ``nodes`` (changed) and ``explained``; ``situation``, which rests
+    on all of these; ``unavailable``.
+    """
     wake = asyncio.Event()
     end = asyncio.get_running_loop().time() + seconds
     yield f"retry: {_RETRY}\n\n"
     with ExitStack() as stack:
         whole = stack.enter_context(
             hub.follow((connection_id, environment), partial(watch_environment, connection_id, environment), wake)
+        )
+        acts = stack.enter_context(
+            hub.follow((connection_id, environment, _JOURNAL), partial(watch_acts, connection_id, environment), wake)
         )
         feeds = {
             tier: stack.enter_context(
@@ -78,7 +80,7 @@ async def stream(
         writer = _EventWriter(viewer, environment)
         while (left := end - asyncio.get_running_loop().time()) > 0:
             wake.clear()
-            for event in [event async for event in writer.events(whole, feeds)]:
+            for event in [event async for event in writer.events(whole, acts, feeds)]:
                 yield event
             try:
                 async with asyncio.timeout(min(left, writer.pause)):
@@ -90,10 +92,12 @@ async def stream(
 class _EventWriter:
     """What a viewer has been sent, and what is due."""
 
-    def __init__(self, viewer: Reader, environment: str) -> None:
+    def __init__(self, viewer: Rights, environment: str) -> None:
         self._viewer = viewer
         self._environment = environment
         self._environment_state: EnvironmentState | None = None
+        self._acts: JournalState | None = None
+        self._situation: dict[str, Any] = {}
         self._sent: dict[str, _Sent] = {}
         self._trouble: ChefConsulError | None = None
         self._is_available = False
@@ -103,9 +107,11 @@ class _EventWriter:
         """Seconds after which an event is due even when nothing changes."""
         return _AGES_EVERY if any(sent.explained for sent in self._sent.values()) else _KEEP_ALIVE
 
-    async def events(self, whole: Feed[EnvironmentState], feeds: Mapping[str, Feed[TierState]]) -> AsyncGenerator[str]:
+    async def events(
+        self, whole: Feed[EnvironmentState], acts: Feed[JournalState], feeds: Mapping[str, Feed[TierState]]
+    ) -> AsyncGenerator[str]:
         """The events that are due."""
-        everything: list[Feed[Any]] = [whole, *feeds.values()]
+        everything: list[Feed[Any]] = [whole, acts, *feeds.values()]
         for feed in everything:
             feed.check()
         trouble = next((feed.trouble for feed in everything if feed.trouble), None)
@@ -120,12 +126,23 @@ class _EventWriter:
         if whole.latest is not None and whole.latest != self._environment_state:
             self._environment_state = whole.latest
             yield _event("environment", await self._describe_environment(whole.latest))
+        if acts.latest is not None and acts.latest is not self._acts:
+            self._acts = acts.latest
+            await self._viewer.learn(dag_ids_of_journal(acts.latest))
+            yield _event("journal", describe_journal(acts.latest, self._viewer.may_read))
         for tier, feed in feeds.items():
             sent = self._sent.setdefault(tier, _Sent())
             if feed.latest is not None and feed.latest is not sent.state:
                 yield await self._describe_tier(sent, feed.latest)
             elif sent.state is not None and (aged := self._explain_again(sent, sent.state)):
                 yield aged
+        states = {tier: sent.state for tier, sent in self._sent.items() if sent.state is not None}
+        if self._acts is not None and states:
+            await self._viewer.learn_rights(owners_of(states).values())
+            situation = describe_situation(states, self._acts, self._viewer, now=datetime.now(UTC))
+            if situation != self._situation:
+                self._situation = situation
+                yield _event("situation", situation)
 
     async def _describe_environment(self, state: EnvironmentState) -> dict[str, Any]:
         await self._viewer.learn(dag_ids_of(None, state.lease))

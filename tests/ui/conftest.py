@@ -74,11 +74,13 @@ async def visit(api: Any) -> AsyncIterator[Callable[..., Any]]:
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://airflow.test") as client:
 
-        async def visit(path: str, role: str | None = "op", method: str = "GET", **headers: str) -> httpx.Response:
+        async def visit(
+            path: str, role: str | None = "op", method: str = "GET", *, body: str | None = None, **headers: str
+        ) -> httpx.Response:
             if role is not None:
                 token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=role, role=role))
                 headers["Authorization"] = f"Bearer {token}"
-            return await client.request(method, f"/chefconsul/{path}", headers=headers)
+            return await client.request(method, f"/chefconsul/{path}", headers=headers, content=body)
 
         yield visit
 

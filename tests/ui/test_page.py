@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_chefconsul.consul.write import roll_back
+from airflow_provider_chefconsul.domain.model.desired import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
+from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from demo.scene import Scene
 from tests.support.factory import make_lease
@@ -27,7 +30,7 @@ async def test_the_board_follows_a_rollout(board: Board, consul_kv):
     """From the declaration of a canary over runs and a failure to the end, without a reload."""
     page, scene = board.page, board.scene
     await board.open()
-    await page.get_by_text("8 of 8 converged", exact=True).wait_for()
+    await page.get_by_text("8 of 8 in place", exact=True).wait_for()
     consul_kv["demo/_lease"] = make_lease(holder=make_lease().holder.of(scene.writer)).to_json()
     await page.get_by_text("Lease held by Dag shop_rollout").wait_for()
     await scene.declare("web", "converged", canary=Wave.parse(("web-3", "web-4")), release="2.5.0")
@@ -45,13 +48,33 @@ async def test_the_board_follows_a_rollout(board: Board, consul_kv):
     await scene.report("web", "web-3", "web-4")
     await scene.declare("web", "converged", release="2.5.0")
     await scene.report("web", *[f"web-{number}" for number in range(1, 9)])
-    await page.get_by_text("8 of 8 converged", exact=True).wait_for()
+    await page.get_by_text("8 of 8 in place", exact=True).wait_for()
     assert await page.locator(".notes li").count() == 0
     assert await page.locator(".timeline li").first.inner_text() != ""
     assert await page.locator(".curve svg").get_attribute("aria-label") is not None
-    announced = page.locator("#announcer").get_by_text("web: 8 of 8 converged")
+    announced = page.locator("#announcer").get_by_text("web: 8 of 8 in place")
     await announced.wait_for(state="attached")
     assert await page.locator("#live").inner_text() == "live"
+    assert board.errors == []
+
+
+async def test_what_was_done_is_told(board: Board):
+    """Who did what, when and why, newest first, without a reload; the Dag run is a link."""
+    page, scene = board.page, board.scene
+    await board.open()
+    entries = page.locator("#journal li")
+    await entries.get_by_text("web: declared generation 1, state converged, release=2.4.0").wait_for()
+    link = entries.first.get_by_role("link", name="shop_rollout, scheduled__2026")
+    assert (await link.get_attribute("href") or "").startswith("../dags/shop_rollout/runs/scheduled__2026-11-22T08%3A")
+    ada = Writer(COMMAND_LINE, "ada@vm 2026-11-22T08:01:00.000Z", "rollback")
+    await scene.declare("web", "converged", Wave.parse(2), release="2.5.0")
+    await roll_back(scene.view, "demo", ["web"], RollBack(ada, reason="too slow"))
+    newest = page.locator('#journal li:first-child[data-act="rolled_back"]')
+    await newest.get_by_text("too slow").wait_for()
+    text = await newest.inner_text()
+    assert "rolled back to generation 1" in text
+    assert "by airflow chefconsul rollback, ada@vm" in text
+    assert " s ago" in text
     assert board.errors == []
 
 
@@ -194,14 +217,34 @@ async def test_an_environment_without_tiers_is_followed(board: Board, consul_kv)
     await board.until_standing("web-1", "not_reported")
 
 
+async def test_a_consul_in_which_nothing_is_declared_is_no_failure(board: Board, consul_kv):
+    """It answers, and the page says what to do, until something is there."""
+    for key in list(consul_kv):
+        del consul_kv[key]
+    await board.open()
+    await board.page.get_by_text("nothing is declared in it yet").wait_for()
+    assert await board.page.locator("#live").inner_text() == "live"
+    await board.scene.declare("web", "converged")
+    await board.until_standing("web-1", "not_reported")
+
+
+async def test_a_consul_that_was_never_there_is_said(browser, airflow, free_port):
+    """With the connection to look at; nothing is loading."""
+    async with look(browser, airflow, free_port, "chefconsul") as board:
+        await board.open()
+        await board.page.get_by_role("alert").get_by_text(f"look at the connection {board.connection}").wait_for()
+        assert await board.page.get_by_text("Loading").count() == 0
+        assert await board.page.locator("#live").inner_text() == "not live"
+
+
 async def test_changes_leave_the_focus_where_it_is(board: Board):
     """Whatever they draw anew."""
     page = board.page
     await board.open()
-    await page.get_by_role("button", name="8 converged").focus()
+    await page.get_by_role("button", name="8 in place").focus()
     await board.scene.fail("web", "web-2", error=FULL)
     await board.until_standing("web-2", "failed")
-    assert await page.evaluate("document.activeElement.textContent") == "✓7 converged"
+    assert await page.evaluate("document.activeElement.textContent") == "✓7 in place"
     await board.cell("web-1").click()
     panel = page.get_by_role("complementary", name="Node")
     await panel.get_by_role("button", name="Close").focus()
@@ -261,9 +304,9 @@ async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, con
         await page.goto(f"{board.address}/dags/board_rollout/runs/{run_id}/plugin/rollout-board-of-run")
         frame = page.frame_locator("iframe")
         await frame.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
-        await frame.locator(".timeline").get_by_text("by board_rollout").wait_for()
+        await frame.locator(".timeline").get_by_role("link", name="board_rollout").wait_for()
         await board.scene.report("web", "web-1", "web-2")
-        await frame.get_by_text("2 of 2 converged", exact=True).wait_for()
+        await frame.get_by_text("2 of 2 in place", exact=True).wait_for()
         assert await frame.locator(".value").first.inner_text() == "release=3.1.0"
         assert await frame.locator("html").get_attribute("data-theme") == "dark"
         await page.goto(f"{board.address}/plugin/rollout-board")
@@ -271,3 +314,5 @@ async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, con
         await frame.locator('[data-environment="another"]').click()
         await page.goto(f"{board.address}/dags/board_rollout/runs/{run_id}/plugin/rollout-board-of-run")
         await frame.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
+        await frame.locator("#journal").get_by_role("link", name="board_rollout").last.click()
+        await page.wait_for_url(f"{board.address}/dags/board_rollout/runs/{run_id}")  # out of the frame

@@ -35,7 +35,7 @@ async def test_the_level_that_a_curve_reached_is_seen(board: Board):
     finished = (datetime.now(UTC) + timedelta(seconds=10)).isoformat()
     await board.scene.report("web", *[f"web-{number}" for number in range(1, 9)], finished_at=finished)
     await board.open()
-    await page.get_by_text("8 of 8 converged", exact=True).wait_for()
+    await page.get_by_text("8 of 8 in place", exact=True).wait_for()
     curve = await page.evaluate(CURVE)
     x, y = curve["last"]
     assert x < 300 * 0.95
@@ -55,6 +55,21 @@ async def test_a_click_on_a_count_shows_where_it_led(board: Board):
     assert "solid 3px" in await page.evaluate(outline)
     await page.evaluate("document.activeElement.dataset.standing = 'absent'")
     assert "solid 3px" in await page.evaluate(outline)
+
+
+async def test_an_error_is_shown_whole(board: Board):
+    """On a small laptop, too, where the panel is shorter than what it holds."""
+    page = board.page
+    await page.set_viewport_size({"width": 1280, "height": 720})
+    error = RunError("Errno::ENOSPC", "No space left on device @ io_writev - /srv/web/releases/2.5.0/x.html", "file[x]")
+    await board.scene.fail("web", "web-6", error=error)
+    await board.open()
+    await board.cell("web-6").click()
+    pre = page.locator("#panel pre")
+    await pre.wait_for()
+    assert await pre.evaluate("each => each.scrollHeight <= each.clientHeight")
+    bottom = await pre.evaluate("each => each.getBoundingClientRect().bottom")
+    assert bottom < 720
 
 
 async def test_what_is_assigned_has_one_word(board: Board):

@@ -42,7 +42,7 @@ async def test_nothing_of_a_spoilt_view_is_trusted(board: Board, consul_kv):
     await board.open()
     await board.until_standing("web-1", "malformed_report")
     await page.locator('[data-tier="db"] .obstacle').get_by_text("not JSON").wait_for()
-    await page.get_by_text("7 of 8 converged", exact=True).wait_for()
+    await page.get_by_text("7 of 8 in place", exact=True).wait_for()
     assert await page.locator("main b").count() == 0
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
+from airflow_provider_chefconsul.consul.freeze import freeze, unfreeze
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.ui.feed import Hub
 from demo.scene import Scene
@@ -94,6 +97,36 @@ async def test_a_lease_and_new_tiers_are_sent(scene, hub, consul_connection, con
         await viewer.until("environment", lambda fields: fields["tiers"] == ["db", "web"])
 
 
+async def test_what_is_done_is_sent(scene, hub, consul_connection, consul_kv):
+    """The journal and the freeze, as they are and as they change; a spoilt entry hides no other."""
+    consul_kv["demo/_journal/20261122T080000.000Z-000000000000"] = "no entry"
+    async with BoardUser(hub, "web") as viewer:
+        first = await viewer.until("journal")
+        assert [each["act"] for each in first["entries"]] == ["declared"]
+        assert first["freeze"] == {"problem": None, "entries": []}
+        await freeze(scene.view, "demo", ["web"], make_freeze_entry(scene.writer, "party", None, now=datetime.now(UTC)))
+        frozen = await viewer.until("journal")
+        assert [each["tier"] for each in frozen["freeze"]["entries"]] == ["web"]
+        assert [each["act"] for each in frozen["entries"]] == ["frozen", "declared"]
+        await unfreeze(scene.view, "demo", None, scene.writer)
+        free = await viewer.until("journal")
+    assert free["freeze"]["entries"] == []
+    assert free["entries"][0]["act"] == "unfrozen"
+
+
+async def test_the_board_shows_the_end_of_the_journal(scene, hub, consul_connection, monkeypatch):
+    """The page stays small."""
+    monkeypatch.setattr("airflow_provider_chefconsul.ui.source._ENTRIES", 2)
+    for release in ("2.5.0", "2.6.0"):
+        await scene.declare("web", "converged", release=release)
+    async with BoardUser(hub, "web") as viewer:
+        entries = (await viewer.until("journal"))["entries"]
+    assert [each["what"][0].partition(", ")[0] for each in entries] == [
+        "web: declared generation 3",
+        "web: declared generation 2",
+    ]
+
+
 async def test_each_viewer_sees_the_dags_that_it_may(scene, hub, consul_connection, consul_kv):
     """Two viewers of one feed: to the one, names of Dag runs are withheld."""
     consul_kv["demo/_lease"] = make_lease().to_json()
@@ -117,7 +150,9 @@ async def test_many_viewers_cost_one_watch(scene, hub, monkeypatch, cluster, con
 
         async with BoardUser(hub, "web") as first:
             await first.until("tier")
-            tree, listing = asked("/demo/web/?"), asked("/health/state/any")
+            if not any(name == "journal" for name, _ in first.events):
+                await first.until("journal")
+            tree, listing, entries = asked("/demo/web/?"), asked("/health/state/any"), asked("/demo/_journal/2")
             others = [BoardUser(hub, "web") for _ in range(20)]
             for each in others:
                 assert len((await each.until("tier"))["nodes"]) == 3
@@ -127,6 +162,7 @@ async def test_many_viewers_cost_one_watch(scene, hub, monkeypatch, cluster, con
                 await each.until("nodes", lambda fields: fields["counts"].get("old_generation") == 1)
             assert asked("/demo/web/?") <= tree + 3
             assert asked("/health/state/any") <= listing + 2
+            assert asked("/demo/_journal/2") == entries  # each is read once, whoever looks
             for each in others:
                 await each.__aexit__()
             assert not hub.is_idle

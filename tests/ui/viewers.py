@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
+from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.ui.feed import Hub
 from airflow_provider_chefconsul.ui.stream import stream
 
@@ -16,12 +17,21 @@ Event = tuple[str, dict[str, Any]]
 
 
 class Reader:
-    """Somebody who may read these Dags, or all."""
+    """Somebody who may read these Dags, or all, and may steer those that they wrote, or none."""
 
-    def __init__(self, *dag_ids: str) -> None:
+    def __init__(self, *dag_ids: str, may_edit: bool = False, may_trigger: bool = False) -> None:
         self._dag_ids = dag_ids
+        self._may_trigger = may_trigger
+        self.may_edit = may_edit
 
-    async def learn(self, dag_ids: set[str]) -> None:
+    async def learn_rights(self, owners: Iterable[Writer]) -> None:
+        """Nothing to find out."""
+
+    def may_steer(self, owner: Writer) -> bool:
+        """Whether tiers with this owner may be moved."""
+        return self.may_edit if owner.is_person else self._may_trigger and self.may_read(owner.dag_id)
+
+    async def learn(self, dag_ids: Iterable[str]) -> None:
         """Nothing to find out."""
 
     def may_read(self, dag_id: str) -> bool:

@@ -16,12 +16,17 @@ _WHOLE = "the environment"
 
 def describe_entry(entry: JournalEntry) -> str:
     """Which tiers, what happened to them, who did it and why, in one line."""
-    about = "; ".join(f"{tier}: {_act(entry)} {each.describe()}" for tier, each in entry.tiers.items())
-    if not entry.tiers:
-        about = f"{_act(entry)} {', '.join(entry.scope) or _WHOLE}"
+    about = "; ".join(describe_act(entry))
     wave = f", {entry.wave}" if entry.wave else ""
     why = f": {entry.reason}" if entry.reason else ""
     return f"{about}{wave}, by {entry.by}{why}"
+
+
+def describe_act(entry: JournalEntry) -> list[str]:
+    """Which tiers, and what happened to each of them; one text when it is about no assignment."""
+    if not entry.tiers:
+        return [f"{_act(entry)} {', '.join(entry.scope) or _WHOLE}"]
+    return [f"{tier}: {_act(entry)} {each.describe()}" for tier, each in entry.tiers.items()]
 
 
 def _act(entry: JournalEntry) -> str:

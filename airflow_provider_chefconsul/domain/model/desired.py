@@ -16,6 +16,8 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 Scalar = str | int | float | bool | None
 COMMAND_LINE = "airflow chefconsul"
 """The Dag id in writes from the command line; no Dag can have it, since it contains a space."""
+BOARD = "rollout board"
+"""The Dag id in writes from the rollout board."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Canary:
 class Writer:
     """The task instance that wrote a desired state.
 
-    For :data:`COMMAND_LINE`, ``run_id`` says who called it and when, and ``task_id`` is the command.
+    For :data:`COMMAND_LINE` and :data:`BOARD`, ``run_id`` says who did it and when, and ``task_id`` is the command.
 
     :param transition: which of its transitions, from 1, where a task makes several; None where it makes one.
     """
@@ -114,7 +116,14 @@ class Writer:
     map_index: int = -1
     transition: int | None = None
 
+    @property
+    def is_person(self) -> bool:
+        """Whether it is no task instance, but somebody who acted by hand."""
+        return self.dag_id in {COMMAND_LINE, BOARD}
+
     def __str__(self) -> str:
+        if self.dag_id == BOARD:
+            return f"{self.run_id} ({self.dag_id}, {self.task_id})"
         if self.dag_id == COMMAND_LINE:
             return f"{self.dag_id} {self.task_id}, {self.run_id}"
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""

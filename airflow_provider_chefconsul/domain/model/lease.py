@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from airflow_provider_chefconsul.domain.model.desired import COMMAND_LINE, Writer
+from airflow_provider_chefconsul.domain.model.desired import BOARD, COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.model.document import SCHEMA, read_document
 from airflow_provider_chefconsul.domain.moment import write_moment
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
@@ -29,7 +29,7 @@ class DagRun:
         return cls(writer.dag_id, writer.run_id)
 
     def __str__(self) -> str:
-        if self.dag_id == COMMAND_LINE:
+        if self.dag_id in {COMMAND_LINE, BOARD}:
             return f"{self.dag_id}, {self.run_id}"
         return f"Dag {self.dag_id}, run {self.run_id}"
 

@@ -34,6 +34,15 @@ class TierStatus:
             grouped.setdefault(node.standing, []).append(name)
         return {standing: grouped[standing] for standing in Standing if standing in grouped}
 
+    @cached_property
+    def newest(self) -> TierStatus:
+        """Of the members that are assigned what was declared last: the canary's nodes while one is out, else all."""
+        if not isinstance(self.desired, DesiredState) or self.desired.canary is None:
+            return self
+        generation = self.desired.newest.generation
+        nodes = {name: node for name, node in self.nodes.items() if node.is_assigned(generation)}
+        return TierStatus(self.desired, nodes)
+
     def count(self, standing: Standing) -> int:
         """How many members stand so."""
         return len(self.by_standing.get(standing, ()))

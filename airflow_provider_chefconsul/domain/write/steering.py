@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from airflow_provider_chefconsul.domain.model.desired import Aborted, Canary, DesiredState, Writer
@@ -11,18 +12,26 @@ from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, R
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A request to give all nodes of a tier its canary's assignment now."""
+    """A request to give all nodes of a tier its canary's assignment now.
+
+    :param generation: refuse to promote any other canary; None allows any.
+    """
 
     writer: Writer
     reason: str = ""
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """A request to roll a tier's canary back, and to let no further wave of its rollout begin."""
+    """A request to roll a tier's canary back, and to let no further wave of its rollout begin.
+
+    :param generation: refuse to abort any other canary; None allows any.
+    """
 
     writer: Writer
     reason: str
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +55,21 @@ def find_end(desired: DesiredState, generation: int) -> RolloutEnd | None:
 def find_rollout(basis: Basis) -> Writer | None:
     """Who began the canary that is out; None when none is out."""
     current = basis.current
-    if current is None or current.canary is None:
-        return None
-    return basis.history.get(current.canary.assignment.generation, current).written_by
+    return find_owner(current, basis.history) if current is not None and current.canary is not None else None
+
+
+def find_owner(current: DesiredState, history: Mapping[int, DesiredState]) -> Writer:
+    """Who may steer a tier: whoever began the canary that is out, else whoever wrote last."""
+    if current.canary is None:
+        return current.written_by
+    return history.get(current.canary.assignment.generation, current).written_by
 
 
 def plan_promotion(basis: Basis, promotion: Promotion) -> Decision:
     """Decide a promotion. It keeps the generation, so that the nodes that have it already do nothing."""
     match basis.current:
+        case DesiredState(canary=Canary() as canary) if other := _find_other(canary, promotion.generation):
+            return other
         case DesiredState(canary=Canary() as canary, stable=stable) as current:
             promoted = replace(current, stable=canary.assignment, canary=None, previous=stable.generation)
             return _sign(promoted, basis, promotion.writer, canary.assignment.generation, JournalAct.PROMOTED)
@@ -66,6 +82,8 @@ def plan_promotion(basis: Basis, promotion: Promotion) -> Decision:
 def plan_abort(basis: Basis, abort: Abort) -> Decision:
     """Decide an abort: the canary's nodes return to the generation that all others have kept."""
     match basis.current:
+        case DesiredState(canary=Canary() as canary) if other := _find_other(canary, abort.generation):
+            return other
         case DesiredState(canary=Canary(assignment=assignment), stable=stable) as current:
             begun_by = find_rollout(basis) or current.written_by
             aborted = Aborted(begun_by.dag_id, begun_by.run_id, assignment.generation, abort.writer, abort.reason)
@@ -80,6 +98,14 @@ def plan_abort(basis: Basis, abort: Abort) -> Decision:
 def _sign(desired: DesiredState, basis: Basis, writer: Writer, generation: int, act: JournalAct) -> Write:
     signed = replace(desired, written_by=writer, written_at=basis.written_at)
     return Write(signed, generation, is_new=False, act=act)
+
+
+def _find_other(canary: Canary, generation: int | None) -> Refused | None:
+    """The refusal when another canary is out than the one that is meant."""
+    out = canary.assignment.generation
+    if generation in {None, out}:
+        return None
+    return Refused(f"the canary of generation {generation} is no longer out; generation {out} is", is_stale=True)
 
 
 def _without_canary(current: DesiredState | None, act: str) -> Refused:

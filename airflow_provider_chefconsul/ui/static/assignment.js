@@ -1,4 +1,4 @@
-// An assignment as people read it: generation, state, values; and who wrote it.
+// An assignment as people read it: generation, state, values.
 
 import { element } from "./element.js";
 
@@ -22,10 +22,4 @@ export function assignmentBox(kind, assignment) {
 export function valueChips({ values, values_left_out: leftOut }) {
   const chips = values.map(([name, value]) => element("span", { class: "value" }, `${name}=${value}`));
   return leftOut ? [...chips, element("span", { class: "quiet" }, `and ${leftOut} more`)] : chips;
-}
-
-export function writerText(writer) {
-  if (!writer) return "by a Dag run that you may not see";
-  const mapped = writer.map_index >= 0 ? `[${writer.map_index}]` : "";
-  return `by ${writer.dag_id}, ${writer.run_id}, ${writer.task_id}${mapped}`;
 }

@@ -1,4 +1,4 @@
-// How many members had converged over time: a stepped line from the declaration to now, or, once all have, to a little
+// How many members were in place over time: a stepped line from the declaration to now, or, once all have, to a little
 // after the last, so that the final level is visible.
 
 import { drawn, element } from "./element.js";
@@ -23,7 +23,7 @@ export class Curve {
     this.root = element(
       "figure",
       { class: "curve" },
-      element("figcaption", {}, "Converged over time", this.#most),
+      element("figcaption", {}, "In place over time", this.#most),
       element("div", { class: "plot" }, this.#picture),
       element("div", { class: "axis quiet" }, this.#begin, this.#middle, this.#end),
     );
@@ -49,6 +49,6 @@ export class Curve {
     this.#begin.textContent = clock(new Date(from).toISOString());
     this.#middle.textContent = last ? `${last[1]} after ${span(Math.max(0, last[0] - from))}` : "none yet";
     this.#end.textContent = clock(new Date(to).toISOString());
-    this.#picture.setAttribute("aria-label", `${last?.[1] ?? 0} of ${members} members converged; ${this.#middle.textContent}`);
+    this.#picture.setAttribute("aria-label", `${last?.[1] ?? 0} of ${members} members in place; ${this.#middle.textContent}`);
   }
 }

@@ -6,6 +6,7 @@ import { chosenEnvironment, keepChosen } from "./chosen.js";
 import { element, redraw } from "./element.js";
 import { leaseText } from "./lease.js";
 import { NodePanel } from "./node_panel.js";
+import { Situation } from "./situation.js";
 import { STANDINGS } from "./standing.js";
 import { Stream } from "./stream.js";
 import { followTheme } from "./theme.js";
@@ -15,21 +16,26 @@ const SHOWN_AT_FIRST = 8; // tiers
 const MOST_SHOWN = 16; // as many as the server sends at once
 const AGAIN = 2000; // milliseconds
 const AGES_EVERY = 4000; // milliseconds
+const NOTHING_DECLARED = "Consul answers, but nothing is declared in it yet: trigger a Dag that declares a tier's state.";
 
 const byId = (id) => document.getElementById(id);
 const announcer = new Announcer(byId("announcer"));
 const panel = new NodePanel(byId("panel"), (tier, node) => fetchNode(environment, tier, node), leavePanel);
+const cards = new Map();
+const boxes = Object.fromEntries(["journal", "rollouts", "freeze", "acts"].map((name) => [name, byId(name)]));
+const situation = new Situation(boxes, cards);
 const stream = new Stream({
   environment: showEnvironment,
+  journal: (fields) => situation.showJournal(fields),
   tier: (fields) => showTier(fields, true),
   nodes: (fields) => showTier(fields, false),
+  situation: showSituation,
   explained: ({ tier, explained }) => cards.get(tier)?.explainAgain(explained),
   unavailable: ({ message }) => showTrouble(`Consul is not available: ${message}. Trying again; the page may be out of date.`),
   available: () => showTrouble(missing),
   refused: () => load(),
   lost: () => showTrouble("Airflow does not answer. Trying again; the page may be out of date."),
 });
-const cards = new Map();
 let environment = "";
 let missing = ""; // the message while the requested environment does not exist
 let tiers = [];
@@ -42,7 +48,13 @@ drawLegend();
 byId("connection").textContent = `connection ${connection}`;
 load();
 setInterval(() => cards.forEach((card) => card.tick(performance.now() - lastChange)), 1000);
-setInterval(() => document.hidden || panel.refresh(), AGES_EVERY);
+setInterval(() => document.hidden || showAges(), AGES_EVERY);
+
+function showAges() {
+  panel.refresh();
+  situation.tick();
+  cards.forEach((card) => card.tickLead());
+}
 
 async function load() {
   try {
@@ -50,9 +62,12 @@ async function load() {
     showTrouble("");
     drawEnvironments(found);
   } catch (error) {
-    showTrouble(error.message);
+    const isAway = !(error.status < 500);
+    showTrouble(isAway ? `${error.message}. Trying again; if it does not get better, look at the connection ${connection}.` : error.message);
     if (error.status === 401 || error.status === 403) forget();
-    if (!environment) loadAgain();
+    if (environment) return;
+    byId("tiers").replaceChildren(); // it is not loading
+    loadAgain();
   }
 }
 
@@ -66,6 +81,7 @@ function forget() {
   stream.close();
   panel.close();
   cards.clear();
+  situation.begin("");
   environment = "";
   byId("tiers").replaceChildren();
   byId("environments").replaceChildren();
@@ -93,7 +109,8 @@ function drawEnvironments({ environments, of_run: ofRun }) {
     showTrouble(missing);
   }
   if (preferred === undefined) {
-    byId("tiers").replaceChildren(element("p", { class: "quiet" }, "There is no environment yet. Declare one with a SetDesiredStateOperator."));
+    byId("tiers").replaceChildren(element("p", { class: "quiet" }, NOTHING_DECLARED));
+    setLive(true); // Consul answers, and is asked again
     loadAgain();
     return;
   }
@@ -107,6 +124,7 @@ function choose(name, environments) {
   if (name !== environment) {
     panel.close();
     cards.clear();
+    situation.begin(name);
     byId("tiers").replaceChildren(element("p", { class: "quiet" }, "Loading…"));
     environment = name;
     tiers = [];
@@ -144,6 +162,7 @@ function show(chosen) {
   }
   stream.close();
   if (tiers.length) return;
+  setLive(true);
   byId("tiers").replaceChildren(element("p", { class: "quiet" }, `${environment} has no tiers yet. Declare them with a SetDesiredStateOperator.`));
   loadAgain();
 }
@@ -165,6 +184,7 @@ function drawChoice() {
 function showEnvironment(fields) {
   if (fields.environment !== environment) return;
   byId("lease").replaceChildren(...leaseText(fields.lease));
+  situation.showLease(fields.lease);
   setTiers(fields.tiers);
 }
 
@@ -175,12 +195,32 @@ function showTier(fields, isWhole) {
   if (!card) {
     card = new TierCard(fields.tier, byId("hint"), openNode, (words) => announcer.say(fields.tier, `${fields.tier}: ${words}.`));
     cards.set(fields.tier, card);
-    const ordered = shown.filter((tier) => cards.has(tier)).map((tier) => cards.get(tier).root);
-    byId("tiers").replaceChildren(...ordered);
+    if (cards.size === 1) byId("tiers").replaceChildren();
+    arrange();
   }
   card.update(fields, isWhole);
   const open = panel.shown;
   if (open?.tier === fields.tier && fields.nodes.some(([node]) => node === open.node)) panel.open(open.tier, open.node);
+}
+
+function showSituation(fields) {
+  situation.show(fields);
+  arrange();
+}
+
+// Moves only the cards that are out of order, and leaves the focus where it is.
+function arrange() {
+  const box = byId("tiers");
+  const held = document.activeElement;
+  const { order } = situation;
+  const known = [...order, ...shown.filter((tier) => !order.includes(tier))];
+  known
+    .filter((tier) => cards.has(tier))
+    .forEach((tier, at) => {
+      const { root } = cards.get(tier);
+      if (box.children[at] !== root) box.insertBefore(root, box.children[at] ?? null);
+    });
+  if (held !== document.activeElement) held.focus({ preventScroll: true });
 }
 
 function openNode(tier, node) {

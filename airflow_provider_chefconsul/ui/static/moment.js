@@ -17,3 +17,13 @@ export function span(milliseconds) {
   if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} days`;
 }
+
+export function age(text) {
+  const passed = span(Date.now() - Date.parse(text));
+  return Number.isNaN(Date.parse(text)) ? text : `${passed} ago`;
+}
+
+export function lasting(text) {
+  const passed = span(Date.now() - Date.parse(text));
+  return Number.isNaN(Date.parse(text)) ? `since ${text}` : `for ${passed}`;
+}

@@ -1,7 +1,8 @@
-// The standings, in the legend's order; each has a glyph, so that none is shown by colour alone.
+// The standings, in the legend's order; each has a glyph, so that none is shown by colour alone. A node that has what it
+// was assigned is "in place": in a tier that is off, "converged" would sound healthy.
 
 export const STANDINGS = new Map([
-  ["converged", { glyph: "✓", words: "converged" }],
+  ["converged", { glyph: "✓", words: "in place" }],
   ["running", { glyph: "▸", words: "running" }],
   ["rebooting", { glyph: "↻", words: "rebooting" }],
   ["interrupted", { glyph: "⏸", words: "interrupted" }],

@@ -9,7 +9,7 @@ export class Stream {
   #failures = 0; // since the server last answered
   #handlers;
 
-  // handlers: environment, tier, nodes, explained, unavailable and available take an event's fields; refused takes
+  // handlers: environment, journal, tier, nodes, explained, situation, unavailable and available take an event's fields; refused takes
   // nothing and is called when the server says no, lost when it does not answer.
   constructor(handlers) {
     this.#handlers = handlers;
@@ -32,7 +32,7 @@ export class Stream {
     if (this.#source || !this.#address) return;
     const source = new EventSource(this.#address);
     this.#source = source;
-    for (const name of ["environment", "tier", "nodes", "explained", "unavailable", "available"]) {
+    for (const name of ["environment", "journal", "tier", "nodes", "explained", "situation", "unavailable", "available"]) {
       source.addEventListener(name, (event) => this.#handlers[name](JSON.parse(event.data)));
     }
     source.addEventListener("open", () => (this.#failures = 0));

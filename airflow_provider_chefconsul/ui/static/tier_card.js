@@ -1,9 +1,11 @@
 // One tier: its assignments, its nodes, its curve and its states.
 
+import { actButtons } from "./acts.js";
 import { assignmentBox, kindOf } from "./assignment.js";
 import { Curve } from "./curve.js";
 import { element, redraw } from "./element.js";
 import { HeatMap } from "./heat_map.js";
+import { clock, lasting } from "./moment.js";
 import { STANDINGS, standingOf } from "./standing.js";
 import { Timeline } from "./timeline.js";
 
@@ -12,6 +14,8 @@ export class TierCard {
   #onChange;
   #curve = new Curve();
   #timeline;
+  #lead = element("p", { class: "lead" });
+  #acts = element("div", { class: "acts" });
   #fraction = element("p", { class: "fraction" });
   #bar = element("div", { class: "bar", "aria-hidden": "true" });
   #counts = element("ul", { class: "counts" });
@@ -19,6 +23,7 @@ export class TierCard {
   #notes = element("ul", { class: "notes" });
   #texts = new Map(); // by explained node
   #last = {};
+  #offered = "";
 
   // hint: describes nodes; onOpen: opens one; onChange: takes a sentence when the counts have changed.
   constructor(tier, hint, onOpen, onChange) {
@@ -32,7 +37,8 @@ export class TierCard {
       element(
         "div",
         { class: "overview" },
-        element("div", { class: "head" }, element("h2", {}, tier), this.#fraction, this.#bar, this.#counts),
+        element("div", { class: "head" }, element("h2", {}, tier), this.#lead, this.#acts),
+        element("div", { class: "head" }, this.#fraction, this.#bar, this.#counts),
         this.#assigned,
       ),
       this.map.box,
@@ -59,6 +65,33 @@ export class TierCard {
     this.#last = fields;
   }
 
+  // What the tier is, in large letters; what it was before and since when; and what is amiss.
+  lead({ content, before, since, left, attention, is_frozen: isFrozen }) {
+    const was = before ? `before: ${before}, ` : "";
+    const parts = [
+      content && element("strong", { class: "content" }, content),
+      since && element("span", { class: "quiet" }, was, element("time", { datetime: since, title: clock(since) }, lasting(since))),
+      attention && element("strong", { class: "badge amiss" }, attention),
+      left && element("strong", { class: "badge left" }, `last served ${left}`),
+      isFrozen && element("strong", { class: "badge frozen" }, "frozen"),
+    ];
+    this.#lead.replaceChildren(...parts.filter(Boolean));
+    this.root.classList.toggle("amiss", Boolean(attention));
+    this.root.classList.toggle("left", Boolean(left));
+  }
+
+  // What the viewer may do; drawn again only when that changes, so that no click is lost.
+  offer(acts, environment, tier) {
+    const signature = acts.join();
+    if (this.#offered === signature) return;
+    this.#offered = signature;
+    redraw(this.#acts, ...actButtons(acts, environment, tier));
+  }
+
+  tickLead() {
+    for (const box of this.#lead.querySelectorAll("time")) box.textContent = lasting(box.dateTime);
+  }
+
   // Only ages have changed: replaces just the text, so that no click or selection is lost.
   explainAgain(explained) {
     this.#last = { ...this.#last, explained };
@@ -82,7 +115,7 @@ export class TierCard {
 
   #drawCounts({ counts, members }) {
     const converged = counts.converged ?? 0;
-    this.#fraction.textContent = `${converged} of ${members} converged`;
+    this.#fraction.textContent = `${converged} of ${members} in place`;
     const there = [...STANDINGS.keys()].filter((name) => counts[name]);
     this.#bar.replaceChildren(
       ...there.map((name) => {
@@ -102,7 +135,7 @@ export class TierCard {
       }),
     );
     const others = there.filter((name) => name !== "converged").map((name) => `${counts[name]} ${standingOf(name).words}`);
-    this.#onChange([`${converged} of ${members} converged`, ...others].join(", "));
+    this.#onChange([`${converged} of ${members} in place`, ...others].join(", "));
   }
 
   #drawNotes({ tier, obstacles, explained, strangers, strangers_count: strangersCount }) {

@@ -1,8 +1,9 @@
 // A tier's states, newest first, from its history; faded at the bottom while there is more below.
 
-import { valueChips, writerText } from "./assignment.js";
+import { valueChips } from "./assignment.js";
 import { element } from "./element.js";
 import { clock } from "./moment.js";
+import { writerParts } from "./writer.js";
 
 export class Timeline {
   #list;
@@ -32,7 +33,7 @@ export class Timeline {
             element("strong", {}, each.state),
             each.is_canary ? element("span", { class: "kind" }, "canary first") : null,
             ...valueChips(each),
-            element("p", { class: "quiet" }, `${clock(each.written_at)} ${writerText(each.written_by)}`),
+            element("p", { class: "quiet" }, `${clock(each.written_at)} `, ...writerParts(each.written_by)),
           ),
         ),
       ),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS
 from airflow_provider_chefconsul.domain.model.desired import (
+    BOARD,
     COMMAND_LINE,
     Assignment,
     Canary,
@@ -147,11 +148,13 @@ def test_canary_covers_whom_it_names_or_reaches(threshold, nodes, covers):
             Writer(COMMAND_LINE, "ada@vm 2026-11-22T08:00:00Z", "set"),
             "airflow chefconsul set, ada@vm 2026-11-22T08:00:00Z",
         ),
+        (Writer(BOARD, "ada 2026-11-22T08:00:00Z", "promote"), "ada 2026-11-22T08:00:00Z (rollout board, promote)"),
     ],
 )
 def test_writer_in_words(writer, words):
     """The map index appears only for a mapped task; a person has no Dag."""
     assert str(writer) == words
+    assert writer.is_person == (writer.dag_id in {COMMAND_LINE, BOARD})
 
 
 def test_scalars_are_values():

@@ -18,6 +18,7 @@ from airflow_provider_chefconsul.domain.write.steering import (
     Abort,
     Promotion,
     find_end,
+    find_owner,
     find_rollout,
     plan_abort,
     plan_promotion,
@@ -172,3 +173,20 @@ def test_reason_is_required(reason):
     """In one clear error."""
     with pytest.raises(InvalidInput, match="reason must say why"):
         check_reason(reason)
+
+
+@pytest.mark.parametrize("plan", [plan_promotion, plan_abort])
+def test_only_the_canary_that_is_meant_is_steered(plan):
+    """Whoever confirms a plan has seen that one, and no other."""
+    request = Promotion if plan is plan_promotion else Abort
+    basis = make_basis(BEGUN, history=HISTORY)
+    assert isinstance(plan(basis, request(ADA, "errors", 8)), Write)
+    refused = plan(basis, request(ADA, "errors", 7))
+    assert refused == Refused("the canary of generation 7 is no longer out; generation 8 is", is_stale=True)
+
+
+def test_a_tier_belongs_to_whoever_began_its_canary():
+    """Else to whoever wrote it last."""
+    assert find_owner(WIDENED, HISTORY) == ROLLOUT
+    assert find_owner(WIDENED, {}) == WIDENED.written_by
+    assert find_owner(replace(WIDENED, canary=None), HISTORY) == WIDENED.written_by

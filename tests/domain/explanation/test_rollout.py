@@ -1,0 +1,87 @@
+"""What is said of a rollout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_chefconsul.domain.explanation.rollout import (
+    describe_attention,
+    describe_content,
+    describe_verdict,
+    describe_wait,
+)
+from airflow_provider_chefconsul.domain.model.journal import JournalWave
+from airflow_provider_chefconsul.domain.verdict.attention import Attention
+from airflow_provider_chefconsul.domain.verdict.rollout import Rollout, RolloutStatus
+from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
+from tests.support.factory import make_assignment, make_report, make_snapshot, make_writer
+
+GOING_ON = tier_status(make_snapshot(make_report("web-1"), absent=["web-9"]))
+DONE = tier_status(make_snapshot(make_report("web-1"), members=["web-1"]))
+FIRST = Rollout(
+    make_assignment(),
+    make_assignment(),
+    make_writer(),
+    JournalWave("25%", 1, 3),
+    RolloutStatus.NODES,
+    "2026-11-22T08:00:00Z",
+    "",
+    make_writer(),
+)
+CANARY = JournalWave("25%")
+
+
+@pytest.mark.parametrize(
+    ("status", "wave", "verdict"),
+    [
+        (RolloutStatus.NODES, FIRST.wave, "going on"),
+        (RolloutStatus.NEXT_WAVE, FIRST.wave, "wave 1 is in place"),
+        (RolloutStatus.NEXT_WAVE, CANARY, "the canary is in place"),
+        (RolloutStatus.FAILED, None, "failed"),
+        (RolloutStatus.CONVERGED, None, "in place"),
+        (RolloutStatus.ROLLED_BACK, FIRST.wave, "rolled back, now converged 2.5.0"),
+        (RolloutStatus.ABORTED, FIRST.wave, "aborted, now converged 2.5.0"),
+    ],
+)
+def test_where_it_stands(status, wave, verdict):
+    """In a few words."""
+    assert describe_verdict(replace(FIRST, status=status, wave=wave)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "wave", "tier", "is_frozen", "words"),
+    [
+        (RolloutStatus.NODES, FIRST.wave, GOING_ON, False, "waits for 2 of 4 nodes (web-2, web-3)"),
+        (RolloutStatus.NODES, FIRST.wave, DONE, False, "waits for its check of the nodes"),
+        (
+            RolloutStatus.NODES, FIRST.wave, GOING_ON, True,
+            "waits for 2 of 4 nodes (web-2, web-3); then for the end of the freeze",
+        ),
+        (RolloutStatus.NODES, JournalWave("100%", 3, 3), GOING_ON, True, "waits for 2 of 4 nodes (web-2, web-3)"),
+        (RolloutStatus.NEXT_WAVE, FIRST.wave, DONE, True, "waits for the end of the freeze"),
+        (
+            RolloutStatus.NEXT_WAVE, FIRST.wave, DONE, False,
+            "waits for the next wave: see the Dag run for an approval, a gate or a change window",
+        ),
+        (RolloutStatus.NEXT_WAVE, CANARY, DONE, False, "waits for somebody to promote it or to roll it back"),
+        (RolloutStatus.FAILED, None, GOING_ON, False, "waits for somebody to mend it or to roll it back"),
+        (RolloutStatus.FAILED, None, DONE, False, "its nodes are in place by now: clear the failed task to go on"),
+        (RolloutStatus.CONVERGED, None, DONE, True, ""),
+    ],
+)  # fmt: skip
+def test_what_it_waits_for(status, wave, tier, is_frozen, words):
+    """As far as Consul knows."""
+    assert describe_wait(replace(FIRST, status=status, wave=wave), tier, is_frozen=is_frozen) == words
+
+
+def test_what_a_tier_has():
+    """The state, and the release where there is one."""
+    assert describe_content(make_assignment(state="off", values={"debug": True})) == "off"
+    assert describe_content(make_assignment(values={"release": 7, "debug": True})) == "converged 7"
+
+
+def test_each_reason_has_words():
+    """And no two have the same."""
+    assert len({describe_attention(each) for each in Attention}) == len(Attention)
