@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.catalog import read_members
-from airflow_provider_chefconsul.consul.write import plan, plan_roll_back
+from airflow_provider_chefconsul.consul.write import plan, plan_steering
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Members, Selector
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Basis
@@ -68,7 +68,7 @@ async def plan_rollback_of_members(
 
     :param selectors: by tier, its members.
     """
-    planned = await plan_roll_back(view, environment, list(selectors), rollback)
+    planned = await plan_steering(view, environment, list(selectors), rollback)
     found = {}
     for tier, each in planned.tiers.items():
         basis = await _add_members(view, each.basis, selectors[tier])

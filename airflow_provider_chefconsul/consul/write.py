@@ -60,14 +60,6 @@ async def roll_back(view: SharedView, environment: str, tiers: Iterable[str], ro
     return await steer(view, environment, tiers, rollback)
 
 
-async def plan_roll_back(view: SharedView, environment: str, tiers: Iterable[str], rollback: RollBack) -> Plan:
-    """What :func:`roll_back` would do now; nothing is written.
-
-    :raises MalformedDocument: a desired state cannot be read.
-    """
-    return await make_plan(view, environment, _intend_rollback(tiers, rollback))
-
-
 async def promote(view: SharedView, environment: str, tiers: Iterable[str], promotion: Promotion) -> Plan:
     """Give all nodes of tiers their canaries' assignments now; otherwise like :func:`write`.
 
