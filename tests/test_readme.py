@@ -80,4 +80,4 @@ def test_console_script_does_what_is_shown(fleet: Fleet):
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "; 3 of 3 members converged" in ended.stdout
+    assert "; 3 of 3 members converged" in " ".join(ended.stdout.split())

@@ -210,7 +210,7 @@ def test_long_reason_leaves_room_for_the_other_nodes(airflow_chefconsul, declare
 
 
 def test_large_tier_lists_what_holds_it_up(airflow_chefconsul, declare, members, consul_kv):
-    """For more than 50 nodes, unless all are requested; JSON always has all."""
+    """For more than 40 nodes, unless all are requested; JSON always has all."""
     nodes = [f"web-{number}" for number in range(60)]
     declare()
     for node in nodes[3:]:

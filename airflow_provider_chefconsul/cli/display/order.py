@@ -39,5 +39,4 @@ def tiers_worst_first(tiers: Iterable[ShownTier]) -> list[ShownTier]:
 
 
 def _rank(shown: ShownTier) -> tuple[bool, int]:
-    nodes = shown.status.nodes.values()
-    return shown.status.has_converged, min((_RANKS[node.standing] for node in nodes), default=-1)
+    return shown.status.has_converged, min((_RANKS[standing] for standing in shown.status.by_standing), default=0)

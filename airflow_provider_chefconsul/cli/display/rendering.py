@@ -17,7 +17,7 @@ from airflow_provider_chefconsul.cli.display.table import nodes_table
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus
 
-_LISTED = 50  # nodes of a tier; of a larger one only those that hold it up, and at most this many
+_LISTED = 40  # nodes of a tier; of a larger one only those that hold it up, and at most this many
 
 
 def render(
@@ -39,14 +39,14 @@ def render(
     listed: dict[str, list[NodeStatus]] = {}
     for shown in tiers_worst_first(tiers):
         lines += _describe(shown)
-        chosen = nodes_worst_first(shown.status.nodes.values())
+        chosen = list(shown.status.nodes.values())
         if len(chosen) > _LISTED and not lists_all:
-            chosen = [node for node in chosen if not node.has_converged][:_LISTED]
+            chosen = nodes_worst_first(node for node in chosen if not node.has_converged)[:_LISTED]
             lines.append(
                 Text(f"  {len(chosen)} of {len(shown.status.nodes)} nodes are listed; --all lists the others", "dim")
             )
         if chosen:
-            listed[shown.tier] = chosen[:height]
+            listed[shown.tier] = nodes_worst_first(chosen)[:height]
     return Group(*lines, nodes_table(listed, now=now, width=width)) if listed else Group(*lines)
 
 
