@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_chefconsul.consul.http.operation import Operation
+from airflow_provider_chefconsul.consul.journal import append_verdict, now_written
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.wave import Wave
@@ -39,9 +41,11 @@ class Scene:
         """
         await _some_at_once([self._register(tier, node, is_absent=node in absent) for node in nodes])
 
-    async def declare(self, tier: str, state: str, canary: Wave | None = None, **values: str) -> int:
+    async def declare(
+        self, tier: str, state: str, canary: Wave | None = None, wave: tuple[int, int] | None = None, **values: str
+    ) -> int:
         """Write a desired state, and return its generation."""
-        change = Change(state, self.writer, values, canary=canary)
+        change = Change(state, self.writer, values, canary=canary, wave=wave)
         return (await write(self.view, self.environment, {tier: change})).generations[tier]
 
     async def report(self, tier: str, *nodes: str, took: timedelta = timedelta(seconds=8), **overrides: Any) -> None:
@@ -61,6 +65,14 @@ class Scene:
     async def fail(self, tier: str, *nodes: str, error: RunError, **overrides: Any) -> None:
         """Let nodes report that their run failed."""
         await self.report(tier, *nodes, status=Status.FAILED, error=error, **overrides)
+
+    async def judge(
+        self, tier: str, act: JournalAct = JournalAct.CONVERGED, wave: JournalWave | None = None, reason: str = ""
+    ) -> None:
+        """Let a wait tell the journal what it found."""
+        desired = (await self.view.read(self.environment, tier)).required_desired(tier)
+        entry = JournalEntry(now_written(), self.writer, act, {tier: desired.newest}, wave, reason)
+        await append_verdict(self.view, self.environment, entry)
 
     async def _register(self, tier: str, node: str, *, is_absent: bool) -> None:
         check = {"CheckID": "serfHealth", "Name": "Serf Health Status", "Status": "critical"} if is_absent else None

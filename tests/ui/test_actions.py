@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_chefconsul.consul.freeze import find_freeze, freeze
-from airflow_provider_chefconsul.consul.journal import append_verdict, now_written, read_journal
+from airflow_provider_chefconsul.consul.journal import read_journal
 from airflow_provider_chefconsul.consul.lease import find_lease
 from airflow_provider_chefconsul.consul.write import roll_back
 from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
-from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from tests.support.factory import make_lease, make_writer
@@ -53,13 +52,6 @@ async def begin(scene, release="2.5.0"):
     return await scene.declare("web", "converged", Wave.parse(("web-1",)), release=release)
 
 
-async def make_good(scene):
-    """Let a wait find that the tier has what is desired of it."""
-    now = await desired(scene)
-    entry = JournalEntry(now_written(), scene.writer, JournalAct.CONVERGED, {"web": now.stable})
-    await append_verdict(scene.view, "demo", entry)
-
-
 async def test_a_plan_changes_nothing(scene, visit, consul_connection):
     """And says what would be done, to which nodes, and what that rests on."""
     await begin(scene)
@@ -93,9 +85,9 @@ async def test_a_rollout_is_aborted(scene, act):
 
 async def test_a_tier_is_rolled_back_to_what_was_good(scene, act):
     """Once, also when two press at once: the second one would go back further."""
-    await make_good(scene)
+    await scene.judge("web")
     await scene.declare("web", "converged", release="2.5.0")
-    await make_good(scene)
+    await scene.judge("web")
     await scene.declare("web", "converged", release="2.6.0")
     assert (await act("roll_back")).status_code == 200
     assert (await desired(scene)).stable.values == {"release": "2.5.0"}
@@ -164,7 +156,7 @@ async def test_a_lease_is_broken(scene, act, consul_kv):
 async def test_mistakes_are_said(scene, act, name, fields, words):
     """In a sentence; nothing is done."""
     await begin(scene)
-    await make_good(scene)
+    await scene.judge("web")
     answer = await act(name, **fields)
     assert answer.status_code in {400, 404}
     assert words in answer.json()["detail"]
@@ -234,7 +226,7 @@ async def test_names_of_other_dags_are_withheld(scene, act, api, monkeypatch, co
     from airflow.api_fastapi.app import get_auth_manager
 
     consul_kv["demo/_lease"] = make_lease(holder=make_lease().holder.of(make_writer(dag_id="secret"))).to_json()
-    await make_good(scene)
+    await scene.judge("web")
     monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", lambda *, details, **_: details.id != "secret")
     answer = await act("roll_back")
     assert answer.status_code == 409

@@ -41,6 +41,20 @@ async def test_a_canary_is_promoted(board: Board):
     assert board.errors == []
 
 
+async def test_a_rollout_is_aborted(board: Board):
+    """Its line says who did it, and why."""
+    page = board.page
+    await board.scene.declare("web", "converged", Wave.parse(("web-3", "web-4")), release="2.5.0")
+    await board.open()
+    await page.locator('.tier[data-tier="web"]').get_by_role("button", name="Abort").click()
+    await page.get_by_role("dialog").get_by_label("Reason").fill("too slow")
+    await page.get_by_role("dialog").get_by_role("button", name="Abort").click()
+    line = page.locator('#rollouts [data-tier="web"][data-status="aborted"]')
+    await line.get_by_text("too slow by otto 20").wait_for()
+    assert "converged 2.5.0" in await line.inner_text()
+    assert "aborted, now converged 2.4.0" in await line.inner_text()
+
+
 async def test_an_environment_is_frozen_and_unfrozen(board: Board):
     """All of it; the page says who froze it and why."""
     page = board.page

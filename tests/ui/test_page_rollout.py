@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_chefconsul.consul.freeze import freeze
-from airflow_provider_chefconsul.consul.journal import append_verdict, now_written
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
-from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
 from airflow_provider_chefconsul.domain.model.report import RunError
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from tests.ui.browser import Board
@@ -19,15 +17,6 @@ from tests.ui.browser import Board
 pytestmark = pytest.mark.asyncio(loop_scope="package")  # that of the browser
 
 NODES = [f"web-{number}" for number in range(1, 9)]
-
-
-async def judge(
-    board: Board, tier: str, act: JournalAct, by: Writer, wave: JournalWave | None = None, reason: str = ""
-):
-    """Let a wait tell the journal what it found."""
-    desired = (await board.scene.view.read("demo", tier)).required_desired(tier)
-    entry = JournalEntry(now_written(), by, act, {tier: desired.newest}, wave, reason)
-    await append_verdict(board.scene.view, "demo", entry)
 
 
 async def test_what_is_going_on_is_said_at_the_top(board: Board):
@@ -41,14 +30,14 @@ async def test_what_is_going_on_is_said_at_the_top(board: Board):
     await line.get_by_text("waits for 2 of 2 nodes (web-3, web-4)").wait_for()
     assert await line.get_by_role("link", name="shop_rollout").count() == 1
     await scene.report("web", "web-3", "web-4")
-    await judge(board, "web", JournalAct.CONVERGED, scene.writer, JournalWave("2", 1, 2))
+    await scene.judge("web", wave=JournalWave("2", 1, 2))
     await line.get_by_text("the canary is in place").wait_for()
     entry = make_freeze_entry(scene.writer, "checkout is slow", None, now=datetime.now(UTC))
     await freeze(scene.view, "demo", ["web"], entry)
     await line.get_by_text("waits for the end of the freeze").wait_for()
     await page.locator('.tier[data-tier="web"]').get_by_text("frozen in the middle of a rollout").wait_for()
     await scene.fail("web", "web-3", error=RunError("Errno::ENOSPC", "No space left on device"))
-    await judge(board, "web", JournalAct.FAILED, scene.writer, JournalWave("2", 1, 2), "1 failed (web-3)")
+    await scene.judge("web", JournalAct.FAILED, JournalWave("2", 1, 2), "1 failed (web-3)")
     await page.locator('#rollouts [data-status="failed"]').get_by_text("1 failed (web-3)").wait_for()
     await page.locator('.tier[data-tier="web"]').get_by_text("nodes failed").wait_for()
     assert board.errors == []
@@ -77,11 +66,11 @@ async def test_the_tier_that_needs_a_person_comes_first(board: Board):
 async def test_a_tier_that_is_off_does_not_look_healthy(board: Board):
     """Though all its nodes are in place: it says what it last served, and its nodes are hollow."""
     page, scene = board.page, board.scene
-    await judge(board, "web", JournalAct.CONVERGED, scene.writer)
+    await scene.judge("web")
     later = replace(scene, writer=replace(scene.writer, run_id="manual__2"))
     await later.declare("web", "off")
     await scene.report("web", *NODES)
-    await judge(board, "web", JournalAct.CONVERGED, later.writer)
+    await later.judge("web")
     await board.open()
     card = page.locator('.tier[data-tier="web"]')
     await card.get_by_text("8 of 8 in place", exact=True).wait_for()

@@ -21,7 +21,9 @@ export class Rollouts {
   }
 }
 
-function rolloutItem({ tiers, content, run, wave, verdict, reason, wait, since, status, is_frozen: isFrozen, has_ended: hasEnded }) {
+function rolloutItem({ tiers, content, run, wave, verdict, reason, wait, since, status, ...fields }) {
+  const { is_frozen: isFrozen, has_ended: hasEnded, said_by: saidBy } = fields;
+  const who = saidBy?.person ? element("span", { class: "quiet" }, ` by ${saidBy.person}`) : "";
   const parts = [
     element("strong", { class: "tier-name" }, tiers.join(", ")),
     element("span", {}, content),
@@ -31,7 +33,7 @@ function rolloutItem({ tiers, content, run, wave, verdict, reason, wait, since, 
     element("time", { class: "quiet", datetime: since, title: clock(since) }, age(since)),
     wait && element("span", { class: "wait" }, wait),
     element("span", { class: "run quiet" }, ...runParts(run)),
-    reason && element("p", { class: "reason" }, reason),
+    reason && element("p", { class: "reason" }, reason, who),
   ];
   return element("li", { "data-status": status, "data-tier": tiers.join(" "), class: hasEnded ? "ended" : null }, ...parts.filter(Boolean));
 }

@@ -1,0 +1,156 @@
+"""`python -m demo.situations DIRECTORY`: take pictures of the board in each situation, to look at them cold."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from playwright.async_api import Error
+
+from airflow_provider_chefconsul.consul.freeze import freeze
+from airflow_provider_chefconsul.consul.write import roll_back
+from airflow_provider_chefconsul.domain.model.desired import BOARD, Writer
+from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
+from airflow_provider_chefconsul.domain.model.report import RunError, Status
+from airflow_provider_chefconsul.domain.write.rollback import RollBack
+from airflow_provider_chefconsul.domain.write.wave import Wave
+from airflow_provider_chefconsul.exceptions import ChefConsulError
+from airflow_provider_chefconsul.testing.consul_agent import AgentError
+from demo.cluster import ClusterError
+from demo.consul_binary import ConsulNotFoundError
+from demo.live_board import BoardError, LiveBoard, open_board
+from demo.scene import Scene
+from demo.standalone import AirflowError
+
+_SIZES = ((1440, 900), (1280, 720), (390, 844))
+_THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+_TIERS = {"app": 8, "db": 2, "web": 12}
+_FIRST = JournalWave("4", 1, 3)
+_FULL = RunError("Errno::ENOSPC", "No space left on device", "file[/srv/web/index.html]")
+_ADA = Writer(BOARD, "ada 2026-11-22T08:00:00.000Z", "freeze")
+
+
+async def _begin(scene: Scene) -> list[str]:
+    """The first of three waves of the web tier; its nodes."""
+    await scene.declare("web", "converged", Wave.parse(4), (1, 3), release="2.5.0")
+    desired = (await scene.view.read(scene.environment, "web")).required_desired("web")
+    return [node for node in _nodes("web") if desired.canary is not None and desired.canary.has_node(node)]
+
+
+async def _play_quiet(_: Scene) -> None:
+    """Nothing goes on."""
+
+
+async def _play_going_on(scene: Scene) -> None:
+    """A wave is on its way."""
+    wave = await _begin(scene)
+    await scene.report("web", *wave[:2])
+    await scene.report("web", wave[2], status=Status.RUNNING, finished_at=None)
+
+
+async def _play_between(scene: Scene) -> None:
+    """A wave is there, and an approval may hold the next one up."""
+    await scene.report("web", *await _begin(scene))
+    await scene.judge("web", wave=_FIRST)
+
+
+async def _play_failed(scene: Scene) -> None:
+    """A wave failed."""
+    wave = await _begin(scene)
+    await scene.report("web", *wave[:2])
+    await scene.fail("web", wave[2], error=_FULL)
+    await scene.judge("web", JournalAct.FAILED, _FIRST, f"1 failed ({wave[2]}), more than max_failed=0")
+
+
+async def _play_rolled_back(scene: Scene) -> None:
+    """A wave failed and was rolled back."""
+    await _play_failed(scene)
+    await roll_back(scene.view, scene.environment, ["web"], RollBack(replace(scene.writer, task_id="web.roll_back")))
+    await scene.report("web", *_nodes("web"))
+
+
+async def _play_frozen(scene: Scene) -> None:
+    """Somebody froze the tier between two waves."""
+    await _play_between(scene)
+    entry = make_freeze_entry(_ADA, "checkout is slow, looking into it", None, now=datetime.now(UTC))
+    await freeze(scene.view, scene.environment, ["web"], entry)
+
+
+async def _play_off(scene: Scene) -> None:
+    """The shop is off, and the database that it waits for failed."""
+    for tier in ("web", "app"):
+        await scene.declare(tier, "off", release="2.4.0")
+        await scene.report(tier, *_nodes(tier))
+        await scene.judge(tier)
+    await scene.declare("db", "converged", release="2.5.0")
+    await scene.fail("db", "db-1", error=_FULL)
+    await scene.judge("db", JournalAct.FAILED, reason="1 failed (db-1), more than max_failed=0")
+
+
+_SITUATIONS: dict[str, Callable[[Scene], Awaitable[None]]] = {
+    "quiet": _play_quiet,
+    "going-on": _play_going_on,
+    "between-waves": _play_between,
+    "failed-wave": _play_failed,
+    "rolled-back": _play_rolled_back,
+    "frozen": _play_frozen,
+    "off": _play_off,
+}
+
+
+def _nodes(tier: str) -> list[str]:
+    return [f"{tier}-{number}" for number in range(1, _TIERS[tier] + 1)]
+
+
+async def _play(live: LiveBoard, name: str) -> None:
+    """Play a situation in an environment of its own, after an earlier Dag run brought release 2.4.0."""
+    earlier = Scene(live.view, name)
+    earlier = replace(earlier, writer=replace(earlier.writer, run_id="scheduled__2026-11-21T08:00:00+00:00"))
+    for tier in _TIERS:
+        await earlier.add_nodes(tier, _nodes(tier))
+        await earlier.declare(tier, "off")
+        await earlier.declare(tier, "converged", release="2.4.0")
+        await earlier.report(tier, *_nodes(tier))
+        await earlier.judge(tier)
+    await _SITUATIONS[name](Scene(live.view, name))
+
+
+async def _take(live: LiveBoard, directory: Path, name: str, query: str) -> None:
+    for theme in _THEMES:
+        async with live.page(theme=theme) as page:
+            for width, height in _SIZES:
+                await page.set_viewport_size({"width": width, "height": height})
+                await page.goto(f"{live.airflow.url}/chefconsul/?{query}")
+                await asyncio.sleep(2)
+                await page.screenshot(path=directory / f"{name}-{width}-{theme}.png")
+
+
+async def main(directory: Path) -> None:
+    """Play the situations and take the pictures."""
+    async with open_board() as live:
+        port = live.view.client.settings.port
+        for name, its_port in (("nothing-declared", port), ("consul-away", 9)):
+            extra = json.dumps({"prefix": "nothing"})
+            live.airflow.add_connection(name, conn_type="consul", host="127.0.0.1", port=its_port, extra=extra)
+            await _take(live, directory, name, f"connection={name}")
+        for name in _SITUATIONS:
+            await _play(live, name)
+            await _take(live, directory, name, f"environment={name}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    pictures = Path(sys.argv[1])
+    pictures.mkdir(parents=True, exist_ok=True)
+    try:
+        asyncio.run(main(pictures))
+    except (BoardError, AirflowError, ClusterError, AgentError, ConsulNotFoundError, ChefConsulError, Error) as failure:
+        sys.exit(f"No pictures were taken: {failure}")
