@@ -64,9 +64,9 @@ async def _answer(
     by = Writer(BOARD, f"{user.name} {now}", act.replace("_", " "))
     request = ActRequest(act, by, body.tier, body.reason, body.until, body.seen)
     async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
-        await _require_right(view, user, environment, request)
-        await _require_tier(view, environment, request.tier)
         try:
+            await _require_right(view, user, environment, request)
+            await _require_tier(view, environment, request.tier)
             if is_plan:
                 planned = await plan_act(view, environment, request)
                 return JSONResponse({"text": await _tell(user, planned.text), "seen": planned.seen})
@@ -82,6 +82,10 @@ async def _require_right(view: SharedView, user: BoardUser, environment: str, re
     if request.act.is_steering and request.tier is not None:
         desired = (await view.desired(environment, [request.tier]))[request.tier]
         if desired is not None:
+            newest = desired.newest.generation
+            if request.seen is not None and request.seen > newest:
+                # Of one that another Dag declares from here on, nobody has asked yet who may steer it.
+                raise WriteRefused(f"{environment}/{request.tier}: generation {newest} is the newest; look again")
             owner = find_owner(desired, await view.history(environment, request.tier))
     if owner is not None and not owner.is_person:
         needed = "trigger runs of the Dag that wrote this tier"

@@ -108,6 +108,15 @@ async def test_another_canary_than_the_planned_one_is_left_alone(scene, act, nam
     assert (await desired(scene)).canary is not None
 
 
+@pytest.mark.parametrize("name", STEERING)
+async def test_a_generation_to_come_cannot_be_confirmed(scene, act, name):
+    """Its Dag may be one that the viewer may not trigger, written between the question and the act."""
+    await scene.judge("web")
+    await begin(scene)
+    early = await act(name, seen=3)
+    assert (early.status_code, "generation 2 is the newest; look again" in early.json()["detail"]) == (409, True)
+
+
 @pytest.mark.parametrize(("tier", "names"), [("web", {"web"}), (None, {"*"})])
 async def test_tiers_are_frozen_and_unfrozen(scene, act, tier, names):
     """One, or all of the environment."""
