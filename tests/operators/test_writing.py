@@ -86,13 +86,13 @@ def test_what_is_no_ending(given):
 def test_stale_write_ends_the_task_without_a_retry(on_stale, ending):
     """With the words of the refusal."""
     with pytest.raises(ending, match="generation 7 stands"):
-        raise_final(Mock(spec=Logger), StaleWrite("generation 7 stands"), check_on_stale(on_stale))
+        raise_final(Mock(spec=Logger), StaleWrite("generation 7 stands"), check_on_stale(on_stale), environment="demo")
 
 
 def test_stale_skip_is_a_warning_in_the_log():
     """Airflow says why a task was skipped in a collapsed group of its log, as information."""
     log = Mock(spec=Logger)
     with pytest.raises(AirflowSkipException):
-        raise_final(log, StaleWrite("generation 7 stands"), "skip")
+        raise_final(log, StaleWrite("generation 7 stands"), "skip", environment="demo")
     [call] = log.warning.call_args_list
     assert "generation 7 stands" in call.args[0] % call.args[1:]
