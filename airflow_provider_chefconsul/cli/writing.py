@@ -50,7 +50,7 @@ async def wait_until_converged(
         view, environment, tiers, generations=generations, timeout=policy.timeout, selectors=selectors
     )
     results = await wait_for_tiers(view, environment, waits, selectors, policy, on_progress=output.line)
-    await journal_verdicts(view, environment, results, by)
+    await journal_verdicts(view, environment, results, by, selectors=selectors)
     early_failures = await find_early_failures(view, environment, results)
     outcome = Outcome.from_results(environment, results, early_failures)
     assert outcome is not None  # without a limit of its own, a wait ends with an outcome

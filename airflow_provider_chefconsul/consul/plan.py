@@ -54,6 +54,12 @@ class Plan:
         return {tier: decision.generation for tier, decision in self.decisions.items()}
 
     @property
+    def moves(self) -> bool:
+        """Whether it would move a tier; a write that only records a later logical time moves none."""
+        decisions = [each.decision for each in self.tiers.values()]
+        return bool(self.operations) and any(isinstance(each, Write) and each.assigns for each in decisions)
+
+    @property
     def new(self) -> frozenset[str]:
         """The tiers whose generation this write makes.
 

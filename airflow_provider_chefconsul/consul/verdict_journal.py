@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_chefconsul.consul.journal import append_verdict, now_written
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
+from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector
+from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 log = logging.getLogger(__name__)
+_NAMED = 8  # nodes that an entry names
 
 
 async def journal_verdicts(
@@ -25,28 +28,32 @@ async def journal_verdicts(
     results: Mapping[str, WaitResult],
     by: Writer,
     *,
+    selectors: Mapping[str, Selector],
     wave: tuple[int, int] | None = None,
 ) -> None:
     """Append the verdicts of a wait that has ended; an entry that cannot be written is only logged.
 
     :param by: who waited.
+    :param selectors: by tier, who was waited for; nodes that are listed by name are only a part of a tier.
     :param wave: which wave of a rollout was waited for, and of how many.
     """
-    for entry in _entries(results, by, wave):
+    for entry in _entries(results, by, selectors, wave):
         try:
             await append_verdict(view, environment, entry)
         except ChefConsulError as error:  # no decision depends on it
             log.warning("%s: the journal does not tell that the wait %s: %s", environment, entry.act, error)
 
 
-def _entries(results: Mapping[str, WaitResult], by: Writer, wave: tuple[int, int] | None) -> Iterator[JournalEntry]:
+def _entries(
+    results: Mapping[str, WaitResult], by: Writer, selectors: Mapping[str, Selector], wave: tuple[int, int] | None
+) -> Iterator[JournalEntry]:
     """Converged tiers share an entry; each failed one has its own, with the reason."""
     converged: dict[JournalWave | None, dict[str, Assignment]] = {}
     for tier, result in results.items():
         desired = result.verdict.status.desired
         if not isinstance(desired, DesiredState) or result.wait.generation not in desired.generations:
             continue  # the entry of what superseded it tells
-        assignment, part = desired.assignment_at(result.wait.generation), _part(desired, wave)
+        assignment, part = desired.assignment_at(result.wait.generation), _part(desired, selectors[tier], wave)
         match result.verdict:
             case Converged():
                 converged.setdefault(part, {})[tier] = assignment
@@ -56,9 +63,11 @@ def _entries(results: Mapping[str, WaitResult], by: Writer, wave: tuple[int, int
         yield JournalEntry(now_written(), by, JournalAct.CONVERGED, tiers, part)
 
 
-def _part(desired: DesiredState, wave: tuple[int, int] | None) -> JournalWave | None:
+def _part(desired: DesiredState, selector: Selector, wave: tuple[int, int] | None) -> JournalWave | None:
     """The part of the tier that was waited for; None for all of it, whose convergence makes a generation good."""
     if desired.canary is None:
-        return None
+        return (
+            JournalWave(f"nodes {list_some(selector.nodes, _NAMED)}") if isinstance(selector, ListedMembers) else None
+        )
     number, of = wave or (None, None)
     return JournalWave(desired.canary.describe_nodes(), number, of)

@@ -102,7 +102,8 @@ def _intend_steering(tiers: Iterable[str], request: RollBack | Promotion | Abort
     intent = Intent(request.writer, list(tiers), _planner(request), needs_history=True, reason=request.reason)
     if isinstance(request, RollBack):
         return replace(intent, needs_good=request.to == "last_good", despite_freeze=request.despite_freeze)
-    return replace(intent, is_steering=True)
+    # A rollout that is paused by a freeze can be called off without letting its next wave out.
+    return replace(intent, is_steering=True, despite_freeze=isinstance(request, Abort))
 
 
 def _planner(request: RollBack | Promotion | Abort) -> Callable[[str, Basis], Decision]:

@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.domain.model.journal import JournalAct, Journal
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.write.wave import Wave
-from airflow_provider_chefconsul.exceptions import ChefConsulError
+from airflow_provider_chefconsul.exceptions import ChefConsulError, RolloutAborted
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator
 from airflow_provider_chefconsul.triggers.approval import ApprovalTrigger
@@ -69,8 +69,15 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
 
     def execute(self, context: Context) -> None:
         """Ask, and wait for the answer in the triggerer."""
+        from airflow_provider_chefconsul.domain.write.decision import Unchanged
+
         [tier] = check_tiers(self.environment, self.tier)
         question, canary = self.run_here(self._prepare(tier, self.parse_change(context)))
+        if isinstance(question.refusal, RolloutAborted):
+            raise AirflowFailException(str(question.refusal))
+        if canary is None and question.refusal is None and isinstance(question.planned.decision, Unchanged):
+            self.log.info("There is nothing left to approve: %s/%s has it already", self.environment, tier)
+            return
         now = datetime.now(UTC)
         expires = now + self.response_timeout if self.response_timeout else None
         self.subject = self.subject or question.subject

@@ -95,8 +95,10 @@ class HoldableOperator(Stoppable):
         while isinstance(ended := self.run_here(begin()), Hold):
             self.log.info(ended.reason)
             if self.run_here(self.wait_here(ended.trigger)) is not True:
-                # Without a timeout: a triggerer that is away over the opening must not fail the task.
-                self.defer(trigger=ended.trigger, method_name="execute_again")
+                # Airflow applies execution_timeout only in the worker. Without one, a triggerer that is away over the
+                # opening must not fail the task.
+                timeout = self.execution_timeout
+                self.defer(trigger=ended.trigger, method_name="execute_again", timeout=timeout)
         return self.end_or_defer(ended)
 
     def execute_again(self, context: Context, event: Any = None) -> Any:

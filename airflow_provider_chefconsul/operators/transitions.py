@@ -139,7 +139,8 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
 
         self.settle(Outcome.from_event(event))
         position = read_event(event, "the outcome of a step", Position.from_event)
-        return self.run_unless_held(lambda: self._walk(context, position))
+        known = iter([position])  # after a hold, Consul tells where it stands
+        return self.run_unless_held(lambda: self._walk(context, next(known, None)))
 
     async def _walk(
         self, context: Context, position: Position | None

@@ -94,7 +94,7 @@ async def declare(
         way_out="" if needs_members else "allow_empty=True declares it before it has any nodes",
     )
     hold = find_hold()
-    if hold is not None and (await plan(view, environment, changes, selectors)).operations:
+    if hold is not None and (await plan(view, environment, changes, selectors)).moves:
         return hold
     try:
         return await settle_write(

@@ -93,13 +93,14 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
         from airflow_provider_chefconsul.consul.verdict_journal import journal_verdicts
         from airflow_provider_chefconsul.consul.wait import find_early_failures, wait_for_tiers
 
+        selectors = {tier: parse_members(self.members, tier) for tier in self.waits}
         try:
             async with self._holding_view(view, patience=_CONSUL_PATIENCE) as opened:
                 results = await wait_for_tiers(
                     opened,
                     self.environment,
                     self.waits,
-                    {tier: parse_members(self.members, tier) for tier in self.waits},
+                    selectors,
                     self.policy,
                     until=until,
                     on_progress=lambda line: self.log.info("%s%s", self.log_prefix, line),
@@ -107,7 +108,9 @@ class ConvergedTrigger(WaitingTrigger[Outcome]):
                 early_failures = await find_early_failures(opened, self.environment, results)
                 outcome = Outcome.from_results(self.environment, results, early_failures)
                 if outcome is not None and self.writer is not None:
-                    await journal_verdicts(opened, self.environment, results, self.writer, wave=self.wave)
+                    await journal_verdicts(
+                        opened, self.environment, results, self.writer, selectors=selectors, wave=self.wave
+                    )
         except ChefConsulError as error:
             return self._measure(Outcome.from_error(error))
         self.waits |= {tier: result.wait for tier, result in results.items()}

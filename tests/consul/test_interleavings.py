@@ -314,7 +314,12 @@ class Orchestrators(RuleBasedStateMachine):
         return [DagRun.of(attempt.intent.writer)]
 
     def _goes_ahead(self, attempt: Attempt) -> bool:
-        return isinstance(attempt.intent, RollBack) and attempt.intent.despite_freeze
+        match attempt.intent:
+            case RollBack(despite_freeze=despite_freeze):
+                return despite_freeze
+            case Abort():
+                return True
+        return False
 
     def note(self, decision: Write, attempt: Attempt) -> None:
         """Remember a write."""

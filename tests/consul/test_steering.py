@@ -88,7 +88,6 @@ async def test_frozen_tier_stays_where_it_is(view, consul_kv, members):
     for act in (
         roll_back(view, "demo", ["web"], RollBack(make_writer(task_id="back"))),
         promote(view, "demo", ["web"], Promotion(ADA)),
-        abort(view, "demo", ["web"], Abort(ADA, "errors")),
     ):
         with pytest.raises(TierFrozen):
             await act
@@ -109,6 +108,21 @@ async def test_rollback_may_go_ahead(view, consul_kv, members):
     assert last.act == JournalAct.ROLLED_BACK
     assert last.reason.startswith("despite the freeze (frozen by Dag operate, run manual__9, task act since ")
     assert last.reason.endswith(": evening): a wave failed")
+
+
+async def test_paused_rollout_can_be_called_off(view, consul_kv, members):
+    """While it is frozen, so that its next wave does not go out first; a rollback that goes ahead stops it, too."""
+    await begin_rollout(view, members)
+    await freeze(view, "demo", ["web"], frozen())
+    assert (await abort(view, "demo", ["web"], Abort(ADA, "errors"))).generations == {"web": 1}
+    assert (await read_journal(view, "demo"))[-1].reason.endswith(": evening): errors")
+    await unfreeze(view, "demo", None, ADA)
+    another = make_writer(run_id="manual__2")
+    again = make_change(values=NEXT, canary=Wave.parse(1), writer=another)
+    await write(view, "demo", {"web": again})
+    await roll_back(view, "demo", ["web"], RollBack(ADA, reason="errors again"))
+    with pytest.raises(RolloutAborted, match="was aborted by Dag operate, run manual__9, task act: errors again"):
+        await write(view, "demo", {"web": replace(again, canary=Wave.parse(2))})
 
 
 async def test_freeze_ends(view, consul_kv):

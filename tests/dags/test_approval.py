@@ -75,12 +75,12 @@ def nodes(cluster, consul_root, consul_kv, members):
         yield
 
 
-def build(answer: Answer, **approval) -> DAG:
+def build(answer: Answer, waves=(1, "100%"), **approval) -> DAG:
     """A rollout of release 2.6.0 in two waves, in a Dag that retries."""
     defaults = {"retries": 1, "retry_delay": timedelta(seconds=1)}
     with DAG("asking", schedule=None, default_args=defaults) as dag:
         group = rollout(
-            "demo", "web", "converged", {"release": "2.6.0"}, waves=[1, "100%"], auto_revert=True, command=None,
+            "demo", "web", "converged", {"release": "2.6.0"}, waves=waves, auto_revert=True, command=None,
             policy=ConvergencePolicy(timeout=timedelta(minutes=2)), approval={"notifiers": [answer], **approval},
         )  # fmt: skip
         group >> EmptyOperator(task_id="announce")
@@ -168,9 +168,10 @@ def test_abort_leaves_nothing_to_answer(run_dag, nodes, consul_kv, capsys):
 
 
 def test_promotion_leaves_nothing_to_answer(run_dag, nodes, consul_kv, capsys):
-    """The approval passes, and the wave that is left waits for all nodes."""
+    """The approval passes, the next one does not ask, and the waves that are left wait for all nodes."""
     answer = Steer(PromoteOperator)
-    states = run_dag(build(answer))
+    states = run_dag(build(answer, waves=(1, 2, "100%")))
+    assert len(answer.asked) == 1
     assert (states["run"], states["announce"]) == ("success", "success")
     assert {json.loads(consul_kv[f"demo/web/nodes/{node}"])["generation"] for node in NODES} == {2}
     assert "There is nothing left to approve: generation 2 was promoted by Dag operate" in capsys.readouterr().out

@@ -247,3 +247,13 @@ def test_error_of_the_wait_is_raised():
     """A retry may find that it is gone."""
     with pytest.raises(ChefConsulError, match="UnusableConnection: no"):
         declare().execute_again(make_context(), {"is_over": False, "error": "UnusableConnection: no"})
+
+
+def test_write_that_moves_nothing_waits_for_nothing(execute, clock, consul_kv, capsys):
+    """A nightly Dag that declares what stands records only its later logical time."""
+    clock(OPEN)
+    declare(sequence=1).execute(make_context())
+    clock(SUNDAY)
+    execute(SetDesiredStateOperator, task_id="again", allow_empty=True, sequence=2, **TIER)
+    assert json.loads(consul_kv["demo/web/desired"])["sequence"] == 2
+    assert "outside the change window" not in capsys.readouterr().out

@@ -297,6 +297,19 @@ def test_last_good(consul_kv, members):
     assert entries[-1]["reason"] == "errors"
 
 
+def test_some_nodes_make_no_generation_good(consul_kv, members):
+    """A wait for named nodes is told as one for a part of the tier."""
+    members("web-1", "web-2")
+    consul_kv["demo/web/nodes/web-1"] = make_report(generation=1).to_json()
+    policy = ConvergencePolicy(timeout=timedelta(seconds=60))
+    declare("2.5.0", wait=policy, allow_empty=False, members=["web-1"]).execute(make_context())
+    entries = [json.loads(text) for key, text in sorted(consul_kv.items()) if "/_journal/" in key]
+    assert [(entry["act"], entry["wave"] and entry["wave"]["size"]) for entry in entries] == [
+        ("declared", None),
+        ("converged", "nodes web-1"),
+    ]
+
+
 def test_freeze_that_ends_by_itself(consul_kv):
     """As a person writes it."""
     consul_kv["demo/web/locks/migrate"] = "{}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -101,7 +102,8 @@ async def test_a_tier_is_rolled_back_to_what_was_good(scene, act):
 async def test_another_canary_than_the_planned_one_is_left_alone(scene, act, name):
     """Whoever pressed has not seen it."""
     await begin(scene)
-    await roll_back(scene.view, "demo", ["web"], RollBack(make_writer()))
+    owner = (await desired(scene)).written_by  # another's rollback would abort its rollout
+    await roll_back(scene.view, "demo", ["web"], RollBack(replace(owner, task_id="back")))
     await begin(scene, "2.6.0")
     late = await act(name, seen=2)
     assert (late.status_code, "generation 3 is" in late.json()["detail"]) == (409, True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from airflow_provider_chefconsul.domain.count import parse_number
-from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import Aborted, Assignment, Canary, DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.journal import JournalAct
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write, find_stale
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -94,7 +94,13 @@ def _is_foreign(writer: Writer, rollback: RollBack) -> bool:
 def _go_back(basis: Basis, current: DesiredState, rollback: RollBack) -> Decision:
     """The decision to go back to the target's content."""
     sequence = max((each for each in (current.sequence, rollback.sequence) if each is not None), default=None)
-    signed = replace(current, written_by=rollback.writer, written_at=basis.written_at, sequence=sequence)
+    signed = replace(
+        current,
+        written_by=rollback.writer,
+        written_at=basis.written_at,
+        sequence=sequence,
+        aborted=_find_aborted(basis, current, rollback),
+    )
     stable = current.stable
     to_stable: Decision = Unchanged(stable.generation)
     if current.canary is not None:
@@ -150,14 +156,31 @@ def _find_target(basis: Basis, current: DesiredState, rollback: RollBack) -> int
 
 
 def _find_last_good(basis: Basis, current: DesiredState, state: str) -> int | None:
-    """The newest good generation before the one that stands, with other content, in this state."""
+    """The newest good generation before the one that stands, with other content, in this state.
+
+    Earlier ones are found as for "previous", so what was rolled back once is not come back to.
+    """
     newest = current.newest
-    for generation in sorted(basis.history, reverse=True):
-        content = basis.history[generation].assignment_at(generation)
-        is_earlier = generation < newest.generation and not newest.has_content(content.state, content.values)
-        if is_earlier and content.state == state and (generation, content.id) in basis.good:
-            return generation
+    target = current.previous if current.canary is None else current.stable.generation
+    while target is not None and (entry := basis.history.get(target)) is not None:
+        content = entry.assignment_at(target)
+        is_other = not newest.has_content(content.state, content.values)
+        if is_other and content.state == state and (target, content.id) in basis.good:
+            return target
+        earlier = entry.previous_at(target)
+        target = earlier if earlier is not None and earlier < target else None
     return None
+
+
+def _find_aborted(basis: Basis, current: DesiredState, rollback: RollBack) -> Aborted | None:
+    """What is aborted afterwards: rolling back the canary of another Dag run stops its later waves, too."""
+    if current.canary is None:
+        return current.aborted
+    generation = current.canary.assignment.generation
+    owner = basis.history.get(generation, current).written_by
+    if owner.is_same_run(rollback.writer):
+        return current.aborted
+    return Aborted(owner.dag_id, owner.run_id, generation, rollback.writer, rollback.reason or "rolled back")
 
 
 def _describe(history: Mapping[int, DesiredState]) -> str:

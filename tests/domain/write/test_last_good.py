@@ -20,7 +20,7 @@ BACK = make_writer(task_id="web.roll_back")
 def stood(generation: int, release: str, state: str = "converged") -> object:
     """What was declared at a generation."""
     stable = make_assignment(generation, state=state, values={"release": release}, id=f"id{generation}")
-    return make_desired(generation, stable=stable)
+    return make_desired(generation, stable=stable, previous=generation - 1 if generation > 4 else None)
 
 
 HISTORY = {
@@ -70,6 +70,17 @@ def test_content_of_the_newest_good_generation(current, good, overrides, release
     assert decision.desired.stable.values == {"release": release}
     assert decision.desired.stable.state == overrides.get("state", "converged")
     assert decision.generation == current.generation + 1
+
+
+def test_twice_goes_further_back():
+    """Not to the release that was rolled back, although it had converged."""
+    once = back(HISTORY[8], {4, 5, 8}).desired
+    assert once.stable.values == {"release": "2.4.0"}
+    history = {**HISTORY, 9: once}
+    good = frozenset((number, f"id{number}") for number in (4, 5, 8, 9))
+    other = make_writer(task_id="again")
+    twice = plan_rollback(make_basis(once, history=history, good=good), RollBack(other, "last_good"))
+    assert twice.desired.stable.values == {"release": "2.3.0"}
 
 
 def test_canary_beside_what_is_good_is_only_taken_back():
