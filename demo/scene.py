@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_chefconsul.consul.http.operation import Operation
-from airflow_provider_chefconsul.consul.journal import append_verdict, now_written
+from airflow_provider_chefconsul.consul.journal import append, now_written
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
@@ -72,7 +72,7 @@ class Scene:
         """Let a wait tell the journal what it found."""
         desired = (await self.view.read(self.environment, tier)).required_desired(tier)
         entry = JournalEntry(now_written(), self.writer, act, {tier: desired.newest}, wave, reason)
-        await append_verdict(self.view, self.environment, entry)
+        await append(self.view, self.environment, entry)
 
     async def _register(self, tier: str, node: str, *, is_absent: bool) -> None:
         check = {"CheckID": "serfHealth", "Name": "Serf Health Status", "Status": "critical"} if is_absent else None

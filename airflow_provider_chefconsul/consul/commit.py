@@ -196,7 +196,7 @@ async def _read_basis(
         generations=sorted(number for number in numbers if number is not None),
         history=await view.history(environment, tier) if intent.needs_history else {},
         members=await read_members(view.client, selector) if selector is not None else {},
-        good=find_good(journal, tier),
+        good=frozenset(find_good(journal, tier)),
         by_name=isinstance(selector, ListedMembers),  # other nodes may read the same desired state
     )
 

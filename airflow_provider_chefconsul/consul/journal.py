@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING
 from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.domain.model.journal import JournalEntry
 from airflow_provider_chefconsul.domain.moment import write_moment
-from airflow_provider_chefconsul.exceptions import MalformedDocument, TransactionConflict
+from airflow_provider_chefconsul.exceptions import MalformedDocument
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 KEPT = 500
-"""The entries of an environment that are kept; the oldest go first."""
+"""The entries of an environment that are kept; the oldest go first.
+
+Those that make a generation good are counted apart: a rollback may go back to what has stood for months.
+"""
+
+_GOOD = "-good"  # the end of their keys
 
 _PRUNED_AT_ONCE = 8  # a longer journal shrinks gradually
 
@@ -29,12 +34,20 @@ def now_written() -> str:
 async def make_appends(
     view: SharedView, environment: str, entries: Sequence[JournalEntry]
 ) -> tuple[list[Operation], list[Operation]]:
-    """The operations that append entries, and those that remove the oldest ones instead."""
+    """The operations that append entries, and those that remove the oldest ones instead.
+
+    A verdict is left out that is the last one on the same assignments, too: many may wait for the same.
+    """
     prefix = view.keys.journal(environment)
-    _, names = await view.client.names(prefix)
-    appends = [Operation.check_and_set(_key(prefix, entry), entry.to_json(), 0) for entry in entries]
-    too_many = max(0, len(names) + len(entries) - KEPT)
-    return appends, [Operation.delete(name) for name in sorted(names)[: min(too_many, _PRUNED_AT_ONCE)]]
+    names = sorted((await view.client.names(prefix))[1])
+    new = [entry for entry in entries if not _is_told(entry, names)]
+    appends = [Operation.check_and_set(_key(prefix, entry), entry.to_json(), 0) for entry in new]
+    prunes: list[Operation] = []
+    for makes_good in (False, True):
+        kept = [name for name in names if name.endswith(_GOOD) is makes_good]
+        too_many = max(0, len(kept) + sum(entry.makes_good is makes_good for entry in new) - KEPT)
+        prunes += [Operation.delete(name) for name in kept[: min(too_many, _PRUNED_AT_ONCE)]]
+    return appends, prunes
 
 
 async def append(view: SharedView, environment: str, entry: JournalEntry, *operations: Operation) -> None:
@@ -43,17 +56,8 @@ async def append(view: SharedView, environment: str, entry: JournalEntry, *opera
     :raises TransactionConflict: one of the other operations' checks failed; nothing was done.
     """
     appends, prunes = await make_appends(view, environment, [entry])
-    await view.client.transact([*operations, *appends, *prunes])
-
-
-async def append_verdict(view: SharedView, environment: str, entry: JournalEntry) -> None:
-    """Append what a wait found, unless the journal has the same verdict on the same assignments."""
-    _, names = await view.client.names(view.keys.journal(environment))
-    if not any(name.endswith(f"-{entry.digest}") for name in names):
-        try:
-            await append(view, environment, entry)
-        except TransactionConflict:  # another wait appended it in the same millisecond
-            return
+    if appends or operations:
+        await view.client.transact([*operations, *appends, *prunes])
 
 
 async def read_journal(view: SharedView, environment: str) -> list[JournalEntry]:
@@ -69,6 +73,18 @@ async def read_journal(view: SharedView, environment: str) -> list[JournalEntry]
 
 
 def _key(prefix: str, entry: JournalEntry) -> str:
-    """A key that sorts by time; a verdict's also says which verdict it is."""
+    """A key that sorts by time; a verdict's also says what it is about, and which it is."""
     moment = entry.at.replace("-", "").replace(":", "")
-    return f"{prefix}{moment}-{entry.digest if entry.is_verdict else token_hex(6)}"
+    return f"{prefix}{moment}-{_verdict(entry) if entry.is_verdict else token_hex(6)}"
+
+
+def _verdict(entry: JournalEntry) -> str:
+    return f"{entry.digest}{_GOOD if entry.makes_good else f'-{entry.act}'}"
+
+
+def _is_told(entry: JournalEntry, names: Sequence[str]) -> bool:
+    """Whether the journal's last verdict on the same assignments is this one."""
+    if not entry.is_verdict:
+        return False
+    last = next((name for name in reversed(names) if f"-{entry.digest}-" in name), "")
+    return last.endswith(_verdict(entry))

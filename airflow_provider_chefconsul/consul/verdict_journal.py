@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from airflow_provider_chefconsul.consul.journal import append_verdict, now_written
-from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Writer
+from airflow_provider_chefconsul.consul.journal import append, now_written
+from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector
 from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
-from airflow_provider_chefconsul.exceptions import ChefConsulError
+from airflow_provider_chefconsul.exceptions import ChefConsulError, TransactionConflict
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.tier_wait import WaitResult
@@ -39,35 +39,33 @@ async def journal_verdicts(
     """
     for entry in _entries(results, by, selectors, wave):
         try:
-            await append_verdict(view, environment, entry)
-        except ChefConsulError as error:  # no decision depends on it
+            await append(view, environment, entry)
+        except TransactionConflict:  # another wait appended it in the same millisecond
+            continue
+        except ChefConsulError as error:  # what it makes good can be waited for again
             log.warning("%s: the journal does not tell that the wait %s: %s", environment, entry.act, error)
 
 
 def _entries(
     results: Mapping[str, WaitResult], by: Writer, selectors: Mapping[str, Selector], wave: tuple[int, int] | None
 ) -> Iterator[JournalEntry]:
-    """Converged tiers share an entry; each failed one has its own, with the reason."""
-    converged: dict[JournalWave | None, dict[str, Assignment]] = {}
+    """One for each tier, since others may wait for some of them only."""
     for tier, result in results.items():
-        desired = result.verdict.status.desired
+        desired, verdict = result.verdict.status.desired, result.verdict
         if not isinstance(desired, DesiredState) or result.wait.generation not in desired.generations:
             continue  # the entry of what superseded it tells
-        assignment, part = desired.assignment_at(result.wait.generation), _part(desired, selectors[tier], wave)
-        match result.verdict:
-            case Converged():
-                converged.setdefault(part, {})[tier] = assignment
-            case Failed(reason=reason):
-                yield JournalEntry(now_written(), by, JournalAct.FAILED, {tier: assignment}, part, reason)
-    for part, tiers in converged.items():
-        yield JournalEntry(now_written(), by, JournalAct.CONVERGED, tiers, part)
+        tiers, part = {tier: desired.assignment_at(result.wait.generation)}, _part(desired, selectors[tier], wave)
+        if isinstance(verdict, Converged):
+            yield JournalEntry(now_written(), by, JournalAct.CONVERGED, tiers, part)
+        elif isinstance(verdict, Failed):
+            yield JournalEntry(now_written(), by, JournalAct.FAILED, tiers, part, verdict.reason)
 
 
 def _part(desired: DesiredState, selector: Selector, wave: tuple[int, int] | None) -> JournalWave | None:
     """The part of the tier that was waited for; None for all of it, whose convergence makes a generation good."""
+    if desired.canary is None and isinstance(selector, ListedMembers):
+        return JournalWave(f"nodes {list_some(selector.nodes, _NAMED)}")
     if desired.canary is None:
-        return (
-            JournalWave(f"nodes {list_some(selector.nodes, _NAMED)}") if isinstance(selector, ListedMembers) else None
-        )
+        return None
     number, of = wave or (None, None)
     return JournalWave(desired.canary.describe_nodes(), number, of)

@@ -12,12 +12,12 @@ import pytest
 from airflow_provider_chefconsul.consul import journal as journalling
 from airflow_provider_chefconsul.consul.freeze import find_freeze, freeze, unfreeze, wait_until_free
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
-from airflow_provider_chefconsul.consul.journal import append_verdict, read_journal
+from airflow_provider_chefconsul.consul.journal import read_journal
 from airflow_provider_chefconsul.consul.lease import acquire, break_lease, find_lease
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import abort, plan, promote, roll_back, write
 from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, make_freeze_entry
-from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, find_good
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion
@@ -291,12 +291,27 @@ async def test_journal_is_bounded(view, consul_kv, monkeypatch):
 
 
 async def test_verdict_is_told_once(view):
-    """For each generation and verdict, however many wait."""
-    entry = JournalEntry(journalling.now_written(), ADA, JournalAct.CONVERGED, {"web": make_assignment(7)})
-    await append_verdict(view, "demo", entry)
-    await append_verdict(view, "demo", replace(entry, at=journalling.now_written(), by=make_writer()))
-    await append_verdict(view, "demo", replace(entry, at=journalling.now_written(), act=JournalAct.FAILED))
-    assert await acts(view) == ["converged", "failed"]
+    """However many wait, until another one is found on the same assignment."""
+    found = JournalEntry("", ADA, JournalAct.CONVERGED, {"web": make_assignment(7)})
+    for act in (JournalAct.CONVERGED, JournalAct.CONVERGED, JournalAct.FAILED, JournalAct.FAILED, JournalAct.CONVERGED):
+        await journalling.append(view, "demo", replace(found, at=journalling.now_written(), act=act))
+    assert await acts(view) == ["converged", "failed", "converged"]
+
+
+async def test_what_is_good_outlives_what_was_done(view, monkeypatch):
+    """A rollback may go back to what has stood for long, however much has been done since."""
+    monkeypatch.setattr(journalling, "KEPT", 2)
+    good = JournalEntry(journalling.now_written(), ADA, JournalAct.CONVERGED, {"web": make_assignment(7, id="a")})
+    await journalling.append(view, "demo", good)
+    for _ in range(4):
+        await journalling.append(view, "demo", JournalEntry(journalling.now_written(), ADA, JournalAct.LEASE_TAKEN))
+    entries = await read_journal(view, "demo")
+    assert [str(each.act) for each in entries] == ["converged", "lease_taken", "lease_taken"]
+    assert find_good(entries, "web").keys() == {(7, "a")}
+    for number in (8, 9):
+        later = replace(good, at=journalling.now_written(), tiers={"web": make_assignment(number, id="b")})
+        await journalling.append(view, "demo", later)
+    assert find_good(await read_journal(view, "demo"), "web").keys() == {(8, "b"), (9, "b")}
 
 
 async def test_entries_that_cannot_be_read_are_left_out(view, consul_kv):

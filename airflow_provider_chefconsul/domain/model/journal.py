@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
@@ -80,10 +80,15 @@ class JournalEntry:
         return self.act in {JournalAct.CONVERGED, JournalAct.FAILED}
 
     @property
+    def makes_good(self) -> bool:
+        """Whether it says that all nodes of its tiers have converged."""
+        return self.act == JournalAct.CONVERGED and self.wave is None
+
+    @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that all entries share that give the same verdict on the same assignments."""
+        """Twelve hexadecimal digits that all entries share that are about the same part of the same assignments."""
         about = sorted((tier, each.generation, each.id) for tier, each in self.tiers.items())
-        return sha256(json.dumps([self.act, about, str(self.wave)]).encode()).hexdigest()[:12]
+        return sha256(json.dumps([about, str(self.wave)]).encode()).hexdigest()[:12]
 
     def to_json(self) -> str:
         """The JSON form."""
@@ -120,16 +125,22 @@ class JournalEntry:
         )
 
 
-def find_converged(entries: Iterable[JournalEntry], tier: str) -> Iterator[JournalEntry]:
-    """The entries that tell that all nodes of a tier have converged."""
+def find_good(entries: Iterable[JournalEntry], tier: str) -> dict[tuple[int, str | None], str]:
+    """The generations, with their ids, on which all nodes of a tier have converged, and no wait found otherwise since.
+
+    :param entries: oldest first.
+    :returns: by generation and id, ISO 8601, when a wait first found it so.
+    """
+    good: dict[tuple[int, str | None], str] = {}
     for entry in entries:
-        if entry.act == JournalAct.CONVERGED and entry.wave is None and tier in entry.tiers:
-            yield entry
-
-
-def find_good(entries: Iterable[JournalEntry], tier: str) -> frozenset[tuple[int, str | None]]:
-    """The generations, with their ids, on which all nodes of a tier have converged."""
-    return frozenset((entry.tiers[tier].generation, entry.tiers[tier].id) for entry in find_converged(entries, tier))
+        if entry.is_verdict and entry.wave is None and tier in entry.tiers:
+            assignment = entry.tiers[tier]
+            about = (assignment.generation, assignment.id)
+            if entry.makes_good:
+                good.setdefault(about, entry.at)
+            else:
+                good.pop(about, None)
+    return good
 
 
 def _read_wave(document: Document) -> JournalWave:

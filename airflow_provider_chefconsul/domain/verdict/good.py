@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
-from airflow_provider_chefconsul.domain.model.journal import JournalEntry, find_converged
+from airflow_provider_chefconsul.domain.model.journal import JournalEntry, find_good
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.moment import read_moment, write_moment
 
@@ -54,7 +54,8 @@ def judge_good(
         case DesiredState(stable=assignment) if assignment.state != state:
             return NotGood(f"it is in state {assignment.state}, not {state}")
         case DesiredState(stable=assignment):
-            return _judge_age(assignment, _find_since(assignment, journal, tier), min_age, now)
+            since = read_moment(find_good(journal, tier).get((assignment.generation, assignment.id)))
+            return _judge_age(assignment, since, min_age, now)
 
 
 def _judge_age(assignment: Assignment, since: datetime | None, min_age: timedelta, now: datetime) -> Good | NotGood:
@@ -66,14 +67,3 @@ def _judge_age(assignment: Assignment, since: datetime | None, min_age: timedelt
             f"at {write_moment(since + min_age)}"
         )
     return Good(assignment, since)
-
-
-def _find_since(assignment: Assignment, journal: Iterable[JournalEntry], tier: str) -> datetime | None:
-    about = (assignment.generation, assignment.id)
-    moments = [
-        moment
-        for entry in find_converged(journal, tier)
-        if (entry.tiers[tier].generation, entry.tiers[tier].id) == about
-        and (moment := read_moment(entry.at)) is not None
-    ]
-    return min(moments, default=None)
