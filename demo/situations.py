@@ -14,7 +14,7 @@ from typing import Literal
 from playwright.async_api import Error
 
 from airflow_provider_chefconsul.consul.freeze import freeze
-from airflow_provider_chefconsul.consul.write import roll_back
+from airflow_provider_chefconsul.consul.write import steer
 from airflow_provider_chefconsul.domain.model.desired import BOARD, Writer
 from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
@@ -72,7 +72,7 @@ async def _play_failed(scene: Scene) -> None:
 async def _play_rolled_back(scene: Scene) -> None:
     """A wave failed and was rolled back."""
     await _play_failed(scene)
-    await roll_back(scene.view, scene.environment, ["web"], RollBack(replace(scene.writer, task_id="web.roll_back")))
+    await steer(scene.view, scene.environment, ["web"], RollBack(replace(scene.writer, task_id="web.roll_back")))
     await scene.report("web", *_nodes("web"))
 
 

@@ -52,31 +52,15 @@ async def plan(
     return await make_plan(view, environment, _intend_changes(changes, selectors))
 
 
-async def roll_back(view: SharedView, environment: str, tiers: Iterable[str], rollback: RollBack) -> Plan:
-    """Roll one or more tiers back in one transaction; otherwise like :func:`write`.
-
-    :returns: what was done, with the generations that nodes go back to.
-    """
-    return await steer(view, environment, tiers, rollback)
-
-
-async def promote(view: SharedView, environment: str, tiers: Iterable[str], promotion: Promotion) -> Plan:
-    """Give all nodes of tiers their canaries' assignments now; otherwise like :func:`write`.
-
-    It may be done while the Dag run of the rollout holds the environment.
-    """
-    return await steer(view, environment, tiers, promotion)
-
-
-async def abort(view: SharedView, environment: str, tiers: Iterable[str], abort: Abort) -> Plan:
-    """Roll canaries back, and let no further wave of their rollouts begin; otherwise like :func:`promote`."""
-    return await steer(view, environment, tiers, abort)
-
-
 async def steer(
     view: SharedView, environment: str, tiers: Iterable[str], request: RollBack | Promotion | Abort
 ) -> Plan:
-    """Do what :func:`roll_back`, :func:`promote` or :func:`abort` does."""
+    """Roll tiers back, promote their canaries or abort their rollouts in one transaction; otherwise like :func:`write`.
+
+    Promoting and aborting may be done while the Dag run of the rollout holds the environment.
+
+    :returns: what was done, with the generations that nodes have then.
+    """
     return await commit(view, environment, _intend_steering(tiers, request))
 
 

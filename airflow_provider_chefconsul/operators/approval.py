@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.exceptions import ChefConsulError, RolloutAbort
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator
 from airflow_provider_chefconsul.triggers.approval import ApprovalTrigger
-from airflow_provider_chefconsul.triggers.writer import writer_of
+from airflow_provider_chefconsul.triggers.writer import holder_of, writer_of
 
 try:
     from airflow.sdk.exceptions import TaskAwaitingInput as Parked
@@ -93,7 +93,7 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
                 trigger=ApprovalTrigger(
                     consul_conn_id=self.consul_conn_id,
                     environment=self.environment,
-                    holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+                    holder=holder_of(context),
                     rollout=None if canary is None else (tier, canary),
                     ti_id=instance.id,
                     options=self.options,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.writer import holder_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,14 +54,13 @@ class HoldableOperator(Stoppable):
         opening, closing = (
             _on_clock(moment, self.window) for moment in (self.window.next_opening(now), self.window.closes_at(now))
         )
-        instance = context["ti"]
         return Hold(
             f"{self.environment}: outside the change window {self.window}, which is open again from {opening} to "
             f"{closing}; nothing is written before",
             WindowTrigger(
                 consul_conn_id=self.consul_conn_id,
                 environment=self.environment,
-                holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+                holder=holder_of(context),
                 window=self.window.to_fields(),
             ),
         )
@@ -76,13 +76,12 @@ class HoldableOperator(Stoppable):
         from airflow_provider_chefconsul.triggers.metrics import count_frozen_wait
 
         count_frozen_wait(self.environment)
-        instance = context["ti"]
         return Hold(
             f"{error}; waiting for the end of that",
             FrozenTrigger(
                 consul_conn_id=self.consul_conn_id,
                 environment=self.environment,
-                holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+                holder=holder_of(context),
                 tiers=tiers,
             ),
         )

@@ -17,6 +17,7 @@ from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers import stoppable
+from airflow_provider_chefconsul.triggers.writer import holder_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -99,11 +100,10 @@ class MetricGateOperator(stoppable.Stoppable):
         from airflow_provider_chefconsul.triggers.metric_gate import MetricGateTrigger
 
         check_name("environment", self.environment)
-        instance = context["ti"]
         trigger = MetricGateTrigger(
             consul_conn_id=self.consul_conn_id,
             environment=self.environment,
-            holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+            holder=holder_of(context),
             prometheus_conn_id=self.prometheus_conn_id,
             query=_check_query(self.query),
             condition=str(MetricCondition.parse(self.condition)),

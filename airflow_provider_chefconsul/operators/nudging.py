@@ -22,6 +22,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import DesiredStateLink
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
+from airflow_provider_chefconsul.triggers.writer import holder_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -107,7 +108,7 @@ class NudgeOperator(Stoppable):
             trigger = self._make_trigger(
                 consul_conn_id=self.consul_conn_id,
                 environment=self.environment,
-                holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+                holder=holder_of(context),
                 command=self.command,
                 nodes=nodes,
                 job_id=uuid4().hex,

@@ -175,7 +175,7 @@ class RollBackOperator(ConvergingOperator):
         self, context: Context, tiers: Sequence[str], rollback: RollBack, before: Mapping[str, int]
     ) -> dict[str, int] | WaitingTrigger[Outcome]:
         from airflow_provider_chefconsul.consul.overview import require_members
-        from airflow_provider_chefconsul.consul.write import roll_back
+        from airflow_provider_chefconsul.consul.write import steer
         from airflow_provider_chefconsul.triggers.outcome import Outcome
 
         selectors = {tier: parse_members(self.members, tier) for tier in tiers}
@@ -185,7 +185,7 @@ class RollBackOperator(ConvergingOperator):
                 await require_members(view, self.environment, selectors)
             for some in [tiers] if self.wait is None else [[tier] for tier in tiers if tier not in before]:
                 plan = await settle_write(
-                    roll_back(view, self.environment, some, rollback),
+                    steer(view, self.environment, some, rollback),
                     self.log,
                     environment=self.environment,
                     on_stale=self.on_stale,

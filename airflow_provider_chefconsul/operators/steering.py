@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -19,8 +19,8 @@ from airflow_provider_chefconsul.triggers.writer import writer_of
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_chefconsul.consul.plan import Plan
-    from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.domain.model.desired import Writer
+    from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion
 
 
 class SteeringOperator(BaseOperator):
@@ -53,9 +53,11 @@ class SteeringOperator(BaseOperator):
         return asyncio.run(self._write(context, tiers))
 
     async def _write(self, context: Context, tiers: Sequence[str]) -> dict[str, int]:
+        from airflow_provider_chefconsul.consul.write import steer
+
         async with ConsulHook(self.consul_conn_id).open_view() as view:
             plan = await settle_write(
-                self.make_write(context, view, tiers),
+                steer(view, self.environment, tiers, self.make_request(writer_of(context))),
                 self.log,
                 environment=self.environment,
                 on_stale="fail",
@@ -64,7 +66,7 @@ class SteeringOperator(BaseOperator):
         return plan.generations
 
     @abstractmethod
-    def make_write(self, context: Context, view: SharedView, tiers: Sequence[str]) -> Awaitable[Plan]:
+    def make_request(self, writer: Writer) -> Promotion | Abort:
         """What it does to the tiers."""
 
 
@@ -83,12 +85,11 @@ class PromoteOperator(SteeringOperator):
     ui_color = "#dcefe3"
     done = "promoted"
 
-    def make_write(self, context: Context, view: SharedView, tiers: Sequence[str]) -> Awaitable[Plan]:
+    def make_request(self, writer: Writer) -> Promotion:
         """Promote."""
-        from airflow_provider_chefconsul.consul.write import promote
         from airflow_provider_chefconsul.domain.write.steering import Promotion
 
-        return promote(view, self.environment, tiers, Promotion(writer_of(context), str(self.reason)))
+        return Promotion(writer, str(self.reason))
 
 
 class AbortOperator(SteeringOperator):
@@ -107,9 +108,8 @@ class AbortOperator(SteeringOperator):
     ui_color = "#f5dcdc"
     done = "aborted"
 
-    def make_write(self, context: Context, view: SharedView, tiers: Sequence[str]) -> Awaitable[Plan]:
+    def make_request(self, writer: Writer) -> Abort:
         """Abort."""
-        from airflow_provider_chefconsul.consul.write import abort
         from airflow_provider_chefconsul.domain.write.steering import Abort
 
-        return abort(view, self.environment, tiers, Abort(writer_of(context), check_reason(self.reason)))
+        return Abort(writer, check_reason(self.reason))

@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.links import page_of
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
-from airflow_provider_chefconsul.triggers.writer import writer_of
+from airflow_provider_chefconsul.triggers.writer import holder_of, writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -90,7 +90,7 @@ class ConvergingOperator(Stoppable):
             waits={tier: wait.to_fields() for tier, wait in waits.items()},
             policy=request.policy.to_fields(),
             members=self.members,
-            holder={"dag_id": instance.dag_id, "run_id": instance.run_id},
+            holder=holder_of(context),
             writer=writer_of(context).to_fields(),
             wave=self.wave,
             begun=datetime.now(UTC).isoformat(),

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_chefconsul.consul.history_watch import watch_histories
 from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.plan import HISTORY_KEPT
-from airflow_provider_chefconsul.consul.write import roll_back, write
+from airflow_provider_chefconsul.consul.write import steer, write
 from airflow_provider_chefconsul.domain.write.decision import Unchanged
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
@@ -56,7 +56,7 @@ async def test_rollback_beyond_the_history_says_what_there_is(view, consul_kv):
     with pytest.raises(
         WriteRefused, match="demo/web: generation 10 is not in .* history, which holds generations 11 t"
     ):
-        await roll_back(view, "demo", ["web"], RollBack(make_writer(task_id="back"), to=10))
+        await steer(view, "demo", ["web"], RollBack(make_writer(task_id="back"), to=10))
     assert dict(consul_kv) == before
 
 
@@ -77,7 +77,7 @@ async def test_write_goes_on_above_a_history_that_cannot_be_read(view, consul_kv
     fill(consul_kv, 1, 5)
     consul_kv["demo/web/desired"] = consul_kv["demo/_history/web/000000000003"]
     consul_kv["demo/_history/web/000000000005"] = "{"
-    decision = (await roll_back(view, "demo", ["web"], RollBack(make_writer(task_id="back")))).decisions["web"]
+    decision = (await steer(view, "demo", ["web"], RollBack(make_writer(task_id="back")))).decisions["web"]
     assert decision.generation == 6
     assert (await write(view, "demo", {"web": make_change(state="off")})).generations["web"] == 7
     assert generations(consul_kv) == [1, 2, 3, 4, 5, 6, 7]
@@ -100,13 +100,13 @@ async def test_several_tiers_roll_back_at_once(view, consul_kv):
         await write(view, "demo", {tier: make_change(values={"release": "2.7.0"}, sequence=sequence)})
     before = dict(consul_kv)
     with pytest.raises(StaleWrite, match="demo/app: the write is stale: it belongs to sequence 2025-11-22T00:00:00Z"):
-        await roll_back(view, "demo", both, replace(rollback, sequence=1763769600))
+        await steer(view, "demo", both, replace(rollback, sequence=1763769600))
     assert dict(consul_kv) == before
-    decisions = (await roll_back(view, "demo", both, rollback)).decisions
+    decisions = (await steer(view, "demo", both, rollback)).decisions
     assert list(decisions) == list(both)
     assert {tier: decision.generation for tier, decision in decisions.items()} == {"web": 4, "app": 4}
     assert [desired(consul_kv, tier).stable.values for tier in both] == [{"release": "2.6.0"}] * 2
-    assert (await roll_back(view, "demo", both, rollback)).decisions == {"web": Unchanged(4), "app": Unchanged(4)}
+    assert (await steer(view, "demo", both, rollback)).decisions == {"web": Unchanged(4), "app": Unchanged(4)}
 
 
 async def test_history_keeps_what_a_rollback_needs(view, consul_kv, members):
@@ -119,7 +119,7 @@ async def test_history_keeps_what_a_rollback_needs(view, consul_kv, members):
     assert len(generations(consul_kv)) == HISTORY_KEPT
     await write(view, "demo", {"web": make_change(state="off", canary=Wave.parse(1))})
     await write(view, "demo", {"web": make_change(state="off")})
-    await roll_back(view, "demo", ["web"], RollBack(make_writer(task_id="back")))
+    await steer(view, "demo", ["web"], RollBack(make_writer(task_id="back")))
     assert desired(consul_kv).stable.values == {"release": "2.5.0"}
 
 

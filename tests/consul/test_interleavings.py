@@ -32,7 +32,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.consul.write import abort, promote, roll_back, write
+from airflow_provider_chefconsul.consul.write import steer, write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
 from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalEntry
@@ -265,11 +265,11 @@ class Orchestrators(RuleBasedStateMachine):
         view = self.views[who]
         match attempt.intent:
             case RollBack() as rollback:
-                running = roll_back(view, "demo", ["web"], rollback)
+                running = steer(view, "demo", ["web"], rollback)
             case Promotion() as promotion:
-                running = promote(view, "demo", ["web"], promotion)
+                running = steer(view, "demo", ["web"], promotion)
             case Abort() as abortion:
-                running = abort(view, "demo", ["web"], abortion)
+                running = steer(view, "demo", ["web"], abortion)
             case change:
                 running = write(view, "demo", {"web": change})
         attempt.task = asyncio.create_task(running)

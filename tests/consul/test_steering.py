@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.journal import read_journal
 from airflow_provider_chefconsul.consul.lease import acquire, break_lease, find_lease
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.consul.write import abort, plan, promote, roll_back, write
+from airflow_provider_chefconsul.consul.write import plan, steer, write
 from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, find_good
 from airflow_provider_chefconsul.domain.model.lease import DagRun
@@ -86,8 +86,8 @@ async def test_frozen_tier_stays_where_it_is(view, consul_kv, members):
     with pytest.raises(TierFrozen):
         await write(view, "demo", {"app": make_change(), "web": make_change(state="off")})
     for act in (
-        roll_back(view, "demo", ["web"], RollBack(make_writer(task_id="back"))),
-        promote(view, "demo", ["web"], Promotion(ADA)),
+        steer(view, "demo", ["web"], RollBack(make_writer(task_id="back"))),
+        steer(view, "demo", ["web"], Promotion(ADA)),
     ):
         with pytest.raises(TierFrozen):
             await act
@@ -103,7 +103,7 @@ async def test_rollback_may_go_ahead(view, consul_kv, members):
     await begin_rollout(view, members)
     await freeze(view, "demo", [EVERY_TIER], frozen())
     rollback = RollBack(make_writer(task_id="back"), despite_freeze=True, reason="a wave failed")
-    assert (await roll_back(view, "demo", ["web"], rollback)).generations == {"web": 1}
+    assert (await steer(view, "demo", ["web"], rollback)).generations == {"web": 1}
     last = (await read_journal(view, "demo"))[-1]
     assert last.act == JournalAct.ROLLED_BACK
     assert last.reason.startswith("despite the freeze (frozen by Dag operate, run manual__9, task act since ")
@@ -114,13 +114,13 @@ async def test_paused_rollout_can_be_called_off(view, consul_kv, members):
     """While it is frozen, so that its next wave does not go out first; a rollback that goes ahead stops it, too."""
     await begin_rollout(view, members)
     await freeze(view, "demo", ["web"], frozen())
-    assert (await abort(view, "demo", ["web"], Abort(ADA, "errors"))).generations == {"web": 1}
+    assert (await steer(view, "demo", ["web"], Abort(ADA, "errors"))).generations == {"web": 1}
     assert (await read_journal(view, "demo"))[-1].reason.endswith(": evening): errors")
     await unfreeze(view, "demo", None, ADA)
     another = make_writer(run_id="manual__2")
     again = make_change(values=NEXT, canary=Wave.parse(1), writer=another)
     await write(view, "demo", {"web": again})
-    await roll_back(view, "demo", ["web"], RollBack(ADA, reason="errors again"))
+    await steer(view, "demo", ["web"], RollBack(ADA, reason="errors again"))
     with pytest.raises(RolloutAborted, match="was aborted by Dag operate, run manual__9, task act: errors again"):
         await write(view, "demo", {"web": replace(again, canary=Wave.parse(2))})
 
@@ -202,9 +202,9 @@ async def test_steering_beside_a_lease(view, consul_kv, members, holder):
         consul_kv["demo/_lease"] = make_lease(holder=holder).to_json()
     if holder is not None and holder.dag_id == "nightly":
         with pytest.raises(EnvironmentLeased, match="held by Dag nightly"):
-            await promote(view, "demo", ["web"], Promotion(ADA))
+            await steer(view, "demo", ["web"], Promotion(ADA))
         return
-    assert (await promote(view, "demo", ["web"], Promotion(ADA, "fine"))).generations == {"web": 2}
+    assert (await steer(view, "demo", ["web"], Promotion(ADA, "fine"))).generations == {"web": 2}
     left = await write(view, "demo", {"web": make_change(values=NEXT, wave=(3, 3))})
     assert (left.generations, left.new) == ({"web": 2}, frozenset())
     assert await acts(view) == ["declared", "declared", "promoted"]
@@ -217,18 +217,18 @@ async def test_steering_beside_a_lease_that_changes_hands(cluster, view, client,
     theirs = make_lease(holder=DagRun("nightly", "scheduled__1")).to_json()
     async with just_before_its_transaction(cluster, client, lambda: consul_kv.update({"demo/_lease": theirs})) as late:
         with pytest.raises(EnvironmentLeased, match="held by Dag nightly"):
-            await abort(late, "demo", ["web"], Abort(ADA, "errors"))
+            await steer(late, "demo", ["web"], Abort(ADA, "errors"))
     assert await acts(view) == ["declared", "declared"]
 
 
 async def test_abort_stops_the_rollout_for_good(view, members):
     """Its next wave is refused with the reason, and so is a second abort, which says what stands."""
     await begin_rollout(view, members)
-    assert (await abort(view, "demo", ["web"], Abort(ADA, "errors"))).generations == {"web": 1}
+    assert (await steer(view, "demo", ["web"], Abort(ADA, "errors"))).generations == {"web": 1}
     with pytest.raises(RolloutAborted, match="demo/web: the rollout of generation 2 was aborted by Dag operate"):
         await write(view, "demo", {"web": make_change(values=NEXT, canary=Wave.parse(2), wave=(2, 3))})
     with pytest.raises(WriteRefused, match="no canary is out, so there is nothing to abort"):
-        await abort(view, "demo", ["web"], Abort(make_writer(task_id="second"), "errors"))
+        await steer(view, "demo", ["web"], Abort(make_writer(task_id="second"), "errors"))
     last = (await read_journal(view, "demo"))[-1]
     assert (last.act, last.by, last.reason, last.tiers["web"].generation) == (JournalAct.ROLLED_BACK, ADA, "errors", 1)
 
@@ -237,8 +237,8 @@ async def test_two_who_steer_at_once(view, members):
     """One wins; the other is told what stands."""
     await begin_rollout(view, members)
     results = await asyncio.gather(
-        promote(view, "demo", ["web"], Promotion(ADA)),
-        abort(view, "demo", ["web"], Abort(make_writer(task_id="second"), "errors")),
+        steer(view, "demo", ["web"], Promotion(ADA)),
+        steer(view, "demo", ["web"], Abort(make_writer(task_id="second"), "errors")),
         return_exceptions=True,
     )
     refused = [each for each in results if isinstance(each, WriteRefused)]

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.consul.write import roll_back, write
+from airflow_provider_chefconsul.consul.write import steer, write
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, MetaMembers
 from airflow_provider_chefconsul.domain.write.decision import Write
@@ -57,7 +57,7 @@ async def test_no_other_write_passes_while_a_lease_is_held(view, consul_kv, over
     ):
         await write(view, "demo", {"app": make_change(), "web": make_change(**overrides)})
     with pytest.raises(EnvironmentLeased, match="held by Dag nightly"):
-        await roll_back(view, "demo", ["web"], RollBack(make_writer(task_id="back")))
+        await steer(view, "demo", ["web"], RollBack(make_writer(task_id="back")))
     assert dict(consul_kv) == before
 
 

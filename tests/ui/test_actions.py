@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_chefconsul.consul.freeze import find_freeze, freeze
 from airflow_provider_chefconsul.consul.journal import read_journal
 from airflow_provider_chefconsul.consul.lease import find_lease
-from airflow_provider_chefconsul.consul.write import roll_back
+from airflow_provider_chefconsul.consul.write import steer
 from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
@@ -103,7 +103,7 @@ async def test_another_canary_than_the_planned_one_is_left_alone(scene, act, nam
     """Whoever pressed has not seen it."""
     await begin(scene)
     owner = (await desired(scene)).written_by  # another's rollback would abort its rollout
-    await roll_back(scene.view, "demo", ["web"], RollBack(replace(owner, task_id="back")))
+    await steer(scene.view, "demo", ["web"], RollBack(replace(owner, task_id="back")))
     await begin(scene, "2.6.0")
     late = await act(name, seen=2)
     assert (late.status_code, "generation 3 is" in late.json()["detail"]) == (409, True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_chefconsul.consul.write import roll_back
+from airflow_provider_chefconsul.consul.write import steer
 from airflow_provider_chefconsul.domain.model.desired import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
@@ -68,7 +68,7 @@ async def test_what_was_done_is_told(board: Board):
     assert (await link.get_attribute("href") or "").startswith("../dags/shop_rollout/runs/scheduled__2026-11-22T08%3A")
     ada = Writer(COMMAND_LINE, "ada@vm 2026-11-22T08:01:00.000Z", "rollback")
     await scene.declare("web", "converged", Wave.parse(2), release="2.5.0")
-    await roll_back(scene.view, "demo", ["web"], RollBack(ada, reason="too slow"))
+    await steer(scene.view, "demo", ["web"], RollBack(ada, reason="too slow"))
     newest = page.locator('#journal li:first-child[data-act="rolled_back"]')
     await newest.get_by_text("too slow").wait_for()
     text = await newest.inner_text()

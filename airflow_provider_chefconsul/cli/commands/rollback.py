@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.writing import print_decisions, print_result, wait_until_converged
 from airflow_provider_chefconsul.consul.overview import require_members
-from airflow_provider_chefconsul.consul.write import roll_back
+from airflow_provider_chefconsul.consul.write import steer
 from airflow_provider_chefconsul.exceptions import WriteRefused
 
 
@@ -32,7 +32,7 @@ async def rollback_command(args: Namespace, output: Output) -> ExitCode:
             await require_members(view, args.environment, selectors)
         for some in [tiers] if policy is None else [[tier] for tier in tiers]:
             try:
-                plan = await roll_back(view, args.environment, some, rollback)
+                plan = await steer(view, args.environment, some, rollback)
             except WriteRefused as refusal:
                 if not generations:
                     raise
