@@ -27,7 +27,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import write
-from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.write.change import Change
 from benchmarks.load import ENVIRONMENT, ROOT, declare, parameters, percentile, register, report
 from benchmarks.trigger_process import Measured, trigger_process

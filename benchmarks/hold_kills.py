@@ -31,9 +31,9 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.journal import read_journal
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from benchmarks.transition_kills import wait_for
 from demo.cluster import ConsulCluster
 from demo.consul_binary import find_consul

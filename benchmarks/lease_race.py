@@ -31,8 +31,8 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.lease import acquire, release
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import write
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.exceptions import EnvironmentLeased, LeaseLost
 from demo.cluster import ConsulCluster

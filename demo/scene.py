@@ -12,9 +12,10 @@ from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.journal import append, now_written
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import write
-from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.wave import Wave
 

@@ -15,10 +15,10 @@ from playwright.async_api import Error
 
 from airflow_provider_chefconsul.consul.freeze import freeze
 from airflow_provider_chefconsul.consul.write import steer
-from airflow_provider_chefconsul.domain.model.desired import BOARD, Writer
 from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
+from airflow_provider_chefconsul.domain.model.writer import BOARD, Writer
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import ChefConsulError

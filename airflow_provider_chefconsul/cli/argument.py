@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.domain.count import parse_number
-from airflow_provider_chefconsul.domain.model.desired import Scalar, check_values
 from airflow_provider_chefconsul.domain.model.membership import Selector, parse_members
 from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
+from airflow_provider_chefconsul.domain.model.values import Scalar, check_values
 from airflow_provider_chefconsul.domain.moment import read_moment
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.change import Change, parse_change

@@ -6,7 +6,7 @@ import getpass
 import socket
 from datetime import UTC, datetime
 
-from airflow_provider_chefconsul.domain.model.desired import COMMAND_LINE, Writer
+from airflow_provider_chefconsul.domain.model.writer import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.moment import write_moment
 
 

@@ -10,8 +10,8 @@ from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.consul.verdict_journal import journal_verdicts
 from airflow_provider_chefconsul.consul.wait import begin_waits, find_early_failures, wait_for_tiers
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.membership import Selector
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.decision import Unchanged, Write, describe_decision
 from airflow_provider_chefconsul.triggers.outcome import Ending, Outcome

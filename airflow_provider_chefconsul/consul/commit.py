@@ -22,11 +22,12 @@ from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.journal import make_appends, now_written, read_journal
 from airflow_provider_chefconsul.consul.plan import Plan, TierPlan, make_transaction
 from airflow_provider_chefconsul.domain.count import parse_number
-from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.domain.model.freeze import Freeze
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave, find_good
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.moment import write_moment
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Write
 from airflow_provider_chefconsul.domain.write.steering import find_rollout

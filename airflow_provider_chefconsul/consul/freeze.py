@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.journal import append, now_written
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, Freeze, FreezeEntry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.moment import read_moment
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, TransactionConflict
 

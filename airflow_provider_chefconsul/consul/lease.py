@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.journal import append, now_written
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease, LeaseObservation
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.write.acquisition import (
     LeaseRequest,
     Renew,

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.journal import append, now_written
-from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, Selector
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed
 from airflow_provider_chefconsul.exceptions import ChefConsulError, TransactionConflict

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing
 
 _ENDED = frozenset({Standing.CONVERGED, Standing.UNHEALTHY, Standing.FAILED})

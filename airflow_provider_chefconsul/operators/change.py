@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.parameter import (
     check_members,
     check_tier_path,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
     from airflow.sdk.types import Logger
 
-    from airflow_provider_chefconsul.domain.model.desired import Scalar
+    from airflow_provider_chefconsul.domain.model.values import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
 
 CHANGE_FIELDS = ("environment", "tier", "state", "values", "canary", "sequence", "members", "consul_conn_id")

@@ -17,7 +17,7 @@ from airflow_provider_chefconsul.hooks.consul import ConsulHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_chefconsul.domain.model.desired import Scalar
+    from airflow_provider_chefconsul.domain.model.values import Scalar
     from airflow_provider_chefconsul.domain.verdict.good import Good, NotGood
 
 

@@ -25,7 +25,7 @@ from airflow_provider_chefconsul.triggers.converging import ConvergingOperator, 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-    from airflow_provider_chefconsul.domain.model.desired import Scalar
+    from airflow_provider_chefconsul.domain.model.values import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
     from airflow_provider_chefconsul.triggers.outcome import Outcome
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger

@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.triggers.writer import writer_of
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_chefconsul.domain.model.desired import Writer
+    from airflow_provider_chefconsul.domain.model.writer import Writer
     from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion
 
 

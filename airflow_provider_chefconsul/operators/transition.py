@@ -24,7 +24,7 @@ from airflow_provider_chefconsul.operators.transitioning import (
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-    from airflow_provider_chefconsul.domain.model.desired import Scalar
+    from airflow_provider_chefconsul.domain.model.values import Scalar
 
 
 class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):

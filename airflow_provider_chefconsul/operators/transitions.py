@@ -42,7 +42,7 @@ from airflow_provider_chefconsul.triggers.writer import writer_of
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-    from airflow_provider_chefconsul.domain.model.desired import Scalar
+    from airflow_provider_chefconsul.domain.model.values import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
     from airflow_provider_chefconsul.triggers.outcome import Outcome
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, XComArg, chain
 
-from airflow_provider_chefconsul.domain.model.desired import Scalar
+from airflow_provider_chefconsul.domain.model.values import Scalar
 from airflow_provider_chefconsul.domain.parameter import check_known, check_switch, is_reference
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.wave import Wave

@@ -15,8 +15,10 @@ from airflow_provider_chefconsul.consul.wait import wait_for_tiers
 from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.explanation.node import explain_nodes
 from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
-from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.model.values import Scalar
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_answer
 from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger

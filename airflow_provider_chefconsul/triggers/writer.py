@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.model.writer import Writer
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

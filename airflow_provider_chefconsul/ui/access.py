@@ -19,7 +19,7 @@ from airflow.sdk import BaseHook, conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import Depends, HTTPException, Path, Request
 
-from airflow_provider_chefconsul.domain.model.desired import BOARD, COMMAND_LINE, Writer
+from airflow_provider_chefconsul.domain.model.writer import BOARD, COMMAND_LINE, Writer
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 
 _CONNECTION_ID = re.compile(r"[\w.-]{1,200}", re.ASCII)

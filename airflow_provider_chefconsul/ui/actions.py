@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_provider_chefconsul.consul.overview import list_tiers
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.domain.model.desired import BOARD, Writer
 from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.domain.model.writer import BOARD, Writer
 from airflow_provider_chefconsul.domain.moment import write_moment
 from airflow_provider_chefconsul.domain.write.steering import find_owner
 from airflow_provider_chefconsul.exceptions import TransactionConflict, WriteRefused

@@ -12,9 +12,9 @@ from airflow_provider_chefconsul.consul.freeze import FoundFreeze, find_freeze, 
 from airflow_provider_chefconsul.consul.lease import FoundLease, break_lease, find_lease
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import plan_steering, steer
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.freeze import check_frozen_tiers, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.parameter import check_reason
 from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.domain.write.decision import describe_decision

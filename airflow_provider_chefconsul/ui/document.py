@@ -9,10 +9,12 @@ from typing import Any
 
 from airflow_provider_chefconsul.domain.explanation.node import explain_node
 from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
-from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.model.values import Scalar
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.text import many_lines, one_line
 from airflow_provider_chefconsul.domain.verdict.progress import thin_out
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing

@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow_provider_chefconsul.consul.journal_watch import JournalState
 from airflow_provider_chefconsul.domain.explanation.journal import describe_act
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.freeze import Freeze
 from airflow_provider_chefconsul.domain.model.journal import JournalEntry
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.ui.document import MayRead, describe_writer
 

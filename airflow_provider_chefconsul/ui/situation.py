@@ -13,8 +13,9 @@ from airflow_provider_chefconsul.domain.explanation.rollout import (
     describe_verdict,
     describe_wait,
 )
-from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.freeze import Freeze
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.domain.verdict.attention import Attention, find_attention
 from airflow_provider_chefconsul.domain.verdict.rollout import Rollout, RolloutStatus, find_last_rollout

@@ -13,7 +13,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.lease import break_lease, find_lease
 from airflow_provider_chefconsul.consul.view import SharedView
-from airflow_provider_chefconsul.domain.model.desired import Writer
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.exceptions import WriteRefused
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.lease import AcquireLeaseOperator

@@ -33,10 +33,11 @@ from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import steer, write
-from airflow_provider_chefconsul.domain.model.desired import DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalEntry
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.write.act import plan_write
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write

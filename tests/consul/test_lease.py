@@ -13,8 +13,8 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import write
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, LeaseLost
 from tests.support.factory import make_change, make_lease
 from tests.support.peer import Answer, Peer, Request, forward_to

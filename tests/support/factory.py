@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import Member, Members, Presence
 from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence, TierSnapshot
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.verdict.convergence import Verdict
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.wait import Wait

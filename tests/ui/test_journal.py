@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_chefconsul.consul.journal_watch import JournalState
-from airflow_provider_chefconsul.domain.model.desired import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.model.freeze import Freeze, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.model.writer import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.ui.journal import dag_ids_of_journal, describe_journal
 from tests.support.factory import NOW, make_assignment, make_lease, make_writer
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_chefconsul.consul.write import steer
-from airflow_provider_chefconsul.domain.model.desired import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
+from airflow_provider_chefconsul.domain.model.writer import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from demo.scene import Scene

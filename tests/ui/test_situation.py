@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_chefconsul.consul.journal_watch import JournalState
-from airflow_provider_chefconsul.domain.model.desired import BOARD
 from airflow_provider_chefconsul.domain.model.freeze import Freeze, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
+from airflow_provider_chefconsul.domain.model.writer import BOARD
 from airflow_provider_chefconsul.ui.situation import describe_situation, owners_of
 from airflow_provider_chefconsul.ui.tier_state import next_state
 from tests.support.factory import (

@@ -19,8 +19,8 @@ from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import absent_of, describe_nodes, find_empty_tier
 from airflow_provider_chefconsul.consul.rollout_plan import RolloutPlan, plan_rollback_of_members, plan_rollout
-from airflow_provider_chefconsul.domain.model.desired import Scalar
 from airflow_provider_chefconsul.domain.model.membership import Members
+from airflow_provider_chefconsul.domain.model.values import Scalar
 from airflow_provider_chefconsul.domain.write.decision import Refused, Write, describe_decision
 from airflow_provider_chefconsul.domain.write.plan import (
     MISSING,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_provider_chefconsul.domain.explanation.tier import describe_counts
-from airflow_provider_chefconsul.domain.model.desired import DesiredState, Scalar
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.model.values import Scalar
 from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
 from airflow_provider_chefconsul.domain.write.decision import Refused, describe_decision

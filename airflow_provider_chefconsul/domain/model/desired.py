@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS, bucket
-from airflow_provider_chefconsul.domain.model.document import SCHEMA, Document, fits_64_bits, read_document, shown
+from airflow_provider_chefconsul.domain.model.document import SCHEMA, Document, read_document, shown
 from airflow_provider_chefconsul.domain.model.name import is_name
-from airflow_provider_chefconsul.exceptions import InvalidInput
-
-Scalar = str | int | float | bool | None
-COMMAND_LINE = "airflow chefconsul"
-"""The Dag id in writes from the command line; no Dag can have it, since it contains a space."""
-BOARD = "rollout board"
-"""The Dag id in writes from the rollout board."""
+from airflow_provider_chefconsul.domain.model.values import Scalar, is_same, is_scalar
+from airflow_provider_chefconsul.domain.model.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,56 +93,6 @@ class Canary:
     def has_node(self, node: str) -> bool:
         """Whether the canary covers the node."""
         return node in self.nodes or bucket(self.salt, node) < self.threshold
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """The task instance that wrote a desired state.
-
-    For :data:`COMMAND_LINE` and :data:`BOARD`, ``run_id`` says who did it and when, and ``task_id`` is the command.
-
-    :param transition: which of its transitions, from 1, where a task makes several; None where it makes one.
-    """
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int = -1
-    transition: int | None = None
-
-    @property
-    def is_person(self) -> bool:
-        """Whether it is no task instance, but somebody who acted by hand."""
-        return self.dag_id in {COMMAND_LINE, BOARD}
-
-    def __str__(self) -> str:
-        if self.dag_id == BOARD:
-            return f"{self.run_id} ({self.dag_id}, {self.task_id})"
-        if self.dag_id == COMMAND_LINE:
-            return f"{self.dag_id} {self.task_id}, {self.run_id}"
-        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
-        number = f", step {self.transition}" if self.transition is not None else ""
-        return f"Dag {self.dag_id}, run {self.run_id}, task {self.task_id}{mapped}{number}"
-
-    def to_fields(self) -> dict[str, Any]:
-        """The JSON form as a dict."""
-        fields = asdict(self)
-        return {name: value for name, value in fields.items() if name != "transition" or value is not None}
-
-    @classmethod
-    def from_document(cls, document: Document) -> Writer:
-        """Read the JSON form."""
-        return cls(
-            document.text("dag_id"),
-            document.text("run_id"),
-            document.text("task_id"),
-            document.integer("map_index", minimum=-1),
-            document.integer("transition", minimum=1) if document.has("transition") else None,
-        )
-
-    def is_same_run(self, other: Writer) -> bool:
-        """Whether both belong to the same Dag run."""
-        return (self.dag_id, self.run_id) == (other.dag_id, other.run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,43 +226,6 @@ class DesiredState:
             previous=document.integer("previous") if document.has("previous") else None,
             aborted=Aborted.from_document(document.child("aborted")) if document.has("aborted") else None,
         )
-
-
-def is_same(one: object, other: object) -> bool:
-    """Whether two values are the same to recipes, which see types: 1, 1.0 and true are different values."""
-    return type(one) is type(other) and one == other
-
-
-def is_scalar(value: object) -> bool:
-    """Whether a value is a JSON scalar that both languages read alike."""
-    if isinstance(value, int):
-        return fits_64_bits(value)
-    return value is None or isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
-
-
-def check_values(values: object) -> dict[str, Scalar]:
-    """Return ``values`` if they are a flat mapping of names to JSON scalars.
-
-    :raises InvalidInput: names the value that is not.
-    """
-    if not isinstance(values, Mapping):
-        raise InvalidInput(f"values must be a mapping of names to scalars, not {type(values).__name__}")
-    for name, value in values.items():
-        if not isinstance(name, str) or not name:
-            raise InvalidInput(f"values: {name!r} is not a name for a value; use a non-empty string")
-        if isinstance(value, int) and not fits_64_bits(value):
-            raise InvalidInput(f"values[{name!r}] is an integer of more than 64 bits; not every language can read it")
-        if not is_scalar(value):
-            raise InvalidInput(
-                f"values[{name!r}] must be a string, number, boolean or null, not {type(value).__name__}: "
-                f"values are flat; put structure into the cookbook"
-            )
-    try:
-        # As recipes will read them: a subclass such as an enum becomes JSON's plain type.
-        plain: dict[str, Scalar] = json.loads(json.dumps(dict(values), ensure_ascii=False).encode())
-    except UnicodeEncodeError as error:
-        raise InvalidInput(f"values contain text that is not valid Unicode: {error}") from error
-    return plain
 
 
 def _read_canary(document: Document) -> Canary:

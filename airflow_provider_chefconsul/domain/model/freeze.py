@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from airflow_provider_chefconsul.domain.model.desired import Writer
 from airflow_provider_chefconsul.domain.model.document import SCHEMA, Document, read_document
 from airflow_provider_chefconsul.domain.model.name import check_name, is_name
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.moment import read_moment, write_moment
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
 

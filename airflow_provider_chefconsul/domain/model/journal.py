@@ -9,8 +9,9 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from airflow_provider_chefconsul.domain.model.desired import Assignment, Writer
+from airflow_provider_chefconsul.domain.model.desired import Assignment
 from airflow_provider_chefconsul.domain.model.document import SCHEMA, Document, read_document
+from airflow_provider_chefconsul.domain.model.writer import Writer
 
 REASON_LIMIT = 500
 

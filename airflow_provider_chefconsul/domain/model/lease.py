@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from airflow_provider_chefconsul.domain.model.desired import BOARD, COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.model.document import SCHEMA, read_document
+from airflow_provider_chefconsul.domain.model.writer import BOARD, COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.moment import write_moment
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 
 _BEGINNINGS = {JournalAct.DECLARED, JournalAct.WIDENED}

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from airflow_provider_chefconsul.domain.model.desired import Assignment, Scalar, is_same
+from airflow_provider_chefconsul.domain.model.desired import Assignment
 from airflow_provider_chefconsul.domain.model.name import natural_order
+from airflow_provider_chefconsul.domain.model.values import Scalar, is_same
 from airflow_provider_chefconsul.domain.write.act import plan_write
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Write

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from airflow_provider_chefconsul.domain.count import parse_number
-from airflow_provider_chefconsul.domain.model.desired import Aborted, Assignment, Canary, DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import Aborted, Assignment, Canary, DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write, find_stale
 from airflow_provider_chefconsul.exceptions import InvalidInput
 

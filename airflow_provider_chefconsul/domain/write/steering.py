@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from airflow_provider_chefconsul.domain.model.desired import Aborted, Canary, DesiredState, Writer
+from airflow_provider_chefconsul.domain.model.desired import Aborted, Canary, DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write
 
 

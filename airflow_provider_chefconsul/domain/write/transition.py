@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from airflow_provider_chefconsul.domain.model.desired import DesiredState, Scalar, Writer
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.name import check_name
+from airflow_provider_chefconsul.domain.model.values import Scalar
+from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.exceptions import InvalidInput, WriteRefused
 
 

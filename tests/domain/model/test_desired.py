@@ -9,16 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS
-from airflow_provider_chefconsul.domain.model.desired import (
-    BOARD,
-    COMMAND_LINE,
-    Assignment,
-    Canary,
-    DesiredState,
-    Writer,
-    check_values,
-)
+from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState
 from airflow_provider_chefconsul.domain.model.name import is_name
+from airflow_provider_chefconsul.domain.model.values import check_values
+from airflow_provider_chefconsul.domain.model.writer import BOARD, COMMAND_LINE, Writer
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
 from tests.support.factory import make_assignment, make_canary, make_desired, make_writer
 

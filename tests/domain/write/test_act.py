@@ -7,7 +7,8 @@ from enum import IntEnum, StrEnum
 
 import pytest
 
-from airflow_provider_chefconsul.domain.model.desired import DesiredState, check_values
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.values import check_values
 from airflow_provider_chefconsul.domain.write.act import (
     Act,
     Content,
