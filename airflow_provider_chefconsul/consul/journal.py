@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.domain.moment import write_moment
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 
 if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.http.entry import Entry
     from airflow_provider_chefconsul.consul.view import SharedView
 
 KEPT = 500
@@ -63,13 +64,16 @@ async def append(view: SharedView, environment: str, entry: JournalEntry, *opera
 async def read_journal(view: SharedView, environment: str) -> list[JournalEntry]:
     """The entries, oldest first; what cannot be read is left out."""
     _, found = await view.client.tree(view.keys.journal(environment))
-    entries = []
-    for each in sorted(found, key=lambda each: each.key):
-        try:
-            entries.append(JournalEntry.from_json(each.key, each.value))
-        except MalformedDocument:
-            continue
-    return entries
+    parsed = (parse_entry(each) for each in sorted(found, key=lambda each: each.key))
+    return [entry for entry in parsed if entry is not None]
+
+
+def parse_entry(entry: Entry) -> JournalEntry | None:
+    """What an entry of the journal tells; None where it cannot be read."""
+    try:
+        return JournalEntry.from_json(entry.key, entry.value)
+    except MalformedDocument:
+        return None
 
 
 def _key(prefix: str, entry: JournalEntry) -> str:

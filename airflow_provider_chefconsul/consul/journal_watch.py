@@ -1,4 +1,4 @@
-"""Watching an environment's freeze and the end of its journal: one connection, each entry read once."""
+"""Watching an environment's freeze and its journal: one connection, each entry read once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow_provider_chefconsul.consul.http.gathering import gather_all
+from airflow_provider_chefconsul.consul.journal import parse_entry
 from airflow_provider_chefconsul.domain.model.freeze import Freeze
 from airflow_provider_chefconsul.domain.model.journal import JournalEntry
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 _REST = 0.1  # seconds
 _REST_IF_EMPTY = 1.0  # seconds; every write in the datacenter wakes a query on an empty prefix
 _LOOK = timedelta(seconds=10)  # a freeze whose key somebody deleted by hand shows after that
-_READ_AT_ONCE = 16  # documents
+_READ_APART = 4  # entries; more are read with all others at once
 
 
 @dataclass(frozen=True, slots=True)
 class JournalState:
     """What was done to an environment, and what nobody may do.
 
-    :param entries: the newest of the journal, oldest first; unreadable ones are left out.
+    :param entries: of the journal, oldest first; unreadable ones are left out.
     """
 
     freeze: Freeze | Unreadable
     entries: tuple[JournalEntry, ...]
 
 
-async def watch_journal(view: SharedView, environment: str, newest: int) -> AsyncGenerator[JournalState]:
-    """Yield the freeze and the newest entries now and after each change.
+async def watch_journal(view: SharedView, environment: str) -> AsyncGenerator[JournalState]:
+    """Yield the freeze and the journal now and after each change.
 
     The journal tells of every freeze in the transaction that makes it, so watching the journal watches both.
 
@@ -47,24 +47,19 @@ async def watch_journal(view: SharedView, environment: str, newest: int) -> Asyn
     index = 0
     while True:
         index, found = await view.client.names(prefix, index=index, wait=_LOOK)
-        names = sorted(found)[-newest:]
+        names = sorted(found)
         known = {name: known[name] for name in names if name in known}
-        gate = asyncio.Semaphore(_READ_AT_ONCE)
         unknown = [name for name in names if name not in known]
-        await gather_all(*(asyncio.create_task(_read(view, name, known, gate)) for name in unknown))
-        entries = tuple(entry for name in names if (entry := known[name]) is not None)
+        if len(unknown) > _READ_APART:
+            known = {each.key: parse_entry(each) for each in (await view.client.tree(prefix))[1]}
+        else:
+            for name in unknown:
+                if (entry := await view.client.get(name)) is not None:
+                    known[name] = parse_entry(entry)
+        entries = tuple(entry for _, entry in sorted(known.items()) if entry is not None)
         if state != (state := JournalState(await _read_freeze(view, environment), entries)):
             yield state
         await asyncio.sleep(_REST if names else _REST_IF_EMPTY)
-
-
-async def _read(view: SharedView, name: str, known: dict[str, JournalEntry | None], gate: asyncio.Semaphore) -> None:
-    async with gate:
-        entry = await view.client.get(name)
-    try:
-        known[name] = JournalEntry.from_json(name, entry.value) if entry is not None else None
-    except MalformedDocument:
-        known[name] = None
 
 
 async def _read_freeze(view: SharedView, environment: str) -> Freeze | Unreadable:

@@ -16,18 +16,19 @@ from airflow_provider_chefconsul.ui.document import MayRead, describe_writer
 
 # A reason may name other Dags than the entry's: whose lease was taken, or who froze what is moved nevertheless.
 _NAMED_DAG = re.compile(r"\bDag (\S+), run ")
+_SHOWN = 50  # entries
 
 
 def describe_journal(state: JournalState, may_read: MayRead) -> dict[str, Any]:
-    """The entries, newest first, and what is frozen; names of Dag runs only for those who may read their Dags."""
+    """The last entries, newest first, and what is frozen; names of Dag runs only for those who may read their Dags."""
     return {
-        "entries": [_describe_entry(entry, may_read) for entry in reversed(state.entries)],
+        "entries": [_describe_entry(entry, may_read) for entry in reversed(state.entries[-_SHOWN:])],
         "freeze": _describe_freeze(state.freeze, may_read),
     }
 
 
 def dag_ids_of_journal(state: JournalState) -> set[str]:
-    """The Dags whose names the viewer would see."""
+    """The Dags whose names the viewer would see, here or in what rests on older entries."""
     named = [(each.by, each.reason) for each in state.entries]
     if isinstance(state.freeze, Freeze):
         named += [(each.by, each.reason) for each in state.freeze.entries.values()]

@@ -30,7 +30,6 @@ _SHORTEST_PAUSE = 0.1  # seconds between two states of a tier; nobody could see 
 # proportion to its size, as reading it takes.
 _SECONDS_LEFT_PER_MEMBER = 20e-6
 _LIST_TIERS_EVERY = timedelta(seconds=5)
-_ENTRIES = 50  # of the journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ async def watch_acts(connection_id: str, environment: str) -> AsyncGenerator[Jou
     """Yield an environment's freeze and the newest entries of its journal now and after each change."""
     async with (
         ConsulHook(connection_id).open_view(patience=PATIENCE) as view,
-        aclosing(watch_journal(view, environment, _ENTRIES)) as states,
+        aclosing(watch_journal(view, environment)) as states,
     ):
         async for state in states:
             yield state

@@ -32,6 +32,7 @@ from airflow_provider_chefconsul.exceptions import (
 )
 from tests.support.factory import make_assignment, make_change, make_lease, make_writer
 from tests.support.peer import Answer, Peer, Request, forward_to
+from tests.support.progress import PATIENCE, Lines
 
 ADA = make_writer(dag_id="operate", run_id="manual__9", task_id="act")
 NEXT = {"release": "2.6.0"}
@@ -127,7 +128,7 @@ async def test_paused_rollout_can_be_called_off(view, consul_kv, members):
 
 async def test_freeze_ends(view, consul_kv):
     """By its time, or when somebody ends it; its key is gone then, and the journal tells who."""
-    await freeze(view, "demo", ["web"], frozen("lunch", datetime.now(UTC) + timedelta(seconds=3)))
+    await freeze(view, "demo", ["web"], frozen("lunch", datetime.now(UTC) + timedelta(seconds=5)))
     await freeze(view, "demo", ["app", "db"], frozen())
     with pytest.raises(TierFrozen, match="lunch"):
         await write(view, "demo", {"web": make_change()})
@@ -147,21 +148,18 @@ async def test_freeze_ends(view, consul_kv):
 
 async def test_wait_for_the_end_of_a_freeze(view, cluster):
     """It says who, since when, until when and why, once; and comes back when asked to."""
-    lines = []
-    entry = frozen()
+    lines, entry = Lines(), frozen()
     await freeze(view, "demo", ["web"], entry)
-    soon = datetime.now(UTC) + timedelta(seconds=0.2)
-    assert await wait_until_free(view, "demo", ["app", "web"], until=soon, on_progress=lines.append) is None
-    waiting = asyncio.create_task(wait_until_free(view, "demo", ["app", "web"], on_progress=lines.append))
-    await asyncio.sleep(0.2)
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    assert await wait_until_free(view, "demo", ["app", "web"], until=soon, on_progress=lines.add) is None
+    assert lines == [f"demo/web: waiting, {entry.describe()}"]
+    waiting = asyncio.create_task(wait_until_free(view, "demo", ["app", "web"], on_progress=lines.add))
     await freeze(view, "demo", [EVERY_TIER], frozen("everything"))
     await unfreeze(view, "demo", ["web"], ADA)
-    await asyncio.sleep(0.2)
+    await lines.until("everything; demo/web: waiting")  # both, by the entry of all
     assert not waiting.done()
     await unfreeze(view, "demo", None, ADA)
-    assert await asyncio.wait_for(waiting, 30) is True
-    assert lines[0] == lines[1] == f"demo/web: waiting, {entry.describe()}"
-    assert any("everything" in line for line in lines[2:])
+    assert await asyncio.wait_for(waiting, PATIENCE) is True
 
 
 async def test_freeze_is_seen_by_a_write_that_has_read_before_it(cluster, view, client, consul_kv):

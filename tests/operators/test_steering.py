@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import (
     ChefConsulError,
@@ -21,6 +22,7 @@ from airflow_provider_chefconsul.exceptions import (
     TierFrozen,
     WriteRefused,
 )
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.freeze import FreezeOperator, UnfreezeOperator
 from airflow_provider_chefconsul.operators.lease import BreakLeaseOperator
@@ -30,8 +32,10 @@ from airflow_provider_chefconsul.operators.transition import TransitionOperator
 from airflow_provider_chefconsul.operators.transitions import TransitionsOperator
 from airflow_provider_chefconsul.task_groups.wave_rollout import rollout
 from airflow_provider_chefconsul.triggers.frozen import FrozenTrigger
+from airflow_provider_chefconsul.triggers.outcome import Ending, Outcome
 from tests.support.airflow_home import make_context, run_trigger
-from tests.support.factory import make_lease, make_report
+from tests.support.factory import make_change, make_lease, make_report, make_writer
+from tests.support.follower import following
 
 pytestmark = pytest.mark.usefixtures("consul_connection")
 OPERATE = {"dag_id": "operate", "run_id": "manual__9", "task_id": "act"}
@@ -44,21 +48,32 @@ def operate(operator_class, **overrides):
     return operator.execute(make_context(**OPERATE | {"task_id": operator.task_id}))
 
 
-@contextmanager
-def frozen_for_a_moment(tier="web"):
-    """Frozen when the block begins; somebody ends it as soon as it has been noticed."""
-    operate(FreezeOperator, tier=tier, reason="evening")
+@pytest.fixture
+def frozen_for_a_moment(monkeypatch):
+    """Freeze a tier while a block runs; somebody ends it as soon as a task waits for that."""
+    is_noticed, wait = threading.Event(), FrozenTrigger.wait
+
+    async def noticing(self, **options):
+        is_noticed.set()
+        return await wait(self, **options)
 
     def end():
-        time.sleep(1)
-        operate(UnfreezeOperator, tier=tier)
+        if is_noticed.wait(120):
+            operate(UnfreezeOperator, tier="web")
 
-    ending = threading.Thread(target=end)
-    ending.start()
-    try:
-        yield
-    finally:
-        ending.join()
+    @contextmanager
+    def freeze():
+        monkeypatch.setattr(FrozenTrigger, "wait", noticing)
+        operate(FreezeOperator, tier="web", reason="evening")
+        ending = threading.Thread(target=end)
+        ending.start()
+        try:
+            yield
+        finally:
+            is_noticed.set()
+            ending.join()
+
+    return freeze
 
 
 @pytest.fixture(params=["blocking", "deferred"])
@@ -93,7 +108,7 @@ def declare(release="2.5.0", **overrides):
 # Tasks whose tiers are frozen -----------------------------------------------------------------------------------------
 
 
-def test_write_waits_for_the_end_of_a_freeze(run, consul_kv, capsys):
+def test_write_waits_for_the_end_of_a_freeze(run, consul_kv, capsys, frozen_for_a_moment):
     """Deferred without a timeout; the log says who, since when, until when and why."""
     with frozen_for_a_moment():
         result, triggers = run(declare)
@@ -103,7 +118,7 @@ def test_write_waits_for_the_end_of_a_freeze(run, consul_kv, capsys):
     assert said in capsys.readouterr().out or run.is_deferred
 
 
-def test_write_that_waits_for_all_its_tiers(run, consul_kv):
+def test_write_that_waits_for_all_its_tiers(run, consul_kv, frozen_for_a_moment):
     """One of two is frozen: nothing is written meanwhile."""
     with frozen_for_a_moment():
         result, _ = run(lambda **options: declare(**options | {"tier": ["app", "web"]}))
@@ -118,7 +133,7 @@ def test_write_may_fail_instead(run, consul_kv):
     assert "demo/web/desired" not in consul_kv
 
 
-def test_transition_waits_then_goes_on(run, consul_kv, members):
+def test_transition_waits_then_goes_on(run, consul_kv, members, frozen_for_a_moment):
     """It declares once the freeze has ended, and then waits for its nodes."""
     members("web-1")
 
@@ -141,7 +156,7 @@ def test_transition_waits_then_goes_on(run, consul_kv, members):
     assert len(triggers) == (2 if run.is_deferred else 0)
 
 
-def test_step_of_several_waits(run, consul_kv, members):
+def test_step_of_several_waits(run, consul_kv, members, frozen_for_a_moment):
     """The first step's tier is free and stands already; the second one's is frozen."""
     members("app-1", tier="app")
     members("web-1", tier="web")
@@ -157,6 +172,30 @@ def test_step_of_several_waits(run, consul_kv, members):
     with frozen_for_a_moment():
         result, _ = run(make)
     assert result == {"app": 1, "web": 1}
+
+
+def test_hold_in_the_middle_begins_where_consul_stands(cluster, consul_root, consul_kv, members, frozen_for_a_moment):
+    """Of a task that was resumed after its first step, and has made two more since: no step is made again."""
+    members("app-1", tier="app")
+    members("web-1", tier="web")
+    steps = [("app", "off"), ("app", "waiting"), ("app", "converged"), ("web", "off")]
+    options = {"environment": "demo", "command": None, "policy": ConvergencePolicy(timeout=timedelta(seconds=60))}
+    operator = TransitionsOperator(task_id="walk", steps=steps, deferrable=False, **options)
+    first = make_change(state="off", values={}, writer=make_writer(task_id="walk", transition=1))
+
+    async def take_the_first_step():
+        async with ConsulHook().open_view() as view:
+            await write(view, "demo", {"app": first, "web": make_change(state="converged")})
+
+    asyncio.run(take_the_first_step())
+    resumed = Outcome(Ending.CONVERGED).to_fields()
+    resumed["echo"] = {"number": 1, "generations": {"app": 1}, "has_written": True}
+    with (
+        following(cluster.http_port, consul_root, [("demo", "app"), ("demo", "web")], ["app-1", "web-1"]),
+        frozen_for_a_moment(),
+    ):
+        assert operator.execute_complete(make_context(task_id="walk"), resumed) == {"app": 3, "web": 2}
+    assert json.loads(consul_kv["demo/app/desired"])["stable"]["generation"] == 3
 
 
 def test_task_that_resumes_with_an_error_fails():

@@ -44,6 +44,13 @@ def test_the_newest_entry_comes_first():
     assert (second["wave"], second["by"]["run_id"], second["by"]["person"]) == ("wave 2 of 3 (25%)", "manual__1", None)
 
 
+def test_fifty_entries_are_shown():
+    """The newest; what rollouts there are rests on all."""
+    entries = tuple(replace(WIDENED, reason=str(number)) for number in range(60))
+    shown = told(JournalState(Freeze(), entries), "shop_rollout")["entries"]
+    assert [each["reason"] for each in shown] == [str(number) for number in range(59, 9, -1)]
+
+
 @pytest.mark.parametrize("dag_ids", [(), (COMMAND_LINE,), ("operate",)])
 def test_names_of_dags_are_withheld(dag_ids):
     """Of those who act, and of those that a reason names; what was done is told to everybody."""
