@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from airflow_provider_chefconsul.exceptions import PrometheusUnavailable, QueryRejected, UnusableConnection
 from airflow_provider_chefconsul.prometheus import PrometheusSettings, open_prometheus, parse_prometheus
 from airflow_provider_chefconsul.testing.port import free_port
-from tests.support.prometheus_fixtures import serving
+from tests.support.peer import Answer, Peer
 
 SECOND = timedelta(seconds=1)
 
@@ -75,8 +74,8 @@ HISTOGRAM = {"resultType": "vector", "result": [{"metric": {}, "histogram": [1, 
 )
 async def test_answers_of_others(status, text, error, words):
     """A proxy in front of it, a server that is no Prometheus, and one that is newer."""
-    with serving(lambda _: (status, text)) as port, pytest.raises(error, match=words):
-        await ask(port, "up")
+    with Peer(lambda _: Answer(status, text)) as server, pytest.raises(error, match=words):
+        await ask(server.port, "up")
 
 
 async def test_nobody_answers():
@@ -124,12 +123,12 @@ def test_connections(fields, url):
 async def test_login_and_headers():
     """Both are sent; options of Airflow's HttpHook are no headers; neither is shown."""
     extra = json.dumps({"X-Scope-OrgID": 7, "timeout": 3, "verify": False})
-    seen: list[Mapping[str, str]] = []
-    with serving(lambda headers: (seen.append(headers) or 401, "")) as port:  # type: ignore[func-returns-value]
-        settings = parse(host="127.0.0.1", port=port, login="me", password="secret", extra=extra)
+    with Peer(lambda _: Answer(401)) as server:
+        settings = parse(host="127.0.0.1", port=server.port, login="me", password="secret", extra=extra)
         async with open_prometheus(settings, SECOND) as client:
             with pytest.raises(QueryRejected) as caught:
                 await client.read_values("up", datetime.now(UTC))
-    assert (seen[0]["X-Scope-OrgID"], seen[0]["Authorization"]) == ("7", "Basic bWU6c2VjcmV0")
-    assert not {"timeout", "verify"} & {name.lower() for name in seen[0]}
+    sent = server.requests[0].headers
+    assert (sent["X-Scope-OrgID"], sent["Authorization"]) == ("7", "Basic bWU6c2VjcmV0")
+    assert not {"timeout", "verify"} & {name.lower() for name in sent}
     assert "secret" not in f"{settings!r} {caught.value}"

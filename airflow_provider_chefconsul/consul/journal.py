@@ -41,7 +41,7 @@ async def make_appends(
     """
     prefix = view.keys.journal(environment)
     names = sorted((await view.client.names(prefix))[1])
-    new = [entry for entry in entries if not _is_told(entry, names)]
+    new = [entry for entry in entries if not _has_said(entry, names)]
     appends = [Operation.check_and_set(_key(prefix, entry), entry.to_json(), 0) for entry in new]
     prunes: list[Operation] = []
     for makes_good in (False, True):
@@ -86,7 +86,7 @@ def _verdict(entry: JournalEntry) -> str:
     return f"{entry.digest}{_GOOD if entry.makes_good else f'-{entry.act}'}"
 
 
-def _is_told(entry: JournalEntry, names: Sequence[str]) -> bool:
+def _has_said(entry: JournalEntry, names: Sequence[str]) -> bool:
     """Whether the journal's last verdict on the same assignments is this one."""
     if not entry.is_verdict:
         return False

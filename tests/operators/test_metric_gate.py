@@ -17,7 +17,7 @@ from airflow_provider_chefconsul.operators.metric_gate import MetricGateOperator
 from airflow_provider_chefconsul.triggers.metric_gate import MetricGateTrigger
 from tests.support.airflow_home import make_context, run_trigger
 from tests.support.factory import make_lease
-from tests.support.prometheus_fixtures import serving
+from tests.support.peer import Answer, Peer
 
 pytestmark = pytest.mark.usefixtures("consul_connection", "prometheus_connection")
 MOMENT = timedelta(seconds=0.2)
@@ -94,14 +94,13 @@ def test_query_that_is_rejected(measure):
 
 def test_prometheus_that_stays_away(measure, monkeypatch, capsys):
     """It is asked again up to a limit; then a retry of the task may find it back."""
-    asked: list[None] = []
-    with serving(lambda _: (asked.append(None) or 503, "down")) as port:
-        fields = {"conn_type": "http", "host": "127.0.0.1", "port": port}
+    with Peer(lambda _: Answer(503, "down")) as server:
+        fields = {"conn_type": "http", "host": "127.0.0.1", "port": server.port}
         monkeypatch.setenv("AIRFLOW_CONN_PROMETHEUS_DEFAULT", json.dumps(fields))
         with pytest.raises(ChefConsulError, match="PrometheusUnavailable: http://127.0.0.1:.*: 503 down") as caught:
             measure(consecutive_error_limit=2)
     assert not isinstance(caught.value, AirflowFailException)
-    assert len(asked) == 3
+    assert len(server.requests) == 3
     assert capsys.readouterr().out.count("not measured (consecutive_error_limit=2)") == 2
 
 
@@ -109,8 +108,8 @@ def test_prometheus_that_comes_back(measure, prometheus, metric, monkeypatch):
     """Errors count in a row only, and take no measurement's place."""
     answers = [503, 503, 200, 503, 503, 200]
     text = json.dumps({"status": "success", "data": {"resultType": "scalar", "result": [1, "0"]}})
-    with serving(lambda _: (answers.pop(0), text)) as port:
-        fields = {"conn_type": "http", "host": "127.0.0.1", "port": port}
+    with Peer(lambda _: Answer(answers.pop(0), text)) as server:
+        fields = {"conn_type": "http", "host": "127.0.0.1", "port": server.port}
         monkeypatch.setenv("AIRFLOW_CONN_PROMETHEUS_DEFAULT", json.dumps(fields))
         assert len(measure(count=2, consecutive_error_limit=2)) == 2
     assert answers == []

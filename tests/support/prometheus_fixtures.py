@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -19,7 +16,9 @@ import pytest
 from airflow_provider_chefconsul.testing.port import free_port
 from airflow_provider_chefconsul.testing.processes import Processes
 from demo import packages
+from tests.support.peer import Answer, Peer
 
+EXPOSITION = {"Content-Type": "text/plain; version=0.0.4"}
 CONFIGURATION = """\
 global:
   scrape_interval: 100ms
@@ -68,32 +67,6 @@ class Metrics:
         return json.dumps({"conn_type": "http", "host": "127.0.0.1", "port": self.port, **changes})
 
 
-@contextmanager
-def serving(answer: Callable[[Mapping[str, str]], tuple[int, str]]) -> Iterator[int]:
-    """Answer all requests while the block runs, by their headers, with a status and a text; gives the port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, text = answer(dict(self.headers))
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        do_POST = do_GET  # noqa: N815 - the base's way to name methods
-
-        def log_message(self, *words: object) -> None:
-            """Be quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture(scope="session")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Metrics]:
     """One Prometheus for all tests of this process; a missing one is a failure, never a skip."""
@@ -101,8 +74,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Metrics]:
     assert program is not None, "no Prometheus found: apt-get install prometheus"
     directory = tmp_path_factory.mktemp("prometheus")
     metrics = Metrics()
-    with serving(lambda _: (200, metrics.exposition())) as target, Processes() as processes:
-        (directory / "prometheus.yml").write_text(CONFIGURATION.format(port=target))
+    exposition = Peer(lambda _: Answer(body=metrics.exposition(), headers=EXPOSITION))
+    with exposition, Processes() as processes:
+        (directory / "prometheus.yml").write_text(CONFIGURATION.format(port=exposition.port))
         command = [
             str(program),
             f"--config.file={directory}/prometheus.yml",

@@ -116,7 +116,7 @@ async def test_what_is_done_is_sent(scene, hub, consul_connection, consul_kv):
 
 async def test_the_board_shows_the_end_of_the_journal(scene, hub, consul_connection, monkeypatch):
     """The page stays small."""
-    monkeypatch.setattr("airflow_provider_chefconsul.ui.source._ENTRIES", 2)
+    monkeypatch.setattr("airflow_provider_chefconsul.ui.journal._SHOWN", 2)
     for release in ("2.5.0", "2.6.0"):
         await scene.declare("web", "converged", release=release)
     async with BoardUser(hub, "web") as viewer:
