@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from airflow_provider_chefconsul.cli.definition import DEFAULT_CONNECTION
+from airflow_provider_chefconsul.cli.argument_definition import DEFAULT_CONNECTION
 from airflow_provider_chefconsul.consul.http.connection import parse_connection
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import UnusableConnection
