@@ -26,9 +26,10 @@ from time import perf_counter
 from rich.console import Console
 from rich.table import Table
 
+from airflow_provider_chefconsul.consul.acquisition import acquire
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
-from airflow_provider_chefconsul.consul.lease import acquire, release
+from airflow_provider_chefconsul.consul.lease import release
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease

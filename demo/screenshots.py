@@ -11,7 +11,7 @@ from typing import Literal
 
 from playwright.async_api import Error, Page
 
-from airflow_provider_chefconsul.consul.lease import acquire
+from airflow_provider_chefconsul.consul.acquisition import acquire
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.domain.write.wave import Wave

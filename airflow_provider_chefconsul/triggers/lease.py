@@ -81,7 +81,7 @@ class LeaseTrigger(WaitingTrigger[bool]):
 
         :returns: whether it has the lease; None when ``until`` came first.
         """
-        from airflow_provider_chefconsul.consul.lease import acquire
+        from airflow_provider_chefconsul.consul.acquisition import acquire
 
         assert self.holder is not None  # the Dag run that waits
         limit = self.deadline if until is None else min(self.deadline, until)

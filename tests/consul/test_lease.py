@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from airflow_provider_chefconsul.consul import acquisition
 from airflow_provider_chefconsul.consul import lease as leasing
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
@@ -29,7 +30,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
-        monkeypatch.setattr(leasing, "monotonic", lambda: self.now)
+        monkeypatch.setattr(acquisition, "monotonic", lambda: self.now)
 
 
 def open_client(port: int, root: str, *, retry_for: float = 60) -> ConsulClient:
@@ -60,7 +61,7 @@ async def test_outage_is_not_counted_against_the_holder(cluster, consul_root, co
     with Peer(answer) as peer:
         async with open_client(peer.port, consul_root) as client:
             until = datetime.now(UTC) + timedelta(minutes=5)
-            assert await leasing.acquire(
+            assert await acquisition.acquire(
                 SharedView(client), "demo", US, ttl=TTL, reason="", until=until, on_progress=tell
             )
     (waiting, _), (taken, line) = lines
@@ -87,7 +88,7 @@ async def test_outage_is_waited_out(cluster, consul_root, consul_kv, monkeypatch
     with Peer(answer) as peer:
         async with open_client(peer.port, consul_root, retry_for=0) as client:
             until = datetime.now(UTC) + timedelta(minutes=5)
-            assert await leasing.acquire(
+            assert await acquisition.acquire(
                 SharedView(client), "demo", US, ttl=TTL, reason="", until=until, on_progress=lines.append
             )
     waiting, away = lines

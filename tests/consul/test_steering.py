@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_chefconsul.consul import journal as journalling
+from airflow_provider_chefconsul.consul.acquisition import acquire
 from airflow_provider_chefconsul.consul.freeze import find_freeze, freeze, unfreeze, wait_until_free
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.journal import read_journal
-from airflow_provider_chefconsul.consul.lease import acquire, break_lease, find_lease
+from airflow_provider_chefconsul.consul.lease import break_lease, find_lease
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import plan, steer, write
 from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, make_freeze_entry
