@@ -57,6 +57,20 @@ def test_selection(airflow_chefconsul, words, acts):
     assert (said == "demo: the journal tells of nothing of the kind\n") is (not acts)
 
 
+@pytest.mark.usefixtures("steered")
+@pytest.mark.parametrize("forgotten", [("web",), ("web", "app")])
+def test_tier_that_was_forgotten(airflow_chefconsul, consul_kv, forgotten):
+    """The journal still tells of it, also when nothing else is declared; a tier that it never names is an error."""
+    for tier in forgotten:
+        assert airflow_chefconsul("forget", "demo", tier, "--yes").code == 0
+    for words, acts in {("--tier", "web"): ["declared", "frozen"], (): ["declared", "declared", "frozen"]}.items():
+        ended = airflow_chefconsul("journal", "demo", *words, "-o", "json")
+        assert ended.code == 0, ended.err
+        assert [each["act"] for each in ended.json["entries"]] == acts
+    airflow_chefconsul("freeze", "demo", "--reason", "an act that concerns every tier and names none")
+    assert airflow_chefconsul("journal", "demo", "--tier", "wbe").code == 3
+
+
 def test_journal_without_entries(airflow_chefconsul, declare, consul_kv):
     """An environment of an earlier version."""
     declare()

@@ -22,8 +22,9 @@ async def journal_command(args: Namespace, output: Output) -> ExitCode:
     """List the entries of the journal, oldest first."""
     since = parse_moment("--since", args.since, ahead=False, now=datetime.now(UTC))
     async with open_view(args) as view:
-        await find_tiers(view, args.environment, args.tier, program=output.program)
         entries = await read_journal(view, args.environment)
+        if not any(args.tier is None or each.names(args.tier) for each in entries):  # else it may have been forgotten
+            await find_tiers(view, args.environment, args.tier, program=output.program)
     chosen = [entry for entry in entries if _is_chosen(entry, args.tier, since)]
     if output.is_json:
         output.document({"environment": args.environment, "entries": [json.loads(each.to_json()) for each in chosen]})

@@ -73,7 +73,11 @@ class JournalEntry:
 
     def concerns(self, tier: str) -> bool:
         """Whether it is about this tier, perhaps among others."""
-        return tier in self.tiers or tier in self.scope or not (self.tiers or self.scope)
+        return self.names(tier) or not (self.tiers or self.scope)
+
+    def names(self, tier: str) -> bool:
+        """Whether it names this tier; one that is about the whole environment names none."""
+        return tier in self.tiers or tier in self.scope
 
     @property
     def is_verdict(self) -> bool:
