@@ -14,9 +14,10 @@ from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.journal import append, now_written
 from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, Freeze, FreezeEntry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.moment import read_moment
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, TransactionConflict
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument, TransactionConflict
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -45,6 +46,15 @@ async def find_freeze(view: SharedView, environment: str) -> FoundFreeze:
         return FoundFreeze(Freeze(), 0)
     freeze = Freeze.from_json(entry.key, entry.value)
     return FoundFreeze(freeze.current(now=datetime.now(UTC)), entry.modify_index)
+
+
+async def read_freeze(view: SharedView, environment: str) -> Freeze | Unreadable:
+    """The freeze, with entries that have ended, since whoever looks knows the time; or why it cannot be read."""
+    entry = await view.client.get(view.keys.freeze(environment))
+    try:
+        return Freeze() if entry is None else Freeze.from_json(entry.key, entry.value)
+    except MalformedDocument as error:
+        return Unreadable.of(error)
 
 
 async def freeze(view: SharedView, environment: str, names: Collection[str], entry: FreezeEntry) -> Freeze:

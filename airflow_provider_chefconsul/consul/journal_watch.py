@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from airflow_provider_chefconsul.consul.freeze import read_freeze
 from airflow_provider_chefconsul.consul.journal import parse_entry
 from airflow_provider_chefconsul.domain.model.freeze import Freeze
 from airflow_provider_chefconsul.domain.model.journal import JournalEntry
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
-from airflow_provider_chefconsul.exceptions import MalformedDocument
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -57,15 +57,6 @@ async def watch_journal(view: SharedView, environment: str) -> AsyncGenerator[Jo
                 if (entry := await view.client.get(name)) is not None:
                     known[name] = parse_entry(entry)
         entries = tuple(entry for _, entry in sorted(known.items()) if entry is not None)
-        if state != (state := JournalState(await _read_freeze(view, environment), entries)):
+        if state != (state := JournalState(await read_freeze(view, environment), entries)):
             yield state
         await asyncio.sleep(_REST if names else _REST_IF_EMPTY)
-
-
-async def _read_freeze(view: SharedView, environment: str) -> Freeze | Unreadable:
-    """The freeze, with entries that have ended: whoever looks knows the time."""
-    entry = await view.client.get(view.keys.freeze(environment))
-    try:
-        return Freeze() if entry is None else Freeze.from_json(entry.key, entry.value)
-    except MalformedDocument as error:
-        return Unreadable.of(error)

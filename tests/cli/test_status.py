@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import pytest
 
@@ -96,6 +97,49 @@ def test_lease_is_shown(airflow_chefconsul, declare, consul_kv):
     assert "lease held by Dag shop_rollout, run manual__1, acquired" in airflow_chefconsul("status", "demo").out
 
 
+@pytest.mark.parametrize(
+    ("frozen", "name", "words", "way_out"),
+    [
+        (("web",), "web", " frozen by airflow chefconsul freeze, ", "unfreeze demo web"),
+        ((), "*", " with all tiers frozen by airflow chefconsul freeze, ", "unfreeze demo '*'"),
+    ],
+)
+def test_freeze_is_shown(airflow_chefconsul, declare, members, frozen, name, words, way_out):
+    """Who, since when, until when and why; and the command that ends it, which ends it."""
+    members("web-1")
+    declare()
+    declare("app")
+    frozen_now = airflow_chefconsul(
+        "freeze", "demo", *frozen, "--reason", "evening", "--until", "2099-01-01T00:00:00Z", "-o", "json"
+    )
+    since = frozen_now.json["frozen"][name]["since"]
+    for words_of_command in (
+        ("status", "demo", "web"),
+        ("explain", "demo", "web"),
+        ("explain", "demo", "web", "web-1"),
+    ):
+        out = " ".join(airflow_chefconsul(*words_of_command).out.split())  # on fewer lines than a terminal needs
+        assert words in out
+        assert f" since {since}, until 2099-01-01T00:00:00Z: evening; to end that: chefconsul {way_out}" in out
+        document = airflow_chefconsul(*words_of_command, "-o", "json").json
+        assert document.get("tiers", [document])[0]["frozen"] == frozen_now.json["frozen"]
+    out = airflow_chefconsul("status", "demo").out
+    assert out.count("frozen by") == (1 if frozen else 2)
+    assert airflow_chefconsul(*shlex.split(way_out)).code == 0
+    assert "frozen" not in airflow_chefconsul("status", "demo").out
+    assert airflow_chefconsul("status", "demo", "-o", "json").json["tiers"][1]["frozen"] == {}
+
+
+def test_freeze_that_cannot_be_read(airflow_chefconsul, declare, consul_kv):
+    """Nobody can say whether anything is frozen, and nobody may write; the tiers are shown all the same."""
+    declare()
+    consul_kv["demo/_freeze"] = "junk"
+    out = " ".join(airflow_chefconsul("status", "demo").out.split())
+    assert "what is frozen cannot be read, so nobody may write: " in out
+    assert "delete this key to end every freeze of the environment" in out
+    assert airflow_chefconsul("status", "demo", "-o", "json").json["tiers"][0]["frozen"] is None
+
+
 def test_json_has_the_documented_shape(airflow_chefconsul, declare, members, consul_kv):
     """Scripts depend on it: fields are only ever added."""
     members("web-1", "web-2")
@@ -108,6 +152,7 @@ def test_json_has_the_documented_shape(airflow_chefconsul, declare, members, con
     assert (tier["tier"], tier["converged"], tier["problem"]) == ("web", False, None)
     assert tier["counts"] == {"converged": 1, "not_reported": 1}
     assert tier["obstacles"] == ["held up by 1 not_reported (web-2)"]
+    assert tier["frozen"] == {}
     stable = tier["desired"]["stable"]
     assert stable == {"generation": 1, "state": "converged", "values": {"release": "2.5.0"}, "id": stable["id"]}
     assert tier["desired"]["canary"] is None

@@ -7,7 +7,7 @@ import json
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
@@ -17,9 +17,18 @@ from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
+from airflow_provider_chefconsul.domain.model.freeze import Freeze, make_freeze_entry
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import AccessDenied
-from tests.support.factory import NOW, make_desired, make_failure, make_lease, make_report, make_snapshot
+from tests.support.factory import (
+    NOW,
+    make_desired,
+    make_failure,
+    make_lease,
+    make_report,
+    make_snapshot,
+    make_writer,
+)
 from tests.support.peer import Answer, Peer, forward_to
 from tests.support.relay import Relay
 
@@ -96,6 +105,25 @@ async def test_tier_that_is_declared_meanwhile(watching, consul_kv, members, mon
         await until(ends("has never reported"))
         consul_kv["demo/db/desired"] = make_desired(3).to_json()
         await until(lambda lines: any("demo/db: assigned generation 3" in line for line in lines))
+
+
+async def test_freeze(watching, consul_kv, members, monkeypatch):
+    """One that stands, its end, one that begins meanwhile, and one that ends by itself: a line each, and no other."""
+    monkeypatch.setattr("airflow_provider_chefconsul.cli.display.follow._LOOK_AROUND", 0.05)
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    consul_kv["demo/_freeze"] = Freeze({"web": make_freeze_entry(make_writer(), "evening", None, now=NOW)}).to_json()
+    async with watching() as until:
+        await until(ends(": evening; to end that: chefconsul unfreeze demo web"))
+        await until(ends("has never reported"))
+        del consul_kv["demo/_freeze"]
+        await until(ends("demo/web: no longer frozen"))
+        now = datetime.now(UTC)
+        short = make_freeze_entry(make_writer(), "lunch", now + timedelta(seconds=2), now=now)
+        consul_kv["demo/_freeze"] = Freeze({"*": short}).to_json()
+        await until(ends(": lunch; to end that: chefconsul unfreeze demo '*'"))
+        lines = await until(lambda found: sum(line.endswith("demo/web: no longer frozen") for line in found) == 2)
+        assert len(lines) == 6
 
 
 @pytest.mark.parametrize("tier", [None, "web"])

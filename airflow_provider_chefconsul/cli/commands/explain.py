@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.cli.argument import parse_selectors
 from airflow_provider_chefconsul.cli.command import command, open_view
-from airflow_provider_chefconsul.cli.display.document import moment_text
+from airflow_provider_chefconsul.cli.display.document import frozen_fields, moment_text
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers, name_some
+from airflow_provider_chefconsul.consul.freeze import read_freeze
 from airflow_provider_chefconsul.consul.node_snapshot import read_node
 from airflow_provider_chefconsul.consul.overview import read_early_failure, read_early_failures, read_lease
 from airflow_provider_chefconsul.domain.explanation.node import NodeExplanation
@@ -39,13 +40,15 @@ async def explain_command(args: Namespace, output: Output) -> ExitCode:
         if snapshot is None:
             await find_tiers(view, args.environment, args.tier, program=output.program)
             snapshot = await view.snapshot(args.environment, args.tier, selector)
-        lease = await read_lease(view, args.environment)
+        lease, freeze = await read_lease(view, args.environment), await read_freeze(view, args.environment)
         early_failures = await _read_early_failures(view, args)
     status, now = tier_status(snapshot), datetime.now(UTC)
-    shown = ShownTier.of(args.environment, args.tier, status, now=now, lease=lease, early_failures=early_failures)
+    shown = ShownTier.of(
+        args.environment, args.tier, status, now=now, lease=lease, freeze=freeze, early_failures=early_failures
+    )
     explained, has_converged = _choose(args, shown), status.has_converged
     if args.node:
-        desired = explain_desired(args.environment, args.tier, status.desired, now=now, lease=lease)
+        desired = explain_desired(args.environment, args.tier, status.desired, now=now, lease=lease, freeze=freeze)
         shown, has_converged = replace(shown, explanation=desired), status.nodes[args.node].has_converged
     if output.is_json:
         output.document(_fields(shown, explained, has_converged=has_converged))
@@ -96,6 +99,7 @@ def _fields(shown: ShownTier, explained: list[NodeExplanation], *, has_converged
         "headline": explanation.headline,
         "written": explanation.written,
         "obstacles": list(explanation.obstacles),
+        "frozen": frozen_fields(shown.freeze),
         "nodes": [
             {
                 "node": each.node,

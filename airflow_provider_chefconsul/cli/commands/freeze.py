@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.cli.argument import parse_moment
 from airflow_provider_chefconsul.cli.command import command, open_view
+from airflow_provider_chefconsul.cli.display.document import frozen_fields
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers
@@ -57,11 +58,7 @@ async def _check_tiers(view: SharedView, args: Namespace, output: Output) -> Non
 def _show(environment: str, found: Freeze, output: Output) -> ExitCode:
     """Print what is frozen now."""
     if output.is_json:
-        entries = {
-            name: {"by": str(each.by), "since": each.since, "until": each.until, "reason": each.reason}
-            for name, each in found.entries.items()
-        }
-        output.document({"environment": environment, "frozen": entries})
+        output.document({"environment": environment, "frozen": frozen_fields(found)})
         return ExitCode.OK
     for name, each in found.entries.items():
         output.line(f"{environment}/{name}: {each.describe()}")

@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.cli.display.rendering import Screenful, render
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers
+from airflow_provider_chefconsul.consul.freeze import read_freeze
 from airflow_provider_chefconsul.consul.overview import read_lease
 from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
@@ -37,12 +38,12 @@ async def status_command(args: Namespace, output: Output) -> ExitCode:
             await check_token_sees_all(view, view.keys.environment(args.environment))
         if args.watch:
             await StatusFollower(view, args, output).run(tiers)
-        lease = await read_lease(view, args.environment)
+        lease, freeze = await read_lease(view, args.environment), await read_freeze(view, args.environment)
         now = datetime.now(UTC)
         shown = []
         for tier, selector in parse_selectors(args, tiers).items():
             status = tier_status(await view.snapshot(args.environment, tier, selector))
-            shown.append(ShownTier.of(args.environment, tier, status, now=now, lease=lease))
+            shown.append(ShownTier.of(args.environment, tier, status, now=now, lease=lease, freeze=freeze))
     if output.is_json:
         output.document({"environment": args.environment, "tiers": [tier_fields(each) for each in shown]})
     else:

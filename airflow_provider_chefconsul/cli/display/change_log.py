@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
+from airflow_provider_chefconsul.domain.explanation.freeze import explain_freeze
 from airflow_provider_chefconsul.domain.explanation.node import describe_reason
+from airflow_provider_chefconsul.domain.model.freeze import NOT_FROZEN
 from airflow_provider_chefconsul.domain.text import cut_lines
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus
 
@@ -11,7 +13,7 @@ _NAMED = 20  # nodes that one change names
 
 
 def changes_between(before: ShownTier | None, after: ShownTier, *, lists_all: bool = False) -> list[str]:
-    """The tier's headline if it has changed, and a line for each node whose status has.
+    """The tier's headline and what keeps it frozen, if they have changed, and a line for each node whose status has.
 
     :param before: None for the first look, which names only nodes that hold the tier up.
     :param lists_all: name every node, however many changed at once.
@@ -19,6 +21,12 @@ def changes_between(before: ShownTier | None, after: ShownTier, *, lists_all: bo
     lines = [] if before and before.explanation.headline == after.explanation.headline else [after.explanation.headline]
     known = before.status.nodes if before else {}
     tier_path = f"{after.environment}/{after.tier}"
+    if after.freeze != (before.freeze if before else NOT_FROZEN):
+        lines += [
+            f"{tier_path}: {each}"
+            for each in explain_freeze(after.environment, after.tier, after.freeze, now=after.now)
+            or ["no longer frozen"]
+        ]
     named = [
         name
         for name, node in after.status.nodes.items()

@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.domain.explanation.node import describe_reason
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.freeze import Freeze
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus
 
@@ -20,6 +21,7 @@ def tier_fields(shown: ShownTier) -> dict[str, Any]:
         "converged": status.has_converged,
         "headline": shown.explanation.headline,
         "obstacles": list(shown.explanation.obstacles),
+        "frozen": frozen_fields(shown.freeze),
         "desired": desired_fields(desired) if isinstance(desired, DesiredState) else None,
         "problem": str(desired) if isinstance(desired, Unreadable) else None,
         "counts": {str(standing): len(nodes) for standing, nodes in status.by_standing.items()},
@@ -36,6 +38,16 @@ def desired_fields(desired: DesiredState) -> dict[str, Any]:
         "sequence": desired.sequence,
         "written_by": str(desired.written_by),
         "written_at": desired.written_at,
+    }
+
+
+def frozen_fields(freeze: Freeze | Unreadable) -> dict[str, Any] | None:
+    """By tier, or ``"*"`` for all, who froze it; None when nobody can say."""
+    if isinstance(freeze, Unreadable):
+        return None
+    return {
+        name: {"by": str(each.by), "since": each.since, "until": each.until, "reason": each.reason}
+        for name, each in freeze.entries.items()
     }
 
 

@@ -21,7 +21,9 @@ from airflow_provider_chefconsul.cli.display.document import tier_fields
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.display.rendering import Screenful, render
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
+from airflow_provider_chefconsul.consul.freeze import read_freeze
 from airflow_provider_chefconsul.consul.overview import list_tiers, read_lease
+from airflow_provider_chefconsul.domain.model.freeze import NOT_FROZEN, Freeze
 from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.membership import Selector
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 _BACKOFF = 1.0  # seconds between two watches while Consul is unavailable
-_LOOK_AROUND = 5.0  # seconds between two looks for new tiers and at the lease
+_LOOK_AROUND = 5.0  # seconds between two looks for new tiers, at the lease and at what is frozen
 _LOOK_FOR_FIRST = 1.0  # seconds between two looks while there is no tier
 
 
@@ -52,6 +54,7 @@ class StatusFollower:
     shown: dict[str, ShownTier] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
     lease: Lease | Unreadable | None = None
+    freeze: Freeze | Unreadable = NOT_FROZEN
 
     @property
     def is_live(self) -> bool:
@@ -70,7 +73,7 @@ class StatusFollower:
 
     async def _follow_all(self, tiers: Iterable[str]) -> NoReturn:
         following: dict[str, asyncio.Task[NoReturn]] = {}
-        found = list(tiers)
+        found = await self._look_around(list(tiers))
         try:
             while True:
                 for tier, selector in parse_selectors(self.args, found).items():
@@ -91,15 +94,20 @@ class StatusFollower:
             await asyncio.gather(*following.values(), return_exceptions=True)
 
     async def _look_around(self, tiers: list[str]) -> list[str]:
-        """Read the lease, and list the tiers."""
+        """Read the lease and what is frozen, and list the tiers."""
+        before = self.freeze
         try:
             self.lease = await read_lease(self.view, self.args.environment)
+            self.freeze = await read_freeze(self.view, self.args.environment)
             found = tiers if self.args.tier else await list_tiers(self.view, self.args.environment)
         except ConsulUnavailable as error:
             if not tiers:  # otherwise the watches report it
                 self._tell_trouble("", error)
             return tiers
         self.troubles.pop("", None)
+        if not before == self.freeze == NOT_FROZEN:  # no tier's watch sees a freeze, and one may end by itself
+            for tier in self.statuses:
+                self._print_changes(tier)
         return found
 
     async def _follow(self, tier: str, selector: Selector) -> NoReturn:
@@ -125,12 +133,16 @@ class StatusFollower:
         self.troubles[tier] = str(error)
 
     def _see(self, tier: str, snapshot: TierSnapshot) -> None:
-        """Remember the tier's status; without a screen, also print what has changed."""
-        now = datetime.now(UTC)
-        status = self.statuses[tier] = tier_status(snapshot, before=self.statuses.get(tier))
+        """Remember the tier's status."""
+        self.statuses[tier] = tier_status(snapshot, before=self.statuses.get(tier))
+        self._print_changes(tier)
+
+    def _print_changes(self, tier: str) -> None:
+        """Print what has changed, unless there is a screen."""
         if self.is_live:
             return
-        shown = ShownTier.of(self.args.environment, tier, status, now=now, lease=self.lease)
+        now = datetime.now(UTC)
+        shown = self._show(tier, self.statuses[tier], now)
         before, self.shown[tier] = self.shown.get(tier), shown
         lines = changes_between(before, shown, lists_all=self.args.all)
         if lines and self.output.is_json:
@@ -139,6 +151,9 @@ class StatusFollower:
         elif not self.output.is_json:
             for line in lines:
                 self.output.line(f"{_clock(now)} {line}")
+
+    def _show(self, tier: str, status: TierStatus, now: datetime) -> ShownTier:
+        return ShownTier.of(self.args.environment, tier, status, now=now, lease=self.lease, freeze=self.freeze)
 
     def _render(self) -> RenderableType:
         return self.screen(datetime.now(UTC))
@@ -149,10 +164,7 @@ class StatusFollower:
         statuses, troubles = self.statuses.copy(), self.troubles.copy()  # another thread adds to them
         trouble = next(iter(troubles.values()), "")
         above = f"{_clock(now)} UTC {environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
-        ordered = [
-            ShownTier.of(environment, tier, status, now=now, lease=self.lease)
-            for tier, status in sorted(statuses.items())
-        ]
+        ordered = [self._show(tier, status, now) for tier, status in sorted(statuses.items())]
         content = render(
             ordered, now=now, width=console.width, height=console.height, lists_all=self.args.all, above=above
         )

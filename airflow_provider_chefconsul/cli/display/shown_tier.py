@@ -9,6 +9,7 @@ from datetime import datetime
 from airflow_provider_chefconsul.domain.explanation.node import NO_EARLY_FAILURES, NodeExplanation, explain_nodes
 from airflow_provider_chefconsul.domain.explanation.tier import TierExplanation, explain_tier
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
+from airflow_provider_chefconsul.domain.model.freeze import NOT_FROZEN, Freeze
 from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
@@ -19,6 +20,7 @@ class ShownTier:
     """A tier at one moment, in facts and in words; nodes are explained when they are asked for.
 
     :param early_failures: by node, runs that failed before they read a tier.
+    :param freeze: what keeps the tier frozen; nothing when it is not.
     """
 
     environment: str
@@ -27,6 +29,7 @@ class ShownTier:
     explanation: TierExplanation
     now: datetime
     early_failures: Mapping[str, EarlyFailure]
+    freeze: Freeze | Unreadable
 
     @classmethod
     def of(
@@ -37,14 +40,17 @@ class ShownTier:
         *,
         now: datetime,
         lease: Lease | Unreadable | None = None,
+        freeze: Freeze | Unreadable = NOT_FROZEN,
         early_failures: Mapping[str, EarlyFailure] = NO_EARLY_FAILURES,
     ) -> ShownTier:
         """Explain a tier's status.
 
         :param lease: the environment's, if any.
+        :param freeze: the environment's.
         """
-        explanation = explain_tier(environment, tier, status, now=now, lease=lease)
-        return cls(environment, tier, status, explanation, now, early_failures)
+        explanation = explain_tier(environment, tier, status, now=now, lease=lease, freeze=freeze)
+        own = freeze if isinstance(freeze, Unreadable) else freeze.of_tier(tier, now=now)
+        return cls(environment, tier, status, explanation, now, early_failures, own)
 
     def explain(self, nodes: Iterable[str]) -> list[NodeExplanation]:
         """Explain some of its members, in that order."""

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from airflow_provider_chefconsul.domain.explanation.freeze import explain_freeze
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.freeze import NOT_FROZEN, Freeze
 from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.moment import ago, read_moment
@@ -32,14 +34,21 @@ class TierExplanation:
 
 
 def explain_tier(
-    environment: str, tier: str, status: TierStatus, *, now: datetime, lease: Lease | Unreadable | None = None
+    environment: str,
+    tier: str,
+    status: TierStatus,
+    *,
+    now: datetime,
+    lease: Lease | Unreadable | None = None,
+    freeze: Freeze | Unreadable = NOT_FROZEN,
 ) -> TierExplanation:
     """Explain a tier, but none of its nodes.
 
     :param lease: what stands under the environment's lease key.
+    :param freeze: what stands under its freeze key.
     """
     desired = status.desired
-    explained = explain_desired(environment, tier, desired, now=now, lease=lease)
+    explained = explain_desired(environment, tier, desired, now=now, lease=lease, freeze=freeze)
     if not isinstance(desired, DesiredState):
         return explained
     converged = f"{status.count(Standing.CONVERGED)} of {len(status.nodes)} members converged"
@@ -57,13 +66,15 @@ def explain_desired(
     *,
     now: datetime,
     lease: Lease | Unreadable | None = None,
+    freeze: Freeze | Unreadable = NOT_FROZEN,
 ) -> TierExplanation:
     """Explain what is desired of a tier, whatever has become of it.
 
     :param lease: what stands under the environment's lease key.
+    :param freeze: what stands under its freeze key.
     """
     tier_path = f"{environment}/{tier}"
-    held = _explain_lease(lease, now)
+    held = [*explain_freeze(environment, tier, freeze, now=now), *_explain_lease(lease, now)]
     match desired:
         case None:
             missing = "nobody has declared it, or its key was deleted: SetDesiredStateOperator declares it"

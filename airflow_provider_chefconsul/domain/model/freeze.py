@@ -50,10 +50,14 @@ class Freeze:
 
     entries: Mapping[str, FreezeEntry] = field(default_factory=dict)
 
+    def of_tier(self, tier: str, *, now: datetime) -> Freeze:
+        """Only what keeps a tier frozen, its own entry first."""
+        names = [name for name in (tier, EVERY_TIER) if name in self.entries]
+        return Freeze({name: self.entries[name] for name in names}).current(now=now)
+
     def find(self, tier: str, *, now: datetime) -> FreezeEntry | None:
         """What keeps a tier frozen; None when nothing does."""
-        found = [self.entries[name] for name in (tier, EVERY_TIER) if name in self.entries]
-        return next((entry for entry in found if not entry.has_ended(now)), None)
+        return next(iter(self.of_tier(tier, now=now).entries.values()), None)
 
     def current(self, *, now: datetime) -> Freeze:
         """Without the entries that have ended."""
@@ -87,6 +91,9 @@ class Freeze:
             return cls({_read_name(entries, name): _read_entry(entries.child(name)) for name in entries.fields})
         except MalformedDocument as error:  # nobody may write until somebody deletes it
             raise error.advise("delete this key to end every freeze of the environment") from error
+
+
+NOT_FROZEN = Freeze()
 
 
 def make_freeze_entry(by: Writer, reason: object, until: object, *, now: datetime) -> FreezeEntry:
