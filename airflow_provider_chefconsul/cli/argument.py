@@ -16,9 +16,11 @@ from airflow_provider_chefconsul.domain.model.values import Scalar, check_values
 from airflow_provider_chefconsul.domain.moment import read_moment
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.change import Change, parse_change
+from airflow_provider_chefconsul.domain.write.opening import AT_ONCE
 from airflow_provider_chefconsul.domain.write.rollback import RollBack, parse_target
 from airflow_provider_chefconsul.domain.write.sequence import parse_sequence
 from airflow_provider_chefconsul.domain.write.wave import Wave
+from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
@@ -26,7 +28,8 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _POLICY = ("min_converged", "max_failed", "max_lost", "max_absent", "min_members")
 _OF_MEMBERS = ("wait", "canary", "waves")
 _OF_ROLLBACK = ("to", "despite_freeze")
-_OF_CHANGE = ("value", "value_json", "canary", "spread", "waves", "allowed_from", "without_members", "force")
+_OF_WINDOW = ("timezone", "holiday", "wave_takes")
+_OF_CHANGE = ("value", "value_json", "canary", "spread", "waves", "allowed_from", "without_members", "force", "window")
 _DURATIONS = ("timeout", "min_healthy_time", "progress_deadline")
 
 
@@ -111,6 +114,28 @@ def parse_waves(args: Namespace) -> list[Wave]:
     if args.canary is not None:
         raise InvalidInput("--waves cannot be combined with --canary: a canary is a single wave")
     return Wave.parse_all(_split(args.waves), args.spread)
+
+
+def parse_window(args: Namespace) -> ChangeWindow | None:
+    """The change window of ``--window``; None without it.
+
+    :raises InvalidInput: names the option, or what is wrong with the window.
+    """
+    if not args.window:
+        if others := [name for name in _OF_WINDOW if getattr(args, name)]:
+            raise InvalidInput(f"{_option(others[0])} requires --window")
+        return None
+    if args.timezone is None:
+        raise InvalidInput("--window requires --timezone: whose clock the hours are on, such as Europe/Berlin")
+    return ChangeWindow(*args.window, timezone=args.timezone, holidays=args.holiday)
+
+
+def parse_wave_takes(args: Namespace) -> timedelta:
+    """The duration of ``--wave-takes``, or none.
+
+    :raises InvalidInput: it is not a duration.
+    """
+    return AT_ONCE if args.wave_takes is None else _parse_duration("wave_takes", args.wave_takes)
 
 
 def parse_time(args: Namespace) -> int:

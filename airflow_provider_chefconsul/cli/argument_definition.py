@@ -77,6 +77,28 @@ WAVES = Argument(
     ("--waves",),
     help="plan a rollout in waves, such as 1,25%%,100%%: numbers of nodes or percentages",
 )
+WINDOW = (
+    Argument(
+        ("--window",),
+        metavar="HOURS",
+        action="append",
+        default=[],
+        help="hours of a change window, such as 'Mon-Thu 09:00-16:00': say when each wave could begin; may be repeated",
+    ),
+    Argument(("--timezone",), help="with --window: whose clock the hours are on, such as Europe/Berlin"),
+    Argument(
+        ("--holiday",),
+        metavar="DATE",
+        action="append",
+        default=[],
+        help="with --window: a day on which no hours begin, such as 2026-12-24; may be repeated",
+    ),
+    Argument(
+        ("--wave-takes",),
+        metavar="DURATION",
+        help="with --window: how long a wave takes until the next one may begin, such as 45m (0s)",
+    ),
+)
 ALLOWED_FROM = Argument(
     ("--allowed-from",),
     metavar="STATES",

@@ -34,6 +34,7 @@ from airflow_provider_chefconsul.cli.argument_definition import (
     WAIT,
     WATCH,
     WAVES,
+    WINDOW,
     YES,
     Argument,
 )
@@ -84,7 +85,7 @@ COMMANDS = CommandGroup(
         _command(
             "plan",
             "Show what set or rollback would do, without writing anything",
-            (ENVIRONMENT, TIERS, PLANNED_STATE, *CHANGE, WAVES, ROLLBACK, PLANNED_TO, DESPITE_FREEZE, OUTPUT),
+            (ENVIRONMENT, TIERS, PLANNED_STATE, *CHANGE, WAVES, *WINDOW, ROLLBACK, PLANNED_TO, DESPITE_FREEZE, OUTPUT),
         ),
         _command("set", "Declare the desired state of tiers", (ENVIRONMENT, TIERS, STATE, *CHANGE, *WAIT, OUTPUT)),
         _command(

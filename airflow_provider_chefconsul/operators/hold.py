@@ -11,8 +11,6 @@ from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 from airflow_provider_chefconsul.triggers.writer import holder_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from airflow.sdk import Context
 
     from airflow_provider_chefconsul.domain.write.window import ChangeWindow
@@ -51,9 +49,7 @@ class HoldableOperator(Stoppable):
         now = current_time()
         if self.window.is_open(now):
             return None
-        opening, closing = (
-            _on_clock(moment, self.window) for moment in (self.window.next_opening(now), self.window.closes_at(now))
-        )
+        opening, closing = map(self.window.on_clock, (self.window.next_opening(now), self.window.closes_at(now)))
         return Hold(
             f"{self.environment}: outside the change window {self.window}, which is open again from {opening} to "
             f"{closing}; nothing is written before",
@@ -106,10 +102,6 @@ class HoldableOperator(Stoppable):
 
         check_is_over(event)
         return self.execute(context)
-
-
-def _on_clock(moment: datetime, window: ChangeWindow) -> str:
-    return f"{moment.astimezone(window.timezone):%Y-%m-%d %H:%M %Z}"
 
 
 def check_on_frozen(on_frozen: object) -> str:

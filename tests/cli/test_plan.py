@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from tests.cli.conftest import read_desired
@@ -119,6 +122,70 @@ def test_canary_is_written_as_planned(airflow_chefconsul, declare, members, cons
     (step,) = airflow_chefconsul("plan", "demo", "web", *before, "-o", "json").json["tiers"][0]["steps"]
     assert len(step["nodes"]) == 2
     assert step["differences"] == [{"name": "release", "before": ["2.6.0"], "after": ["2.5.0"]}]
+
+
+@pytest.mark.usefixtures("tier")
+def test_when_waves_could_begin(airflow_chefconsul):
+    """On the clock of the window, holidays left out; with the time that a wave takes, on different days."""
+    zone = ZoneInfo("Asia/Kolkata")
+    day = (datetime.now(zone) + timedelta(days=3)).date()  # a week before, and after, it is closed
+    first, second = (f"{day + timedelta(weeks=number)}" for number in (1, 2))
+    window = ("--window", f"{day:%a} 09:00-16:00", "--timezone", zone.key, "--holiday", str(day))
+    waves = ("plan", "demo", "web", *NEXT, "--waves", "1,50%,100%", *window)
+    ended = airflow_chefconsul(*waves)
+    assert ended.code == 0, ended.err
+    assert [line for line in ended.out.splitlines() if "could begin" in line] == [
+        f"  could begin from {first} 09:00 IST until {first} 16:00 IST",
+        f"  could begin once wave 1 has converged, from {first} 09:00 IST until {first} 16:00 IST",
+        f"  could begin once wave 2 has converged, from {first} 09:00 IST until {first} 16:00 IST",
+    ]
+    lasting = (*waves, "--wave-takes", "4h")
+    lines = [line for line in airflow_chefconsul(*lasting).out.splitlines() if "could begin" in line]
+    assert [line.partition("from ")[2].partition(" until")[0] for line in lines] == [
+        f"{first} 09:00 IST", f"{first} 13:00 IST", f"{second} 09:00 IST",
+    ]  # fmt: skip
+    steps = airflow_chefconsul(*lasting, "-o", "json").json["tiers"][0]["steps"]
+    assert steps[1]["could_begin"] == {"from": f"{first}T07:30:00+00:00", "until": f"{first}T10:30:00+00:00"}
+
+
+@pytest.mark.usefixtures("tier")
+def test_window_that_is_open(airflow_chefconsul):
+    """The first wave could begin now; a plan that is refused says no time, nor does what waits for nothing."""
+    window = ("--window", "Mon-Sun 00:00-00:00", "--timezone", "UTC")
+    out = airflow_chefconsul("plan", "demo", "web", *NEXT, "--waves", "1,100%", *window).out
+    first, second = [line for line in out.splitlines() if "could begin" in line]
+    assert first.startswith("  could begin now, until 20")
+    assert second.startswith("  could begin once wave 1 has converged, until 20")
+    same = ("--state", "converged", "--value", "release=2.5.0", "--value-json", "replicas=3", "--sequence", "5")
+    for words in (same, (*NEXT, "--sequence", "5")):
+        assert "could begin" not in airflow_chefconsul("plan", "demo", "web", *words, *window).out
+        (step,) = airflow_chefconsul("plan", "demo", "web", *words, *window, "-o", "json").json["tiers"][0]["steps"]
+        assert step["could_begin"] is None
+
+
+@pytest.mark.usefixtures("tier")
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--window", "Mon 09:00-16:00"), "--window requires --timezone: whose clock the hours are on"),
+        (("--timezone", "UTC"), "--timezone requires --window"),
+        (("--wave-takes", "1h"), "--wave-takes requires --window"),
+        (
+            ("--window", "Mon 09:00-16:00", "--timezone", "UTC", "--wave-takes", "1"),
+            "--wave-takes must be a number with",
+        ),
+        (("--window", "Mo 09:00-16:00", "--timezone", "UTC"), 'change window "Mo 09:00-16:00": unknown day Mo'),
+        (("--window", "Mon 09:00-16:00", "--timezone", "Berlin"), "unknown timezone 'Berlin', did you mean"),
+        (("--window", "Mon 09:00-16:00", "--timezone", "UTC", "--holiday", "x"), "holiday 'x' is not a date"),
+        (("--rollback", "--window", "Mon 09:00-16:00", "--timezone", "UTC"), "--window cannot be combined with"),
+        (("--rollback", "--holiday", "2026-12-24"), "--holiday requires --window"),
+    ],
+)
+def test_bad_windows(airflow_chefconsul, words, why):
+    """Exit code 2, and the option or what is wrong with the hours."""
+    ended = airflow_chefconsul("plan", "demo", "web", *(() if "--rollback" in words else NEXT), *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"airflow chefconsul: error: {why}")
 
 
 @pytest.mark.usefixtures("tier")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+import shlex
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from airflow_provider_chefconsul.cli.argument import parse_wave_takes, parse_window
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from tests.dags.fleet import Fleet
@@ -36,3 +38,15 @@ def test_each_wave_waits_for_the_window(fleet: Fleet, run_dag, monkeypatch, caps
     monday = re.search(r"^demo: outside the change window .*$", PAGE, flags=re.MULTILINE)[0]
     assert printed.count(monday) == 1
     assert printed.count("is open again from 2026-12-01 09:00 CET to 2026-12-01 16:00 CET") == 1
+
+
+def test_command_of_the_page_is_understood():
+    """Airflow's own parser takes it, and so do the readers of its options."""
+    from airflow.cli.cli_parser import get_parser
+
+    (line,) = re.findall(r"^airflow (chefconsul .*)$", PAGE.replace("\\\n", ""), flags=re.MULTILINE)
+    args = get_parser().parse_args(shlex.split(line))
+    window = parse_window(args)
+    assert window is not None
+    assert window.on_clock(window.next_opening(datetime(2026, 12, 24, tzinfo=UTC))) == "2026-12-25 09:00 CET"
+    assert parse_wave_takes(args) == timedelta(hours=4)

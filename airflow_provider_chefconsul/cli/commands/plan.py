@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.cli.argument import (
@@ -12,16 +13,21 @@ from airflow_provider_chefconsul.cli.argument import (
     parse_rollback_arguments,
     parse_selectors,
     parse_tiers,
+    parse_wave_takes,
     parse_waves,
+    parse_window,
 )
 from airflow_provider_chefconsul.cli.command import command, open_view
+from airflow_provider_chefconsul.cli.display.document import moment_text
 from airflow_provider_chefconsul.cli.display.output import Output
+from airflow_provider_chefconsul.cli.display.schedule import Schedule
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import absent_of, describe_nodes, find_empty_tier
 from airflow_provider_chefconsul.consul.rollout_plan import RolloutPlan, plan_rollback_of_members, plan_rollout
 from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.model.values import Scalar
 from airflow_provider_chefconsul.domain.write.decision import Refused, Write, describe_decision
+from airflow_provider_chefconsul.domain.write.opening import Opening
 from airflow_provider_chefconsul.domain.write.plan import (
     MISSING,
     Difference,
@@ -42,12 +48,14 @@ Refusal = WriteRefused | NoMembers
 async def plan_command(args: Namespace, output: Output) -> ExitCode:
     """Say what a change would do to each tier, wave by wave; or a rollback."""
     check_planned(args)
+    window, wave_takes = parse_window(args), parse_wave_takes(args)
     async with open_view(args) as view:
         found, refusal = await (_plan_rollback if args.rollback else _plan_change)(view, args)
+    schedule = Schedule(window if refusal is None else None, wave_takes, datetime.now(UTC))
     if output.is_json:
-        output.document(_fields(args.environment, found, refusal))
+        output.document(_fields(args.environment, found, refusal, schedule))
     else:
-        _print(args.environment, found, refusal, output, is_rollback=args.rollback)
+        _print(args, found, refusal, schedule, output)
     return ExitCode.OK if refusal is None else ExitCode.REFUSED
 
 
@@ -67,12 +75,14 @@ async def _plan_rollback(view: SharedView, args: Namespace) -> tuple[RolloutPlan
     return found, found.refusal
 
 
-def _print(environment: str, found: RolloutPlan, refusal: Refusal | None, output: Output, *, is_rollback: bool) -> None:
+def _print(args: Namespace, found: RolloutPlan, refusal: Refusal | None, schedule: Schedule, output: Output) -> None:
     for tier, each in found.tiers.items():
-        for number, planned in enumerate(each.waves, start=1):
+        for number, (planned, opening) in enumerate(schedule.add_to(each.waves), start=1):
             of_waves = f" wave {number} of {len(each.waves)} ({planned.wave})" if len(each.waves) > 1 else ""
-            output.line(f"{environment}/{tier}{of_waves}: {_decision(planned)}", style="bold")
-            if is_rollback and planned.after and planned.left_states:
+            output.line(f"{args.environment}/{tier}{of_waves}: {_decision(planned)}", style="bold")
+            if opening:
+                output.line(schedule.describe(opening, number), indent=2)
+            if args.rollback and planned.after and planned.left_states:
                 left = " and ".join(planned.left_states)
                 output.line(f"the tier leaves the state that it is in: {left} → {planned.after.state}", indent=2)
             if number == 1 or len(planned.moves) > 1:
@@ -108,7 +118,7 @@ def _difference(difference: Difference) -> str:
     return f"{difference.name or 'state'}: {before} → {after}"
 
 
-def _fields(environment: str, found: RolloutPlan, refusal: Refusal | None) -> dict[str, Any]:
+def _fields(environment: str, found: RolloutPlan, refusal: Refusal | None, schedule: Schedule) -> dict[str, Any]:
     return {
         "environment": environment,
         "refused": None if refusal is None else str(refusal),
@@ -116,14 +126,16 @@ def _fields(environment: str, found: RolloutPlan, refusal: Refusal | None) -> di
             {
                 "tier": tier,
                 "members": len(each.members),
-                "steps": [_wave_fields(planned, each.members) for planned in each.waves],
+                "steps": [
+                    _wave_fields(planned, each.members, opening) for planned, opening in schedule.add_to(each.waves)
+                ],
             }
             for tier, each in found.tiers.items()
         ],
     }
 
 
-def _wave_fields(planned: PlannedWave, members: Members) -> dict[str, Any]:
+def _wave_fields(planned: PlannedWave, members: Members, opening: Opening | None) -> dict[str, Any]:
     decision = planned.decision
     return {
         "wave": None if planned.wave is None else str(planned.wave),
@@ -140,6 +152,7 @@ def _wave_fields(planned: PlannedWave, members: Members) -> dict[str, Any]:
             {"before": each.before and each.before.to_fields(), "nodes": list(each.nodes)} for each in planned.moves
         ],
         "absent": absent_of(planned.nodes, members),
+        "could_begin": opening and {"from": moment_text(opening.begin), "until": moment_text(opening.end)},
     }
 
 

@@ -122,6 +122,10 @@ class ChangeWindow:
             closing = end
         return closing
 
+    def on_clock(self, moment: datetime) -> str:
+        """A moment as people read it on the clock of the window's time zone."""
+        return f"{moment.astimezone(self.timezone):%Y-%m-%d %H:%M %Z}"
+
     def to_fields(self) -> dict[str, Any]:
         """The window as JSON values."""
         return {
