@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.operators.lease import ReleaseLeaseOperator as ReleaseLeaseOperator
     from airflow_provider_chefconsul.operators.metric_gate import MetricGateOperator as MetricGateOperator
     from airflow_provider_chefconsul.operators.rollback import RollBackOperator as RollBackOperator
+    from airflow_provider_chefconsul.operators.rollout_end import CheckRolloutEndOperator as CheckRolloutEndOperator
     from airflow_provider_chefconsul.operators.steering import AbortOperator as AbortOperator
     from airflow_provider_chefconsul.operators.steering import PromoteOperator as PromoteOperator
     from airflow_provider_chefconsul.operators.transition import TransitionOperator as TransitionOperator
@@ -49,6 +50,7 @@ _MODULES = {
     "ApproveWaveOperator": "operators.approval",
     "BreakLeaseOperator": "operators.lease",
     "ChangeWindow": "domain.write.window",
+    "CheckRolloutEndOperator": "operators.rollout_end",
     "ChefConsulError": "exceptions",
     "ConsulExecChefOperator": "operators.chef",
     "ConsulHook": "hooks.consul",

@@ -37,6 +37,7 @@ def get_provider_info() -> dict[str, Any]:
                         "lease",
                         "metric_gate",
                         "rollback",
+                        "rollout_end",
                         "steering",
                         "transition",
                         "transitions",

@@ -84,7 +84,8 @@ def test_gate_stands_between_waves(dag, gate, first, last):
         for each in first:
             assert upstream(dag, f"gate_{number}.{each}") == {f"wave_{number - 1}"}
         assert upstream(dag, f"wave_{number}") == {f"gate_{number}.{each}" for each in last}
-    assert upstream(dag, "end") == {"wave_3"}
+    assert upstream(dag, "end") == {"wave_3", "check_end"}
+    assert upstream(dag, "check_end") == {"wave_3"}
     again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert set(again.task_ids) == set(dag.task_ids)
 

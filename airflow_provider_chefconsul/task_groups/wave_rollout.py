@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator
+from airflow_provider_chefconsul.operators.rollout_end import CheckRolloutEndOperator
 from airflow_provider_chefconsul.task_groups.gate import Gate, NextWave, build_gate, check_gate
 from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
@@ -58,7 +59,8 @@ def rollout(
     :param spread: as in ``SetDesiredStateOperator``; waves of named nodes and ``"100%"`` ignore it.
     :param gate: builds tasks that must succeed before each wave but the first begins: a function that takes the
         :class:`NextWave` and returns a task, a TaskGroup or the result of a TaskFlow function. They stand in a group
-        ``gate_<number>``, before the approval, so that whoever approves knows what they found.
+        ``gate_<number>``, before the approval, so that whoever approves knows what they found. A gate that is skipped
+        leaves the canary out; then the task ``check_end`` fails.
     :param approval: ask for approval in Airflow's UI before each wave but the first, and say there what the wave does;
         a mapping holds further parameters of Airflow's ``ApprovalOperator``. A rejection, or no answer within its
         ``response_timeout``, fails the rollout at once.
@@ -118,6 +120,17 @@ def rollout(
             )
             before.append(built[-1])
         chain(*before, end)
+        if gate is not None and len(built) > 1:
+            # A gate that is skipped skips the waves after it: nothing fails, and the canary stays out.
+            check = CheckRolloutEndOperator(
+                task_id="check_end",
+                trigger_rule=TriggerRule.ALL_SKIPPED,
+                written_by=[each.task_id for each in built],
+                environment=environment,
+                tier=tier,
+                **given(consul_conn_id=consul_conn_id),
+            )
+            chain(built[-1], check, end)
         if auto_revert:
             with TaskGroup("revert"):
                 roll_back = RollBackOperator(

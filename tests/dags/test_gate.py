@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import re
@@ -11,14 +12,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_provider_chefconsul.consul.write import steer
+from airflow_provider_chefconsul.domain.model.writer import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
+from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.metric_gate import MetricGateOperator
 from airflow_provider_chefconsul.task_groups import rollout
 from tests.support.airflow_home import pull_xcom
-from tests.support.factory import make_desired
+from tests.support.factory import make_assignment, make_canary, make_desired
 from tests.support.follower import following
 
 NODES = ["web-1", "web-2", "web-3"]
@@ -60,6 +66,12 @@ def skip(wave):
     raise AirflowSkipException
 
 
+@task.short_circuit(ignore_downstream_trigger_rules=False)
+def stop(wave):
+    """Go no further."""
+    return False
+
+
 def test_gate_that_fails_takes_the_way_of_a_failed_wave(run_dag, nodes, consul_kv, capsys):
     """The wave after it does not begin, and the nodes of those before go back; each wave has a gate of its own."""
     states = run_dag(build(pass_once))
@@ -67,6 +79,7 @@ def test_gate_that_fails_takes_the_way_of_a_failed_wave(run_dag, nodes, consul_k
         "run": "failed",
         "web_converged.gate_3.pass_once": "failed",
         "web_converged.wave_3": "upstream_failed",
+        "web_converged.check_end": "skipped",
         "web_converged.end": "upstream_failed",
     }
     assert pull_xcom("gated", "web_converged.gate_2.pass_once") == 2
@@ -76,13 +89,58 @@ def test_gate_that_fails_takes_the_way_of_a_failed_wave(run_dag, nodes, consul_k
     assert "web is not fit for 100%" in capsys.readouterr().out
 
 
-def test_gate_that_is_skipped_ends_the_rollout(run_dag, nodes, consul_kv):
-    """The canary stays where it is: nothing failed, and nothing said that it is good."""
-    states = run_dag(build(skip))
+@pytest.mark.parametrize("gate", [skip, stop])
+def test_gate_that_is_skipped_leaves_the_canary_out(run_dag, nodes, consul_kv, capsys, gate):
+    """Nothing said that it is bad, so it is not rolled back; nor that it is good, so the Dag run is not green."""
+    states = run_dag(build(gate))
+    states.pop("web_converged.gate_2.stop", None)  # which has succeeded
+    assert {task: state for task, state in states.items() if state != "skipped"} == {
+        "run": "failed",
+        "web_converged.wave_1": "success",
+        "web_converged.check_end": "failed",
+        "web_converged.end": "upstream_failed",
+    }
+    assert json.loads(consul_kv["demo/web/desired"])["canary"]["values"] == {"release": "2.6.0"}
+    assert "its last wave was skipped, and the canary is still out: generation 2, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("act", [Promotion, Abort])
+def test_gate_that_is_skipped_after_the_rollout_was_ended(run_dag, nodes, consul_connection, consul_kv, act):
+    """Somebody has promoted or aborted meanwhile, so no canary is out, and nothing fails."""
+
+    @task
+    def steer_and_skip(wave):
+        by_hand = Writer(COMMAND_LINE, "ada@ops", act.__name__)
+
+        async def end():
+            async with ConsulHook(consul_connection).open_view() as view:
+                await steer(view, "demo", ["web"], act(by_hand, "seen enough"))
+
+        asyncio.run(end())
+        raise AirflowSkipException
+
+    states = run_dag(build(steer_and_skip))
     ran = {"run", "web_converged.wave_1"}
     assert {task for task, state in states.items() if state == "success"} == ran
     assert {state for task, state in states.items() if task not in ran} == {"skipped"}
-    assert json.loads(consul_kv["demo/web/desired"])["canary"]["values"] == {"release": "2.6.0"}
+    assert json.loads(consul_kv["demo/web/desired"])["canary"] is None
+
+
+def test_rollout_that_is_skipped_as_a_whole(run_dag, nodes, consul_kv):
+    """A branch around it is no failure, also beside another's canary."""
+
+    @task.branch
+    def choose():
+        return "other"
+
+    consul_kv["demo/web/desired"] = make_desired(2, stable=make_assignment(1), canary=make_canary(2)).to_json()
+    dag = build(skip)
+    with dag:
+        choose() >> [EmptyOperator(task_id="other"), dag.task_group_dict["web_converged"]]
+    states = run_dag(dag)
+    ran = {"run", "choose", "other"}
+    assert {task for task, state in states.items() if state == "success"} == ran
+    assert {state for task, state in states.items() if task not in ran} == {"skipped"}
 
 
 def test_example_of_the_page(run_dag, nodes, consul_kv, prometheus_connection):
@@ -95,7 +153,9 @@ def test_example_of_the_page(run_dag, nodes, consul_kv, prometheus_connection):
     prometheus_connection.count('errors_total{tier="web"}', 0.001)
     prometheus_connection.count('requests_total{tier="web"}', 100)
     states = run_dag(names["dag"])
-    assert {state for task, state in states.items() if ".revert." not in task} == {"success"}
+    assert {state for task, state in states.items() if not task.endswith(".check_end") and ".revert." not in task} == {
+        "success"
+    }
     assert pull_xcom("gated", "web_converged.gate_2.checks.smoke_test") == "web answers before wave 2"
     assert len(pull_xcom("gated", "web_converged.gate_2.checks.error_rate")) == 5
     assert json.loads(consul_kv["demo/web/desired"])["stable"]["values"] == {"release": "2.6.0"}

@@ -15,6 +15,7 @@ from airflow_provider_chefconsul import (
     ApproveWaveOperator,
     BreakLeaseOperator,
     ChangeWindow,
+    CheckRolloutEndOperator,
     ChefConsulError,
     ConsulExecChefOperator,
     ConsulHook,
@@ -108,6 +109,7 @@ with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", 
     seize = BreakLeaseOperator(task_id="seize", environment="demo", reason="its worker burned down")
     chain(freeze, unfreeze, promote, abort, seize)
     roll_back = RollBackOperator(task_id="roll_back", environment="demo", tier=["web", "app"], to=41, wait=POLICY)
+    check = CheckRolloutEndOperator(task_id="check", environment="demo", tier="web", written_by=["wave_1"])
     audit = DriftAuditOperator(task_id="audit", environment="demo", max_drifted="5%")
 
     single = transition("demo", "web", "off", {"release": "2.5.0"}, policy=POLICY, model=MODEL, command=None)
@@ -126,7 +128,7 @@ with DAG("api", schedule=[tier_converged("demo"), desired_state_changed("demo", 
     assert_type(several, list[BaseOperator | TaskGroup])
     assert_type(waves, TaskGroup)
     chain(acquire, declare, [nudge, nudge_by_ssh], wait, approve, single, *several, waves, roll_back, audit, release)
-    chain(moved, at_once, gated)
+    chain(moved, at_once, gated, check)
 
 
 def open_client(hook: ConsulHook) -> Consul | str:
@@ -145,6 +147,7 @@ def misuse() -> None:
     ApproveWaveOperator(task_id="t", environment="demo", tier="web", state="off", wave="2", waves=3)  # type: ignore[arg-type]
     BreakLeaseOperator(task_id="t", environment="demo", reason=None)  # type: ignore[arg-type]
     _ = ChefConsulError().problem  # type: ignore[attr-defined]
+    CheckRolloutEndOperator(task_id="t", environment="demo", tier="web", written_by=None)  # type: ignore[arg-type]
     ChangeWindow("Mon 09:00-16:00")  # type: ignore[call-arg]
     ConsulExecChefOperator(task_id="t", environment="demo", tier="web", max_parallel="2")  # type: ignore[arg-type]
     ConsulHook(consul_conn_id=None)  # type: ignore[arg-type]
