@@ -42,7 +42,7 @@ async def fence_writes(
         taker = Lease.from_json(mark, entry.value)
         why = f" ({taker.reason})" if taker.reason else ""
         raise LeaseLost(
-            f"{tier_path}: {taker.holder} took the lease of environment {environment} from this Dag run "
+            f"{tier_path}: {taker.holder} took the lease of environment {environment} away from this Dag run "
             f"at {taker.acquired_at}{why}; to continue, clear its AcquireLeaseOperator with Downstream"
         )
     if found is not None:

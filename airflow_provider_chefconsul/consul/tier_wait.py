@@ -172,7 +172,7 @@ class TierWait:
         self._viewer.expect(missing)
         if snapshot is not self._watched and snapshot != self._watched and isinstance(verdict, Waiting):
             self._has_doubt.set()  # the watch may have missed this snapshot, and would then not correct it
-        if self._trouble is None:
+        if self._trouble is None and verdict.status.nodes:  # where it has none, the verdict says all
             line = (
                 f"{self._environment}/{self._tier} generation {self.wait.generation}: {describe_counts(verdict.status)}"
             )

@@ -106,7 +106,7 @@ def test_lease_that_nobody_renews_is_taken_over(acquire, consul_kv, capsys):
     assert "was not renewed for 0:00:01; taking over" in capsys.readouterr().out
     assert json.loads(consul_kv[KEY])["holder"]["dag_id"] == "shop_rollout"
     before = dict(consul_kv)
-    words = "demo/web: Dag shop_rollout, run manual__1 took the lease of environment demo from this Dag run at 2"
+    words = "demo/web: Dag shop_rollout, run manual__1 took the lease of environment demo away from this Dag run at 2"
     with pytest.raises(AirflowFailException, match=words):  # a retry would find the same
         write("2.7.0", **other)
     assert dict(consul_kv) == before
@@ -188,7 +188,7 @@ def test_lost_lease_stays_lost(acquire, release, consul_kv):
     write("2.5.0")
     release()
     before = dict(consul_kv)
-    words = "Dag shop_rollout, run manual__1 took the lease of environment demo from this Dag run at 2"
+    words = "Dag shop_rollout, run manual__1 took the lease of environment demo away from this Dag run at 2"
     with pytest.raises(AirflowFailException, match=words):  # a retry would find the same
         write("2.7.0", **other)
     with pytest.raises(AirflowFailException, match=words):

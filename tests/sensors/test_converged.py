@@ -157,10 +157,11 @@ class StateStore(dict):
         self[key] = value
 
 
-def test_superseded_fails_and_names_the_writer(sense, tier):
+def test_superseded_fails_and_names_the_writer(sense, tier, capsys):
     """Waiting for a generation that the tier has moved past would never end well."""
     with pytest.raises(AirflowFailException, match="generation 6 is superseded by generation 7.*Dag shop_rollout"):
         sense(generation=6)
+    assert "of 0 members" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("generation", [7, "7", {"web": 7}, {"web": 7, "app": 3}])

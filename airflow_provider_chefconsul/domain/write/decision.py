@@ -99,7 +99,7 @@ def find_stale(current: DesiredState, sequence: int | None) -> Refused | None:
     return Refused(
         f"the write is stale: it belongs to sequence {describe_sequence(sequence)}, and generation "
         f"{current.generation} of sequence {describe_sequence(current.sequence)} was already written by "
-        f"{current.written_by} at {current.written_at}",
+        f"{current.written_by} at {current.written_at}; only that sequence or a later one can write here",
         is_stale=True,
     )
 
