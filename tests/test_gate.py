@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, TaskGroup, task
+from airflow.sdk import DAG, TaskGroup, task, task_group
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -108,6 +108,44 @@ def test_default_args_reach_the_gate(dag):
     build(lambda wave: gate(), default_args={"consul_conn_id": "consul_eu", "retries": 7})
     metrics = dag.get_task("web_off.gate_2.metrics")
     assert (metrics.consul_conn_id, metrics.retries) == ("consul_eu", 7)
+
+
+def measure_in_a_group(wave):
+    """A group with a gate that asks Prometheus, and another one that is mapped."""
+    given = {"environment": "demo", "condition": "== 1"}
+    with TaskGroup("checks") as group:
+        MetricGateOperator(task_id="one", query="up", **given)
+        MetricGateOperator.partial(task_id="some", **given).expand(query=["up", "down"])
+    return group
+
+
+def test_gate_knows_whose_rollout_it_belongs_to(dag):
+    """So that it ends with it."""
+    build(measure_in_a_group)
+    one, some = (dag.get_task(f"web_off.gate_2.checks.{name}") for name in ("one", "some"))
+    assert (one.rollout_tier, some.unmap({"query": "up"}).rollout_tier) == ("web", "web")
+
+
+def test_tier_from_a_mapping_is_left_to_the_author(dag):
+    """A group would copy the reference, and a copy belongs to no task of the Dag."""
+
+    def gate(wave):
+        given = {"environment": "demo", "query": "up", "condition": "== 1"}
+        MetricGateOperator(task_id="unaware", **given)
+        return MetricGateOperator(task_id="aware", rollout_tier=wave.tier, **given)
+
+    @task
+    def list_tiers():
+        return ["web"]
+
+    @task_group
+    def upgrade(tier):
+        rollout("demo", tier, "off", waves=[1, "100%"], gate=gate, group_id="rollout")
+
+    upgrade.expand(tier=list_tiers())
+    unaware, aware = (dag.get_task(f"upgrade.rollout.gate_2.{name}") for name in ("unaware", "aware"))
+    assert unaware.rollout_tier is None
+    assert "list_tiers" in aware.upstream_task_ids
 
 
 def build_and_forget(wave):

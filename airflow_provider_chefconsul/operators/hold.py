@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_chefconsul.exceptions import InvalidInput
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_chefconsul.domain.write.window import ChangeWindow
     from airflow_provider_chefconsul.exceptions import TierFrozen
+    from airflow_provider_chefconsul.triggers.hold import HoldTrigger
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 T = TypeVar("T")
@@ -25,11 +27,14 @@ class Hold:
     """What a task waits for before it writes.
 
     :param reason: what that is, and until when, for the log.
-    :param trigger: waits for it; what it sends, ``check_is_over`` reads.
+    :param make_trigger: makes what waits for it, given the ``rollouts``; what that sends, ``check_is_over`` reads.
+    :param rollouts: by tier, the generation of the canary that the write would widen or promote. When somebody else
+        promotes or aborts it, there is nothing left to wait for.
     """
 
     reason: str
-    trigger: WaitingTrigger[bool]
+    make_trigger: Callable[..., HoldTrigger]
+    rollouts: Mapping[str, int] = field(default_factory=dict)
 
 
 class HoldableOperator(Stoppable):
@@ -53,7 +58,8 @@ class HoldableOperator(Stoppable):
         return Hold(
             f"{self.environment}: outside the change window {self.window}, which is open again from {opening} to "
             f"{closing}; nothing is written before",
-            WindowTrigger(
+            partial(
+                WindowTrigger,
                 consul_conn_id=self.consul_conn_id,
                 environment=self.environment,
                 holder=holder_of(context),
@@ -74,7 +80,8 @@ class HoldableOperator(Stoppable):
         count_frozen_wait(self.environment)
         return Hold(
             f"{error}; waiting for the end of that",
-            FrozenTrigger(
+            partial(
+                FrozenTrigger,
                 consul_conn_id=self.consul_conn_id,
                 environment=self.environment,
                 holder=holder_of(context),
@@ -89,16 +96,17 @@ class HoldableOperator(Stoppable):
         """
         while isinstance(ended := self.run_here(begin()), Hold):
             self.log.info(ended.reason)
-            if self.run_here(self.wait_here(ended.trigger)) is not True:
+            trigger = ended.make_trigger(rollouts=ended.rollouts)
+            if self.run_here(self.wait_here(trigger)) is not True:
                 # Airflow applies execution_timeout only in the worker. Without one, a triggerer that is away over the
                 # opening must not fail the task.
                 timeout = self.execution_timeout
-                self.defer(trigger=ended.trigger, method_name="execute_again", timeout=timeout)
+                self.defer(trigger=trigger, method_name="execute_again", timeout=timeout)
         return self.end_or_defer(ended)
 
     def execute_again(self, context: Context, event: Any = None) -> Any:
         """Resume after a hold."""
-        from airflow_provider_chefconsul.triggers.window import check_is_over
+        from airflow_provider_chefconsul.triggers.hold import check_is_over
 
         check_is_over(event)
         return self.execute(context)

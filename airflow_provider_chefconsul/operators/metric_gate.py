@@ -17,12 +17,12 @@ from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.triggers import stoppable
-from airflow_provider_chefconsul.triggers.writer import holder_of
+from airflow_provider_chefconsul.triggers.writer import holder_of, writer_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_chefconsul.triggers.metric_gate import GateOutcome, MetricGateTrigger
+    from airflow_provider_chefconsul.triggers.metric_gate import GateOutcome
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
 
 
@@ -38,7 +38,10 @@ class MetricGateOperator(stoppable.Stoppable):
     Prometheus again for those that were due before, as of then, so that neither a failure nor the time is lost. While
     it waits, it renews the lease of its Dag run.
 
-    Returns the measurements: ``[{"at", "assessment", "value", "reason"}]``.
+    When somebody aborts the rollout meanwhile, the task fails with the reason, without retries; when somebody promotes
+    it, there is nothing left to measure, and the gate passes.
+
+    Returns the measurements: ``[{"at", "assessment", "value", "reason"}]``; none after a promotion.
 
     :param environment: the environment that the Dag run works on, for its lease (templated).
     :param query: PromQL that yields a single number (templated).
@@ -54,10 +57,19 @@ class MetricGateOperator(stoppable.Stoppable):
     :param timeout: how long a request may take.
     :param prometheus_conn_id: id of a connection of type ``http`` (templated).
     :param consul_conn_id: id of a connection of type ``consul`` (templated).
+    :param rollout_tier: the tier whose rollout the gate belongs to; ``rollout`` gives its own to its gates, unless that
+        comes from a mapping or an XCom (templated).
     :param deferrable: whether to wait in the triggerer; what takes a few seconds only is done in the worker.
     """
 
-    template_fields: Sequence[str] = ("environment", "query", "condition", "prometheus_conn_id", "consul_conn_id")
+    template_fields: Sequence[str] = (
+        "environment",
+        "query",
+        "condition",
+        "prometheus_conn_id",
+        "consul_conn_id",
+        "rollout_tier",
+    )
     ui_color = "#fdf3d6"
 
     def __init__(
@@ -75,12 +87,15 @@ class MetricGateOperator(stoppable.Stoppable):
         timeout: timedelta = timedelta(seconds=30),
         prometheus_conn_id: str = "prometheus_default",
         consul_conn_id: str = ConsulHook.default_conn_name,
+        rollout_tier: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if is_literal(environment):
             check_name("environment", environment)
+        if rollout_tier is not None and is_literal(rollout_tier):
+            check_name("rollout_tier", rollout_tier)
         if is_literal(condition):
             MetricCondition.parse(condition)
         if is_literal(query):
@@ -93,27 +108,15 @@ class MetricGateOperator(stoppable.Stoppable):
         self.timeout = check_length("timeout", timeout)
         self.prometheus_conn_id = prometheus_conn_id
         self.consul_conn_id = consul_conn_id
+        self.rollout_tier = rollout_tier
         self.deferrable = check_switch("deferrable", deferrable)
 
     def execute(self, context: Context) -> list[dict[str, str]]:
         """Measure until there is an outcome, here or by deferring."""
-        from airflow_provider_chefconsul.triggers.metric_gate import MetricGateTrigger
-
         check_name("environment", self.environment)
-        trigger = MetricGateTrigger(
-            consul_conn_id=self.consul_conn_id,
-            environment=self.environment,
-            holder=holder_of(context),
-            prometheus_conn_id=self.prometheus_conn_id,
-            query=_check_query(self.query),
-            condition=str(MetricCondition.parse(self.condition)),
-            analysis=self.analysis.to_fields(),
-            begun_at=datetime.now(UTC).isoformat(),
-            consecutive_error_limit=self.consecutive_error_limit,
-            timeout=self.timeout.total_seconds(),
-        )
-        self.log.info("%s %s, measured %s", one_line(self.query), trigger.condition, self.analysis)
-        return self._settle(self.run_or_defer(self._measure(trigger)))
+        query, condition = _check_query(self.query), MetricCondition.parse(self.condition)
+        self.log.info("%s %s, measured %s", one_line(query), condition, self.analysis)
+        return self._settle(self.run_or_defer(self._measure(context, query, condition)))
 
     def execute_complete(self, context: Context, event: Any = None) -> list[dict[str, str]]:  # noqa: ARG002 Airflow's call
         """Resume with the outcome that the trigger sent."""
@@ -121,20 +124,43 @@ class MetricGateOperator(stoppable.Stoppable):
 
         return self._settle(GateOutcome.from_event(event))
 
-    async def _measure(self, trigger: MetricGateTrigger) -> GateOutcome | WaitingTrigger[GateOutcome]:
-        from airflow_provider_chefconsul.triggers.metric_gate import read_prometheus_settings
+    async def _measure(
+        self, context: Context, query: str, condition: MetricCondition
+    ) -> GateOutcome | WaitingTrigger[GateOutcome]:
+        from airflow_provider_chefconsul.consul.steered import find_gated_rollout
+        from airflow_provider_chefconsul.triggers.metric_gate import MetricGateTrigger, read_prometheus_settings
 
         # Where it cannot be used, that is this task's error, rather than a trigger's.
         await read_prometheus_settings(self.prometheus_conn_id)
-        if self.deferrable and trigger.last_due > datetime.now(UTC) + stoppable.PATIENCE:
-            return trigger
-        return await self.wait_here(trigger)
+        async with ConsulHook(self.consul_conn_id).open_view() as view:
+            rollouts = {}
+            if self.rollout_tier is not None:
+                tier = check_name("rollout_tier", self.rollout_tier)
+                rollouts = await find_gated_rollout(view, self.environment, tier, writer_of(context))
+            trigger = MetricGateTrigger(
+                consul_conn_id=self.consul_conn_id,
+                environment=self.environment,
+                holder=holder_of(context),
+                rollouts=rollouts,
+                prometheus_conn_id=self.prometheus_conn_id,
+                query=query,
+                condition=str(condition),
+                analysis=self.analysis.to_fields(),
+                begun_at=datetime.now(UTC).isoformat(),
+                consecutive_error_limit=self.consecutive_error_limit,
+                timeout=self.timeout.total_seconds(),
+            )
+            if self.deferrable and trigger.last_due > datetime.now(UTC) + stoppable.PATIENCE:
+                return trigger
+            return await self.wait_here(trigger, view)
 
     def _settle(self, outcome: GateOutcome) -> list[dict[str, str]]:
         if outcome.error:
             raise ChefConsulError(outcome.error)
         if outcome.failure:
             raise AirflowFailException(outcome.failure)
+        if outcome.promoted:
+            self.log.info("There is nothing left to measure: %s", outcome.promoted)
         return [each.to_fields() for each in outcome.measurements]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -94,18 +95,35 @@ async def declare(
         way_out="" if needs_members else "allow_empty=True declares it before it has any nodes",
     )
     hold = find_hold()
-    if hold is not None and (await plan(view, environment, changes, selectors)).moves:
-        return hold
-    try:
-        return await settle_write(
-            write(view, environment, changes, selectors),
-            log,
-            environment=environment,
-            on_stale=on_stale,
-            log_prefix=log_prefix,
-        )
-    except TierFrozen as error:
-        return hold_frozen(error)
+    if hold is not None and (planned := await plan(view, environment, changes, selectors)).moves:
+        return replace(hold, rollouts=_find_rollouts(planned))
+    while True:
+        try:
+            return await settle_write(
+                write(view, environment, changes, selectors),
+                log,
+                environment=environment,
+                on_stale=on_stale,
+                log_prefix=log_prefix,
+            )
+        except TierFrozen:
+            # Planned again: whoever has ended the rollout since then would not end the wait.
+            planned = await plan(view, environment, changes, selectors)
+            if isinstance(planned.refusal, TierFrozen):
+                return replace(hold_frozen(planned.refusal), rollouts=_find_rollouts(planned))
+
+
+def _find_rollouts(planned: Plan) -> dict[str, int]:
+    """By tier, the generation of the canary that a change would widen or promote."""
+    from airflow_provider_chefconsul.domain.model.journal import JournalAct
+    from airflow_provider_chefconsul.domain.write.decision import Write
+
+    continued = {JournalAct.WIDENED, JournalAct.PROMOTED}
+    return {
+        tier: each.decision.generation
+        for tier, each in planned.tiers.items()
+        if isinstance(each.decision, Write) and each.decision.act in continued
+    }
 
 
 async def check_not_overwriting(

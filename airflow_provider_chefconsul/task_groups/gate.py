@@ -9,6 +9,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, TaskGroup, XComArg
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
+from airflow_provider_chefconsul.domain.parameter import is_reference
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 
@@ -44,11 +45,13 @@ def check_gate(gate: object) -> None:
 
 
 def build_gate(gate: Gate, wave: NextWave) -> TaskGroup:
-    """Build the tasks in a group of their own.
+    """Build the tasks in a group of their own; those that can are told whose rollout they belong to.
 
     :raises InvalidInput: the gate does not return what it builds.
     """
-    with TaskGroup(f"gate_{wave.number}") as group:
+    # A group copies its default_args, and a copied reference would belong to no task of the Dag.
+    defaults = {} if is_reference(wave.tier) else {"rollout_tier": wave.tier}
+    with TaskGroup(f"gate_{wave.number}", default_args=defaults) as group:  # type: ignore[arg-type]
         returned = gate(wave)
     built = _task_ids(returned)
     if not built or not built <= {task.task_id for task in group.iter_tasks()}:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.providers.standard.triggers.hitl import HITLTrigger
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-
-if TYPE_CHECKING:
-    from airflow_provider_chefconsul.consul.view import SharedView
-    from airflow_provider_chefconsul.domain.write.steering import RolloutEnd
 
 
 class ApprovalTrigger(HITLTrigger):
@@ -61,25 +56,13 @@ class ApprovalTrigger(HITLTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the answer; or how the rollout was ended: ``{"is_promoted", "reason"}``."""
         from airflow_provider_chefconsul.consul.lease import keeping
+        from airflow_provider_chefconsul.consul.steered import unless_ended
+        from airflow_provider_chefconsul.domain.write.steering import RolloutEnd
 
+        rollouts = {} if self.rollout is None else dict([self.rollout])
         async with (
             ConsulHook(self.consul_conn_id).open_view() as view,
             keeping(view, self.environment, self.holder),
         ):
-            answering = asyncio.ensure_future(anext(super().run()))
-            ending = asyncio.ensure_future(self._wait_for_end(view))
-            try:
-                await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
-                yield answering.result() if answering.done() else TriggerEvent(asdict(ending.result()))
-            finally:
-                for task in (answering, ending):
-                    task.cancel()
-                await asyncio.gather(answering, ending, return_exceptions=True)
-
-    async def _wait_for_end(self, view: SharedView) -> RolloutEnd:
-        from airflow_provider_chefconsul.consul.steered import wait_for_end
-
-        if self.rollout is None:
-            never: asyncio.Future[RolloutEnd] = asyncio.get_running_loop().create_future()
-            return await never
-        return await wait_for_end(view, self.environment, *self.rollout)
+            ended = await unless_ended(view, self.environment, rollouts, anext(super().run()))
+        yield TriggerEvent(asdict(ended)) if isinstance(ended, RolloutEnd) else ended

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import TriggerEvent
-
-from airflow_provider_chefconsul.exceptions import ChefConsulError
-from airflow_provider_chefconsul.triggers.event_payload import describe_error
-from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
+from airflow_provider_chefconsul.triggers.hold import HoldTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 
-class FrozenTrigger(WaitingTrigger[bool]):
+class FrozenTrigger(HoldTrigger):
     """
     Waits until none of the tiers is frozen; the task then writes again.
 
     It makes nothing in Consul, so there is nothing to clean up. It has no deadline: whoever froze a tier says when it
     ends, and the task's ``execution_timeout`` bounds the rest.
 
-    Parameters are those of ``WaitingTrigger``, and:
+    Parameters are those of ``HoldTrigger``, and:
 
     :param tiers: the tiers.
     """
@@ -37,19 +33,7 @@ class FrozenTrigger(WaitingTrigger[bool]):
         path, kwargs = super().serialize()
         return path, {**kwargs, "tiers": self.tiers}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and say that it is over: ``{"is_over", "error"}``."""
-        try:
-            yield TriggerEvent({"is_over": await self.wait(), "error": ""})
-        except ChefConsulError as error:
-            yield TriggerEvent({"is_over": False, "error": describe_error(error)})
-
-    async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> bool | None:
-        """Wait until none of the tiers is frozen.
-
-        :returns: True; None when ``until`` came first.
-        """
+    async def _wait_until_over(self, view: SharedView, until: datetime | None) -> bool | None:
         from airflow_provider_chefconsul.consul.freeze import wait_until_free
 
-        async with self._holding_view(view) as opened:
-            return await wait_until_free(opened, self.environment, self.tiers, until=until, on_progress=self.log.info)
+        return await wait_until_free(view, self.environment, self.tiers, until=until, on_progress=self.log.info)

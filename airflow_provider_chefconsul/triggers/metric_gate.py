@@ -16,7 +16,7 @@ from airflow_provider_chefconsul.domain.gate.condition import MetricCondition
 from airflow_provider_chefconsul.domain.gate.measurement import Measurement
 from airflow_provider_chefconsul.exceptions import ChefConsulError, PrometheusUnavailable, QueryRejected
 from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_event
-from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
+from airflow_provider_chefconsul.triggers.steered import SteeredTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -32,16 +32,18 @@ class GateOutcome:
 
     :param failure: why it failed, for good; empty when it passed.
     :param error: why the metric could not be measured, which a retry may find mended.
+    :param promoted: who promoted the rollout meanwhile, so that there was nothing left to measure; empty when nobody.
     """
 
     measurements: tuple[Measurement, ...] = ()
     failure: str = ""
     error: str = ""
+    promoted: str = ""
 
     def to_fields(self) -> dict[str, Any]:
         """The JSON form."""
         measured = [each.to_fields() for each in self.measurements]
-        return {"measurements": measured, "failure": self.failure, "error": self.error}
+        return {"measurements": measured, "failure": self.failure, "error": self.error, "promoted": self.promoted}
 
     @classmethod
     def from_event(cls, event: Any) -> GateOutcome:
@@ -53,21 +55,23 @@ class GateOutcome:
             event,
             "the outcome of a gate",
             lambda fields: cls(
-                tuple(map(Measurement.from_fields, fields["measurements"])), fields["failure"], fields["error"]
+                tuple(map(Measurement.from_fields, fields["measurements"])),
+                fields["failure"],
+                fields["error"],
+                fields.get("promoted", ""),
             ),
         )
 
 
-class MetricGateTrigger(WaitingTrigger[GateOutcome]):
+class MetricGateTrigger(SteeredTrigger[GateOutcome]):
     """
     Measures a metric until its analysis has come to an end.
 
     It stores when it began. Each measurement is taken for the moment when it is due, which Prometheus remembers: a
     trigger that is started again asks for those that were taken before as of then, and goes on.
 
-    :param consul_conn_id: id of a connection of type ``consul``, for the lease.
-    :param environment: the environment that the Dag run works on.
-    :param holder: the Dag run whose lease, if it has one, is renewed meanwhile: ``{"dag_id", "run_id"}``.
+    Parameters are those of ``SteeredTrigger``, and:
+
     :param prometheus_conn_id: id of a connection of type ``http``.
     :param condition: as authors write it.
     :param analysis: the JSON form of an :class:`Analysis`.
@@ -79,9 +83,6 @@ class MetricGateTrigger(WaitingTrigger[GateOutcome]):
     def __init__(
         self,
         *,
-        consul_conn_id: str,
-        environment: str,
-        holder: Mapping[str, str] | None,
         prometheus_conn_id: str,
         query: str,
         condition: str,
@@ -89,8 +90,9 @@ class MetricGateTrigger(WaitingTrigger[GateOutcome]):
         begun_at: str,
         consecutive_error_limit: int,
         timeout: float,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(consul_conn_id=consul_conn_id, environment=environment, holder=holder)
+        super().__init__(**kwargs)
         self.prometheus_conn_id = prometheus_conn_id
         self.query = query
         self.condition = MetricCondition.parse(condition)
@@ -127,23 +129,30 @@ class MetricGateTrigger(WaitingTrigger[GateOutcome]):
         yield TriggerEvent(outcome.to_fields())
 
     async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> GateOutcome | None:
-        """Measure until there is an outcome.
+        """Measure until there is an outcome, or somebody has ended the rollout.
 
         :returns: the outcome; None when ``until`` came first.
         """
+        from airflow_provider_chefconsul.domain.write.steering import RolloutEnd
         from airflow_provider_chefconsul.prometheus import open_prometheus
 
         try:
             settings = await read_prometheus_settings(self.prometheus_conn_id)
-            async with self._holding_view(view), open_prometheus(settings, self.timeout) as prometheus:
+            async with self._holding_view(view) as opened, open_prometheus(settings, self.timeout) as prometheus:
                 async with asyncio.timeout(None if until is None else (until - datetime.now(UTC)).total_seconds()):
-                    return await self._measure_all(prometheus)
+                    ended = await self._unless_ended(opened, self._measure_all(prometheus))
         except TimeoutError:
             return None
         except QueryRejected as error:
             return GateOutcome(failure=str(error))
         except ChefConsulError as error:
             return GateOutcome(error=describe_error(error))
+        match ended:
+            case RolloutEnd(is_promoted=True, reason=reason):
+                return GateOutcome(promoted=reason)
+            case RolloutEnd(reason=reason):
+                return GateOutcome(failure=reason)
+        return ended
 
     async def _measure_all(self, prometheus: Prometheus) -> GateOutcome:
         measured: list[Measurement] = []

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import TriggerEvent
-
 from airflow_provider_chefconsul.domain.write.window import ChangeWindow
-from airflow_provider_chefconsul.exceptions import ChefConsulError
-from airflow_provider_chefconsul.triggers.event_payload import describe_error, read_answer
-from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
+from airflow_provider_chefconsul.triggers.hold import HoldTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -25,14 +21,14 @@ def current_time() -> datetime:
     return datetime.now(UTC)
 
 
-class WindowTrigger(WaitingTrigger[bool]):
+class WindowTrigger(HoldTrigger):
     """
     Waits until a change window is open.
 
-    It reads nothing in Consul, and only renews the lease of its Dag run, if it has one. Started again after the window
-    has closed, it waits for the next opening.
+    Started again after the window has closed, it waits for the next opening. Where its write belongs to no rollout, it
+    reads nothing in Consul, and only renews the lease of its Dag run, if it has one.
 
-    Parameters are those of ``WaitingTrigger``, and:
+    Parameters are those of ``HoldTrigger``, and:
 
     :param window: the JSON form of a :class:`ChangeWindow`.
     """
@@ -46,32 +42,12 @@ class WindowTrigger(WaitingTrigger[bool]):
         path, kwargs = super().serialize()
         return path, {**kwargs, "window": self.window.to_fields()}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and say that the window is open: ``{"is_over", "error"}``."""
+    async def _wait_until_over(self, view: SharedView, until: datetime | None) -> bool | None:  # noqa: ARG002 it reads nothing
         try:
-            await self.wait()
-        except ChefConsulError as error:
-            yield TriggerEvent({"is_over": False, "error": describe_error(error)})
-        else:
-            yield TriggerEvent({"is_over": True, "error": ""})
-
-    async def wait(self, *, until: datetime | None = None, view: SharedView | None = None) -> bool | None:
-        """Wait until the window is open; True, or None when ``until`` came first."""
-        patience = None if until is None else (until - datetime.now(UTC)).total_seconds()
-        async with self._holding_view(view):
-            try:
-                async with asyncio.timeout(patience):
-                    while not self.window.is_open(now := current_time()):
-                        left = self.window.next_opening(now) - now
-                        await asyncio.sleep(min(left.total_seconds(), _LOOK))
-            except TimeoutError:
-                return None
+            async with asyncio.timeout(None if until is None else (until - datetime.now(UTC)).total_seconds()):
+                while not self.window.is_open(now := current_time()):
+                    left = self.window.next_opening(now) - now
+                    await asyncio.sleep(min(left.total_seconds(), _LOOK))
+        except TimeoutError:
+            return None
         return True
-
-
-def check_is_over(event: Any) -> None:
-    """Check that what held a task up is over.
-
-    :raises ChefConsulError: the event carries an error, or is not one of such a trigger's.
-    """
-    read_answer(event, "the end of a hold", lambda fields: bool(fields["is_over"]))

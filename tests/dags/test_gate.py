@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 import shlex
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,10 +23,12 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.steering import Abort, Promotion
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.metric_gate import MetricGateOperator
+from airflow_provider_chefconsul.operators.steering import AbortOperator, PromoteOperator
 from airflow_provider_chefconsul.task_groups import rollout
-from tests.support.airflow_home import pull_xcom
+from tests.support.airflow_home import make_context, pull_xcom
 from tests.support.factory import make_assignment, make_canary, make_desired
 from tests.support.follower import following
+from tests.support.waiting import wait_until
 
 NODES = ["web-1", "web-2", "web-3"]
 PAGE = (Path(__file__).parents[2] / "docs" / "gates.md").read_text()
@@ -141,6 +144,33 @@ def test_rollout_that_is_skipped_as_a_whole(run_dag, nodes, consul_kv):
     ran = {"run", "choose", "other"}
     assert {task for task, state in states.items() if state == "success"} == ran
     assert {state for task, state in states.items() if task not in ran} == {"skipped"}
+
+
+@pytest.mark.parametrize("make_act", [AbortOperator, PromoteOperator])
+def test_gate_ends_with_its_rollout(run_dag, nodes, consul_kv, prometheus_connection, metric, make_act):
+    """It fails at once, without its retries, or passes like the waves that are left."""
+    prometheus_connection.set(metric, 1)
+
+    def measure(wave):
+        given = {"query": metric, "condition": "== 1", "initial_delay": timedelta(minutes=2)}
+        return MetricGateOperator(task_id="metrics", environment=wave.environment, retries=1, deferrable=True, **given)
+
+    def end():
+        wait_until(lambda: [text for text in consul_kv.values() if '"act": "converged"' in text], what="a wave's end")
+        act = make_act(task_id="act", environment="demo", tier="web", reason="seen enough")
+        act.execute(make_context(dag_id="operate", task_id="act"))
+
+    dag = build(measure)
+    ending = threading.Thread(target=end)
+    ending.start()
+    states = run_dag(dag)
+    ending.join()
+    ended = {task: states[f"web_converged.{task}"] for task in ("gate_2.metrics", "wave_2", "gate_3.metrics", "end")}
+    if make_act is PromoteOperator:
+        assert set(ended.values()) == {"success"}
+        assert pull_xcom("gated", "web_converged.gate_2.metrics") == []
+    else:
+        assert ended == dict.fromkeys(ended, "upstream_failed") | {"gate_2.metrics": "failed"}
 
 
 def test_example_of_the_page(run_dag, nodes, consul_kv, prometheus_connection):

@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.nudge.request import NudgeRequest
 from airflow_provider_chefconsul.triggers.converged import ConvergedTrigger
 from airflow_provider_chefconsul.triggers.event import DesiredStateChangedTrigger, TierConvergedTrigger
+from airflow_provider_chefconsul.triggers.frozen import FrozenTrigger
 from airflow_provider_chefconsul.triggers.metric_gate import MetricGateTrigger
 from airflow_provider_chefconsul.triggers.remote_exec import RemoteExecTrigger
 from airflow_provider_chefconsul.triggers.ssh_chef import SSHChefTrigger
@@ -64,6 +65,7 @@ TRIGGERS = [
         begun_at=NOW.isoformat(),
         consecutive_error_limit=3,
         timeout=2.5,
+        rollouts={"web": 8},
     ),
     RemoteExecTrigger(
         consul_conn_id="consul_default",
@@ -79,6 +81,13 @@ TRIGGERS = [
         environment="demo",
         holder=None,
         window=ChangeWindow("Fri 22:00-02:00", timezone="Europe/Berlin", holidays=["2026-12-25"]).to_fields(),
+    ),
+    FrozenTrigger(
+        consul_conn_id="consul_default",
+        environment="demo",
+        holder={"dag_id": "shop", "run_id": "manual__1"},
+        tiers=["app", "web"],
+        rollouts={"app": 3, "web": 8},
     ),
     SSHChefTrigger(
         consul_conn_id="consul_default",

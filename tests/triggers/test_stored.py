@@ -130,6 +130,7 @@ WINDOW = {
         "holidays": ["2026-12-24", "2026-12-25"],
     },
 }
+FROZEN = {"consul_conn_id": "consul_default", "environment": "demo", "holder": HOLDER, "tiers": ["web"]}
 # By the path of the class, what was stored, and how it is stored today.
 STORED = [
     (
@@ -145,10 +146,11 @@ STORED = [
     ("ssh_chef.SSHChefTrigger", {**JOB, "ssh_conn_id": "ssh_fleet"}, {**NEW_JOB, "ssh_conn_id": "ssh_fleet"}),
     ("lease.LeaseTrigger", LEASE, NEW_LEASE),
     ("approval.ApprovalTrigger", APPROVAL, APPROVAL | {"rollout": None}),
-    ("metric_gate.MetricGateTrigger", METRIC_GATE, METRIC_GATE),
+    ("metric_gate.MetricGateTrigger", METRIC_GATE, METRIC_GATE | {"rollouts": {}}),
     ("event.DesiredStateChangedTrigger", CHANGED, CHANGED),
     ("event.TierConvergedTrigger", TIER_CONVERGED, TIER_CONVERGED),
-    ("window.WindowTrigger", WINDOW, WINDOW),
+    ("window.WindowTrigger", WINDOW, WINDOW | {"rollouts": {}}),
+    ("frozen.FrozenTrigger", FROZEN, FROZEN | {"rollouts": {}}),
 ]
 
 

@@ -12,7 +12,8 @@ import pytest
 from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.triggers import window
-from airflow_provider_chefconsul.triggers.window import WindowTrigger, check_is_over
+from airflow_provider_chefconsul.triggers.hold import check_is_over
+from airflow_provider_chefconsul.triggers.window import WindowTrigger
 from tests.support.airflow_home import connect, run_trigger
 from tests.support.clock import set_clock
 from tests.support.factory import make_lease

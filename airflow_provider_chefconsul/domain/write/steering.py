@@ -53,6 +53,24 @@ def find_end(desired: DesiredState, generation: int) -> RolloutEnd | None:
     return None
 
 
+def find_gated(desired: DesiredState, history: Mapping[int, DesiredState], writer: Writer) -> int | None:
+    """The generation of the canary that a gate is about; None when it is about no rollout.
+
+    :param history: by generation, the desired state as first written.
+    :param writer: the gate's task, whose Dag run's rollout may have been ended before the gate began.
+    """
+    if desired.canary is not None:
+        return desired.canary.assignment.generation
+    if desired.aborted is not None and desired.aborted.is_of(writer):
+        return desired.aborted.generation
+    generation = desired.stable.generation
+    begun = history.get(generation)
+    if begun is None or not begun.is_of_canary(generation) or not begun.written_by.is_same_run(writer):
+        return None
+    # What its own last wave promoted has gone all the way, and a gate after that measures it.
+    return None if desired.written_by.is_same_run(writer) else generation
+
+
 def find_rollout(basis: Basis) -> Writer | None:
     """Who began the canary that is out; None when none is out."""
     current = basis.current

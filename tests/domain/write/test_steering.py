@@ -18,6 +18,7 @@ from airflow_provider_chefconsul.domain.write.steering import (
     Abort,
     Promotion,
     find_end,
+    find_gated,
     find_owner,
     find_rollout,
     plan_abort,
@@ -190,3 +191,28 @@ def test_a_tier_belongs_to_whoever_began_its_canary():
     assert find_owner(WIDENED, HISTORY) == ROLLOUT
     assert find_owner(WIDENED, {}) == WIDENED.written_by
     assert find_owner(replace(WIDENED, canary=None), HISTORY) == WIDENED.written_by
+
+
+@pytest.mark.parametrize(
+    ("desired", "generation"),
+    [
+        (BEGUN, 8),
+        (replace(BEGUN, written_by=ADA), 8),  # whoever widened it
+        (abort(BEGUN).desired, 8),
+        (replace(abort(BEGUN).desired, stable=make_assignment(9)), 8),  # and then another release was declared
+        (abort(BEGUN, history={8: replace(BEGUN, written_by=ADA)}).desired, None),  # the rollout of another Dag run
+        (promote(BEGUN).desired, 8),
+        (promote(BEGUN, ROLLOUT).desired, None),  # by its own last wave
+        (make_desired(7), None),
+        (make_desired(9, written_by=ADA), None),
+    ],
+)
+def test_rollout_of_a_gate(desired, generation):
+    """The one whose canary is out, or that somebody else has ended; a gate elsewhere is about none."""
+    history = HISTORY | {7: make_desired(7), 9: make_desired(9)}
+    assert find_gated(desired, history, ROLLOUT) == generation
+
+
+def test_rollout_of_a_gate_that_another_dag_run_began():
+    """Its promotion is no reason to measure nothing."""
+    assert find_gated(promote(BEGUN).desired, HISTORY, make_writer(run_id="later")) is None
