@@ -67,6 +67,10 @@ class MalformedDocument(ChefConsulError):
 class UnknownSchema(MalformedDocument):
     """A document declares a schema that this version does not know."""
 
+    def advise(self, _advice: str) -> Self:
+        """The error as it is: nothing is wrong with the document, so nothing has to be put back."""
+        return self
+
 
 class WriteRefused(ChefConsulError):
     """A write was refused by one of its own conditions, such as ``allowed_from``; nothing was changed."""

@@ -34,7 +34,8 @@ exit codes:
   1    error: Consul or the connection is unavailable or unusable, or a document cannot be read
   2    invalid usage
   3    not converged; or no such environment, tier or node
-  4    refused: stale, leased, not allowed from the present state, or no members; nothing was written
+  4    refused: stale, leased, frozen, not confirmed, not allowed from the present state, nothing to go back to or
+       to promote, or no members; nothing was written
   130  interrupted by Ctrl-C
   141  the reader of the output has gone
   143  terminated by SIGTERM"""

@@ -22,12 +22,14 @@ async def find_tiers(view: SharedView, environment: str, tier: str | None, *, pr
 
     :param program: what to call this program in an error.
     :raises NotDeclared: the environment or the tier has no key; says how to declare it, and which exist.
+    :raises AccessDenied: the token may not read the environment, which would pass for an empty one.
     """
     check_name("environment", environment)
     if tier is not None:
         check_name("tier", tier)
     tiers = await list_tiers(view, environment)
     if not tiers:
+        await view.client.get(view.keys.lease(environment))  # is denied where a listing is only empty
         there_are = name_some(await list_environments(view))
         raise NotDeclared(
             f"nothing is declared in {environment} yet: {program} set {environment} {tier or 'TIER'} --state …; "

@@ -349,3 +349,22 @@ def test_token_that_misses_a_tier_sees_no_environment(airflow_chefconsul, acl_co
     ended = airflow_chefconsul("status", "demo", "web")
     assert ended.code == 3
     assert "assigned generation 7, state converged, release=2.5.0; 0 of 0 members converged" in ended.out
+
+
+@pytest.mark.parametrize(
+    "words", [("status", "demo"), ("history", "demo", "web"), ("freeze", "demo", "web", "--reason", "x")]
+)
+def test_token_that_may_not_read_is_no_empty_environment(
+    airflow_chefconsul, acl_consul, consul_root, monkeypatch, words
+):
+    """Consul lists nothing for it, as if nothing were declared; the error says what is the matter."""
+    acl_consul.put(f"kv/{consul_root}/demo/web/desired", json.loads(make_desired().to_json()))
+    connect(
+        monkeypatch,
+        acl_consul.port,
+        password=acl_consul.create_token('node_prefix "" { policy = "read" }'),
+        prefix=consul_root,
+    )
+    ended = airflow_chefconsul(*words)
+    assert (ended.code, ended.out) == (1, "")
+    assert "Permission denied" in ended.err

@@ -224,5 +224,6 @@ def _describe_unassigned(node: NodeStatus, now: datetime) -> str:
         text = f"nothing is assigned; its report cannot be read: {node.unreadable}"
     elif node.report is not None:
         when = f", {ago(node.since, now)}" if node.since else ""
-        text = f"nothing is assigned; it reported {node.report.status} on generation {node.report.generation}{when}"
+        what = f"on generation {node.report.generation}" if node.report.generation is not None else "before it read one"
+        text = f"nothing is assigned; it reported {node.report.status} {what}{when}"
     return text if node.member.is_present else f"absent; {text}"

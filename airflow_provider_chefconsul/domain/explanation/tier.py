@@ -15,6 +15,7 @@ from airflow_provider_chefconsul.domain.moment import ago, read_moment
 from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.domain.verdict.standing import EXCUSED, Standing
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
+from airflow_provider_chefconsul.exceptions import UnknownSchema
 
 _NAMED = 8  # nodes that a line names for each standing
 
@@ -80,7 +81,9 @@ def explain_desired(
             missing = "nobody has declared it, or its key was deleted: SetDesiredStateOperator declares it"
             return TierExplanation(f"{tier_path}: no desired state", "", (missing, *held))
         case Unreadable() as unreadable:
-            advice = f"{unreadable}; put back the newest document of the tier's history"
+            advice = str(unreadable)
+            if not issubclass(unreadable.kind, UnknownSchema):
+                advice += "; put back the newest document of the tier's history"
             return TierExplanation(f"{tier_path}: its desired state cannot be read", "", (advice, *held))
         case DesiredState():
             when = ago(read_moment(desired.written_at), now) or desired.written_at
@@ -134,7 +137,7 @@ def _explain_canary(desired: DesiredState, status: TierStatus) -> list[str]:
         return []
     covered = sum(node.is_assigned(canary.assignment.generation) for node in status.nodes.values())
     share = f"{covered} of {len(status.nodes)} members"
-    return [f"a canary is out on {share}; declare it for all to promote it, or roll it back"]
+    return [f"a canary is out on {share}; promote it to give it to all, or abort its rollout"]
 
 
 def _explain_lease(lease: Lease | Unreadable | None, now: datetime) -> list[str]:

@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.domain.model.snapshot import Evidence
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.standing import judge
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
+from airflow_provider_chefconsul.exceptions import UnknownSchema
 from tests.support.factory import NOW, make_canary, make_desired, make_failure, make_report, make_snapshot
 
 LATER = NOW + timedelta(minutes=4, seconds=9)  # four minutes after make_report's runs ended
@@ -157,7 +158,7 @@ def test_tier_with_a_canary_shows_both_assignments():
         "generation 7, state converged, release=2.5.0; 2 of 3 members converged"
     )
     assert explanation.obstacles[1] == (
-        "a canary is out on 1 of 3 members; declare it for all to promote it, or roll it back"
+        "a canary is out on 1 of 3 members; promote it to give it to all, or abort its rollout"
     )
 
 
@@ -173,6 +174,8 @@ def test_converged_tier_has_no_obstacles():
         (None, "demo/web: no desired state", "nobody has declared it, or its key was deleted"),
         (Unreadable("chefconsul/demo/web/desired", "not JSON"), "demo/web: its desired state cannot be read",
          "chefconsul/demo/web/desired: not JSON; put back the newest document of the tier's history"),
+        (Unreadable("chefconsul/demo/web/desired", "schema 2 is unknown: upgrade it", kind=UnknownSchema),
+         "demo/web: its desired state cannot be read", "chefconsul/demo/web/desired: schema 2 is unknown"),
     ],
 )  # fmt: skip
 def test_tier_whose_desired_state_is_missing_or_spoilt(desired, headline, obstacle):
@@ -181,6 +184,7 @@ def test_tier_whose_desired_state_is_missing_or_spoilt(desired, headline, obstac
     explanation = explain_tier("demo", "web", tier_status(snapshot), now=LATER)
     assert explanation.headline == headline
     assert explanation.obstacles[0].startswith(obstacle)
+    assert ("put back" in explanation.obstacles[0]) is ("put back" in obstacle)
     status = tier_status(snapshot)
     assert {name: node.text for name, node in explain_nodes(status, now=LATER).items()} == {
         "web-1": "nothing is assigned; it reported succeeded on generation 7, 4 minutes ago",
