@@ -109,7 +109,7 @@ function drawEnvironments({ environments, of_run: ofRun }) {
     showTrouble(missing);
   }
   if (preferred === undefined) {
-    byId("tiers").replaceChildren(element("p", { class: "quiet" }, NOTHING_DECLARED));
+    byId("tiers").replaceChildren(element("p", { class: "empty" }, NOTHING_DECLARED));
     setLive(true); // Consul answers, and is asked again
     loadAgain();
     return;
