@@ -232,6 +232,7 @@ async def test_a_consul_that_was_never_there_is_said(browser, airflow, free_port
     """With the connection to look at; nothing is loading."""
     async with look(browser, airflow, free_port, "chefconsul") as board:
         await board.open()
+        await board.page.get_by_role("alert").get_by_text("Consul is not available: ").wait_for()
         await board.page.get_by_role("alert").get_by_text(f"look at the connection {board.connection}").wait_for()
         assert await board.page.get_by_text("Loading").count() == 0
         assert await board.page.locator("#live").inner_text() == "not live"
@@ -316,3 +317,9 @@ async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, con
         await frame.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
         await frame.locator("#journal").get_by_role("link", name="board_rollout").last.click()
         await page.wait_for_url(f"{board.address}/dags/board_rollout/runs/{run_id}")  # out of the frame
+        await page.goto(f"{board.address}/dags/board_rollout/runs/{run_id}/tasks/set")
+        async with page.expect_popup() as opened:
+            await page.get_by_role("link", name="Rollout board", exact=True).last.click()
+        popup = await opened.value
+        await popup.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
+        assert popup.url.startswith(f"{board.address}/chefconsul/?connection=consul_default&environment=shop&")

@@ -90,7 +90,7 @@ def test_a_rollout_that_was_rolled_back_says_what_it_was_to_bring():
     ("act", "verdict", "wait"),
     [
         (JournalAct.GATE_FAILED, "its gate failed", "clear the gate's task to ask again, or promote or abort"),
-        (JournalAct.REJECTED, "rejected", "its nodes keep what they have: promote or abort"),
+        (JournalAct.REJECTED, "rejected", "promote or abort; until then its nodes keep what they have"),
     ],
 )
 def test_a_rollout_that_was_stopped_does_not_look_as_if_it_waited(act, verdict, wait):
@@ -112,7 +112,7 @@ def test_a_rollback_that_has_not_arrived_has_not_ended():
     found = seen({"web": make_snapshot(THERE[0], make_failure("web-3"))}, BEGUN, back)
     (line,) = found["rollouts"]
     assert line["verdict"] == "the rollback to converged 2.5.0 failed"
-    assert line["wait"] == "waits for 2 of 3 nodes (web-3 failed, web-2)"
+    assert line["wait"] == "waits for 2 of 3 nodes (web-3 failed, web-2): fix them, then run chef-client on them"
     assert found["tiers"]["web"]["attention"] == "nodes failed"
 
 

@@ -60,7 +60,7 @@ def describe_verdict(rollout: Rollout) -> str:
 
 
 def describe_wait(rollout: Rollout, status: TierStatus, *, is_frozen: bool) -> str:
-    """What a rollout waits for, or what to do about it; empty when it has ended.
+    """What a rollout waits for, or what to do about it; empty when it has converged.
 
     Open approvals, gates and change windows are Airflow's, and Consul does not know them.
     """
@@ -68,8 +68,10 @@ def describe_wait(rollout: Rollout, status: TierStatus, *, is_frozen: bool) -> s
     match rollout.status:
         case RolloutStatus.NODES if is_frozen and _has_more(rollout):
             return f"waits for {_describe_waiting(status.newest)}; then for {frozen}"
-        case RolloutStatus.NODES | RolloutStatus.ROLLING_BACK | RolloutStatus.ROLLBACK_FAILED:
+        case RolloutStatus.NODES | RolloutStatus.ROLLING_BACK:
             return f"waits for {_describe_waiting(status.newest)}"
+        case RolloutStatus.ROLLBACK_FAILED:
+            return f"waits for {_describe_waiting(status.newest)}: fix them, then run chef-client on them"
         case RolloutStatus.NEXT_WAVE if is_frozen:
             return f"waits for {frozen}"
         case RolloutStatus.NEXT_WAVE if _has_more(rollout):
@@ -90,9 +92,11 @@ def _describe_action(rollout: Rollout, status: TierStatus) -> str:
         case RolloutStatus.GATE_FAILED:
             return f"clear the gate's task to ask again, or {_way_out(status)}"
         case RolloutStatus.REJECTED:
-            return f"its nodes keep what they have: {_way_out(status)}"
+            return f"{_way_out(status)}; until then its nodes keep what they have"
         case RolloutStatus.ROLLED_BACK | RolloutStatus.ABORTED:
-            return "all nodes are back: find out why, then trigger the Dag again"
+            is_back = status.newest.has_converged  # a policy may let some nodes fail
+            nodes = "all nodes are back" if is_back else f"not back: {_describe_waiting(status.newest)}"
+            return f"{nodes}; find out why, then trigger the Dag again"
         case _:
             return ""
 

@@ -63,7 +63,8 @@ async function load() {
     drawEnvironments(found);
   } catch (error) {
     const isAway = !(error.status < 500);
-    showTrouble(isAway ? `${error.message}. Trying again; if it does not get better, look at the connection ${connection}.` : error.message);
+    const what = error.status === 503 ? "Consul is not available: " : "";
+    showTrouble(isAway ? `${what}${error.message}. Trying again; if it does not get better, look at the connection ${connection}.` : error.message);
     if (error.status === 401 || error.status === 403) forget();
     if (environment) return;
     byId("tiers").replaceChildren(); // it is not loading

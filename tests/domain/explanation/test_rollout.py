@@ -94,16 +94,23 @@ def test_where_it_stands(status, wave, verdict):
             RolloutStatus.GATE_FAILED, FIRST.wave, BESIDE, True,
             "clear the gate's task to ask again, or promote or abort",
         ),
-        (RolloutStatus.REJECTED, FIRST.wave, BESIDE, False, "its nodes keep what they have: promote or abort"),
-        (RolloutStatus.REJECTED, FIRST.wave, DONE, False, "its nodes keep what they have: roll back"),
+        (
+            RolloutStatus.REJECTED, FIRST.wave, BESIDE, False,
+            "promote or abort; until then its nodes keep what they have",
+        ),
+        (RolloutStatus.REJECTED, FIRST.wave, DONE, False, "roll back; until then its nodes keep what they have"),
         (RolloutStatus.ROLLING_BACK, FIRST.wave, GOING_ON, True, "waits for 2 of 4 nodes (web-2, web-3)"),
         (
             RolloutStatus.ROLLBACK_FAILED, FIRST.wave, STUCK, False,
-            "waits for 3 of 4 nodes (web-9 lost, web-2 failed, web-3)",
+            "waits for 3 of 4 nodes (web-9 lost, web-2 failed, web-3): fix them, then run chef-client on them",
         ),
         (RolloutStatus.FAILED, None, DONE, False, "its nodes are in place by now: clear the failed task to go on"),
         (RolloutStatus.CONVERGED, None, DONE, True, ""),
-        (RolloutStatus.ABORTED, None, DONE, False, "all nodes are back: find out why, then trigger the Dag again"),
+        (RolloutStatus.ABORTED, None, DONE, False, "all nodes are back; find out why, then trigger the Dag again"),
+        (
+            RolloutStatus.ROLLED_BACK, None, GOING_ON, False,
+            "not back: 2 of 4 nodes (web-2, web-3); find out why, then trigger the Dag again",
+        ),
     ],
 )  # fmt: skip
 def test_what_it_waits_for(status, wave, tier, is_frozen, words):
