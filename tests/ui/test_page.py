@@ -317,9 +317,10 @@ async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, con
         await frame.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
         await frame.locator("#journal").get_by_role("link", name="board_rollout").last.click()
         await page.wait_for_url(f"{board.address}/dags/board_rollout/runs/{run_id}")  # out of the frame
-        await page.goto(f"{board.address}/dags/board_rollout/runs/{run_id}/tasks/set")
-        async with page.expect_popup() as opened:
-            await page.get_by_role("link", name="Rollout board", exact=True).last.click()
-        popup = await opened.value
-        await popup.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
-        assert popup.url.startswith(f"{board.address}/chefconsul/?connection=consul_default&environment=shop&")
+        task = f"/dags/board_rollout/dagRuns/{run_id}/taskInstances/set"
+        async with asyncio.timeout(180):
+            while not (links := airflow.request("GET", f"{task}/links")["extra_links"])["Rollout board"]:  # noqa: ASYNC110 the task has not ended
+                await asyncio.sleep(0.5)
+        assert list(links) == ["Rollout board", "State in Consul"]
+        await page.goto(f"{board.address}/{links['Rollout board']}")
+        await page.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
