@@ -1,4 +1,4 @@
-"""The button that links a task to its tier's key in Consul's own UI."""
+"""The buttons that link a task to the rollout board, and to its tier's key in Consul's own UI."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from airflow.sdk import BaseOperatorLink
 
@@ -22,15 +22,35 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class RolloutBoardLink(BaseOperatorLink):
+    """Links to the rollout board on the task's environment."""
+
+    name = "Rollout board"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        """The address below Airflow's own, which its page is based on."""
+        asked = {
+            "connection": operator.consul_conn_id,
+            "environment": operator.environment,
+            "dag_id": ti_key.dag_id,
+            "run_id": ti_key.run_id,
+        }
+        return f"chefconsul/?{urlencode(asked)}"
+
+
 class DesiredStateLink(BaseOperatorLink):
     """Links to the tier's desired state in the Consul UI; the worker makes it when the task ends or defers."""
 
-    name = "Desired state in Consul"
+    name = "State in Consul"  # Airflow sorts by name: the board comes first
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 Airflow's signature
         """The URL; empty when Consul cannot be read."""
         found: str | None = getattr(operator, "consul_page", None)
         return asyncio.run(_find_page(operator)) if found is None else found
+
+
+LINKS = (RolloutBoardLink(), DesiredStateLink())
+"""Those of a task that moves tiers or waits for them."""
 
 
 async def _find_page(operator: Any) -> str:

@@ -69,7 +69,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "cli": [f"{_PACKAGE}.cli.airflow_commands.get_commands"],
         "asset-uris": [{"schemes": ["consul"], "handler": f"{_PACKAGE}.assets.normalize_uri"}],
-        "extra-links": [f"{_PACKAGE}.links.DesiredStateLink"],
+        "extra-links": [f"{_PACKAGE}.links.{name}" for name in ("DesiredStateLink", "RolloutBoardLink")],
         "connection-types": [
             {
                 "connection-type": "consul",

@@ -75,6 +75,11 @@ class Scene:
         entry = JournalEntry(now_written(), self.writer, act, {tier: desired.newest}, wave, reason)
         await append(self.view, self.environment, entry)
 
+    async def answer(self, tier: str, act: JournalAct, wave: JournalWave, reason: str) -> None:
+        """Let a person, or a gate, tell the journal what is to become of a wave."""
+        entry = JournalEntry(now_written(), self.writer, act, wave=wave, reason=reason, scope=(tier,))
+        await append(self.view, self.environment, entry)
+
     async def _register(self, tier: str, node: str, *, is_absent: bool) -> None:
         check = {"CheckID": "serfHealth", "Name": "Serf Health Status", "Status": "critical"} if is_absent else None
         await self.view.client.catalog.register(node, "127.0.0.1", service={"Service": tier}, check=check)

@@ -9,10 +9,13 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TaskGroup, task, task_group
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.metric_gate import MetricGateOperator
 from airflow_provider_chefconsul.task_groups import rollout
 from airflow_provider_chefconsul.task_groups.gate import NextWave
+from tests.support.airflow_home import connect, make_context
+from tests.support.factory import make_writer
 
 
 @pytest.fixture
@@ -100,6 +103,32 @@ def test_whoever_approves_knows_what_the_gate_found(dag):
         "wave_1", "gate_2.look", "approve_2", "wave_2", "gate_3.look", "approve_3", "wave_3",
     }  # fmt: skip
     assert dag.get_task("web_off.revert.roll_back").written_by == [f"web_off.wave_{number}" for number in (1, 2, 3)]
+
+
+def test_failure_of_a_gate_is_told(dag, monkeypatch, consul_kv, consul_root, cluster):
+    """To the journal, by whichever of its tasks failed, also a mapped one, beside what the author's callback does."""
+    seen = []
+    connect(monkeypatch, cluster.http_port, connection_id="consul_eu", prefix=consul_root)
+    build(
+        lambda wave: EmptyOperator(task_id="look", on_failure_callback=seen.append) if wave.number == 2 else mapped(),
+        default_args={"consul_conn_id": "consul_eu"},
+    )
+    look = dag.get_task("web_off.gate_2.look")
+    context = make_context(task_id=look.task_id) | {"task": look, "exception": ValueError("0.04 is not\n< 0.01")}
+    for callback in look.on_failure_callback:
+        callback(context)
+    assert seen == [context]
+    (text,) = [text for key, text in consul_kv.items() if "/_journal/" in key]
+    entry = JournalEntry.from_json("k", text)
+    assert (entry.act, entry.scope, entry.by) == (JournalAct.GATE_FAILED, ("web",), make_writer(task_id=look.task_id))
+    assert entry.wave == JournalWave("web-1, web-2", 2, 3)
+    assert entry.reason.startswith("0.04 is not")
+    assert len(dag.get_task("web_off.gate_3.probe").on_failure_callback) == 1
+
+
+def mapped():
+    """A gate of several task instances."""
+    return probe.expand(node=["web-3"])
 
 
 def test_default_args_reach_the_gate(dag):

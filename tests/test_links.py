@@ -6,7 +6,8 @@ import httpx
 import pytest
 from airflow.sdk.types import TaskInstanceKey
 
-from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.links import DesiredStateLink, RolloutBoardLink
+from airflow_provider_chefconsul.operators.approval import ApproveWaveOperator
 from airflow_provider_chefconsul.operators.chef import ConsulExecChefOperator
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
@@ -28,7 +29,22 @@ def link_of(**overrides: object) -> str:
 @pytest.mark.parametrize("kind", [SetDesiredStateOperator, ConvergedSensor, ConsulExecChefOperator])
 def test_operators_have_the_button(kind):
     """Each of them has it, under the same name."""
-    assert [link.name for link in kind.operator_extra_links] == ["Desired state in Consul"]
+    assert [link.name for link in kind.operator_extra_links] == ["Rollout board", "State in Consul"]
+
+
+def test_the_board_comes_first():
+    """Airflow shows the buttons in the order of their names."""
+    names = [link.name for link in ConvergedSensor.operator_extra_links]
+    assert min(names) == RolloutBoardLink.name
+    assert [link.name for link in ApproveWaveOperator.operator_extra_links] == [RolloutBoardLink.name]
+
+
+def test_link_to_the_board():
+    """On the task's environment, and with its Dag run; below wherever Airflow's page is."""
+    operator = ConvergedSensor(task_id="web", environment="demo", tier="web", consul_conn_id="consul_eu")
+    assert RolloutBoardLink().get_link(operator, ti_key=KEY) == (
+        "chefconsul/?connection=consul_eu&environment=demo&dag_id=shop_rollout&run_id=manual__1"
+    )
 
 
 def test_link_to_a_tier(consul_connection, cluster, consul_kv, consul_root):

@@ -11,12 +11,13 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from airflow_provider_chefconsul.domain.model.desired import Canary, DesiredState
-from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
 from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.write.wave import Wave
-from airflow_provider_chefconsul.exceptions import ChefConsulError, RolloutAborted
+from airflow_provider_chefconsul.exceptions import RolloutAborted
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.links import RolloutBoardLink
 from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator
 from airflow_provider_chefconsul.triggers.approval import ApprovalTrigger
 from airflow_provider_chefconsul.triggers.writer import holder_of, writer_of
@@ -52,6 +53,7 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
     :param body: text to put before the description of the wave (templated).
     """
 
+    operator_extra_links = (RolloutBoardLink(),)
     template_fields: Sequence[str] = (*ApprovalOperator.template_fields, *CHANGE_FIELDS)
 
     def __init__(
@@ -132,22 +134,14 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
         return answer
 
     def _tell(self, context: Context, act: JournalAct, reason: str) -> None:
-        """Tell the journal; no decision depends on it."""
+        from airflow_provider_chefconsul.operators.wave_journal import journal_answer
 
-        async def append_entry() -> None:
-            from airflow_provider_chefconsul.consul.journal import append, now_written
-
-            scope = tuple(check_tiers(self.environment, self.tier))
-            size = "100%" if self.canary is None else str(Wave.parse(self.canary))
-            wave = JournalWave(size, self.wave, self.waves)
-            entry = JournalEntry(now_written(), writer_of(context), act, wave=wave, reason=reason, scope=scope)
-            async with ConsulHook(self.consul_conn_id).open_view() as view:
-                await append(view, self.environment, entry)
-
-        try:
-            self.run_here(append_entry())
-        except ChefConsulError as error:
-            self.log.warning("%s: the journal does not tell that wave %s was %s: %s", self.tier, self.wave, act, error)
+        size = "100%" if self.canary is None else str(Wave.parse(self.canary))
+        wave = JournalWave(size, self.wave, self.waves)
+        answer = journal_answer(
+            self.consul_conn_id, self.environment, self.tier, writer_of(context), act, wave=wave, reason=reason
+        )
+        self.run_here(answer)
 
     async def _prepare(self, tier: str, change: Change) -> tuple[Question, int | None]:
         """The question, and the generation of the canary that is out."""

@@ -13,7 +13,7 @@ from airflow_provider_chefconsul.domain.parameter import check_switch
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.domain.write.window import ChangeWindow, check_window
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.links import LINKS
 from airflow_provider_chefconsul.operators.change import CHANGE_FIELDS, ChangeOperator, check_wave, check_written_change
 from airflow_provider_chefconsul.operators.hold import Hold, HoldableOperator, check_on_frozen
 
@@ -73,7 +73,7 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperat
 
     template_fields: Sequence[str] = (*CHANGE_FIELDS, "allowed_from")
     template_fields_renderers = {"values": "json"}  # noqa: RUF012 Airflow's declaration
-    operator_extra_links = (DesiredStateLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dce6f5"
     log_prefix = ""
     """What the log's lines begin with, in a task that does more than write."""

@@ -20,7 +20,7 @@ from airflow_provider_chefconsul.domain.parameter import (
 )
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.links import LINKS
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 from airflow_provider_chefconsul.triggers.writer import holder_of
 
@@ -37,7 +37,7 @@ class NudgeOperator(Stoppable):
 
     template_fields: Sequence[str] = ("environment", "tier", "command", "generation", "members", "consul_conn_id")
     template_fields_renderers = {"command": "bash"}  # noqa: RUF012 Airflow's declaration
-    operator_extra_links = (DesiredStateLink(),)
+    operator_extra_links = LINKS
     ui_color = "#f5ecd8"
     unanswered = ""  # what to check when a node does not answer, for the log
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
@@ -18,9 +19,9 @@ from airflow_provider_chefconsul.domain.parameter import (
     parse_generations,
 )
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
-from airflow_provider_chefconsul.exceptions import InvalidInput, StaleWrite
+from airflow_provider_chefconsul.exceptions import ChefConsulError, InvalidInput, StaleWrite
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.links import LINKS
 from airflow_provider_chefconsul.operators.writing import (
     check_on_stale,
     check_sequence,
@@ -34,6 +35,7 @@ from airflow_provider_chefconsul.triggers.writer import writer_of
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
+    from airflow_provider_chefconsul.consul.view import SharedView
     from airflow_provider_chefconsul.domain.write.rollback import RollBack
     from airflow_provider_chefconsul.triggers.outcome import Outcome
     from airflow_provider_chefconsul.triggers.waiting import WaitingTrigger
@@ -56,7 +58,8 @@ class RollBackOperator(ConvergingOperator):
         tier is in; ``"previous"``; or a generation (templated).
     :param state: with ``to="last_good"``, the state of that generation (templated).
     :param despite_freeze: also roll back a tier that somebody froze; the journal says so. Otherwise that fails.
-    :param reason: why, for the journal (templated).
+    :param reason: why, for the journal; what stopped the rollout of this Dag run is added, such as the nodes that
+        failed (templated).
     :param only_own: roll back only what this Dag run wrote; anything else counts as a stale write.
     :param written_by: roll back only what these tasks of this Dag run wrote, and in a mapped group with this map index;
         anything else counts as a stale write.
@@ -74,7 +77,7 @@ class RollBackOperator(ConvergingOperator):
     template_fields: Sequence[str] = (
         "environment", "tier", "to", "state", "reason", "generation", "sequence", "members", "consul_conn_id",
     )  # fmt: skip
-    operator_extra_links = (DesiredStateLink(),)
+    operator_extra_links = LINKS
     ui_color = "#f5dcdc"
 
     def __init__(
@@ -184,8 +187,9 @@ class RollBackOperator(ConvergingOperator):
             if self.wait is not None:
                 await require_members(view, self.environment, selectors)
             for some in [tiers] if self.wait is None else [[tier] for tier in tiers if tier not in before]:
+                explained = replace(rollback, reason=await self._explain(view, some, rollback))
                 plan = await settle_write(
-                    steer(view, self.environment, some, rollback),
+                    steer(view, self.environment, some, explained),
                     self.log,
                     environment=self.environment,
                     on_stale=self.on_stale,
@@ -201,3 +205,18 @@ class RollBackOperator(ConvergingOperator):
                     return ended
                 self.settle(ended)
         return generations
+
+    async def _explain(self, view: SharedView, tiers: Sequence[str], rollback: RollBack) -> str:
+        """The reason, and what the journal says that stopped the rollouts of this Dag run; it does without."""
+        from airflow_provider_chefconsul.consul.journal import read_journal
+        from airflow_provider_chefconsul.domain.explanation.journal import describe_stop
+        from airflow_provider_chefconsul.domain.verdict.rollout import find_stop
+
+        try:
+            entries = await read_journal(view, self.environment)
+        except ChefConsulError as error:
+            self.log.warning("%s: the journal cannot be read: %s", self.environment, error)
+            return rollback.reason
+        stops = [find_stop(tier, entries, begun_by=rollback.writer) for tier in tiers]
+        reasons = dict.fromkeys(describe_stop(each) for each in stops if each is not None)
+        return ": ".join(filter(None, [rollback.reason, "; ".join(reasons)]))

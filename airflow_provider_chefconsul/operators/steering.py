@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_chefconsul.domain.model.name import check_tiers
 from airflow_provider_chefconsul.domain.parameter import check_reason, check_tier_path
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.links import LINKS
 from airflow_provider_chefconsul.operators.writing import settle_write
 from airflow_provider_chefconsul.triggers.writer import writer_of
 
@@ -27,7 +27,7 @@ class SteeringOperator(BaseOperator):
     """Acts on the canaries of tiers."""
 
     template_fields: Sequence[str] = ("environment", "tier", "reason", "consul_conn_id")
-    operator_extra_links = (DesiredStateLink(),)
+    operator_extra_links = LINKS
     done = ""
     """What the log calls the write."""
 

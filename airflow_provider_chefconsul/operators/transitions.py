@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.domain.write.state_model import StateModel
 from airflow_provider_chefconsul.domain.write.transition import Transition, find_transition, parse_transitions
 from airflow_provider_chefconsul.domain.write.window import ChangeWindow, check_window
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.links import LINKS
 from airflow_provider_chefconsul.operators.change import check_written_change, find_texts, keep_texts
 from airflow_provider_chefconsul.operators.hold import Hold, HoldableOperator, check_on_frozen
 from airflow_provider_chefconsul.operators.nudging import check_max_parallel, check_prefix_per_node
@@ -79,7 +79,7 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
 
     template_fields: Sequence[str] = ("environment", "values", "sequence", "members", "command", "consul_conn_id")
     template_fields_renderers = {"values": "json", "command": "bash"}  # noqa: RUF012 Airflow's declaration
-    operator_extra_links = (DesiredStateLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dcefe3"
 
     def __init__(

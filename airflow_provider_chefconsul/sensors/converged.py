@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.domain.parameter import (
 )
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy, check_policy
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
-from airflow_provider_chefconsul.links import DesiredStateLink
+from airflow_provider_chefconsul.links import LINKS
 from airflow_provider_chefconsul.triggers.converging import ConvergingOperator, WaitRequest
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class ConvergedSensor(ConvergingOperator, BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("environment", "tier", "members", "generation", "consul_conn_id")
-    operator_extra_links = (DesiredStateLink(),)
+    operator_extra_links = LINKS
     ui_color = "#dcefe3"
 
     def __init__(

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, TaskGroup, XComArg
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
 from airflow_provider_chefconsul.domain.parameter import is_reference
+from airflow_provider_chefconsul.domain.text import one_line
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.operators.wave_journal import journal_answer
+from airflow_provider_chefconsul.triggers.writer import writer_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,10 @@ def check_gate(gate: object) -> None:
         raise InvalidInput(f"gate must be a function that takes the next wave and builds tasks, not {gate!r}")
 
 
-def build_gate(gate: Gate, wave: NextWave) -> TaskGroup:
-    """Build the tasks in a group of their own; those that can are told whose rollout they belong to.
+def build_gate(gate: Gate, wave: NextWave, consul_conn_id: str) -> TaskGroup:
+    """Build the tasks in a group of their own.
+
+    Those that can are told whose rollout they belong to, and the journal is told when one of them fails.
 
     :raises InvalidInput: the gate does not return what it builds.
     """
@@ -60,7 +71,38 @@ def build_gate(gate: Gate, wave: NextWave) -> TaskGroup:
             f"gate {name} must return the task, the TaskGroup or the TaskFlow result that it builds for wave "
             f"{wave.number}, not {returned!r}"
         )
+    for task in _tasks_in(group):
+        task.on_failure_callback = [*_as_list(task.on_failure_callback), _GateFailure(wave, consul_conn_id)]
     return group
+
+
+@dataclass(frozen=True, slots=True)
+class _GateFailure:
+    """Tells the journal that a task of a gate failed, as a callback of that task."""
+
+    wave: NextWave
+    consul_conn_id: str
+
+    def __call__(self, context: Context) -> None:
+        task: Any = context["task"]
+        environment, tier, connection = task.render_template(
+            (self.wave.environment, self.wave.tier, self.consul_conn_id), context
+        )
+        wave = JournalWave(str(Wave.parse(self.wave.size)), self.wave.number, self.wave.of)
+        reason = one_line(str(context.get("exception") or "it failed"))
+        by = writer_of(context)
+        asyncio.run(journal_answer(connection, environment, tier, by, JournalAct.GATE_FAILED, wave=wave, reason=reason))
+
+
+def _tasks_in(group: TaskGroup) -> Iterator[BaseOperator | MappedOperator]:
+    for task in group.iter_tasks():
+        if isinstance(task, BaseOperator | MappedOperator):
+            yield task
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    """What Airflow takes as callbacks: a function, several, or none."""
+    return [callbacks] if callable(callbacks) else list(callbacks or [])
 
 
 def _task_ids(returned: Any) -> set[str]:

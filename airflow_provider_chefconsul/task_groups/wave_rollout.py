@@ -15,10 +15,11 @@ from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.domain.write.window import ChangeWindow
 from airflow_provider_chefconsul.exceptions import InvalidInput
+from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from airflow_provider_chefconsul.operators.rollout_end import CheckRolloutEndOperator
 from airflow_provider_chefconsul.task_groups.gate import Gate, NextWave, build_gate, check_gate
-from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given
+from airflow_provider_chefconsul.task_groups.given import NOT_GIVEN, NotGiven, given, or_default
 from airflow_provider_chefconsul.task_groups.nodes import Nodes
 from airflow_provider_chefconsul.task_groups.state_transition import default_id, transition
 
@@ -97,7 +98,9 @@ def rollout(
             }
             of_rollout = {"wave": (number, len(parsed))}
             if gate is not None and number > 1:
-                before.append(build_gate(gate, NextWave(environment, tier, state, number, len(parsed), wave.written)))
+                next_wave = NextWave(environment, tier, state, number, len(parsed), wave.written)
+                connection = or_default(consul_conn_id, end, "consul_conn_id", ConsulHook.default_conn_name)
+                before.append(build_gate(gate, next_wave, connection))
             if approval and number > 1:
                 asked = {**target, **content, **canary, **given(sequence=sequence)}
                 asked |= {"wave": number, "waves": len(parsed)}
@@ -138,7 +141,7 @@ def rollout(
                     written_by=[each.task_id for each in built],
                     on_stale="skip",
                     despite_freeze=True,
-                    reason="auto_revert: a wave failed or was rejected",
+                    reason="auto_revert",
                     trigger_rule=TriggerRule.ONE_FAILED,
                     **given(sequence=sequence),
                     **shared,

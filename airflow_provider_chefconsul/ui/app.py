@@ -19,7 +19,7 @@ from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable, InvalidInput
 from airflow_provider_chefconsul.ui import actions
 from airflow_provider_chefconsul.ui.access import ACCESS, ConnectionDep, ViewerDep
-from airflow_provider_chefconsul.ui.document import describe_node
+from airflow_provider_chefconsul.ui.document import dag_ids_of, describe_node
 from airflow_provider_chefconsul.ui.feed import Hub
 from airflow_provider_chefconsul.ui.source import (
     find_early_failure,
@@ -108,7 +108,9 @@ async def events(
 
 
 @router.get("/environments/{environment}/tiers/{tier}/nodes/{node}")
-async def node(request: Request, connection_id: ConnectionDep, environment: str, tier: str, node: str) -> Response:
+async def node(
+    request: Request, viewer: ViewerDep, connection_id: ConnectionDep, *, environment: str, tier: str, node: str
+) -> Response:
     """A node's explanation and last report."""
     for kind, name in (("environment", environment), ("tier", tier), ("node", node)):
         check_name(kind, name)
@@ -116,7 +118,8 @@ async def node(request: Request, connection_id: ConnectionDep, environment: str,
     if state is None:
         state = await read_tier(connection_id, environment, tier)
     early_failure = await find_early_failure(connection_id, environment, node)
-    found = describe_node(state, node, now=datetime.now(UTC), early_failure=early_failure)
+    await viewer.learn(dag_ids_of(state, None))
+    found = describe_node(state, node, viewer.may_read, now=datetime.now(UTC), early_failure=early_failure)
     if found is None:
         raise HTTPException(404, f"{environment}/{tier} has no member {node}")
     return JSONResponse(found)

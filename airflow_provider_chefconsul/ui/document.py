@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -17,8 +17,8 @@ from airflow_provider_chefconsul.domain.model.values import Scalar
 from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.text import many_lines, one_line
 from airflow_provider_chefconsul.domain.verdict.progress import thin_out
+from airflow_provider_chefconsul.domain.verdict.slow import find_slow
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing
-from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 from airflow_provider_chefconsul.ui.tier_state import TierState, is_canary
 
 MayRead = Callable[[str], bool]
@@ -53,7 +53,7 @@ def describe_tier(state: TierState, may_read: MayRead, *, now: datetime) -> dict
         "counts": {standing: len(nodes) for standing, nodes in status.by_standing.items()},
         "desired": _describe_desired(desired, may_read) if isinstance(desired, DesiredState) else None,
         "obstacles": [one_line(each) for each in obstacles],
-        "explained": explain(state, _worst(status), now=now),
+        "explained": explain(state, now=now),
         "strangers": list(status.strangers[:_EXPLAINED]),
         "strangers_count": len(status.strangers),
         "curve": [[_moment(moment), count] for moment, count in thin_out(state.converged_at, _CURVE_POINTS)],
@@ -62,9 +62,14 @@ def describe_tier(state: TierState, may_read: MayRead, *, now: datetime) -> dict
     }
 
 
-def explain(state: TierState, names: Iterable[str], *, now: datetime) -> list[dict[str, Any]]:
-    """The standing of each node, in one line; former members are left out."""
-    nodes = [state.status.nodes[name] for name in names if name in state.status.nodes]
+def explain(state: TierState, *, now: datetime) -> list[dict[str, Any]]:
+    """The nodes to look at first, each in one line: those that are amiss, then those that take longer than the others.
+
+    A healthy rollout has none.
+    """
+    status = state.status
+    worst = [name for standing in _WORST_FIRST for name in status.by_standing.get(standing, ())]
+    nodes = [status.nodes[name] for name in [*worst, *find_slow(status, now=now)][:_EXPLAINED]]
     return [
         {"node": node.member.node, "standing": node.standing, "text": explain_node(node, now=now).text}
         for node in nodes
@@ -96,9 +101,9 @@ def describe_lease(lease: Lease | Unreadable | None, may_read: MayRead) -> dict[
 
 
 def describe_node(
-    state: TierState, name: str, *, now: datetime, early_failure: EarlyFailure | None = None
+    state: TierState, name: str, may_read: MayRead, *, now: datetime, early_failure: EarlyFailure | None = None
 ) -> dict[str, Any] | None:
-    """A member's explanation, assignment and last report; None if it is not a member.
+    """A member's explanation, assignment, the task that made it, and last report; None if it is not a member.
 
     :param early_failure: its last run that failed before it read a tier.
     """
@@ -119,6 +124,7 @@ def describe_node(
         "is_canary": is_canary(node, state.status),
         "is_canary_out": isinstance(desired, DesiredState) and desired.canary is not None,
         "assigned": _describe_assignment(node.assigned) if node.assigned else None,
+        "assigned_by": _describe_assigner(state, node, may_read),
         "report": _describe_report(node),
     }
 
@@ -156,6 +162,19 @@ def describe_writer(writer: Writer, may_read: MayRead) -> dict[str, Any] | None:
         return None
     fields = {name: one_line(each) if isinstance(each, str) else each for name, each in asdict(writer).items()}
     return fields | {"person": one_line(str(writer)) if writer.is_person else None}
+
+
+def _describe_assigner(state: TierState, node: NodeStatus, may_read: MayRead) -> dict[str, Any] | None:
+    """The task that gave a node its assignment, which also nudged it and waits for it; whoever wrote last comes first.
+
+    A wave that widens a canary keeps its generation, so the history only has the wave that began it.
+    """
+    desired = state.status.desired
+    if node.assigned is None or not isinstance(desired, DesiredState):
+        return None
+    is_newest = desired.newest.is_same_as(node.assigned)
+    declared = desired if is_newest else state.history.get(node.assigned.generation, desired)
+    return describe_writer(declared.written_by, may_read)
 
 
 def _describe_history(history: Mapping[int, DesiredState], may_read: MayRead) -> list[dict[str, Any]]:
@@ -196,11 +215,6 @@ def _describe_report(node: NodeStatus) -> dict[str, Any] | None:
             "resource": one_line(report.error.resource),
         },
     }
-
-
-def _worst(status: TierStatus) -> list[str]:
-    """The nodes to look at first; a healthy rollout has none."""
-    return [name for standing in _WORST_FIRST for name in status.by_standing.get(standing, ())][:_EXPLAINED]
 
 
 def _declared_at(state: TierState) -> str | None:

@@ -41,7 +41,11 @@ def describe_situation(
         for tier, state in states.items()
     }
     lines = [
-        {"tiers": [tier], **_describe_rollout(rollout, states[tier], viewer.may_read, is_frozen=tier in frozen)}
+        {
+            "tiers": [tier],
+            "needs_person": bool(tiers[tier]["attention"]),
+            **_describe_rollout(rollout, states[tier], viewer.may_read, is_frozen=tier in frozen),
+        }
         for tier, rollout in _choose(found).items()
     ]
     for tier, owner in owners_of(states).items():

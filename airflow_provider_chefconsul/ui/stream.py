@@ -137,7 +137,7 @@ class _EventWriter:
             elif sent.state is not None and (aged := self._explain_again(sent, sent.state)):
                 yield aged
         states = {tier: sent.state for tier, sent in self._sent.items() if sent.state is not None}
-        if self._acts is not None and states:
+        if self._acts is not None and states.keys() == feeds.keys():  # without the worst tier, all would look well
             await self._viewer.learn_rights(owners_of(states).values())
             situation = describe_situation(states, self._acts, self._viewer, now=datetime.now(UTC))
             if situation != self._situation:
@@ -163,8 +163,8 @@ class _EventWriter:
 
     @staticmethod
     def _explain_again(sent: _Sent, state: TierState) -> str | None:
-        """The explanations again, if their ages have changed."""
-        explained = explain(state, [each["node"] for each in sent.explained], now=datetime.now(UTC))
+        """The explanations again, if their ages have changed, or if a node takes long by now."""
+        explained = explain(state, now=datetime.now(UTC))
         if explained == sent.explained:
             return None
         sent.explained = explained

@@ -103,6 +103,9 @@ def test_rejection_takes_the_canary_back(run_dag, nodes, consul_kv, capsys):
     assert (desired["canary"], desired["stable"]["generation"]) == (None, 1)
     assert json.loads(consul_kv[f"demo/web/nodes/{FIRST}"])["generation"] == 1
     assert "demo/web: wave 2 of 2 was rejected by anna" in capsys.readouterr().out
+    told = [json.loads(text) for key, text in consul_kv.items() if "/_journal/" in key]
+    (reason,) = [each["reason"] for each in told if each["act"] == "rolled_back"]
+    assert reason == "auto_revert: wave 2 of 2 (100%) was rejected: by anna"
 
 
 def test_question_says_what_is_asked(run_dag, nodes):

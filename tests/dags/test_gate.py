@@ -90,6 +90,15 @@ def test_gate_that_fails_takes_the_way_of_a_failed_wave(run_dag, nodes, consul_k
     assert (desired["canary"], desired["stable"]["generation"]) == (None, 1)
     assert {json.loads(consul_kv[f"demo/web/nodes/{node}"])["generation"] for node in NODES} == {1}
     assert "web is not fit for 100%" in capsys.readouterr().out
+    acts = {(each["act"], each["reason"]) for each in journal(consul_kv)}
+    assert ("gate_failed", "web is not fit for 100%") in acts
+    why = "the gate of wave 3 of 3 (100%) failed (web_converged.gate_3.pass_once): web is not fit for 100%"
+    assert ("rolled_back", f"auto_revert: {why}") in acts
+
+
+def journal(consul_kv):
+    """The entries, oldest first."""
+    return [json.loads(consul_kv[key]) for key in sorted(consul_kv) if "/_journal/" in key]
 
 
 @pytest.mark.parametrize("gate", [skip, stop])

@@ -9,6 +9,9 @@ from datetime import timedelta
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
+from airflow_provider_chefconsul.domain.model.desired import Assignment
+from airflow_provider_chefconsul.domain.model.document import Document
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.exceptions import (
@@ -22,7 +25,7 @@ from airflow_provider_chefconsul.exceptions import (
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from airflow_provider_chefconsul.operators.rollback import RollBackOperator
 from tests.support.airflow_home import make_context, run_trigger
-from tests.support.factory import make_failure, make_lease, make_report
+from tests.support.factory import make_failure, make_lease, make_report, make_writer
 
 pytestmark = pytest.mark.usefixtures("consul_connection")
 SECOND = {"task_id": "web.set_again"}
@@ -84,6 +87,28 @@ def test_previous_content_becomes_a_new_generation(roll_back, consul_kv):
     assert dict(consul_kv) == before
     assert roll_back(SECOND) == {"web": 5}
     assert current(consul_kv) == (5, "2.4.0")
+
+
+def test_the_journal_tells_what_stopped_the_rollout(roll_back, consul_kv, members):
+    """Of this Dag run, after the reason that was given, with the nodes that failed; not what others did."""
+    members("web-1", "web-2", "web-3")
+    declare("2.4.0", run_id="earlier")
+    declare("2.5.0", canary=1)
+    desired = json.loads(consul_kv["demo/web/desired"])
+    failed = JournalEntry(
+        "2099-11-22T08:00:00.000Z",
+        make_writer(),
+        JournalAct.FAILED,
+        {"web": Assignment.from_document(Document("k", desired["canary"]))},
+        JournalWave("1", 1, 3),
+        "1 failed (web-2), more than max_failed=0",
+    )
+    consul_kv["demo/_journal/20991122T080000.000Z-x"] = failed.to_json()
+    roll_back(reason="auto_revert")
+    reasons = [
+        json.loads(text)["reason"] for key, text in consul_kv.items() if "/_journal/" in key and "rolled" in text
+    ]
+    assert reasons == ["auto_revert: 1 failed (web-2), more than max_failed=0"]
 
 
 @pytest.mark.parametrize("to", [1, "1"])

@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.consul.journal import read_journal
 from airflow_provider_chefconsul.consul.lease import find_lease
 from airflow_provider_chefconsul.consul.write import steer
 from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
+from airflow_provider_chefconsul.domain.model.writer import BOARD
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from tests.support.factory import make_lease, make_writer
@@ -199,7 +200,9 @@ async def test_who_may_only_look_may_do_nothing(scene, visit, consul_connection,
 
     await begin(scene)
     if written_by == "person":
-        await act("promote")
+        await scene.judge("web")
+        by_hand = replace(scene, writer=make_writer(dag_id=BOARD))
+        await by_hand.declare("web", "converged", release="2.6.0")
     asked = []
 
     def authorize(*, method, details, access_entity=None, **_):
@@ -229,7 +232,9 @@ async def test_who_may_trigger_the_dag_may_steer_what_it_wrote(scene, visit, con
     await scene.declare("web", "converged", Wave.parse(("web-1", "web-2")), release="2.5.0")
     assert (await act("freeze")).status_code == 403
     assert (await act("promote")).status_code == 200
-    assert (await act("roll_back")).status_code == 403  # now a person wrote it
+    await scene.judge("web")
+    later = await act("roll_back")  # that Dag still wrote what all nodes have
+    assert (later.status_code, "no earlier generation is known" in later.json()["detail"]) == (409, True)
 
 
 async def test_names_of_other_dags_are_withheld(scene, act, api, monkeypatch, consul_kv):

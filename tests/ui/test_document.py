@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.lease import Lease
-from airflow_provider_chefconsul.domain.model.report import MESSAGE_LIMIT, RunError
+from airflow_provider_chefconsul.domain.model.report import MESSAGE_LIMIT, RunError, Status
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from airflow_provider_chefconsul.ui.document import (
@@ -18,6 +18,7 @@ from airflow_provider_chefconsul.ui.document import (
     describe_lease,
     describe_node,
     describe_tier,
+    explain,
 )
 from airflow_provider_chefconsul.ui.tier_state import changed_cells, next_state
 from tests.support.factory import (
@@ -209,7 +210,7 @@ def test_malformed_documents_do_not_tell_who_wrote_them(written_by, problem):
 def test_a_node_is_explained_with_its_report():
     """What is assigned, what it reports, since when, and who can act."""
     failure = make_failure("web-2", finished_at="2026-11-22T07:56:00Z")
-    node = describe_node(state_of(make_snapshot(failure)), "web-2", now=NOW)
+    node = describe_node(state_of(make_snapshot(failure)), "web-2", everybody, now=NOW)
     assert node["text"].startswith("failed converging generation 7, 4 minutes ago: Errno::ENOSPC")
     assert node["action"].startswith("fix the node")
     assert node["since"] == "2026-11-22T07:56:00.000+00:00"
@@ -221,26 +222,47 @@ def test_a_node_is_explained_with_its_report():
 def test_a_node_beside_a_canary_is_told_from_one_without():
     """Only then is what it is assigned the stable one of two."""
     desired = make_desired(8, stable=make_assignment(7), canary=make_canary(8))
-    node = describe_node(state_of(make_snapshot(desired=desired)), "web-1", now=NOW)
+    node = describe_node(state_of(make_snapshot(desired=desired)), "web-1", everybody, now=NOW)
     assert node["is_canary_out"]
 
 
 def test_a_node_without_a_readable_report_is_explained_too():
     """One that never reported, one whose report is spoilt, and one of a tier that nobody declared."""
     state = state_of(make_snapshot(("web-2", Unreadable("demo/web/nodes/web-2", "is no JSON"))))
-    assert describe_node(state, "web-1", now=NOW)["report"] is None
-    assert "is no JSON" in describe_node(state, "web-2", now=NOW)["report"]["problem"]
-    undeclared = describe_node(state_of(make_snapshot(make_report("web-1"), desired=None)), "web-1", now=NOW)
+    assert describe_node(state, "web-1", everybody, now=NOW)["report"] is None
+    assert "is no JSON" in describe_node(state, "web-2", everybody, now=NOW)["report"]["problem"]
+    undeclared = describe_node(state_of(make_snapshot(make_report("web-1"), desired=None)), "web-1", everybody, now=NOW)
     assert (undeclared["standing"], undeclared["assigned"]) == (None, None)
     assert "nothing is assigned" in undeclared["text"]
-    assert describe_node(state, "web-9", now=NOW) is None
+    assert describe_node(state, "web-9", everybody, now=NOW) is None
+
+
+def test_a_node_leads_to_the_task_that_assigned_it():
+    """That of the wave that wrote last, whose log has the wait; of the stable state for those beside the canary."""
+    wave, old = make_writer(task_id="web.wave_2", map_index=3), make_writer(task_id="web.old")
+    desired = make_desired(8, stable=make_assignment(7), canary=make_canary(8), written_by=wave)
+    state = state_of(make_snapshot(desired=desired), {7: make_desired(written_by=old), 8: make_desired(8)})
+    canary, beside = (describe_node(state, name, everybody, now=NOW)["assigned_by"] for name in ("web-1", "web-2"))
+    assert (canary["task_id"], canary["map_index"]) == ("web.wave_2", 3)
+    assert beside["task_id"] == "web.old"
+    assert describe_node(state, "web-1", nobody, now=NOW)["assigned_by"] is None
+    undeclared = state_of(make_snapshot(make_report("web-1"), desired=None))
+    assert describe_node(undeclared, "web-1", everybody, now=NOW)["assigned_by"] is None
+
+
+def test_a_run_that_takes_longer_than_the_others_is_explained():
+    """Though nothing has failed; one that has just begun is not."""
+    state = state_of(make_snapshot(make_report("web-1"), make_report("web-2", status=Status.RUNNING, finished_at=None)))
+    assert explain(state, now=NOW) == []
+    (slow,) = explain(state, now=NOW + timedelta(minutes=9))
+    assert (slow["node"], slow["text"]) == ("web-2", "running generation 7 for 8 minutes")
 
 
 def test_what_a_report_hides_is_shown():
     """Control characters and bidirectional marks as escapes; lines stay lines, and the length stays."""
     message = "\x1b[2Jfirst\r\nse\u202econd\x00" + "x" * MESSAGE_LIMIT
     failure = make_failure(error=RunError("Evil\u2066", message[:MESSAGE_LIMIT], "<img src=x onerror=alert(1)>"))
-    error = describe_node(state_of(make_snapshot(failure)), "web-1", now=NOW)["report"]["error"]
+    error = describe_node(state_of(make_snapshot(failure)), "web-1", everybody, now=NOW)["report"]["error"]
     assert error["message"].startswith("\\x1b[2Jfirst\\r\nse\\u202econd\\x00xxx")
     assert error["message"].endswith("xxx")
     assert error["class"] == "Evil\\u2066"

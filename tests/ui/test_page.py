@@ -232,6 +232,7 @@ async def test_a_consul_that_was_never_there_is_said(browser, airflow, free_port
     """With the connection to look at; nothing is loading."""
     async with look(browser, airflow, free_port, "chefconsul") as board:
         await board.open()
+        await board.page.get_by_role("alert").get_by_text("Consul is not available: ").wait_for()
         await board.page.get_by_role("alert").get_by_text(f"look at the connection {board.connection}").wait_for()
         assert await board.page.get_by_text("Loading").count() == 0
         assert await board.page.locator("#live").inner_text() == "not live"
@@ -316,3 +317,10 @@ async def test_a_dag_run_leads_to_its_environment(browser, airflow, cluster, con
         await frame.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()
         await frame.locator("#journal").get_by_role("link", name="board_rollout").last.click()
         await page.wait_for_url(f"{board.address}/dags/board_rollout/runs/{run_id}")  # out of the frame
+        task = f"/dags/board_rollout/dagRuns/{run_id}/taskInstances/set"
+        async with asyncio.timeout(180):
+            while not (links := airflow.request("GET", f"{task}/links")["extra_links"])["Rollout board"]:  # noqa: ASYNC110 the task has not ended
+                await asyncio.sleep(0.5)
+        assert list(links) == ["Rollout board", "State in Consul"]
+        await page.goto(f"{board.address}/{links['Rollout board']}")
+        await page.locator('[data-environment="shop"][aria-current="true"]').get_by_text("this run").wait_for()

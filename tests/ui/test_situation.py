@@ -86,6 +86,36 @@ def test_a_rollout_that_was_rolled_back_says_what_it_was_to_bring():
     assert found["order"] == ["web", "app"]
 
 
+@pytest.mark.parametrize(
+    ("act", "verdict", "wait"),
+    [
+        (JournalAct.GATE_FAILED, "its gate failed", "clear the gate's task to ask again, or promote or abort"),
+        (JournalAct.REJECTED, "rejected", "promote or abort; until then its nodes keep what they have"),
+    ],
+)
+def test_a_rollout_that_was_stopped_does_not_look_as_if_it_waited(act, verdict, wait):
+    """Its wave is there, but nothing lets the next one begin: a person is needed, and the line says for what."""
+    stop = JournalEntry(AT, make_writer(task_id="web.stop"), act, {}, JournalWave("2", 2, 3), "0.04", ("web",))
+    found = seen({"web": make_snapshot(make_report("web-1", generation=8), desired=BESIDE)}, BEGUN, stop)
+    (line,) = found["rollouts"]
+    assert (line["wave"], line["verdict"], line["reason"]) == ("wave 2 of 3 (2)", verdict, "0.04")
+    assert (line["wait"], line["said_by"]["task_id"], line["needs_person"]) == (wait, "web.stop", True)
+    assert found["tiers"]["web"]["attention"] == "stopped before its next wave"
+
+
+def test_a_rollback_that_has_not_arrived_has_not_ended():
+    """It names the nodes that are not back, and those that failed on the way."""
+    back = replace(BEGUN, act=JournalAct.ROLLED_BACK, tiers={"web": make_assignment(7)}, wave=None)
+    (line,) = seen({"web": make_snapshot(*THERE[:2])}, BEGUN, back)["rollouts"]
+    assert (line["verdict"], line["wait"]) == ("going back to converged 2.5.0", "waits for 1 of 3 nodes (web-3)")
+    assert not line["has_ended"]
+    found = seen({"web": make_snapshot(THERE[0], make_failure("web-3"))}, BEGUN, back)
+    (line,) = found["rollouts"]
+    assert line["verdict"] == "the rollback to converged 2.5.0 failed"
+    assert line["wait"] == "waits for 2 of 3 nodes (web-3 failed, web-2): fix them, then run chef-client on them"
+    assert found["tiers"]["web"]["attention"] == "nodes failed"
+
+
 def test_tiers_that_need_a_person_come_first():
     """Then those that do not serve any more, those in a rollout, and all others."""
     served = JournalEntry(AT, make_writer(run_id="manual__0"), JournalAct.CONVERGED, {"off": make_assignment(6)})

@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.ui.feed import Hub
+from airflow_provider_chefconsul.ui.source import watch_tier
 from demo.scene import Scene
 from tests.support.airflow_home import connect
 from tests.support.factory import make_lease
@@ -112,6 +113,26 @@ async def test_what_is_done_is_sent(scene, hub, consul_connection, consul_kv):
         free = await viewer.until("journal")
     assert free["freeze"]["entries"] == []
     assert free["entries"][0]["act"] == "unfrozen"
+
+
+async def test_what_goes_on_is_sent_once_all_tiers_are_known(scene, hub, consul_connection):
+    """Without the tier that has failed, all would look well for a moment."""
+    await scene.declare("db", "off")
+    is_known = asyncio.Event()
+
+    async def watch_late():
+        await is_known.wait()
+        async for state in watch_tier("consul_default", "demo", "db"):
+            yield state
+
+    with hub.follow(("consul_default", "demo", "db"), watch_late, asyncio.Event()):
+        async with BoardUser(hub, "web", "db") as viewer:
+            await viewer.until("journal")
+            if "tier" not in dict(viewer.events):
+                await viewer.until("tier")
+            is_known.set()
+            situation = await viewer.until("situation")
+    assert situation["tiers"].keys() == {"db", "web"}
 
 
 async def test_the_board_shows_the_end_of_the_journal(scene, hub, consul_connection, monkeypatch):

@@ -10,6 +10,7 @@ _ACTS = {
     JournalAct.FAILED: "failed to reach",
     JournalAct.LEASE_TAKEN: "took the lease of",
     JournalAct.LEASE_BROKEN: "broke the lease of",
+    JournalAct.GATE_FAILED: "gate failed for",
 }
 _WHOLE = "the environment"
 
@@ -27,6 +28,17 @@ def describe_act(entry: JournalEntry) -> list[str]:
     if not entry.tiers:
         return [f"{_act(entry)} {', '.join(entry.scope) or _WHOLE}"]
     return [f"{tier}: {_act(entry)} {each.describe()}" for tier, each in entry.tiers.items()]
+
+
+def describe_stop(entry: JournalEntry) -> str:
+    """Why an entry stopped a rollout: a wave failed, or the next one was not let begin."""
+    match entry.act:
+        case JournalAct.REJECTED:
+            return f"{entry.wave or 'a wave'} was rejected: {entry.reason}"
+        case JournalAct.GATE_FAILED:
+            return f"the gate of {entry.wave or 'a wave'} failed ({entry.by.task_id}): {entry.reason}"
+        case _:
+            return entry.reason
 
 
 def _act(entry: JournalEntry) -> str:

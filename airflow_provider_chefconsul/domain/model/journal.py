@@ -32,6 +32,8 @@ class JournalAct(StrEnum):
     LEASE_BROKEN = "lease_broken"
     APPROVED = "approved"
     REJECTED = "rejected"
+    GATE_FAILED = "gate_failed"
+    """A task of the gate before a wave failed."""
 
 
 @dataclass(frozen=True, slots=True)

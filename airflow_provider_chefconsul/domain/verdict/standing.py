@@ -37,6 +37,9 @@ class Standing(StrEnum):
 EXCUSED = frozenset({Standing.ABSENT, Standing.LEFT})
 """Members that are not asked for: they were not there, and catch up by themselves should they come back."""
 
+BROKEN = frozenset({Standing.FAILED, Standing.MALFORMED, Standing.WRONG_STATE})
+"""Members whose own report says that they did not get there."""
+
 _WITHOUT_TIME = {Standing.ABSENT, Standing.LEFT, Standing.LOST, Standing.UNKNOWN, Standing.MALFORMED}
 
 

@@ -78,10 +78,11 @@ def find_rollout(basis: Basis) -> Writer | None:
 
 
 def find_owner(current: DesiredState, history: Mapping[int, DesiredState]) -> Writer:
-    """Who may steer a tier: whoever began the canary that is out, else whoever wrote last."""
-    if current.canary is None:
-        return current.written_by
-    return history.get(current.canary.assignment.generation, current).written_by
+    """Who may steer a tier: whoever declared its newest generation; else, without its history, whoever wrote last.
+
+    Not whoever promoted it, or rolled the canary beside it back: these made no generation of their own.
+    """
+    return history.get(current.newest.generation, current).written_by
 
 
 def plan_promotion(basis: Basis, promotion: Promotion) -> Decision:

@@ -63,7 +63,8 @@ async function load() {
     drawEnvironments(found);
   } catch (error) {
     const isAway = !(error.status < 500);
-    showTrouble(isAway ? `${error.message}. Trying again; if it does not get better, look at the connection ${connection}.` : error.message);
+    const what = error.status === 503 ? "Consul is not available: " : "";
+    showTrouble(isAway ? `${what}${error.message}. Trying again; if it does not get better, look at the connection ${connection}.` : error.message);
     if (error.status === 401 || error.status === 403) forget();
     if (environment) return;
     byId("tiers").replaceChildren(); // it is not loading
@@ -109,7 +110,7 @@ function drawEnvironments({ environments, of_run: ofRun }) {
     showTrouble(missing);
   }
   if (preferred === undefined) {
-    byId("tiers").replaceChildren(element("p", { class: "quiet" }, NOTHING_DECLARED));
+    byId("tiers").replaceChildren(element("p", { class: "empty" }, NOTHING_DECLARED));
     setLive(true); // Consul answers, and is asked again
     loadAgain();
     return;

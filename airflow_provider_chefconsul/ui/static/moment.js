@@ -1,12 +1,17 @@
 // Times for people. Text that is not a time is shown unchanged.
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const MINUTE = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 
 export function clock(text) {
+  return written(text, CLOCK);
+}
+
+function written(text, format) {
   const moment = new Date(text);
   if (Number.isNaN(moment.getTime())) return text;
-  const time = CLOCK.format(moment);
+  const time = format.format(moment);
   return moment.toDateString() === new Date().toDateString() ? time : `${DAY.format(moment)}, ${time}`;
 }
 
@@ -23,7 +28,12 @@ export function age(text) {
   return Number.isNaN(Date.parse(text)) ? text : `${passed} ago`;
 }
 
+export function ended(text) {
+  return Number.isNaN(Date.parse(text)) ? text : `${age(text)}, at ${written(text, MINUTE)}`;
+}
+
+// For a person who comes to look: how long it has been so, and since when by the clock on the wall.
 export function lasting(text) {
-  const passed = span(Date.now() - Date.parse(text));
-  return Number.isNaN(Date.parse(text)) ? `since ${text}` : `for ${passed}`;
+  const since = `since ${written(text, MINUTE)}`;
+  return Number.isNaN(Date.parse(text)) ? since : `for ${span(Date.now() - Date.parse(text))}, ${since}`;
 }

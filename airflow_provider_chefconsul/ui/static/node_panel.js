@@ -4,6 +4,7 @@ import { assignmentBox, kindOf } from "./assignment.js";
 import { element, redraw } from "./element.js";
 import { clock } from "./moment.js";
 import { standingOf } from "./standing.js";
+import { taskLink, taskName } from "./writer.js";
 
 export class NodePanel {
   #box;
@@ -67,12 +68,12 @@ export class NodePanel {
   }
 
   #head(tier, node) {
-    const button = element("button", { type: "button", class: "close", "data-key": "close", "aria-label": "Close" }, "✕");
+    const button = element("button", { type: "button", class: "close", "data-key": "close", "aria-label": "Close" }, "×");
     button.addEventListener("click", () => this.close());
     return element("div", { class: "head" }, element("h2", {}, node), element("p", { class: "quiet" }, tier), button);
   }
 
-  #parts({ standing, action, assigned, is_canary: isCanary, is_canary_out: isCanaryOut, unhealthy, report }) {
+  #parts({ standing, action, assigned, assigned_by: assignedBy, is_canary: isCanary, is_canary_out: isCanaryOut, unhealthy, report }) {
     const { glyph, words } = standingOf(standing);
     const swatch = element("span", { class: "swatch", "data-standing": standing ?? "unassigned", "aria-hidden": "true" }, glyph);
     const parts = [
@@ -80,6 +81,10 @@ export class NodePanel {
       this.#text,
     ];
     if (action) parts.push(element("p", { class: "action" }, element("strong", {}, "What to do: "), action));
+    if (assignedBy && !assignedBy.person) {
+      const link = taskLink(assignedBy, taskName(assignedBy));
+      parts.push(element("p", { class: "task" }, "Log and Clear in Airflow: task ", link));
+    }
     if (unhealthy.length) parts.push(element("p", { class: "text" }, `Failing checks: ${unhealthy.join(", ")}`));
     if (assigned) parts.push(element("h3", {}, "Assigned"), assignmentBox(kindOf(isCanary, isCanaryOut), assigned));
     parts.push(element("h3", {}, "Last report"), ...reportParts(report));

@@ -1,8 +1,8 @@
 // What is going on, at the top: a line for each rollout.
 
 import { element, redraw } from "./element.js";
-import { age, clock } from "./moment.js";
-import { runLink } from "./writer.js";
+import { clock, ended, lasting } from "./moment.js";
+import { runLink, taskLink, taskName } from "./writer.js";
 
 export class Rollouts {
   #box;
@@ -17,25 +17,40 @@ export class Rollouts {
   }
 
   tick() {
-    for (const box of this.#box.querySelectorAll("time")) box.textContent = age(box.dateTime);
+    this.#box.querySelectorAll("time").forEach(showAge);
   }
 }
 
-function rolloutItem({ tiers, content, run, wave, verdict, reason, wait, since, status, ...fields }) {
-  const { is_frozen: isFrozen, has_ended: hasEnded, said_by: saidBy } = fields;
-  const who = saidBy?.person ? element("span", { class: "quiet" }, ` by ${saidBy.person}`) : "";
+const GOING_ON = new Set(["nodes", "next_wave", "rolling_back", "rollback_failed"]);
+
+function rolloutItem({ tiers, content, run, wave, verdict, reason, wait, status, ...fields }) {
+  const { is_frozen: isFrozen, has_ended: hasEnded, needs_person: needsPerson, said_by: saidBy, since } = fields;
+  const isGoingOn = GOING_ON.has(status);
+  const time = element("time", { class: needsPerson ? null : "quiet", datetime: since, title: clock(since), "data-past": !isGoingOn });
+  showAge(time);
   const parts = [
     element("strong", { class: "tier-name" }, tiers.join(", ")),
     element("span", {}, content),
     wave && element("span", { class: "kind" }, wave),
     element("strong", { class: "verdict" }, verdict),
     isFrozen && element("strong", { class: "badge frozen" }, "frozen"),
-    element("time", { class: "quiet", datetime: since, title: clock(since) }, age(since)),
-    wait && element("span", { class: "wait" }, wait),
+    time,
     element("span", { class: "run quiet" }, ...runParts(run)),
-    reason && element("p", { class: "reason" }, reason, who),
+    reason && element("p", {}, reason, element("span", { class: "quiet" }, ...sayerParts(saidBy))),
+    wait && element("p", { class: "wait" }, isGoingOn ? null : element("strong", {}, "What to do: "), wait),
   ];
   return element("li", { "data-status": status, "data-tier": tiers.join(" "), class: hasEnded ? "ended" : null }, ...parts.filter(Boolean));
+}
+
+// How long it stands like this, or how long ago it ended or was stopped.
+function showAge(box) {
+  box.textContent = "past" in box.dataset ? ended(box.dateTime) : lasting(box.dateTime);
+}
+
+function sayerParts(saidBy) {
+  if (!saidBy) return [];
+  if (saidBy.person) return [` by ${saidBy.person}`];
+  return [" task ", taskLink(saidBy, taskName(saidBy))];
 }
 
 function runParts(run) {

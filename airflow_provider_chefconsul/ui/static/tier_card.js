@@ -92,9 +92,14 @@ export class TierCard {
     for (const box of this.#lead.querySelectorAll("time")) box.textContent = lasting(box.dateTime);
   }
 
-  // Only ages have changed: replaces just the text, so that no click or selection is lost.
+  // Where only ages have changed it replaces just the text, so that no click or selection is lost.
   explainAgain(explained) {
     this.#last = { ...this.#last, explained };
+    const isSame = explained.length === this.#texts.size && explained.every(({ node }) => this.#texts.has(node));
+    if (!isSame) {
+      this.#drawNotes(this.#last);
+      return;
+    }
     for (const { node, text } of explained) this.#texts.get(node)?.replaceChildren(text);
   }
 

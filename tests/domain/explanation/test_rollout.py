@@ -13,12 +13,30 @@ from airflow_provider_chefconsul.domain.explanation.rollout import (
     describe_wait,
 )
 from airflow_provider_chefconsul.domain.model.journal import JournalWave
+from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.verdict.attention import Attention
 from airflow_provider_chefconsul.domain.verdict.rollout import Rollout, RolloutStatus
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
-from tests.support.factory import make_assignment, make_report, make_snapshot, make_writer
+from tests.support.factory import (
+    make_assignment,
+    make_canary,
+    make_desired,
+    make_failure,
+    make_report,
+    make_snapshot,
+    make_writer,
+)
 
 GOING_ON = tier_status(make_snapshot(make_report("web-1"), absent=["web-9"]))
+STUCK = tier_status(
+    make_snapshot(
+        make_report("web-1"),
+        make_failure("web-2"),
+        make_report("web-9", status=Status.RUNNING, finished_at=None),
+        absent=["web-9"],
+    )
+)
+BESIDE = tier_status(make_snapshot(desired=make_desired(8, stable=make_assignment(7), canary=make_canary(8))))
 DONE = tier_status(make_snapshot(make_report("web-1"), members=["web-1"]))
 FIRST = Rollout(
     make_assignment(),
@@ -43,6 +61,10 @@ CANARY = JournalWave("25%")
         (RolloutStatus.CONVERGED, None, "in place"),
         (RolloutStatus.ROLLED_BACK, FIRST.wave, "rolled back, now converged 2.5.0"),
         (RolloutStatus.ABORTED, FIRST.wave, "aborted, now converged 2.5.0"),
+        (RolloutStatus.ROLLING_BACK, FIRST.wave, "going back to converged 2.5.0"),
+        (RolloutStatus.ROLLBACK_FAILED, FIRST.wave, "the rollback to converged 2.5.0 failed"),
+        (RolloutStatus.GATE_FAILED, FIRST.wave, "its gate failed"),
+        (RolloutStatus.REJECTED, FIRST.wave, "rejected"),
     ],
 )
 def test_where_it_stands(status, wave, verdict):
@@ -65,10 +87,30 @@ def test_where_it_stands(status, wave, verdict):
             RolloutStatus.NEXT_WAVE, FIRST.wave, DONE, False,
             "waits for the next wave: see the Dag run for an approval, a gate or a change window",
         ),
-        (RolloutStatus.NEXT_WAVE, CANARY, DONE, False, "waits for somebody to promote it or to roll it back"),
-        (RolloutStatus.FAILED, None, GOING_ON, False, "waits for somebody to mend it or to roll it back"),
+        (RolloutStatus.NEXT_WAVE, CANARY, DONE, False, "waits for somebody to promote or abort it"),
+        (RolloutStatus.FAILED, None, GOING_ON, False, "fix the nodes and clear the failed task, or roll back"),
+        (RolloutStatus.FAILED, FIRST.wave, BESIDE, False, "fix the nodes and clear the failed task, or abort"),
+        (
+            RolloutStatus.GATE_FAILED, FIRST.wave, BESIDE, True,
+            "clear the gate's task to ask again, or promote or abort",
+        ),
+        (
+            RolloutStatus.REJECTED, FIRST.wave, BESIDE, False,
+            "promote or abort; until then its nodes keep what they have",
+        ),
+        (RolloutStatus.REJECTED, FIRST.wave, DONE, False, "roll back; until then its nodes keep what they have"),
+        (RolloutStatus.ROLLING_BACK, FIRST.wave, GOING_ON, True, "waits for 2 of 4 nodes (web-2, web-3)"),
+        (
+            RolloutStatus.ROLLBACK_FAILED, FIRST.wave, STUCK, False,
+            "waits for 3 of 4 nodes (web-9 lost, web-2 failed, web-3): fix them, then run chef-client on them",
+        ),
         (RolloutStatus.FAILED, None, DONE, False, "its nodes are in place by now: clear the failed task to go on"),
         (RolloutStatus.CONVERGED, None, DONE, True, ""),
+        (RolloutStatus.ABORTED, None, DONE, False, "all nodes are back; find out why, then trigger the Dag again"),
+        (
+            RolloutStatus.ROLLED_BACK, None, GOING_ON, False,
+            "not back: 2 of 4 nodes (web-2, web-3); find out why, then trigger the Dag again",
+        ),
     ],
 )  # fmt: skip
 def test_what_it_waits_for(status, wave, tier, is_frozen, words):

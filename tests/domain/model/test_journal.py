@@ -20,6 +20,9 @@ ENTRIES = {
     "canary alone": replace(CONVERGED, act=JournalAct.DECLARED, wave=JournalWave("1")),
     "tiers without assignments": JournalEntry(AT, make_writer(), JournalAct.FROZEN, reason="evening", scope=("web",)),
     "environment": JournalEntry(AT, make_writer(transition=2), JournalAct.LEASE_BROKEN, reason="its worker burned"),
+    "gate": JournalEntry(
+        AT, make_writer(), JournalAct.GATE_FAILED, wave=JournalWave("25%", 2, 3), reason="0.04", scope=("web",)
+    ),
     "act of a later version": replace(CONVERGED, act="paused"),
 }
 
@@ -117,6 +120,7 @@ def test_what_an_entry_concerns(entry, concerned):
         ("tiers without assignments", "frozen web, by Dag shop_rollout, run manual__1, task web.set: evening"),
         ("environment", "broke the lease of the environment, by Dag shop_rollout, run manual__1, task web.set, step 2"),
         ("act of a later version", "web: paused generation 7"),
+        ("gate", "gate failed for web, wave 2 of 3 (25%), by Dag shop_rollout, run manual__1, task web.set: 0.04"),
     ],
 )
 def test_entry_in_words(entry, line):

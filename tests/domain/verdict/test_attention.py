@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.verdict.attention import LATE_AFTER, Attention, find_attention
 from airflow_provider_chefconsul.domain.verdict.rollout import Rollout, RolloutStatus
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
@@ -21,6 +22,7 @@ from tests.support.factory import (
 
 DONE = make_snapshot(*(make_report(f"web-{number}") for number in (1, 2, 3)))
 GOING_ON = make_snapshot(make_report("web-1"))
+SLOW = make_snapshot(make_report("web-1"), make_report("web-2", status=Status.RUNNING, finished_at=None))
 SOON, LATE = NOW + LATE_AFTER, NOW + LATE_AFTER + timedelta(seconds=1)
 
 
@@ -43,6 +45,13 @@ def rollout(status):
         (GOING_ON, RolloutStatus.FAILED, False, SOON, Attention.FAILED_ROLLOUT),
         (DONE, RolloutStatus.FAILED, False, SOON, None),  # the nodes got there later
         (GOING_ON, RolloutStatus.ROLLED_BACK, True, LATE, None),
+        (DONE, RolloutStatus.GATE_FAILED, True, SOON, Attention.STOPPED_ROLLOUT),
+        (DONE, RolloutStatus.REJECTED, False, SOON, Attention.STOPPED_ROLLOUT),
+        (GOING_ON, RolloutStatus.ROLLBACK_FAILED, False, SOON, Attention.FAILED_ROLLBACK),
+        (GOING_ON, RolloutStatus.ROLLING_BACK, False, SOON, None),
+        (GOING_ON, RolloutStatus.ROLLING_BACK, False, LATE, Attention.LATE),
+        (SLOW, RolloutStatus.NODES, False, NOW + timedelta(minutes=3), Attention.LATE),
+        (SLOW, RolloutStatus.NODES, False, NOW + timedelta(minutes=1), None),
         (make_snapshot(make_failure("web-2")), RolloutStatus.FAILED, True, LATE, Attention.BROKEN_NODES),
         (make_snapshot(make_failure("web-2")), None, False, SOON, Attention.BROKEN_NODES),
         (make_snapshot(desired=None), None, False, SOON, Attention.UNUSABLE),

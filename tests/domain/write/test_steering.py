@@ -187,7 +187,8 @@ def test_only_the_canary_that_is_meant_is_steered(plan):
 
 
 def test_a_tier_belongs_to_whoever_began_its_canary():
-    """Else to whoever wrote it last."""
+    """Or declared what all nodes have, whoever promoted it; to the last writer where the history no longer tells."""
+    assert find_owner(promote(BEGUN).desired, HISTORY) == ROLLOUT
     assert find_owner(WIDENED, HISTORY) == ROLLOUT
     assert find_owner(WIDENED, {}) == WIDENED.written_by
     assert find_owner(replace(WIDENED, canary=None), HISTORY) == WIDENED.written_by
