@@ -62,6 +62,7 @@ intersphinx_timeout = 10
 
 def autoapi_prepare_jinja_env(jinja_env):
     """What the templates in `autoapi/` use."""
+    jinja_env.filters["complete"] = FACE.complete
     jinja_env.filters["shorten"] = FACE.shorten
 
 
