@@ -80,6 +80,29 @@ def test_console_script_does_what_the_readme_shows(fleet: Fleet):
     assert "; 3 of 3 members converged" in " ".join(ended.stdout.split())
 
 
+@pytest.mark.parametrize(
+    ("line", "program", "calls"),
+    [
+        ("chefconsul status demo  # all of it", "chefconsul", [["status", "demo"]]),
+        ("airflow chefconsul status demo", "airflow chefconsul", [["status", "demo"]]),
+        ("airflow chefconsul status demo", "chefconsul", []),
+        ("docker compose exec scheduler airflow chefconsul journal demo", "airflow chefconsul", [["journal", "demo"]]),
+        ("CONSUL_HTTP_TOKEN=t chefconsul status demo -o json | jq .", "chefconsul", [["status", "demo", "-o", "json"]]),
+        (
+            "chefconsul plan a b && chefconsul set a b 2> /dev/null",
+            "chefconsul",
+            [["plan", "a", "b"], ["set", "a", "b"]],
+        ),
+        ("pip install airflow-provider-chefconsul", "chefconsul", []),
+        ("ls chefconsul", "chefconsul", []),
+        ('export A=\'{"one": 1,', "chefconsul", []),
+    ],
+)
+def test_calls_are_found_in_command_lines(line, program, calls):
+    """Also behind other commands, and with what else a shell understands."""
+    assert words_of(line, program) == calls
+
+
 def parsers() -> dict[str, ArgumentParser]:
     """By how a command line begins."""
     from airflow.cli.cli_parser import get_parser
