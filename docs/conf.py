@@ -29,7 +29,7 @@ copyright = "the authors, Apache-2.0"  # noqa: A001 - Sphinx's name
 
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**", "cookbooks/**.md"]
-exclude_patterns = ["README.md", ".*", "build", "dist", "docs/_site", "cookbooks/*/CHANGELOG.md"]
+exclude_patterns = ["README.md", ".*", "build", "dist", "docs/_site"]
 extensions = ["myst_parser", "autoapi.extension", "sphinx.ext.intersphinx", "toctrees", "repository_links"]
 
 myst_heading_anchors = 4
