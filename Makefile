@@ -20,13 +20,14 @@ endif
 REQUIREMENTS := requirements/airflow-$(AIRFLOW).txt
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCS_VENV := .venv-docs
 
 # Without their compiled forms, each of some hundred processes that tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test packages lint bench clean distclean lock
+.PHONY: help demo check test packages lint docs bench clean distclean lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +50,16 @@ lint: $(INSTALLED)  ## check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DOCS_VENV)/.installed  ## build the documentation's site, without the network (DOCS_ONLINE=1: with Airflow's and Python's inventories)
+	@rm -rf build/docs docs/reference/api
+	@$(DOCS_VENV)/bin/python -m sphinx -b html -E -c docs -d build/docs-doctrees -W --keep-going -q . build/docs
+	@echo "build/docs/index.html: $$(find build/docs/docs build/docs/cookbooks build/docs/[A-Z]*.html -name '*.html' | wc -l) pages"
+
+$(DOCS_VENV)/.installed: requirements/docs.txt | $(DOCS_VENV)/bin/pip
+	@echo "Installing $< into $(DOCS_VENV)"
+	@$(DOCS_VENV)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
+	@touch $@
+
 bench: $(INSTALLED)  ## measure: prints a table and writes JSON
 	@$(BIN)/python -m benchmarks
 
@@ -66,7 +77,7 @@ $(INSTALLED): $(REQUIREMENTS) pyproject.toml | $(BIN)/pip
 	@$(PYTHON) -m demo.create_venv $*
 
 requirements/airflow-%.txt:
-	@echo "No pinned requirements for Airflow $*; there are: $(wildcard requirements/*.txt)" >&2; exit 1
+	@echo "No pinned requirements for Airflow $*; there are: $(wildcard requirements/airflow-*.txt)" >&2; exit 1
 
 clean:  ## remove what runs leave behind; keeps the venvs and the Consul binary
 	rm -rf .demo dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
@@ -85,6 +96,8 @@ lock: .cache/lock-venv/bin/uv  ## compile the pinned requirements again (UPGRADE
 	echo apache-airflow==3.2.2 | $(LOCK) --exclude-newer 2026-06-01 --exclude-newer-package py-consul=2026-11-01 \
 		--exclude-newer-package anyio=2026-11-01 --exclude-newer-package apache-airflow-providers-ssh=2026-11-01 \
 		pyproject.toml - -o requirements/airflow-3.2.2.txt
+	.cache/lock-venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+		--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) --group pyproject.toml:docs -o requirements/docs.txt
 
 .cache/lock-venv/bin/uv: | .cache/lock-venv/bin/pip
 	.cache/lock-venv/bin/python -m pip install --quiet uv

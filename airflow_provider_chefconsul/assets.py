@@ -36,6 +36,13 @@ def tier_converged(
     An asset that changes when a tier, several, or all of an environment have converged; see TierConvergedTrigger.
 
     Dags that use the same asset must give the same policy and members: an asset has one watcher.
+
+    :param environment: the tiers' environment.
+    :param tier: one tier, or several; None is all that the environment has.
+    :param state: count only convergence in this state; None is in any.
+    :param policy: when a tier counts as converged; see :class:`ConvergencePolicy`.
+    :param members: who belongs to the tiers; see :class:`ConvergedSensor`.
+    :param consul_conn_id: id of a connection of type ``consul``.
     """
     trigger = TierConvergedTrigger(
         environment=environment,
@@ -54,7 +61,13 @@ def desired_state_changed(
     *,
     consul_conn_id: str = ConsulHook.default_conn_name,
 ) -> Asset:
-    """An asset that changes with each generation of a tier, several, or all; see DesiredStateChangedTrigger."""
+    """
+    An asset that changes with each generation of a tier, several, or all; see DesiredStateChangedTrigger.
+
+    :param environment: the tiers' environment.
+    :param tier: one tier, or several; None is all that the environment has.
+    :param consul_conn_id: id of a connection of type ``consul``.
+    """
     trigger = DesiredStateChangedTrigger(environment=environment, tier=tier, consul_conn_id=consul_conn_id)
     return _make_asset(trigger, {"event": "changed"})
 

@@ -68,6 +68,7 @@ def rollout(
     :param auto_revert: when a wave or a gate fails, or a wave is rejected, roll back what this Dag run wrote and wait
         for its nodes; the Dag run fails all the same.
     :param window: when waves may begin: each looks again. What has begun goes on, and a rollback needs no window.
+    :param group_id: of the group; ``<tier>_<state>`` when not given.
     :param default_args: as in a TaskGroup.
     :param kwargs: further parameters of each wave's :func:`transition`.
     :returns: the group.

@@ -1,4 +1,4 @@
-"""What is measured, through Airflow's ``Stats``; docs/metrics.md says what each name means.
+"""What is measured, through Airflow's ``Stats``; docs/reference/metrics.md says what each name means.
 
 Only tasks call these, in their workers: in a triggerer, Airflow gives the code of a provider no ``Stats`` that reach
 its backend. So a trigger sends what it measured with its event.

@@ -20,7 +20,7 @@ from airflow_provider_chefconsul.exceptions import AccessDenied
 from tests.support.acl_fixtures import MANAGEMENT_TOKEN, UNKNOWN_TOKEN, AclConsul
 from tests.support.factory import make_change, make_report
 
-# What a Dag needs to write desired states and to wait for nodes. The README quotes this.
+# What a Dag needs to write desired states and to wait for nodes. docs/how-to/acl.md quotes this.
 ORCHESTRATOR = """
 key_prefix "chefconsul/" {
   policy = "write"

@@ -14,7 +14,7 @@ from tests.dags.fleet import Fleet
 from tests.support.airflow_home import connect, make_context
 from tests.support.clock import set_clock
 
-PAGE = (Path(__file__).parents[2] / "docs" / "windows.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "windows.md").read_text()
 
 
 def test_each_wave_waits_for_the_window(fleet: Fleet, run_dag, monkeypatch, capsys):

@@ -15,7 +15,7 @@ from tests.dags.fleet import Fleet
 from tests.support.airflow_home import clear_and_run, connect
 from tests.support.factory import make_assignment, make_desired, make_writer
 
-PAGE = (Path(__file__).parents[2] / "docs" / "environments.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "promote-between-environments.md").read_text()
 
 
 def declare_in_staging(fleet: Fleet, release: str, *, generation: int, age: timedelta) -> None:

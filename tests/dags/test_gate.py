@@ -1,4 +1,4 @@
-"""Gates between waves, which pass, fail and are skipped; and the example of docs/gates.md, run by Airflow."""
+"""Gates between waves, which pass, fail and are skipped; and the example of docs/how-to/gates.md, run by Airflow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.follower import following
 from tests.support.waiting import wait_until
 
 NODES = ["web-1", "web-2", "web-3"]
-PAGE = (Path(__file__).parents[2] / "docs" / "gates.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "gates.md").read_text()
 pytestmark = pytest.mark.usefixtures("consul_connection")
 
 
@@ -186,7 +186,7 @@ def test_example_of_the_page(run_dag, nodes, consul_kv, prometheus_connection):
     """What it shows works, but that it takes minutes."""
     (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     names: dict[str, DAG] = {}
-    exec(compile(block, "docs/gates.md", "exec"), names)
+    exec(compile(block, "docs/how-to/gates.md", "exec"), names)
     (gate,) = [each for each in names["dag"].tasks if isinstance(each, MetricGateOperator)]
     gate.analysis = replace(gate.analysis, initial_delay=timedelta(0), interval=timedelta(seconds=0.1))
     prometheus_connection.count('errors_total{tier="web"}', 0.001)

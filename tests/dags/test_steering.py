@@ -12,7 +12,7 @@ from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateO
 from tests.dags.fleet import Fleet
 from tests.support.airflow_home import connect, make_context
 
-PAGE = (Path(__file__).parents[2] / "docs" / "steering.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "steer.md").read_text()
 
 
 def test_page(fleet: Fleet, run_dag, monkeypatch):

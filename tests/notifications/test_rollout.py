@@ -16,7 +16,7 @@ from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateO
 from airflow_provider_chefconsul.task_groups import rollout
 from tests.support.factory import make_desired, make_failure, make_report
 
-PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
 pytestmark = pytest.mark.usefixtures("consul_connection")
 POLICY = ConvergencePolicy(timeout=timedelta(seconds=20))
 

@@ -25,7 +25,7 @@ from airflow_provider_chefconsul.operators.transition import TransitionOperator
 from tests.support.airflow_home import connect, make_context, run_trigger
 from tests.support.factory import make_desired, make_failure, make_lease, make_report
 
-PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
 TIER = {"environment": "demo", "tier": "web"}
 IN_DEMO = {"environment": "demo"}
 

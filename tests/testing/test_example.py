@@ -8,7 +8,7 @@ from pathlib import Path
 from airflow_provider_chefconsul.simulator.fault import GRAMMAR
 from tests.testing.conftest import RunPytest
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "testing-dags"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "how-to" / "test-dags"
 GOOD = "ConvergencePolicy("
 BAD = 'ConvergencePolicy(min_converged="50%", max_failed="50%", '
 
@@ -33,7 +33,7 @@ def test_example_is_green_and_finds_a_wide_failure_budget(tmp_path: Path, run_py
 
 def test_page_shows_the_files_and_the_grammar():
     """As they are."""
-    page = (EXAMPLE / "README.md").read_text()
+    page = EXAMPLE.with_suffix(".md").read_text()
     for file in ("test_upgrade_web.py", "dags/upgrade_web.py"):
         assert f"```python\n{(EXAMPLE / file).read_text()}```" in page
     assert f"```\n{GRAMMAR}\n```" in page

@@ -13,7 +13,7 @@ from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.good import Good, NotGood, judge_good
 from tests.support.factory import NOW, make_assignment, make_canary, make_desired, make_writer
 
-PAGE = (Path(__file__).parents[3] / "docs" / "environments.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "promote-between-environments.md").read_text()
 HOUR = timedelta(hours=1)
 STANDS = make_assignment(7, id="a1")
 DESIRED = make_desired(7, stable=STANDS)
