@@ -1,4 +1,4 @@
-"""The JSON that commands print; its fields are described in the README, and only ever added to."""
+"""The JSON that commands print; docs/reference/cli.md describes its fields, which are only ever added to."""
 
 from __future__ import annotations
 
