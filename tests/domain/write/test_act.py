@@ -301,7 +301,8 @@ def test_sequence(standing, wanted, written):
         assert decision.reason == (
             "the write is stale: it belongs to sequence 1970-01-01T00:01:39Z, and generation 7 of sequence "
             "1970-01-01T00:01:40Z was already "
-            "written by Dag shop_rollout, run manual__1, task web.set at 2026-11-22T08:00:00Z"
+            "written by Dag shop_rollout, run manual__1, task web.set at 2026-11-22T08:00:00Z; "
+            "only that sequence or a later one can write here"
         )
     else:
         assert isinstance(decision, Write)
