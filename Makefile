@@ -78,7 +78,7 @@ distclean: clean  ## remove the venvs and the Consul binary too
 # The pins. Versions already in the files stay unless UPGRADE=1. The older Airflow gets what was current when
 # it was released, as its own constraints would: it breaks with some later packages (pydantic 2.14), and anyio leaked sockets then.
 LOCK := .cache/lock-venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-	--group dev --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+	--all-extras --group dev --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 lock: .cache/lock-venv/bin/uv  ## compile the pinned requirements again (UPGRADE=1: newest versions)
 	echo apache-airflow==3.3.2 | $(LOCK) pyproject.toml - -o requirements/airflow-3.3.2.txt
