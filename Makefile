@@ -26,10 +26,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test packages lint bench clean distclean lock
+.PHONY: help demo check test packages lint bench compatibility clean distclean lock
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED)  ## upgrade a nine-node environment with Airflow and Consul (ONCE=1: exit at the end)
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
@@ -51,6 +51,9 @@ lint: $(INSTALLED)  ## check style, types and the direction of imports
 
 bench: $(INSTALLED)  ## measure: prints a table and writes JSON
 	@$(BIN)/python -m benchmarks
+
+compatibility: $(INSTALLED) .cache/lock-venv/bin/uv  ## install the wheel under official constraints and at its lower bounds, and run a Dag
+	@$(BIN)/python -m compatibility .cache/lock-venv/bin/uv
 
 # Build isolation is off because an isolated build would fetch hatchling without a hash.
 # --no-deps because the file names every package, and pip before 23.3 resolves extras past the pins.
@@ -77,8 +80,9 @@ distclean: clean  ## remove the venvs and the Consul binary too
 
 # The pins. Versions already in the files stay unless UPGRADE=1. The older Airflow gets what was current when
 # it was released, as its own constraints would: it breaks with some later packages (pydantic 2.14), and anyio leaked sockets then.
-LOCK := .cache/lock-venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-	--all-extras --group dev --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+COMPILE := .cache/lock-venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+LOCK := $(COMPILE) --all-extras --group dev
 
 lock: .cache/lock-venv/bin/uv  ## compile the pinned requirements again (UPGRADE=1: newest versions)
 	echo apache-airflow==3.3.2 | $(LOCK) pyproject.toml - -o requirements/airflow-3.3.2.txt
