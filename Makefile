@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test packages lint bench compatibility clean distclean lock
+.PHONY: help demo check test packages lint bench package compatibility clean distclean lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,17 @@ lint: $(INSTALLED)  ## check style, types and the direction of imports
 
 bench: $(INSTALLED)  ## measure: prints a table and writes JSON
 	@$(BIN)/python -m benchmarks
+
+package: .venv-package/.installed  ## build what would be published, and check it
+	rm -rf dist
+	.venv-package/bin/python -m build --no-isolation
+	.venv-package/bin/twine check --strict dist/*
+	.venv-package/bin/check-wheel-contents dist/*.whl
+	.venv-package/bin/pyroma --min=10 --skip-tests=AuthorEmail dist/*.tar.gz  # the project has no address
+
+.venv-package/.installed: requirements/package.txt | .venv-package/bin/pip
+	@.venv-package/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/package.txt
+	@touch $@
 
 compatibility: $(INSTALLED) .cache/lock-venv/bin/uv  ## install the wheel under official constraints and at its lower bounds, and run a Dag
 	@$(BIN)/python -m compatibility .cache/lock-venv/bin/uv
@@ -89,6 +100,7 @@ lock: .cache/lock-venv/bin/uv  ## compile the pinned requirements again (UPGRADE
 	echo apache-airflow==3.2.2 | $(LOCK) --exclude-newer 2026-06-01 --exclude-newer-package py-consul=2026-11-01 \
 		--exclude-newer-package anyio=2026-11-01 --exclude-newer-package apache-airflow-providers-ssh=2026-11-01 \
 		pyproject.toml - -o requirements/airflow-3.2.2.txt
+	$(COMPILE) --group package -o requirements/package.txt
 
 .cache/lock-venv/bin/uv: | .cache/lock-venv/bin/pip
 	.cache/lock-venv/bin/python -m pip install --quiet uv
