@@ -27,10 +27,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check test packages lint docs bench clean distclean lock
+.PHONY: help demo check test packages lint docs bench package compatibility clean distclean lock
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED)  ## upgrade a nine-node environment with Airflow and Consul (ONCE=1: exit at the end)
 	@$(BIN)/python -m demo $(if $(ONCE),--once)
@@ -63,6 +63,20 @@ $(DOCS_VENV)/.installed: requirements/docs.txt | $(DOCS_VENV)/bin/pip
 bench: $(INSTALLED)  ## measure: prints a table and writes JSON
 	@$(BIN)/python -m benchmarks
 
+package: .venv-package/.installed  ## build what would be published, and check it
+	rm -rf dist
+	.venv-package/bin/python -m build --no-isolation
+	.venv-package/bin/twine check --strict dist/*
+	.venv-package/bin/check-wheel-contents dist/*.whl
+	.venv-package/bin/pyroma --min=10 --skip-tests=AuthorEmail dist/*.tar.gz  # the project has no address
+
+.venv-package/.installed: requirements/package.txt | .venv-package/bin/pip
+	@.venv-package/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/package.txt
+	@touch $@
+
+compatibility: $(INSTALLED) .cache/lock-venv/bin/uv  ## install the wheel under official constraints and at its lower bounds, and run a Dag
+	@$(BIN)/python -m compatibility .cache/lock-venv/bin/uv
+
 # Build isolation is off because an isolated build would fetch hatchling without a hash.
 # --no-deps because the file names every package, and pip before 23.3 resolves extras past the pins.
 $(INSTALLED): $(REQUIREMENTS) pyproject.toml | $(BIN)/pip
@@ -88,16 +102,17 @@ distclean: clean  ## remove the venvs and the Consul binary too
 
 # The pins. Versions already in the files stay unless UPGRADE=1. The older Airflow gets what was current when
 # it was released, as its own constraints would: it breaks with some later packages (pydantic 2.14), and anyio leaked sockets then.
-LOCK := .cache/lock-venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-	--group dev --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+COMPILE := .cache/lock-venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+LOCK := $(COMPILE) --all-extras --group dev
 
 lock: .cache/lock-venv/bin/uv  ## compile the pinned requirements again (UPGRADE=1: newest versions)
 	echo apache-airflow==3.3.2 | $(LOCK) pyproject.toml - -o requirements/airflow-3.3.2.txt
 	echo apache-airflow==3.2.2 | $(LOCK) --exclude-newer 2026-06-01 --exclude-newer-package py-consul=2026-11-01 \
 		--exclude-newer-package anyio=2026-11-01 --exclude-newer-package apache-airflow-providers-ssh=2026-11-01 \
 		pyproject.toml - -o requirements/airflow-3.2.2.txt
-	.cache/lock-venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-		--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) --group pyproject.toml:docs -o requirements/docs.txt
+	$(COMPILE) --group pyproject.toml:docs -o requirements/docs.txt
+	$(COMPILE) --group package -o requirements/package.txt
 
 .cache/lock-venv/bin/uv: | .cache/lock-venv/bin/pip
 	.cache/lock-venv/bin/python -m pip install --quiet uv

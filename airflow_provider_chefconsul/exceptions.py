@@ -3,6 +3,7 @@
     ChefConsulError
     ├── InvalidInput (also a ValueError)
     │   └── UnusableConnection
+    ├── MissingExtra (also an ImportError)
     ├── MalformedDocument
     │   └── UnknownSchema
     ├── WriteRefused
@@ -45,6 +46,10 @@ class InvalidInput(ChefConsulError, ValueError):
 
 class UnusableConnection(InvalidInput):
     """An Airflow connection is missing, or one of its fields is invalid."""
+
+
+class MissingExtra(ChefConsulError, ImportError):
+    """A package that only some users need is not installed; the message names the extra that brings it."""
 
 
 class MalformedDocument(ChefConsulError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -17,21 +18,28 @@ class ChefConsulPlugin(AirflowPlugin):
 
     name = "chefconsul"
     listeners = [listener, preload]  # noqa: RUF012 Airflow's attribute
-    external_views = [  # noqa: RUF012 Airflow's plugins declare lists
-        {
-            "name": "Rollout board",
-            "href": "chefconsul/",
-            "destination": "nav",
-            "category": "browse",
-            "url_route": "rollout-board",
-        },
-        {
-            "name": "Rollout board",
-            "href": "chefconsul/?dag_id={DAG_ID}&run_id={RUN_ID}",
-            "destination": "dag_run",
-            "url_route": "rollout-board-of-run",
-        },
-    ]
+
+    @cached_property
+    def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Where the menus lead."""
+        from airflow_provider_chefconsul.configuration import read_board_connection  # noqa: PLC0415
+
+        connection = quote(read_board_connection(), safe="")
+        return [
+            {
+                "name": "Rollout board",
+                "href": f"chefconsul/?connection={connection}",
+                "destination": "nav",
+                "category": "browse",
+                "url_route": "rollout-board",
+            },
+            {
+                "name": "Rollout board",
+                "href": f"chefconsul/?connection={connection}&dag_id={{DAG_ID}}&run_id={{RUN_ID}}",
+                "destination": "dag_run",
+                "url_route": "rollout-board-of-run",
+            },
+        ]
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -6,6 +6,17 @@ from typing import Any
 
 _PACKAGE = "airflow_provider_chefconsul"
 _INTEGRATION = "Chef and Consul"
+_GUIDES = ("acl", "backfill", "gates", "install", "promote-between-environments", "steer", "windows")
+_OPTIONS = {
+    "patience": ("float", "60", "How many seconds tasks retry while Consul is unavailable."),
+    "history_kept": ("integer", "50", "How many generations of each tier are kept, to roll back to; at least 2."),
+    "default_prefix": (
+        "string",
+        "chefconsul",
+        "The prefix of keys where a connection names none. Nodes must be given the same one.",
+    ),
+    "board_conn_id": ("string", "consul_default", "The connection that the rollout board shows first."),
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -18,6 +29,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": _INTEGRATION,
                 "external-doc-url": "https://developer.hashicorp.com/consul",
+                "how-to-guide": [f"/docs/how-to/{page}.md" for page in _GUIDES],
+                "logo": f"/{_PACKAGE}/ui/static/icon.svg",
                 "tags": ["service"],
             }
         ],
@@ -67,6 +80,21 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "config": {
+            "chefconsul": {
+                "description": "Options of the provider for Chef and Consul.",
+                "options": {
+                    name: {
+                        "description": description,
+                        "version_added": None,
+                        "type": kind,
+                        "example": None,
+                        "default": default,
+                    }
+                    for name, (kind, default, description) in _OPTIONS.items()
+                },
+            }
+        },
         "cli": [f"{_PACKAGE}.cli.airflow_commands.get_commands"],
         "asset-uris": [{"schemes": ["consul"], "handler": f"{_PACKAGE}.assets.normalize_uri"}],
         "extra-links": [f"{_PACKAGE}.links.{name}" for name in ("DesiredStateLink", "RolloutBoardLink")],

@@ -14,7 +14,8 @@ from airflow_provider_chefconsul.exceptions import ChefConsulError, EnvironmentL
 def draw(error: type[Exception], indent: str = "") -> list[str]:
     """An error and its subclasses, one per line, in the order of their definition."""
     others = [base.__name__ for base in error.__bases__ if not issubclass(base, ChefConsulError)]
-    note = f" (also a {', '.join(others)})" if others and error is not ChefConsulError else ""
+    article = "an" if others and others[0][0] in "AEIOU" else "a"
+    note = f" (also {article} {', '.join(others)})" if others and error is not ChefConsulError else ""
     lines = [f"{error.__name__}{note}"]
     below = [each for each in vars(exceptions).values() if inspect.isclass(each) and error in each.__bases__]
     for each in below:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import entry_points
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from airflow_provider_chefconsul.plugin import ChefConsulPlugin
 
@@ -28,11 +28,14 @@ def test_loading_it_imports_no_web_framework():
     assert set(found.split()) - {ours} == {f"{ours}.{name}" for name in ("plugin", "listener", "preload")}
 
 
-def test_views_lead_to_the_board():
-    """In the navigation and on Dag runs, by addresses that work below any path of Airflow."""
-    assert [view["destination"] for view in ChefConsulPlugin.external_views] == ["nav", "dag_run"]
-    (app,) = ChefConsulPlugin().fastapi_apps
-    for view in ChefConsulPlugin.external_views:
+def test_views_lead_to_the_board(monkeypatch):
+    """In the navigation and on Dag runs, by addresses that work below any path, with the connection that is set."""
+    monkeypatch.setenv("AIRFLOW__CHEFCONSUL__BOARD_CONN_ID", "consul & co")
+    plugin = ChefConsulPlugin()
+    assert [view["destination"] for view in plugin.external_views] == ["nav", "dag_run"]
+    (app,) = plugin.fastapi_apps
+    for view in plugin.external_views:
         address = urlsplit(view["href"])
         assert (address.scheme, address.netloc) == ("", "")
+        assert parse_qs(address.query)["connection"] == ["consul & co"]
         assert f"/{address.path}" == f"{app['url_prefix']}/"

@@ -39,6 +39,14 @@ def test_metadata_follows_airflows_schemas():
     )
 
 
+def test_pages_and_logo_exist():
+    """They are named by their paths in the repository, as official providers name theirs."""
+    root = Path(face.__file__).parents[1]
+    (integration,) = get_provider_info()["integrations"]
+    named = [*integration["how-to-guide"], integration["logo"]]
+    assert [path for path in named if not (root / path.removeprefix("/")).is_file()] == []
+
+
 def classes_below(kind: str) -> set[type]:
     """The hooks, operators, sensors or triggers that can be used: those that nothing is missing from."""
     package = import_module(f"{face.__name__}.{kind}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from airflow_provider_chefconsul.cli.connection import find_in_variables, parse_url
 from airflow_provider_chefconsul.cli.display.output import AIRFLOW_PROGRAM, Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode, exit_code_of
+from airflow_provider_chefconsul.cli.option import find_option
 from airflow_provider_chefconsul.exceptions import ChefConsulError, UnusableConnection
 
 if TYPE_CHECKING:
@@ -87,7 +88,16 @@ async def open_view(args: Namespace, *, patience: timedelta | None = None) -> As
 
     patience = patience or PATIENCE
     async with ConsulClient(await _find_settings(args), retry_for=patience) as client:
-        yield SharedView(client, patience=patience)
+        yield SharedView(client, patience=patience, history_kept=_history_kept())
+
+
+def _history_kept() -> int:
+    """As many generations as the Dags on the same machine leave."""
+    from airflow_provider_chefconsul.consul.plan import HISTORY_KEPT
+    from airflow_provider_chefconsul.domain.parameter import parse_history_kept
+
+    text = find_option("history_kept", os.environ)
+    return HISTORY_KEPT if text is None else parse_history_kept(text)
 
 
 async def _find_settings(args: Namespace) -> ConsulSettings:

@@ -8,8 +8,10 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from airflow_provider_chefconsul.cli.argument_definition import DEFAULT_CONNECTION
+from airflow_provider_chefconsul.cli.option import find_option
 from airflow_provider_chefconsul.consul.http.connection import parse_connection
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 from airflow_provider_chefconsul.exceptions import UnusableConnection
 
 _FORM = "http[s]://HOST:PORT[?prefix=…]"
@@ -27,7 +29,8 @@ def find_in_variables(connection_id: str, variables: Mapping[str, str]) -> Consu
     """
     name = f"AIRFLOW_CONN_{connection_id.upper()}"
     if text := variables.get(name, "").strip():
-        return _parse_json(name, text) if text.startswith("{") else _parse_uri(name, text)
+        root = _default_root(variables)
+        return _parse_json(name, text, root) if text.startswith("{") else _parse_uri(name, text, root)
     address = variables.get("CONSUL_HTTP_ADDR", "").strip()
     if address and connection_id == DEFAULT_CONNECTION:
         return parse_url("CONSUL_HTTP_ADDR", address, variables)
@@ -60,7 +63,13 @@ def parse_url(label: str, url: str, variables: Mapping[str, str]) -> ConsulSetti
         schema=parts.scheme,
         password=unquote(parts.password or "") or variables.get("CONSUL_HTTP_TOKEN"),
         extra=json.dumps({**_extra_of(variables), **given}),
+        default_root=_default_root(variables),
     )
+
+
+def _default_root(variables: Mapping[str, str]) -> str:
+    """The prefix of keys where nothing else names one, which is that of the Dags on the same machine."""
+    return find_option("default_prefix", variables) or DEFAULT_ROOT
 
 
 def _extra_of(variables: Mapping[str, str]) -> dict[str, object]:
@@ -73,7 +82,7 @@ def _extra_of(variables: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-def _parse_uri(label: str, text: str) -> ConsulSettings:
+def _parse_uri(label: str, text: str, default_root: str) -> ConsulSettings:
     """Parse a connection as Airflow writes it into a URI: ``consul://:TOKEN@HOST:PORT/https?prefix=…``."""
     if "://" not in text:
         raise UnusableConnection(f"{label}: neither a URI, such as consul://127.0.0.1:8500, nor a JSON object")
@@ -92,10 +101,11 @@ def _parse_uri(label: str, text: str) -> ConsulSettings:
         schema=unquote(parts.path[1:]),
         password=unquote(parts.password or ""),
         extra=query.get("__extra__", json.dumps(query)),
+        default_root=default_root,
     )
 
 
-def _parse_json(label: str, text: str) -> ConsulSettings:
+def _parse_json(label: str, text: str, default_root: str) -> ConsulSettings:
     """Parse a connection as Airflow writes it into JSON."""
     try:
         fields: dict[str, Any] = json.loads(text)
@@ -114,6 +124,7 @@ def _parse_json(label: str, text: str) -> ConsulSettings:
         **{name: fields.get(name) for name in names},
         port=port,
         extra=extra if isinstance(extra, str | None) else json.dumps(extra),
+        default_root=default_root,
     )
 
 

@@ -136,7 +136,13 @@ async def make_plan(view: SharedView, environment: str, intent: Intent) -> Plan:
     entries = _tell(intent, plans, frozen)
     appends, prunes = await make_appends(view, environment, entries) if entries else ([], [])
     operations = make_transaction(
-        view.keys, environment, [*fences, freeze_fence], plans, journal=appends, prunes=prunes
+        view.keys,
+        environment,
+        [*fences, freeze_fence],
+        plans,
+        journal=appends,
+        prunes=prunes,
+        history_kept=view.history_kept,
     )
     return Plan(plans, operations=operations)
 

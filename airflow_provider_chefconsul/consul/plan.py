@@ -76,12 +76,14 @@ def make_transaction(
     *,
     journal: Sequence[Operation] = (),
     prunes: Sequence[Operation] = (),
+    history_kept: int = HISTORY_KEPT,
 ) -> Sequence[Operation]:
     """The operations that carry out the plans; none when there is nothing to write.
 
     :param fences: the operations to begin with.
     :param journal: the operations that tell of it.
     :param prunes: what may also be removed, as far as there is room.
+    :param history_kept: how many generations of each tier are left.
     :raises RequestTooLarge: they are more than one transaction may have.
     """
     writing: list[Operation] = []
@@ -89,7 +91,7 @@ def make_transaction(
     for tier, each in plans.items():
         if isinstance(each.decision, Write):
             writing += _make_writes(keys, environment, tier, each.decision, each.basis)
-            pruning += _make_prunes(keys, environment, tier, each.decision, each.basis)
+            pruning += _make_prunes(keys, environment, tier, each.decision, each.basis, history_kept=history_kept)
     if not writing:
         return []
     operations = [*fences, *writing, *journal]
@@ -110,8 +112,10 @@ def _make_writes(keys: Keys, environment: str, tier: str, decision: Write, basis
     return writes
 
 
-def _make_prunes(keys: Keys, environment: str, tier: str, decision: Write, basis: Basis) -> list[Operation]:
-    too_many = max(0, len(basis.generations) + decision.is_new - HISTORY_KEPT)
+def _make_prunes(
+    keys: Keys, environment: str, tier: str, decision: Write, basis: Basis, *, history_kept: int
+) -> list[Operation]:
+    too_many = max(0, len(basis.generations) + decision.is_new - history_kept)
     # Many rolled-back canaries must not push out the generation that the next rollback goes back to.
     needed = {decision.desired.stable.generation, decision.desired.previous}
     old = [generation for generation in basis.generations if generation not in needed]

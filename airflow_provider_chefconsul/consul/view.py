@@ -21,6 +21,7 @@ from airflow_provider_chefconsul.consul.catalog import (
 )
 from airflow_provider_chefconsul.consul.http.gathering import gather_all
 from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.consul.plan import HISTORY_KEPT
 from airflow_provider_chefconsul.consul.record import TierRecord, read_desired, read_tier
 from airflow_provider_chefconsul.consul.watching.members import MembersSubscription, subscribed_to_members
 from airflow_provider_chefconsul.consul.watching.topic import Subscription, Viewer
@@ -42,12 +43,20 @@ class SharedView:
 
     :param client: an open client; its settings name the root prefix.
     :param patience: how long a write is retried while Consul is unavailable.
+    :param history_kept: how many generations of each tier a write leaves.
     """
 
-    def __init__(self, client: ConsulClient, *, patience: timedelta = timedelta(seconds=60)) -> None:
+    def __init__(
+        self,
+        client: ConsulClient,
+        *,
+        patience: timedelta = timedelta(seconds=60),
+        history_kept: int = HISTORY_KEPT,
+    ) -> None:
         self.client = client
         self.keys = Keys(client.settings.root)
         self.patience = patience
+        self.history_kept = history_kept
 
     @asynccontextmanager
     async def with_patience(self, patience: timedelta | None) -> AsyncGenerator[SharedView]:
@@ -56,7 +65,7 @@ class SharedView:
             yield self
             return
         async with type(self.client)(self.client.settings, retry_for=patience) as client:
-            yield SharedView(client, patience=patience)
+            yield SharedView(client, patience=patience, history_kept=self.history_kept)
 
     async def read(self, environment: str, tier: str) -> TierRecord:
         """Read a tier's documents.

@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.domain.model.membership import parse_members
 from airflow_provider_chefconsul.domain.model.name import check_name, check_tiers
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
+_FEWEST_KEPT = 2  # generations; a rollback goes back to the one before
 _JINJA = re.compile(r"\{[{%#]")
 
 
@@ -156,3 +157,13 @@ def _parse_number(number: Any) -> int:
         f"generation must be a number above 0, or a mapping of tiers to such numbers, not {number!r}; "
         f"None from an XCom means that the task that should have written it did not"
     )
+
+
+def parse_history_kept(text: str) -> int:
+    """How many generations of each tier are kept.
+
+    :raises InvalidInput: it is not such a number.
+    """
+    if not text.isdecimal() or int(text) < _FEWEST_KEPT:
+        raise InvalidInput(f"[chefconsul] history_kept must be a number from {_FEWEST_KEPT}, not {text!r}")
+    return int(text)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
+from airflow_provider_chefconsul.configuration import read_default_prefix, read_history_kept, read_patience
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
     from airflow_provider_chefconsul.consul.view import SharedView
-
-CONSUL_PATIENCE = timedelta(seconds=60)
-"""How long tasks retry while Consul is unavailable; electing a leader has been seen to take 14 s."""
 
 _TEST_PATIENCE = timedelta(seconds=3)
 
@@ -65,17 +63,18 @@ class ConsulHook(BaseHook):
         Views that are open at the same time in one event loop, on the same connection, share their connections to
         Consul.
 
-        :param patience: how long reads and writes are retried while Consul is unavailable; None is
-            :data:`CONSUL_PATIENCE`.
+        :param patience: how long reads and writes are retried while Consul is unavailable; None is the option
+            ``[chefconsul] patience``.
         :raises UnusableConnection: the connection's fields are refused.
+        :raises InvalidInput: an option of ``[chefconsul]`` is malformed.
         """
-        patience = CONSUL_PATIENCE if patience is None else patience
+        patience = read_patience() if patience is None else patience
         from airflow_provider_chefconsul.consul.http.client import ConsulClient
         from airflow_provider_chefconsul.consul.view import SharedView
 
         settings = parse_settings(await self.aget_connection(self.consul_conn_id))
         async with ConsulClient(settings, retry_for=patience) as client:
-            yield SharedView(client, patience=patience)
+            yield SharedView(client, patience=patience, history_kept=read_history_kept())
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether Consul can be used, and what is wrong when it cannot: unreachable, no leader, token or TLS."""
@@ -99,6 +98,7 @@ def parse_settings(connection: Connection) -> ConsulSettings:
         schema=connection.schema,
         password=connection.password,
         extra=connection.extra,
+        default_root=read_default_prefix(),
     )
 
 

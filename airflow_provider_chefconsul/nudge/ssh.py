@@ -1,6 +1,6 @@
 """Running commands on many hosts over SSH, some at a time.
 
-The caller opens the connections, and with that chooses the user and checks host keys.
+The caller says how to open a connection; :func:`open_connection` does it for a login, and checks host keys.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from time import monotonic
+from typing import Any
 
 import asyncssh
 
+from airflow_provider_chefconsul.nudge.login import Login
 from airflow_provider_chefconsul.nudge.result import LONGEST_OUTPUT, CommandOutcome, NodeResult, summarize
 from airflow_provider_chefconsul.nudge.target import Target
 
@@ -23,6 +25,7 @@ Connect = Callable[[str], Awaitable[asyncssh.SSHClientConnection]]
 
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT = timedelta(seconds=20)  # an sshd takes 10 s when the DNS in which it looks its client up is down
+_KEEPALIVE = 30  # seconds; a firewall forgets a connection on which a long run prints nothing
 _REPORT_EVERY = 1.0  # seconds
 _CHUNK = 4096  # bytes
 _is_running_here: ContextVar[bool] = ContextVar("_is_running_here", default=False)
@@ -42,6 +45,32 @@ _CUT_SHORT = {
     SshPhase.CONNECTING: (CommandOutcome.UNACKNOWLEDGED, "it was not connected by the deadline"),
     SshPhase.RUNNING: (CommandOutcome.SILENT, "the command had not ended by the deadline"),
 }
+
+
+async def open_connection(login: Login, address: str) -> asyncssh.SSHClientConnection:
+    """Connect to a host.
+
+    :raises OSError, asyncssh.Error: the host cannot be reached, refuses the login, or has a key that is not trusted.
+        An ``OSError`` with a file name is about a file that the login names.
+    :raises ValueError: one of the login's keys is malformed.
+    """
+    options: dict[str, Any] = {"username": login.user, "password": login.password, "passphrase": login.passphrase}
+    if login.private_key:
+        options["client_keys"] = [asyncssh.import_private_key(login.private_key, login.passphrase)]
+    elif login.key_file:
+        options["client_keys"] = login.key_file
+    if not login.is_host_key_checked:
+        options["known_hosts"] = None
+    elif login.host_key:
+        options["known_hosts"] = ([_import_host_key(login.host_key)], [], [])
+    elif login.known_hosts:
+        options["known_hosts"] = login.known_hosts
+    return await asyncssh.connect(address, login.port or 22, keepalive_interval=_KEEPALIVE, **options)
+
+
+def _import_host_key(text: str) -> asyncssh.SSHKey:
+    fields = text.split()[:2]  # a comment may follow
+    return asyncssh.import_public_key(" ".join(fields if len(fields) > 1 else ["ssh-rsa", *fields]))
 
 
 async def run_over_ssh(

@@ -47,6 +47,18 @@ def test_same_content_is_not_written_again(airflow_chefconsul, declare, consul_k
     assert read_desired(consul_kv).generation == 3
 
 
+def test_history_is_as_long_as_that_of_the_dags(airflow_chefconsul, declare, consul_kv, monkeypatch):
+    """Otherwise a command would remove what tasks are told to keep."""
+    monkeypatch.setenv("AIRFLOW__CHEFCONSUL__HISTORY_KEPT", "2")
+    for release in "123":
+        declare("web", release)
+    assert [key[-1] for key in sorted(consul_kv) if "_history/web/" in key] == ["2", "3"]
+    monkeypatch.setenv("AIRFLOW__CHEFCONSUL__HISTORY_KEPT", "all")
+    ended = airflow_chefconsul("set", "demo", "web", "--state", "off", EMPTY)
+    assert ended.code != 0
+    assert "[chefconsul] history_kept must be a number from 2, not 'all'" in ended.err
+
+
 def test_output_describes_the_write(airflow_chefconsul, declare, members):
     """The canary's nodes, how to promote it, and which nodes get another assignment, without jargon."""
     members("web-1", "web-2")

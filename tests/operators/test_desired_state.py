@@ -194,7 +194,7 @@ def test_unreadable_desired_state_is_not_replaced(consul_kv, document, words):
 
 def test_consul_away_is_said(monkeypatch, free_port):
     """The operator names the address, after its patience has run out."""
-    monkeypatch.setattr("airflow_provider_chefconsul.hooks.consul.CONSUL_PATIENCE", timedelta(seconds=0.2))
+    monkeypatch.setenv("AIRFLOW__CHEFCONSUL__PATIENCE", "0.2")
     connect(monkeypatch, free_port, connection_id="nowhere")
     with pytest.raises(ConsulUnavailable, match=f"127.0.0.1:{free_port} cannot be reached"):
         make_operator(consul_conn_id="nowhere").execute(make_context())

@@ -165,7 +165,7 @@ def test_release_of_what_is_no_environment():
 
 def test_consul_away_is_said(monkeypatch, free_port):
     """Both name the address, after their patience has run out."""
-    monkeypatch.setattr("airflow_provider_chefconsul.hooks.consul.CONSUL_PATIENCE", A_MOMENT)
+    monkeypatch.setenv("AIRFLOW__CHEFCONSUL__PATIENCE", "0.2")
     connect(monkeypatch, free_port, connection_id="nowhere")
     for kind in (AcquireLeaseOperator, ReleaseLeaseOperator):
         with pytest.raises(ConsulUnavailable, match=f"127.0.0.1:{free_port} cannot be reached"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import timedelta
 
 import pytest
@@ -211,7 +212,9 @@ def test_bad_input(keys, wrong, words):
         ({"key_file": "/nowhere"}, "connection ssh_default: .*No such file or directory: '/nowhere'"),
         ({"known_hosts": "/nowhere"}, "connection ssh_default: .*No such file or directory: '/nowhere'"),
         ({"private_key": "not a key"}, "connection ssh_default: Invalid private key"),
-        ({"host_key": "ssh-rsa AAAA", "no_host_key_check": True}, "connection ssh_default: Host key check was skipped"),
+        ({"host_key": "ssh-rsa AAAA"}, "connection ssh_default: Invalid public key"),
+        ({"host_key": "ssh-rsa AAAA", "no_host_key_check": True}, "ssh_default: no_host_key_check contradicts"),
+        ({"ignore_hostkey_verification": True}, "connection ssh_default: .*list the nodes' keys in known_hosts"),
     ],
 )
 def test_connection_that_cannot_work_is_one_error(nudge, ssh_connection, changes, words):
@@ -219,6 +222,15 @@ def test_connection_that_cannot_work_is_one_error(nudge, ssh_connection, changes
     ssh_connection(**changes)
     with pytest.raises(ChefConsulError, match=words):
         nudge()
+
+
+def test_missing_extra_is_said_when_the_task_runs(nudge, monkeypatch, tmp_path):
+    """Its Dag parses without asyncssh; the task names what to install, wherever it waits."""
+    monkeypatch.delitem(sys.modules, "airflow_provider_chefconsul.nudge.ssh", raising=False)
+    monkeypatch.setitem(sys.modules, "asyncssh", None)
+    with pytest.raises(ChefConsulError, match=r"install airflow-provider-chefconsul\[ssh\]"):
+        nudge(command=f"touch {tmp_path}/ran")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_connection_that_is_missing(keys, monkeypatch):

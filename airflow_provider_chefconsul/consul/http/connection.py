@@ -27,11 +27,13 @@ def parse_connection(
     schema: str | None = None,
     password: str | None = None,
     extra: str | None = None,
+    default_root: str = DEFAULT_ROOT,
 ) -> ConsulSettings:
     """Parse the fields of a connection, which are named as Airflow names them.
 
     :param label: what to call the connection in an error.
     :param extra: a JSON object.
+    :param default_root: the root of the shared data view where the extra names no prefix.
     :raises UnusableConnection: names the connection and the field that is missing or wrong; never shows the password.
     """
     extras = _parse_extra(label, extra)
@@ -48,7 +50,7 @@ def parse_connection(
         raise UnusableConnection(
             f"{label}: password is not an ACL token: it contains spaces, line breaks or non-ASCII characters"
         )
-    root = extras.get("prefix") or DEFAULT_ROOT
+    root = extras.get("prefix") or default_root
     try:
         Keys(root)
     except InvalidInput as error:

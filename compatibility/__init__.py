@@ -1,0 +1,1 @@
+"""Whether the built wheel installs and runs where others install it: `make compatibility`."""
