@@ -32,18 +32,17 @@ def find_left_state(
     """What the tier last served with, if that was in another state than it is in now.
 
     That is where the last Dag run left it before the one that brought the tier to where it is: a tier that is off, with
-    all its nodes there, has done what it was told, and does not serve.
+    all its nodes there, has done what it was told, and does not serve. No Dag run has left it there before: one that is
+    off every night does so as planned. What a person did by hand says nothing of what the tier is for.
 
     :param entries: of the journal, oldest first.
     """
     brought_by = history.get(desired.stable.generation, desired).written_by
-    served = (
-        each.tiers[tier]
-        for each in reversed(entries)
-        if each.act == JournalAct.CONVERGED
-        and each.wave is None
-        and tier in each.tiers
-        and not each.by.is_same_run(brought_by)
-    )
-    last = next(served, None)
-    return last if last is not None and last.state != desired.stable.state else None
+    ends: dict[tuple[str, str], Assignment] = {}  # by Dag run, the newest first
+    for each in reversed(entries):
+        is_end = each.act == JournalAct.CONVERGED and each.wave is None and tier in each.tiers
+        if is_end and not each.by.is_person and not each.by.is_same_run(brought_by):
+            ends.setdefault((each.by.dag_id, each.by.run_id), each.tiers[tier])
+    if desired.stable.state in {end.state for end in ends.values()}:
+        return None
+    return next(iter(ends.values()), None)

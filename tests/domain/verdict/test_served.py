@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
+from airflow_provider_chefconsul.domain.model.writer import COMMAND_LINE, Writer
 from airflow_provider_chefconsul.domain.verdict.served import find_before, find_beginning, find_left_state
 from tests.support.factory import make_assignment, make_desired, make_writer
 
 BEFORE, NOW = make_writer(run_id="manual__1"), make_writer(run_id="manual__2")
+EARLIER, BY_HAND = make_writer(run_id="manual__0"), Writer(COMMAND_LINE, "ada", "set")
 UP, OFF = make_assignment(6), make_assignment(7, state="off")
 DESIRED = make_desired(7, stable=OFF, previous=6, written_by=NOW)
 HISTORY = {6: make_desired(6, stable=UP, written_by=BEFORE), 7: DESIRED}
@@ -36,10 +38,12 @@ SERVED, IS_OFF = said(BEFORE, UP), said(NOW, OFF)
         (DESIRED, [replace(SERVED, tiers={"db": UP})], None),
         (DESIRED, [SERVED, said(BEFORE, replace(UP, state="off"))], None),  # it was off already
         (replace(DESIRED, stable=replace(UP, generation=7)), [SERVED], None),
+        (DESIRED, [said(EARLIER, OFF), SERVED, IS_OFF], None),  # it is off every night
+        (DESIRED, [said(BY_HAND, UP), IS_OFF], None),  # what a person tried is not what it is for
     ],
 )
 def test_the_state_that_a_tier_left(desired, entries, left):
-    """Where the Dag run before the present one left it; None where it is the same, or nobody knows."""
+    """Where the Dag run before the present one left it; None where a Dag run has left it as it is now, or nobody knows."""
     assert find_left_state("web", desired, {**HISTORY, 7: desired}, entries) == left
 
 
