@@ -43,7 +43,7 @@ SERVED, IS_OFF = said(BEFORE, UP), said(NOW, OFF)
     ],
 )
 def test_the_state_that_a_tier_left(desired, entries, left):
-    """Where the Dag run before the present one left it; None where a Dag run has left it as it is now, or nobody knows."""
+    """Where the Dag run before the present one left it; None where one has left it as it is now, or nobody knows."""
     assert find_left_state("web", desired, {**HISTORY, 7: desired}, entries) == left
 
 
