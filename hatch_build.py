@@ -7,7 +7,7 @@ from typing import Any
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 README = "README.md"
-_INLINE = re.compile(r"(!?)(\[[^\]]*\])\(([^)\s]+)")
+_INLINE = re.compile(r"(!?)(\[(?:`[^`]*`|[^\]`])*\])\(([^)\s]+)")  # code may have brackets
 _REFERENCE = re.compile(r"^(\[[^\]]+\]:\s+)(\S+)", re.MULTILINE)
 
 

@@ -73,6 +73,7 @@ def test_links_of_the_readme_lead_to_files():
     [
         ("[a](docs/a.md)", "[a](https://here/blob/v1/docs/a.md)"),
         ("[a](docs/a.md#part)", "[a](https://here/blob/v1/docs/a.md#part)"),
+        ("[`a[1]`](docs/a.md)", "[`a[1]`](https://here/blob/v1/docs/a.md)"),
         ("[a](#part)", "[a](https://here/blob/v1/README.md#part)"),
         ("![a](docs/a.png)", "![a](https://here/raw/v1/docs/a.png)"),
         ("[a]: docs/a.md", "[a]: https://here/blob/v1/docs/a.md"),

@@ -245,7 +245,7 @@ async def test_changes_leave_the_focus_where_it_is(board: Board):
     await page.get_by_role("button", name="8 in place").focus()
     await board.scene.fail("web", "web-2", error=FULL)
     await board.until_standing("web-2", "failed")
-    assert await page.evaluate("document.activeElement.textContent") == "✓7 in place"
+    assert await page.evaluate("document.activeElement.textContent") == "√7 in place"
     await board.cell("web-1").click()
     panel = page.get_by_role("complementary", name="Node")
     await panel.get_by_role("button", name="Close").focus()
