@@ -94,6 +94,20 @@ CANARY = Argument(
 SPREAD = Argument(
     ("--spread",), metavar="meta:KEY", help="spread a canary evenly over the values of this node metadata"
 )
+PACE = (
+    Argument(
+        ("--slots",),
+        metavar="COUNT",
+        help="how many nodes may converge at one time: a number, or N%% of those present. Without it\n"
+        "there is no limit; declaring the same with other slots changes only these",
+    ),
+    Argument(("--per",), metavar="meta:KEY", help="with --slots: as many for each value of this node metadata"),
+    Argument(
+        ("--spread-over",),
+        metavar="DURATION",
+        help="for how long watching nodes begin, one after the other, such as 5m",
+    ),
+)
 WAVES = Argument(
     ("--waves",),
     help="plan a rollout in waves, such as 1,25%%,100%%: numbers of nodes or percentages",
@@ -171,7 +185,7 @@ FLEET = (
     Argument(("--seconds",), type=float, default=1.0, help="average duration of a run (%(default)s)"),
     Argument(("--spread",), type=float, default=0.2, help="how much durations vary, from 0 to 1 (%(default)s)"),
 )
-_CHANGE = (VALUE, VALUE_JSON, CANARY, SPREAD, ALLOWED_FROM, SEQUENCE, MEMBERS, WITHOUT_MEMBERS, FORCE)
+_CHANGE = (VALUE, VALUE_JSON, CANARY, SPREAD, *PACE, ALLOWED_FROM, SEQUENCE, MEMBERS, WITHOUT_MEMBERS, FORCE)
 
 
 def _command(name: str, help_text: str, arguments: tuple[Argument, ...], *, module: str | None = None) -> CommandEntry:
