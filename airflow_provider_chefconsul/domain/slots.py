@@ -47,7 +47,7 @@ class Behind:
     """The node has to wait.
 
     :param watch: the nearest node ahead that waits, too; None when nobody does: any change may be its turn.
-    :param ahead: how many nodes wait ahead of it.
+    :param ahead: how many tickets are ahead of its own.
     :param holders: those who hold the slots, at most five.
     """
 
@@ -70,7 +70,7 @@ def find_turn(own: str, group: str, limit: int | None, queue: Iterable[QueuedTic
     waiting = [queued.node for queued in line[:position] if not queued.is_held]
     if line[position].is_held or limit is None or len(holders) + len(waiting) < limit:
         return Enter()
-    return Behind(waiting[-1] if waiting else None, len(waiting), tuple(holders[:_NAMED]))
+    return Behind(waiting[-1] if waiting else None, position, tuple(holders[:_NAMED]))
 
 
 def line_of(group: str, queue: Iterable[QueuedTicket]) -> list[QueuedTicket]:

@@ -65,10 +65,10 @@ def test_without_a_limit():
 
 
 def test_behind_whom():
-    """At most five holders are named, and how many wait before it."""
+    """At most five holders are named, and how many are before it."""
     held = [make_queued(f"h-{n}", n, ticket=make_ticket(f"h-{n}", held_since="x")) for n in range(7)]
     waiting = [make_queued(f"w-{n}", 10 + n, ticket=make_ticket(f"w-{n}")) for n in range(3)]
-    assert find_turn("w-2", "", 7, [*waiting, *held]) == Behind("w-1", 2, ("h-0", "h-1", "h-2", "h-3", "h-4"))
+    assert find_turn("w-2", "", 7, [*waiting, *held]) == Behind("w-1", 9, ("h-0", "h-1", "h-2", "h-3", "h-4"))
 
 
 class Line:
