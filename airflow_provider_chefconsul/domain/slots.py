@@ -56,21 +56,32 @@ class Behind:
     holders: tuple[str, ...]
 
 
-def find_turn(own: str, group: str, limit: int | None, queue: Iterable[QueuedTicket]) -> Enter | Behind | None:
-    """Whether a node may enter; None when it has no ticket.
+def find_turns(
+    group: str, limits: Mapping[str, int | None], queue: Iterable[QueuedTicket]
+) -> dict[str, Enter | Behind]:
+    """Whether nodes of a group may enter, by node; those without a ticket are left out.
 
-    :param limit: how many slots its group has; None is any number.
+    :param limits: by node, how many slots its group has, as the node knows it; None is any number.
     """
     line = line_of(group, queue)
-    position = next((number for number, queued in enumerate(line) if queued.node == own), None)
-    if position is None:
-        return None
-    # Also those behind: they may have entered under a larger limit.
-    holders = [queued.node for queued in line if queued.is_held and queued.node != own]
-    waiting = [queued.node for queued in line[:position] if not queued.is_held]
-    if line[position].is_held or limit is None or len(holders) + len(waiting) < limit:
-        return Enter()
-    return Behind(waiting[-1] if waiting else None, position, tuple(holders[:_NAMED]))
+    # Also those who stand behind: they may have entered under a larger limit.
+    holders = [queued.node for queued in line if queued.is_held]
+    named, waiting = tuple(holders[:_NAMED]), 0
+    nearest: str | None = None
+    found: dict[str, Enter | Behind] = {}
+    for position, queued in enumerate(line):
+        if queued.node in limits:
+            limit = limits[queued.node]
+            may_enter = queued.is_held or limit is None or len(holders) + waiting < limit
+            found[queued.node] = Enter() if may_enter else Behind(nearest, position, named)
+        if not queued.is_held:
+            nearest, waiting = queued.node, waiting + 1
+    return found
+
+
+def find_turn(own: str, group: str, limit: int | None, queue: Iterable[QueuedTicket]) -> Enter | Behind | None:
+    """Whether a node may enter; None when it has no ticket."""
+    return find_turns(group, {own: limit}, queue).get(own)
 
 
 def line_of(group: str, queue: Iterable[QueuedTicket]) -> list[QueuedTicket]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from airflow_provider_chefconsul.domain.model.document import SCHEMA, Document, read_document, shown
 
@@ -22,6 +22,7 @@ class Ticket:
     :param held_since: since when it holds a slot; None while it waits.
     :param ttl: seconds after which the ticket counts as left behind, unless it is renewed.
     :param is_failed: its run failed; it keeps the slot until a run of it succeeds or a person frees it.
+    :param renewals: how often it was written; Consul takes no notice of a write that changes nothing.
     """
 
     node: str
@@ -34,6 +35,7 @@ class Ticket:
     held_since: str | None
     ttl: int
     is_failed: bool = False
+    renewals: int = 0
 
     @property
     def is_held(self) -> bool:
@@ -43,6 +45,10 @@ class Ticket:
     def is_of_other_machine(self, node_id: str | None) -> bool:
         """Whether another machine of the same name wrote it, as far as both ids are known."""
         return self.node_id is not None and node_id is not None and self.node_id != node_id
+
+    def renew(self) -> Ticket:
+        """The same ticket, to be written again."""
+        return replace(self, renewals=self.renewals + 1)
 
     def to_json(self) -> str:
         """The JSON form."""
@@ -71,6 +77,7 @@ class Ticket:
             held_since=document.optional_text("held_since"),
             ttl=document.integer("ttl", minimum=1),
             is_failed=_read_failed(document),
+            renewals=document.integer("renewals") if document.has("renewals") else 0,
         )
 
 

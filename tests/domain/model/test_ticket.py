@@ -28,6 +28,7 @@ def test_form():
     assert json.loads(make_ticket(id="a1", held_since="2026-11-22T08:00:02Z", ttl=120).to_json()) == {
         "schema": 1, "node": "web-1", "node_id": None, "run_id": "3039", "generation": 7, "id": "a1", "group": "",
         "since": "2026-11-22T08:00:01Z", "held_since": "2026-11-22T08:00:02Z", "ttl": 120, "failed": False,
+        "renewals": 0,
     }  # fmt: skip
 
 
@@ -51,6 +52,12 @@ def test_unknown_schema_and_fields():
     assert Ticket.from_json(KEY, json.dumps(document | {"later": 1})) == make_ticket()
     with pytest.raises(UnknownSchema):
         Ticket.from_json(KEY, json.dumps(document | {"schema": 2}))
+
+
+def test_renewal_is_another_document():
+    """Consul takes no notice of a write that changes nothing."""
+    assert make_ticket().renew().to_json() != make_ticket().to_json()
+    assert replace(make_ticket().renew(), renewals=0) == make_ticket()
 
 
 @pytest.mark.parametrize(("own", "other", "is_other"), [("a", "b", True), ("a", "a", False), (None, "b", False)])
