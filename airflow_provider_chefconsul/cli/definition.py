@@ -147,6 +147,11 @@ UNTIL = Argument(("--until",), help="when it ends by itself: a duration such as 
 SINCE = Argument(("--since",), help="only what happened since: a duration such as 2h, or ISO 8601 with an offset")
 JOURNAL_TIER = Argument(("--tier",), help="only what concerns this tier")
 YES = Argument(("-y", "--yes"), action="store_true", help="do not ask for confirmation")
+FREE = Argument(
+    ("--free",),
+    metavar="NODE",
+    help="take this node's ticket away: it died inside, or its failure shall not hold the others up",
+)
 WAIT = (
     Argument(("--wait",), action="store_true", help="then wait until the tiers have converged"),
     Argument(("--timeout",), metavar="DURATION", help="with --wait: how long at most, such as 90s, 30m or 2h (30m)"),
@@ -246,6 +251,11 @@ COMMANDS = CommandGroup(
             "journal",
             "Show who did what in an environment, when and why",
             (ENVIRONMENT, JOURNAL_TIER, SINCE, OUTPUT),
+        ),
+        _command(
+            "slots",
+            "Show who holds a tier's slots and who waits for one; or free the slot of a node",
+            (ENVIRONMENT, TIER, FREE, MEMBERS, OUTPUT),
         ),
         _command("history", "List a tier's generations and what became of them", (ENVIRONMENT, TIER, OUTPUT)),
         _command(
