@@ -89,6 +89,8 @@ class _Waiting:
     claimant: Claimant
     turn: asyncio.Future[int]
     """The ticket's ModifyIndex when a slot is free, or 0 when the node has no ticket or needs none."""
+    after: int
+    """The list that was begun last when it had its ticket: only later ones must have the ticket."""
     said: WaitsFor | None = None
     said_at: float = field(default_factory=lambda: -_SAID_AGAIN)
 
@@ -116,6 +118,7 @@ class SlotLine:
         self._waiting: dict[str, _Waiting] = {}
         self._following: asyncio.Task[None] | None = None
         self._queue: list[QueuedTicket] = []
+        self._begun = self._listed = 0  # lists: the one begun last, and the one that the queue is from
         self._seen: dict[str, LastChange] = {}
         self._next_end = 0.0
         self._unreadable: set[str] = set()
@@ -191,7 +194,7 @@ class SlotLine:
 
     async def _wait_for_turn(self, claimant: Claimant, ticket: Ticket, key: str) -> int:
         """The ModifyIndex of the node's ticket when its turn has come; 0 when it must look anew."""
-        waiting = _Waiting(claimant, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(claimant, asyncio.get_running_loop().create_future(), after=self._begun)
         self._waiting[claimant.node] = waiting
         try:
             if self._following is None:
@@ -219,8 +222,9 @@ class SlotLine:
             await self._view.client.get(f"{prefix}/")  # a list hides what the token may not read; a single key raises
             while True:
                 index = await self._view.client.fold(prefix, index=index, wait=self._longest_wait())
+                self._begun += 1
                 queue = await read_queue(self._view, self._environment, self._tier)
-                self._queue = await self._end_expired(queue)
+                self._queue, self._listed = await self._end_expired(queue), self._begun
                 self.look_again()
                 await asyncio.sleep(_REST)
         except ChefConsulError as error:
@@ -246,7 +250,7 @@ class SlotLine:
         for node, want in wanted.items():
             each = self._waiting[node]
             match turns.get(node):
-                case None:
+                case None if self._listed > each.after:
                     each.turn.set_result(0)
                 case Enter():
                     each.turn.set_result(indexes[node])

@@ -79,6 +79,24 @@ async def test_in_turn(view, consul_kv):
     assert nodes_with_tickets(consul_kv) == []
 
 
+async def test_nodes_that_come_together_queue_once(view, consul_kv):
+    """A list that was begun before a node had its ticket says nothing about the node."""
+    line = SlotLine(view, "demo", "web")
+    players = [Player(f"web-{number}") for number in range(12)]
+    tasks = [asyncio.create_task(line.take(each)) for each in players]
+    try:
+        async with asyncio.timeout(LONGEST):
+            while sum(bool(each.said) for each in players) < len(players) - 1:
+                line.look_again()  # as a desired state that changes all the time would
+                await asyncio.sleep(0)
+        waiting = [ticket_of(consul_kv, node) for node in nodes_with_tickets(consul_kv)]
+        assert {each["renewals"] for each in waiting if not each["held_since"]} == {0}
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_groups_do_not_wait_for_each_other(view, consul_kv):
     """Each has slots of its own."""
     line = SlotLine(view, "demo", "web")
