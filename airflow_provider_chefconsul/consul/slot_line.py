@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_chefconsul.consul.held_slot import RENEWALS, HeldSlot
 from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT
-from airflow_provider_chefconsul.consul.slots import read_queue, read_ticket
+from airflow_provider_chefconsul.consul.slots import QueueReader, read_ticket
 from airflow_provider_chefconsul.domain.model.desired import Assignment
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.model.report import WaitsFor
@@ -117,6 +117,7 @@ class SlotLine:
         self._tell = tell
         self._waiting: dict[str, _Waiting] = {}
         self._following: asyncio.Task[None] | None = None
+        self._reader = QueueReader(view, environment, tier)
         self._queue: list[QueuedTicket] = []
         self._begun = self._listed = 0  # lists: the one begun last, and the one that the queue is from
         self._seen: dict[str, LastChange] = {}
@@ -223,7 +224,7 @@ class SlotLine:
             while True:
                 index = await self._view.client.fold(prefix, index=index, wait=self._longest_wait())
                 self._begun += 1
-                queue = await read_queue(self._view, self._environment, self._tier)
+                queue = await self._reader.read()
                 self._queue, self._listed = await self._end_expired(queue), self._begun
                 self.look_again()
                 await asyncio.sleep(_REST)

@@ -14,17 +14,35 @@ from airflow_provider_chefconsul.domain.slots import QueuedTicket
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 
 if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.http.entry import CreatedEntry
     from airflow_provider_chefconsul.consul.view import SharedView
+
+
+class QueueReader:
+    """Reads all tickets for a tier's slots, again and again; only those that have changed are parsed."""
+
+    def __init__(self, view: SharedView, environment: str, tier: str) -> None:
+        self._view = view
+        self._prefix = view.keys.slots(environment, tier)
+        self._known: dict[str, tuple[CreatedEntry, QueuedTicket]] = {}
+
+    async def read(self) -> list[QueuedTicket]:
+        """The tickets as they are now."""
+        entries = await self._view.client.created(self._prefix)
+        self._known = {entry.key: self._parse(entry) for entry in entries}
+        return [queued for _, queued in self._known.values()]
+
+    def _parse(self, entry: CreatedEntry) -> tuple[CreatedEntry, QueuedTicket]:
+        known = self._known.get(entry.key)
+        if known is not None and known[0] == entry:
+            return known
+        node, ticket = entry.key.removeprefix(self._prefix), read_ticket(entry.key, entry.value)
+        return entry, QueuedTicket(node, ticket, entry.create_index, entry.modify_index)
 
 
 async def read_queue(view: SharedView, environment: str, tier: str) -> list[QueuedTicket]:
     """All tickets for a tier's slots."""
-    prefix = view.keys.slots(environment, tier)
-    queue = []
-    for entry in await view.client.created(prefix):
-        ticket = read_ticket(entry.key, entry.value)
-        queue.append(QueuedTicket(entry.key.removeprefix(prefix), ticket, entry.create_index, entry.modify_index))
-    return queue
+    return await QueueReader(view, environment, tier).read()
 
 
 def read_ticket(key: str, value: bytes) -> Ticket | Unreadable:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_chefconsul.domain.model.pace import Pace
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from tests.cli.conftest import read_desired
 from tests.support.airflow_home import make_context
@@ -45,7 +45,7 @@ def test_pace(airflow_chefconsul, declare, consul_kv, members):
     content = ("web", "2.5.0")
     declare(*content, "--slots", "5%", "--spread-over", "5m")
     stable = read_desired(consul_kv).stable
-    assert stable.pace == Pace(2, spread_over=300)
+    assert stable.pace == AssignmentPace(2, spread_over=300)
     again = ("set", "demo", "web", "--state", "converged", "--value", "release=2.5.0", "--slots", "3")
     assert airflow_chefconsul("plan", *again[1:], "-o", "json").json["tiers"][0]["steps"][0]["pace"] == {
         "max_parallel": 3
@@ -54,7 +54,7 @@ def test_pace(airflow_chefconsul, declare, consul_kv, members):
     assert ended.out == (
         "demo/web: wrote only its pace, 3 slots per meta:rack; generation 1 stays, and nodes do nothing\n"
     )
-    assert read_desired(consul_kv).stable == replace(stable, pace=Pace(3, "meta:rack"))
+    assert read_desired(consul_kv).stable == replace(stable, pace=AssignmentPace(3, "meta:rack"))
     ended = airflow_chefconsul(*again[:-1], "0")
     assert ended.code == 2
     assert "slots must be a number of nodes from 1" in ended.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from airflow_provider_chefconsul.domain.model.desired import Assignment
-from airflow_provider_chefconsul.domain.model.pace import Pace
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.domain.model.report import WaitsFor
 from tests.support.factory import make_assignment
 
@@ -18,7 +18,7 @@ class Player:
     group: str = ""
     node_id: str | None = None
     run_id: str = "r1"
-    wanted: Assignment | None = field(default_factory=lambda: make_assignment(pace=Pace(1)))
+    wanted: Assignment | None = field(default_factory=lambda: make_assignment(pace=AssignmentPace(1)))
     said: list[WaitsFor] = field(default_factory=list)
 
     def want(self) -> Assignment | None:

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_chefconsul.consul.slot_line import SlotLine, TicketTaken, TicketTimes
 from airflow_provider_chefconsul.consul.slots import free, read_queue
-from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, Pace
+from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, AssignmentPace
 from airflow_provider_chefconsul.domain.model.report import WaitsFor
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from tests.consul.claimant import Player
@@ -266,7 +266,7 @@ async def test_raised_limit_lets_more_in(view, consul_kv):
     player, line = Player("web-2"), SlotLine(view, "demo", "web")
     async with queued(line, player, consul_kv) as taking:
         await until(lambda: bool(player.said))
-        player.wanted = make_assignment(pace=Pace(2))
+        player.wanted = make_assignment(pace=AssignmentPace(2))
         line.look_again()
         async with asyncio.timeout(LONGEST):
             assert await taking

@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.consul.slot_line import SlotLine, TicketTimes
 from airflow_provider_chefconsul.consul.slots import free, read_queue
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.desired import Assignment
-from airflow_provider_chefconsul.domain.model.pace import Pace
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from tests.consul.claimant import Player
 from tests.support.examples import examples
@@ -37,7 +37,7 @@ class Tier:
 
     view: SharedView
     limit: int = 2
-    wanted: Assignment = field(default_factory=lambda: make_assignment(pace=Pace(2)))
+    wanted: Assignment = field(default_factory=lambda: make_assignment(pace=AssignmentPace(2)))
     limits: list[tuple[float, int]] = field(default_factory=lambda: [(0.0, 2)])
     inside: set[str] = field(default_factory=set)
     most: int = 0
@@ -60,7 +60,7 @@ class Tier:
 
     def set_limit(self, limit: int) -> None:
         """Lower or raise it: for the same assignment."""
-        self.wanted = replace(self.wanted, pace=Pace(limit))
+        self.wanted = replace(self.wanted, pace=AssignmentPace(limit))
         self.limits.append((monotonic(), limit))
 
     def declare(self) -> None:

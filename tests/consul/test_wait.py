@@ -17,7 +17,7 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import WaitResult, begin_waits, wait_for_tiers
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, ServiceMembers
-from airflow_provider_chefconsul.domain.model.pace import Pace
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
@@ -99,7 +99,7 @@ async def test_progress_is_logged_when_something_changes(view, tiers, consul_kv)
 
 async def test_progress_names_how_many_are_not_due(view, tiers, consul_kv):
     """They have a moment of their own to begin at, and are not late before it."""
-    spread = make_assignment(pace=Pace(spread_over=10**9))
+    spread = make_assignment(pace=AssignmentPace(spread_over=10**9))
     now = datetime.now(UTC).isoformat()
     consul_kv["demo/web/desired"] = make_desired(7, stable=spread, written_at=now).to_json()
     lines = Lines()

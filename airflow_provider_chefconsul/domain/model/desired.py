@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS, bucket
 from airflow_provider_chefconsul.domain.model.document import SCHEMA, Document, read_document, shown
 from airflow_provider_chefconsul.domain.model.name import is_name
-from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, Pace
+from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, AssignmentPace
 from airflow_provider_chefconsul.domain.model.values import Scalar, is_same, is_scalar
 from airflow_provider_chefconsul.domain.model.writer import Writer
 
@@ -28,7 +28,7 @@ class Assignment:
     state: str
     values: Mapping[str, Scalar] = field(default_factory=dict)
     id: str | None = None
-    pace: Pace = NO_LIMIT
+    pace: AssignmentPace = NO_LIMIT
 
     def has_content(self, state: str, values: Mapping[str, Scalar]) -> bool:
         """Whether this assignment has this state and these values; 1, 1.0 and true are different values."""
@@ -75,7 +75,7 @@ class Assignment:
                     f"field {document.path}values.{name} must be a JSON scalar, not {shown(value)}"
                 )
         assignment_id = document.text("id") if document.has("id") else None
-        pace = Pace.from_document(document)
+        pace = AssignmentPace.from_document(document)
         return cls(document.integer("generation"), document.name("state"), values, assignment_id, pace)
 
 

@@ -11,7 +11,7 @@ _PER = "meta:"
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class AssignmentPace:
     """The limits of an assignment; nodes keep them by themselves, whatever runs Chef on them.
 
     :param max_parallel: how many nodes may converge at one time; None is any number.
@@ -42,7 +42,7 @@ class Pace:
         return {name: value for name, value in fields.items() if value}
 
     @classmethod
-    def from_document(cls, document: Document) -> Pace:
+    def from_document(cls, document: Document) -> AssignmentPace:
         """Read the assignment's part."""
         per = document.optional_text("per")
         if per is not None and not is_per(per):
@@ -54,7 +54,7 @@ class Pace:
         )
 
 
-NO_LIMIT = Pace()
+NO_LIMIT = AssignmentPace()
 
 
 def is_per(text: object) -> bool:

@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
-from airflow_provider_chefconsul.domain.model.pace import Pace
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write, find_stale
 from airflow_provider_chefconsul.domain.write.wave import NoWave, Wave, plan_canary
@@ -198,7 +198,7 @@ def _leave(basis: Basis, current: DesiredState, generation: int, change: Change)
     return Write(desired, generation, is_new=False, assigns=False, is_paced=is_paced)
 
 
-def _set_pace(desired: DesiredState, generation: int, pace: Pace) -> DesiredState:
+def _set_pace(desired: DesiredState, generation: int, pace: AssignmentPace) -> DesiredState:
     """The desired state with another pace for the assignment of a generation."""
     if desired.canary is not None and desired.is_of_canary(generation):
         assignment = replace(desired.canary.assignment, pace=pace)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from airflow_provider_chefconsul.domain.count import Count, parse_number
 from airflow_provider_chefconsul.domain.model.membership import Members
-from airflow_provider_chefconsul.domain.model.pace import Pace, is_per
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace, is_per
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 
@@ -27,11 +27,11 @@ class Pacing:
         """Whether what it comes to depends on the tier's members."""
         return self.slots is not None and self.slots.is_percentage
 
-    def resolve(self, members: Members) -> Pace:
+    def resolve(self, members: Members) -> AssignmentPace:
         """The pace of an assignment; of a percentage, as many slots as it allows, but at least one."""
         present = sum(member.is_present for member in members.values())
         slots = None if self.slots is None else max(1, self.slots.at_most(present))
-        return Pace(slots, self.per, round(self.spread_over.total_seconds()))
+        return AssignmentPace(slots, self.per, round(self.spread_over.total_seconds()))
 
 
 def parse_pacing(slots: object = None, per: object = None, spread_over: object = None) -> Pacing:

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_chefconsul.domain.model.pace import Pace
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.domain.verdict.due import count_not_due
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
 from tests.support.factory import NOW, make_assignment, make_desired, make_report, make_snapshot
 
-ASSIGNMENT = make_assignment(pace=Pace(spread_over=600))
+ASSIGNMENT = make_assignment(pace=AssignmentPace(spread_over=600))
 DELAYS = sorted(ASSIGNMENT.delay_of(node) for node in ("web-1", "web-2", "web-3"))
 
 
