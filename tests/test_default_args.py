@@ -28,6 +28,9 @@ DEFAULTS = {
     "on_stale": "skip",
     "window": WINDOW,
     "allowed_from": ["off"],
+    "slots": 3,
+    "per": "meta:rack",
+    "spread_over": timedelta(minutes=5),
     "force": True,
     "policy": POLICY,
     "command": "sudo chef-client",
@@ -157,7 +160,7 @@ def test_tier_and_state_of_a_mapping_or_an_xcom():
             (one, name)
             for name in ("policy", "max_parallel", "prefix_per_node", "force", "deferrable", "on_stale", "window")
         ),
-        *((one, name) for name in ("spread", "task_id", "nudge_after")),
+        *((one, name) for name in ("spread", "task_id", "nudge_after", "per", "spread_over")),
         *((apart, name) for name in ("policy", "task_id")),
         *((in_waves, name) for name in ("waves", "spread", "force", "policy", "deferrable", "group_id")),
     ],
@@ -210,6 +213,9 @@ NEVER_WRITTEN = [
     ({"canary": "ten"}, "canary must be a number of nodes from 1"),
     ({"canary": ["web 1"]}, "node 'web 1' is not a name"),
     ({"allowed_from": ["{{ params.before }}", "off/"]}, "allowed_from 'off/' is not a name"),
+    ({"slots": 0}, "slots must be a number of nodes from 1"),
+    ({"slots": "5%", "per": "meta:rack"}, "with per, slots must be a number of nodes"),
+    ({"spread_over": 5}, "spread_over must be a timedelta"),
     ({"allowed_from": "off"}, "allowed_from must be a list of states"),
     ({"sequence": "yesterday"}, "sequence must be seconds since the epoch"),
 ]
@@ -238,7 +244,7 @@ def test_templates_are_left_to_the_task():
         target = {"environment": text, "tier": [text, "web"], "members": [text], "consul_conn_id": text}
         SetDesiredStateOperator(
             task_id="set", state=text, values={"release": text}, canary=text, spread="meta:zone", sequence=text,
-            allowed_from=[text, None], **target,
+            slots=text, per="meta:rack", allowed_from=[text, None], **target,
         )  # fmt: skip
         SetDesiredStateOperator(task_id="native", state="off", values=text, allowed_from=text, **target)
         RollBackOperator(task_id="back", to=text, generation=text, sequence=text, **target)

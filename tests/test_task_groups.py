@@ -30,10 +30,11 @@ def dag():
 
 def test_one_task_by_default(dag):
     """So that the Dag's graph is the graph of state transitions."""
-    off = transition("demo", "web", "off", max_parallel=3, retries=2)
+    off = transition("demo", "web", "off", max_parallel=3, slots="5%", retries=2)
     on = transition("demo", ["web", "app"], "on", command=None, nudge_after=timedelta(seconds=1))
     assert [type(task) for task in dag.tasks] == [TransitionOperator] * 2
     assert [task.task_id for task in dag.tasks] == ["web_off", "web_app_on"]
+    assert (off.slots, on.slots) == ("5%", None)
     assert (off.command, off.nudge_after, off.max_parallel, off.retries) == ("chef-client", NUDGE_AFTER, 3, 2)
     assert (on.command, on.nudge_after) == (None, timedelta(seconds=1))
 

@@ -28,8 +28,20 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _POLICY = ("min_converged", "max_failed", "max_lost", "max_absent", "min_members")
 _OF_MEMBERS = ("wait", "canary", "waves")
 _OF_ROLLBACK = ("to", "despite_freeze")
+_OF_PACE = ("slots", "per", "spread_over")
 _OF_WINDOW = ("timezone", "holiday", "wave_takes")
-_OF_CHANGE = ("value", "value_json", "canary", "spread", "waves", "allowed_from", "without_members", "force", "window")
+_OF_CHANGE = (
+    "value",
+    "value_json",
+    "canary",
+    "spread",
+    *_OF_PACE,
+    "waves",
+    "allowed_from",
+    "without_members",
+    "force",
+    "window",
+)
 _DURATIONS = ("timeout", "min_healthy_time", "progress_deadline")
 
 
@@ -70,6 +82,9 @@ def parse_change_arguments(args: Namespace, command: str) -> Change:
         allowed_from=_parse_allowed_from(args.allowed_from),
         sequence=parse_time(args),
         force=args.force,
+        slots=args.slots,
+        per=args.per,
+        spread_over=None if args.spread_over is None else _parse_duration("spread_over", args.spread_over),
     )
 
 

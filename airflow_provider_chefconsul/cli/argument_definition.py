@@ -73,6 +73,20 @@ CANARY = Argument(
 SPREAD = Argument(
     ("--spread",), metavar="meta:KEY", help="spread a canary evenly over the values of this node metadata"
 )
+PACE = (
+    Argument(
+        ("--slots",),
+        metavar="COUNT",
+        help="how many nodes may converge at one time: a number, or N%% of those present. Without it\n"
+        "there is no limit; declaring the same with other slots changes only these",
+    ),
+    Argument(("--per",), metavar="meta:KEY", help="with --slots: as many for each value of this node metadata"),
+    Argument(
+        ("--spread-over",),
+        metavar="DURATION",
+        help="for how long watching nodes begin, one after the other, such as 5m",
+    ),
+)
 WAVES = Argument(
     ("--waves",),
     help="plan a rollout in waves, such as 1,25%%,100%%: numbers of nodes or percentages",
@@ -134,6 +148,11 @@ UNTIL = Argument(("--until",), help="when it ends by itself: a duration such as 
 SINCE = Argument(("--since",), help="only what happened since: a duration such as 2h, or ISO 8601 with an offset")
 JOURNAL_TIER = Argument(("--tier",), help="only what concerns this tier")
 YES = Argument(("-y", "--yes"), action="store_true", help="do not ask for confirmation")
+FREE = Argument(
+    ("--free",),
+    metavar="NODE",
+    help="take this node's ticket away: it died inside, or its failure shall not hold the others up",
+)
 WAIT = (
     Argument(("--wait",), action="store_true", help="then wait until the tiers have converged"),
     Argument(("--timeout",), metavar="DURATION", help="with --wait: how long at most, such as 90s, 30m or 2h (30m)"),
@@ -172,4 +191,4 @@ FLEET = (
     Argument(("--seconds",), type=float, default=1.0, help="average duration of a run (%(default)s)"),
     Argument(("--spread",), type=float, default=0.2, help="how much durations vary, from 0 to 1 (%(default)s)"),
 )
-CHANGE = (VALUE, VALUE_JSON, CANARY, SPREAD, ALLOWED_FROM, SEQUENCE, MEMBERS, WITHOUT_MEMBERS, FORCE)
+CHANGE = (VALUE, VALUE_JSON, CANARY, SPREAD, *PACE, ALLOWED_FROM, SEQUENCE, MEMBERS, WITHOUT_MEMBERS, FORCE)

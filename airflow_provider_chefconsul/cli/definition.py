@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.cli.argument_definition import (
     DESPITE_FREEZE,
     ENVIRONMENT,
     FLEET,
+    FREE,
     GOOD_STATE,
     JOURNAL_TIER,
     MEMBERS,
@@ -120,6 +121,11 @@ COMMANDS = CommandGroup(
             "journal",
             "Show who did what in an environment, when and why",
             (ENVIRONMENT, JOURNAL_TIER, SINCE, OUTPUT),
+        ),
+        _command(
+            "slots",
+            "Show who holds a tier's slots and who waits for one; or free the slot of a node",
+            (ENVIRONMENT, TIER, FREE, MEMBERS, OUTPUT),
         ),
         _command("history", "List a tier's generations and what became of them", (ENVIRONMENT, TIER, OUTPUT)),
         _command(

@@ -49,7 +49,7 @@ async def find_tier(view: SharedView, environment: str, tier: str) -> FoundTier:
 
 
 async def forget(view: SharedView, found: FoundTier, *, patience: timedelta) -> Counter[str]:
-    """Remove a tier: its desired state, reports, locks, marks of tasks done, and history.
+    """Remove a tier: its desired state, reports, locks, tickets, marks of tasks done, and history.
 
     :param patience: how long to retry while Consul is unavailable.
     :returns: by kind, how many keys were removed.

@@ -10,7 +10,7 @@ from airflow_provider_chefconsul.domain.model.name import NAME_FORM, check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 DEFAULT_ROOT = "chefconsul"
-KINDS = ("desired", "nodes", "locks", "done", "other", "history")
+KINDS = ("desired", "nodes", "locks", "done", "slots", "other", "history")
 """The kinds of a tier's keys, see :meth:`Keys.kind`."""
 _ROOT = re.compile(rf"{NAME_FORM}(/{NAME_FORM})*")
 
@@ -62,6 +62,14 @@ class Keys:
         """One node's report for the tier."""
         return f"{self.reports(environment, tier)}{check_name('node', node)}"
 
+    def slots(self, environment: str, tier: str) -> str:
+        """The prefix of the tier's tickets; ends with a slash, the node's name follows."""
+        return f"{self.tier(environment, tier)}_slots/"
+
+    def slot(self, environment: str, tier: str, node: str) -> str:
+        """One node's ticket for a slot of the tier."""
+        return f"{self.slots(environment, tier)}{check_name('node', node)}"
+
     def early_failures(self, environment: str) -> str:
         """The prefix of reports of runs that read no tier; ends with a slash, the node's name follows."""
         return f"{self.environment(environment)}_nodes/"
@@ -84,5 +92,5 @@ class Keys:
             return "history"
         rest = key.removeprefix(self.tier(environment, tier))
         folder, slash, name = rest.partition("/")
-        is_known = rest == "desired" or (folder in {"nodes", "locks", "done"} and slash and name)
-        return folder if is_known else "other"
+        is_known = rest == "desired" or (folder in {"nodes", "locks", "done", "_slots"} and slash and name)
+        return folder.removeprefix("_") if is_known else "other"

@@ -15,6 +15,7 @@ from airflow_provider_chefconsul.domain.explanation.tier import describe_counts
 from airflow_provider_chefconsul.domain.model.membership import Selector
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from airflow_provider_chefconsul.domain.verdict.convergence import Failed, Verdict, Waiting
+from airflow_provider_chefconsul.domain.verdict.due import count_not_due
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
@@ -176,6 +177,8 @@ class TierWait:
             line = (
                 f"{self._environment}/{self._tier} generation {self.wait.generation}: {describe_counts(verdict.status)}"
             )
+            if not_due := count_not_due(verdict.status, now=self._clock.now()):
+                line += f"; {not_due} not due yet"
             if isinstance(verdict, Waiting) and self.wait.holding_since is not None:
                 line += f"; this must hold for {self._policy.min_healthy_time}"
             if line != self._last_line:

@@ -27,7 +27,7 @@ async def write(
     Retries while Consul is unavailable, for at most the view's patience.
 
     :param changes: by tier.
-    :param selectors: by tier, its members, for changes with a canary; default: the service named like the tier.
+    :param selectors: by tier, its members, for changes that depend on them; default: the service named like the tier.
     :returns: what was done; others may have written since.
     :raises StaleWrite: a write of a later logical time was made; nothing was written.
     :raises EnvironmentLeased: another Dag run holds the environment; nothing was written.
@@ -77,7 +77,7 @@ def _intend_changes(changes: Mapping[str, Change], selectors: Mapping[str, Selec
         next(iter(changes.values())).writer,
         list(changes),
         lambda tier, basis: plan_write(basis, changes[tier]),
-        {tier: given.get(tier, ServiceMembers(tier)) for tier, change in changes.items() if change.canary is not None},
+        {tier: given.get(tier, ServiceMembers(tier)) for tier, change in changes.items() if change.needs_members},
         waves={tier: wave for tier, change in changes.items() if (wave := find_wave(change)) is not None},
     )
 

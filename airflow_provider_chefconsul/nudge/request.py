@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing
 
 _ENDED = frozenset({Standing.CONVERGED, Standing.UNHEALTHY, Standing.FAILED})
-_UNDER_WAY = frozenset({Standing.RUNNING, Standing.REBOOTING})
+_UNDER_WAY = frozenset({Standing.WAITING, Standing.RUNNING, Standing.REBOOTING})
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,13 +71,15 @@ class ApproveWaveOperator(ChangeOperator, ApprovalOperator):
 
     def execute(self, context: Context) -> None:
         """Ask, and wait for the answer in the triggerer."""
-        from airflow_provider_chefconsul.domain.write.decision import Unchanged
+        from airflow_provider_chefconsul.domain.write.decision import Write
 
         [tier] = check_tiers(self.environment, self.tier)
         question, canary = self.run_here(self._prepare(tier, self.parse_change(context)))
         if isinstance(question.refusal, RolloutAborted):
             raise AirflowFailException(str(question.refusal))
-        if canary is None and question.refusal is None and isinstance(question.planned.decision, Unchanged):
+        decision = question.planned.decision
+        moves = isinstance(decision, Write) and decision.assigns
+        if canary is None and question.refusal is None and not moves:
             self.log.info("There is nothing left to approve: %s/%s has it already", self.environment, tier)
             return
         now = datetime.now(UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.domain.model.writer import Writer
@@ -14,6 +15,7 @@ from airflow_provider_chefconsul.domain.parameter import (
     is_template,
 )
 from airflow_provider_chefconsul.domain.write.change import parse_change
+from airflow_provider_chefconsul.domain.write.pacing import parse_pacing
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.operators.writing import check_sequence, sequence_of
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.domain.model.values import Scalar
     from airflow_provider_chefconsul.domain.write.change import Change
 
-CHANGE_FIELDS = ("environment", "tier", "state", "values", "canary", "sequence", "members", "consul_conn_id")
+CHANGE_FIELDS = ("environment", "tier", "state", "values", "canary", "slots", "sequence", "members", "consul_conn_id")
 """The parameters of a change that are templated."""
 
 _ANY = Writer("any", "any", "any")
@@ -45,6 +47,9 @@ class ChangeOperator(Stoppable):
         values: Mapping[str, Scalar] | XComArg | None = None,
         canary: int | str | Sequence[str] | None = None,
         spread: str | None = None,
+        slots: int | str | None = None,
+        per: str | None = None,
+        spread_over: timedelta | None = None,
         sequence: int | str | None = None,
         members: str | Sequence[str] = "service",
         consul_conn_id: str,
@@ -58,6 +63,7 @@ class ChangeOperator(Stoppable):
         check_tier_path(environment, tier)
         check_members(members)
         check_written_change(state=state, values=values, canary=canary, spread=spread)
+        check_written_pacing(slots, per, spread_over)
         check_sequence(sequence)
         self.environment = environment
         self.tier = tier
@@ -66,6 +72,9 @@ class ChangeOperator(Stoppable):
         self._texts = find_texts(values)
         self.canary = canary
         self.spread = spread
+        self.slots = slots
+        self.per = per
+        self.spread_over = spread_over
         self.sequence = sequence
         self.members = members
         self.consul_conn_id = consul_conn_id
@@ -82,6 +91,9 @@ class ChangeOperator(Stoppable):
             values=keep_texts(self.values, self._texts, self.log),
             canary=self.canary,
             spread=self.spread,
+            slots=self.slots,
+            per=self.per,
+            spread_over=self.spread_over,
             sequence=sequence_of(context, self.sequence),
             **options,
         )
@@ -119,6 +131,14 @@ def check_written_change(
         spread=spread if is_literal(canary) else None,
         allowed_from=allowed_from if is_literal(allowed_from) else None,
     )
+
+
+def check_written_pacing(slots: Any, per: object, spread_over: object) -> None:
+    """Check how fast nodes may take a change up, as far as it is written out; the task checks the rest.
+
+    :raises InvalidInput: names the parameter that is refused.
+    """
+    parse_pacing(slots if is_literal(slots) else 1, per, spread_over)
 
 
 def find_texts(values: Any) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,12 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperat
     :param canary: how much of each tier: a number of nodes, a percentage such as ``"10%"`` of those present (rounded
         up), or a list of nodes; None is all of it (templated).
     :param spread: ``"meta:KEY"``: choose the canary's nodes in turn from each value of that metadata, such as a zone.
+    :param slots: how many nodes of each tier may converge at one time, whatever starts their runs: a number, or a
+        percentage such as ``"5%"`` of the members present now (rounded down, at least one). A node takes a slot before
+        it converges, and gives it back after a success. It is written into the desired state, so it also holds while
+        Airflow is away; declaring the same with other slots changes only these. None is any number (templated).
+    :param per: ``"meta:KEY"``: the slots are those of each value of that metadata, such as a rack.
+    :param spread_over: for how long watching nodes begin one after the other, each at a moment of its own, in seconds.
     :param allowed_from: states that a tier may be in now; None in the list stands for a tier that has no desired state
         yet. None instead of a list allows any (templated).
     :param sequence: the logical time that the write belongs to, in seconds since the epoch or as ISO 8601; None is that
@@ -87,6 +94,9 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperat
         values: Mapping[str, Scalar] | XComArg | None = None,
         canary: int | str | Sequence[str] | None = None,
         spread: str | None = None,
+        slots: int | str | None = None,
+        per: str | None = None,
+        spread_over: timedelta | None = None,
         allowed_from: Sequence[str | None] | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
@@ -108,6 +118,9 @@ class SetDesiredStateOperator(ChangeOperator, ConvergingOperator, HoldableOperat
             values=values,
             canary=canary,
             spread=spread,
+            slots=slots,
+            per=per,
+            spread_over=spread_over,
             sequence=sequence,
             members=members,
             consul_conn_id=consul_conn_id,

@@ -46,7 +46,8 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
     :param command: what to run on the nodes, a shell command line (templated); never put a secret into it. None nudges
         nobody, for nodes whose agents watch the key.
     :param nudge_after: how long nodes have to begin by themselves before they are nudged.
-    :param max_parallel: how many nodes may run the command at the same time; None is all.
+    :param max_parallel: how many nodes may run the command at the same time; None is all. More than there are
+        ``slots`` only makes the others wait on the nodes.
     :param prefix_per_node: as in ``ConsulExecChefOperator``.
     """
 
@@ -64,6 +65,9 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
         values: Mapping[str, Scalar] | XComArg | None = None,
         canary: int | str | Sequence[str] | None = None,
         spread: str | None = None,
+        slots: int | str | None = None,
+        per: str | None = None,
+        spread_over: timedelta | None = None,
         allowed_from: Sequence[str | None] | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
@@ -89,6 +93,9 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
             values=values,
             canary=canary,
             spread=spread,
+            slots=slots,
+            per=per,
+            spread_over=spread_over,
             allowed_from=allowed_from,
             sequence=sequence,
             on_stale=on_stale,

@@ -19,7 +19,12 @@ from airflow_provider_chefconsul.domain.write.transition import Transition, find
 from airflow_provider_chefconsul.domain.write.window import ChangeWindow, check_window
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.links import LINKS
-from airflow_provider_chefconsul.operators.change import check_written_change, find_texts, keep_texts
+from airflow_provider_chefconsul.operators.change import (
+    check_written_change,
+    check_written_pacing,
+    find_texts,
+    keep_texts,
+)
 from airflow_provider_chefconsul.operators.hold import Hold, HoldableOperator, check_on_frozen
 from airflow_provider_chefconsul.operators.nudging import check_max_parallel, check_prefix_per_node
 from airflow_provider_chefconsul.operators.transitioning import (
@@ -62,6 +67,8 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
     :param environment: the tiers' environment (templated).
     :param steps: pairs of a tier (or several, together) and its next state.
     :param values: as in ``SetDesiredStateOperator``, the same for all steps (templated).
+    :param slots: as in ``SetDesiredStateOperator``, the same for all steps, as are ``per`` and ``spread_over``
+        (templated).
     :param model: which state may follow which in each tier, checked when a step is written.
     :param sequence: as in ``SetDesiredStateOperator`` (templated).
     :param on_stale: as in ``SetDesiredStateOperator``, as long as nothing is written; a later step fails in any case.
@@ -77,7 +84,15 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
     :param deferrable: whether to wait in the triggerer; the first seconds of each step are spent in the worker.
     """
 
-    template_fields: Sequence[str] = ("environment", "values", "sequence", "members", "command", "consul_conn_id")
+    template_fields: Sequence[str] = (
+        "environment",
+        "values",
+        "slots",
+        "sequence",
+        "members",
+        "command",
+        "consul_conn_id",
+    )
     template_fields_renderers = {"values": "json", "command": "bash"}  # noqa: RUF012 Airflow's declaration
     operator_extra_links = LINKS
     ui_color = "#dcefe3"
@@ -88,6 +103,9 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
         environment: str,
         steps: Sequence[tuple[str | Sequence[str], str]],
         values: Mapping[str, Scalar] | XComArg | None = None,
+        slots: int | str | None = None,
+        per: str | None = None,
+        spread_over: timedelta | None = None,
         model: StateModel | None = None,
         sequence: int | str | None = None,
         on_stale: str = "fail",
@@ -109,11 +127,15 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
         check_tier_path(environment, "any")
         check_members(members)
         check_written_change(values=values)
+        check_written_pacing(slots, per, spread_over)
         check_sequence(sequence)
         check_command(command)
         self.environment = environment
         self.values = values
         self._texts = find_texts(values)
+        self.slots = slots
+        self.per = per
+        self.spread_over = spread_over
         self.model = model
         self.sequence = sequence
         self.on_stale = check_on_stale(on_stale)
@@ -194,6 +216,9 @@ class TransitionsOperator(TransitioningOperator, HoldableOperator):
             state=transition.state,
             writer=replace(writer_of(context), transition=number),
             values=keep_texts(self.values, self._texts, self.log),
+            slots=self.slots,
+            per=self.per,
+            spread_over=self.spread_over,
             allowed_from=self.model.allowed_from(transition.state) if self.model else None,
             sequence=sequence_of(context, self.sequence),
         )

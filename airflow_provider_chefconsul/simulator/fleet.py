@@ -9,21 +9,25 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from airflow_provider_chefconsul.consul.held_slot import HeldSlot
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.consul.record import TierRecord
+from airflow_provider_chefconsul.consul.slot_line import SlotLine
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, MalformedDocument
+from airflow_provider_chefconsul.simulator.claim import Claim
 from airflow_provider_chefconsul.simulator.fault import OF_PRESENCE, Kind
-from airflow_provider_chefconsul.simulator.node import NodeRun, SimulatedNode
+from airflow_provider_chefconsul.simulator.node import SimulatedNode
 from airflow_provider_chefconsul.simulator.outbox import Outbox
 from airflow_provider_chefconsul.simulator.plan import FleetPlan
 from airflow_provider_chefconsul.simulator.progress import Progress
 from airflow_provider_chefconsul.simulator.registration import FleetRegistration
+from airflow_provider_chefconsul.simulator.surroundings import NodeRun
 
 log = logging.getLogger(__name__)
 _BACKOFF = 1.0  # seconds between two watches when Consul is away
@@ -67,6 +71,7 @@ class Fleet:
             {node: each.node_id for node, each in plan.nodes.items()},
         )
         self._progress = Progress(environment, tell)
+        self._lines: dict[str, SlotLine] = {}
 
     async def run(self) -> None:
         """Register the nodes, let them live until cancelled, and take them out of the catalog again.
@@ -84,6 +89,17 @@ class Fleet:
                 await self._roster.leave()
         finally:
             self.is_over.set()
+
+    async def take_slot(self, claim: Claim) -> HeldSlot | None:
+        """Wait for a slot of a node's tier."""
+        if claim.tier not in self._lines:
+            view = SharedView(self._client)
+            self._lines[claim.tier] = SlotLine(view, self.environment, claim.tier, tell=self._progress.tell)
+        return await self._lines[claim.tier].take(claim)
+
+    async def settle(self) -> None:
+        """Wait until all reports so far are written."""
+        await self._outbox.settle()
 
     def report(self, node: str, text: str) -> None:
         """Write a node's report."""
@@ -165,6 +181,8 @@ class Fleet:
             at = loop.time()
             for node in nodes:
                 node.see(desired, at)
+            if tier in self._lines:
+                self._lines[tier].look_again()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import json
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_chefconsul.exceptions import (
@@ -55,8 +56,8 @@ class KeyValue:
         :raises ConsulUnavailable: another try may succeed.
         :raises AccessDenied: never taken for a missing key, which Consul tells apart when one key is asked for.
         """
-        status, answer, is_consul = self._request("GET", f"kv/{key}?raw", None, timeout)
-        if is_consul and status in {OK, NOT_FOUND}:
+        status, answer, index = self._request("GET", f"kv/{key}?raw", None, timeout)
+        if index is not None and status in {OK, NOT_FOUND}:
             return answer if status == OK else None
         raise RequestRejected(f"{self.url} answered {status} to a read of {key}, not as Consul does: {_words(answer)}")
 
@@ -65,6 +66,34 @@ class KeyValue:
         status, answer, _ = self._request("PUT", f"kv/{key}", value.encode(), timeout)
         if status != OK or answer.strip() != b"true":
             raise RequestRejected(f"Consul at {self.url} answered {status} to a write of {key}: {_words(answer)}")
+
+    def entries(
+        self, key: str, *, timeout: float, index: int = 0, wait: float = 0.0, is_prefix: bool = True
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Consul's index, and the entries below a prefix or the one of a key; none is an empty list.
+
+        :param index: block until something changes after it, or for ``wait`` seconds.
+        """
+        query = f"index={index}&wait={wait:.3f}s" if index else "consistent"
+        recurse = "recurse&" if is_prefix else ""
+        status, answer, found = self._request("GET", f"kv/{key}?{recurse}{query}", None, timeout)
+        if found is None or status not in {OK, NOT_FOUND}:
+            raise RequestRejected(f"{self.url} answered {status} to a list of {key}: {_words(answer)}")
+        return int(found), json.loads(answer) if status == OK else []
+
+    def put_if(self, key: str, value: str, modify_index: int, *, timeout: float) -> bool:
+        """Write a key if its ModifyIndex is still this one (0: if it does not exist); whether Consul did."""
+        return self._is_done("PUT", f"kv/{key}?cas={modify_index}", value.encode(), timeout)
+
+    def delete_if(self, key: str, modify_index: int, *, timeout: float) -> bool:
+        """Delete a key if its ModifyIndex is still this one; whether Consul did."""
+        return self._is_done("DELETE", f"kv/{key}?cas={modify_index}", None, timeout)
+
+    def _is_done(self, method: str, path: str, body: bytes | None, timeout: float) -> bool:
+        status, answer, _ = self._request(method, path, body, timeout)
+        if status != OK or answer.strip() not in {b"true", b"false"}:
+            raise RequestRejected(f"Consul at {self.url} answered {status} to {method} {path}: {_words(answer)}")
+        return answer.strip() == b"true"
 
     def read_node_id(self, node: str, *, timeout: float) -> str | None:
         """Consul's id of the machine that the agent at this address runs on.
@@ -79,7 +108,7 @@ class KeyValue:
             return None
         return found if isinstance(found, str) and found else None
 
-    def _request(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes, bool]:
+    def _request(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes, str | None]:
         # Keys are made of names, which need no quoting.
         try:
             with closing(self._connection(self._host, self._port, timeout=timeout)) as connection:
@@ -97,7 +126,7 @@ class KeyValue:
             )
         if response.status == TOO_MANY_REQUESTS or response.status >= SERVER_ERROR:
             raise ConsulUnavailable(f"Consul at {self.url} answered {response.status}: {_words(answer)}")
-        return response.status, answer, response.headers["X-Consul-Index"] is not None
+        return response.status, answer, response.headers["X-Consul-Index"]
 
 
 def read_token(path: Path) -> str:

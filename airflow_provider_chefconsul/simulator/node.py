@@ -4,63 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Protocol
+from contextlib import suppress
+from dataclasses import replace
 
+from airflow_provider_chefconsul.consul.held_slot import HeldSlot
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
-from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
+from airflow_provider_chefconsul.domain.model.report import NodeReport, Status, WaitsFor
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.simulator import reporting
+from airflow_provider_chefconsul.simulator.claim import Claim
 from airflow_provider_chefconsul.simulator.fault import OF_PRESENCE, Fault, Kind
 from airflow_provider_chefconsul.simulator.plan import NodePlan
+from airflow_provider_chefconsul.simulator.surroundings import NodeRun, RunEnding, Surroundings
 
 CUT = 40  # characters that a malformed report keeps
-
-
-class RunEnding(StrEnum):
-    """How a run ended."""
-
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    MALFORMED = "malformed"
-    REBOOTING = "rebooting"
-    CUT_OFF = "cut off"
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRun:
-    """A run of a node.
-
-    :param ending: ``running`` until it ends, for ever when it hangs; ``malformed`` when it succeeded and its report
-        cannot be read; ``rebooting`` when it reboots the node; ``cut off`` when the node went absent or left.
-    """
-
-    node: str
-    tier: str
-    assignment: Assignment
-    ending: RunEnding = RunEnding.RUNNING
-    fault: Fault | None = None
-
-
-class Surroundings(Protocol):
-    """What a node acts on: its fleet, or a test."""
-
-    def report(self, node: str, text: str) -> None:
-        """Write the node's report."""
-
-    def appear(self, node: str, *, is_new: bool) -> None:
-        """Make the node a member that is present."""
-
-    def vanish(self, node: str) -> None:
-        """Make the node absent."""
-
-    def leave(self, node: str) -> None:
-        """Take the node out of the catalog."""
-
-    def note(self, run: NodeRun) -> None:
-        """Record that a run begins or ends."""
 
 
 class SimulatedNode:
@@ -87,6 +45,8 @@ class SimulatedNode:
         self._rebooted_for: Assignment | None = None
         self._desired: DesiredState | Unreadable | None = None
         self._considered: Assignment | None = None  # the last that faults of presence were checked against
+        self._considered_at = 0.0  # when it first saw that, by the event loop's clock
+        self._news = asyncio.Event()
         self._fired: float | None = None  # when the watch fired, until a run answers it
         self._running: asyncio.Task[None] | None = None
 
@@ -100,7 +60,7 @@ class SimulatedNode:
         if isinstance(desired, DesiredState):
             assignment = desired.assignment_for(self.plan.node)
             if self._considered is None or not assignment.is_same_as(self._considered):
-                self._considered = assignment
+                self._considered, self._considered_at = assignment, at
                 for fault in self.plan.faults:
                     if fault.kind in OF_PRESENCE and fault.condition.is_given and fault.condition.is_met_by(assignment):
                         self.undergo(fault.kind)
@@ -138,6 +98,7 @@ class SimulatedNode:
     def _fire(self, at: float) -> None:
         """Run now, or once after the present run, however often the watch fires meanwhile: as its handler does."""
         self._fired = at
+        self._news.set()
         if self.is_present and self._running is None and self._assignment_to_run() is not None:
             self._running = self._start(self._run_while_fired())
 
@@ -157,20 +118,72 @@ class SimulatedNode:
                     error = reporting.error_of(unreadable.error())
                     report = reporting.new(self.plan.node, self.plan.tier)
                     self._send(reporting.end(report, Status.FAILED, error=error))
+                case Assignment() as assignment if await self._is_early(assignment):
+                    since = loop.time()
+                    continue
+                case Assignment() as assignment if assignment.pace.max_parallel is not None:
+                    await self._run_in_turn()
                 case Assignment() as assignment:
-                    await self._run(assignment, since)
+                    await self._run(assignment, since, reporting.new(self.plan.node, self.plan.tier))
                 case None:
                     pass
             since = None if self._fired is None else loop.time()
             self._fired = None
         self._running = None
 
-    async def _run(self, assignment: Assignment, since: float) -> None:
+    async def _is_early(self, assignment: Assignment) -> bool:
+        """Whether its moment to begin had not come; waits for it, or for news, since the newest assignment wins."""
+        due = self._considered_at + (assignment.delay_of(self.plan.node) if assignment.pace.spread_over else 0)
+        if asyncio.get_running_loop().time() >= due:
+            return False
+        self._news.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
+                await self._news.wait()
+        return True
+
+    def _find_wanted(self) -> Assignment | None:
+        wanted = self._assignment_to_run()
+        return wanted if isinstance(wanted, Assignment) else None
+
+    async def _run_in_turn(self) -> None:
+        """Run what is assigned then, once the node has a slot or needs none any more."""
+        report = reporting.new(self.plan.node, self.plan.tier)
+
+        def say_behind(waits_for: WaitsFor) -> None:
+            if (wanted := self._find_wanted()) is not None:
+                self._send(replace(self._begin(report, wanted), status=Status.WAITING, waits_for=waits_for))
+
+        claim = Claim(self.plan.node, self.plan.tier, self.plan.node_id, report.run_id, self._find_wanted, say_behind)
+        slot: HeldSlot | None = None
+        assignment = self._find_wanted()
+        try:
+            while assignment is not None:
+                if slot is not None or assignment.pace.max_parallel is None:
+                    await self._run(assignment, asyncio.get_running_loop().time(), report, slot)
+                    return
+                slot = await self._around.take_slot(claim)
+                assignment = self._find_wanted()
+            if slot is not None:
+                await slot.give_back()
+        except ChefConsulError as error:
+            if assignment is not None:
+                failed = self._begin(report, assignment)
+                self._send(reporting.end(failed, Status.FAILED, error=reporting.error_of(error)))
+        finally:
+            if slot is not None:
+                slot.abandon()
+
+    def _begin(self, report: NodeReport, assignment: Assignment) -> NodeReport:
+        return reporting.begin(report, assignment, before=self._reported, node_id=self.plan.node_id)
+
+    async def _run(
+        self, assignment: Assignment, since: float, report: NodeReport, slot: HeldSlot | None = None
+    ) -> None:
         has_rebooted = self._rebooted_for is not None and assignment.is_same_as(self._rebooted_for)
         plan = self.plan.run(assignment, has_rebooted=has_rebooted)
         run = NodeRun(self.plan.node, self.plan.tier, assignment, fault=plan.fault)
-        report = reporting.new(self.plan.node, self.plan.tier)
-        report = reporting.begin(report, assignment, before=self._reported, node_id=self.plan.node_id)
+        report = self._begin(report, assignment)
         self._send(report)
         self._around.note(run)
         try:
@@ -180,7 +193,10 @@ class SimulatedNode:
         except asyncio.CancelledError:
             self._around.note(replace(run, ending=RunEnding.CUT_OFF))
             raise
-        self._around.note(replace(run, ending=self._end(report, plan.fault)))
+        ending = self._end(report, plan.fault)
+        self._around.note(replace(run, ending=ending))
+        if slot is not None:
+            await self._settle(slot, ending)
         match plan.fault:
             case Fault(kind=Kind.DIES):
                 self._vanish()
@@ -188,6 +204,17 @@ class SimulatedNode:
                 self._rebooted_for = assignment
                 self._vanish()
                 self._start(self._boot(seconds))
+
+    async def _settle(self, slot: HeldSlot, ending: RunEnding) -> None:
+        """End the slot, once everybody can see how its run ended."""
+        await self._around.settle()
+        match ending:
+            case RunEnding.FAILED:
+                await slot.keep_failed()
+            case RunEnding.REBOOTING:
+                await slot.keep_for_reboot()
+            case _:
+                await slot.give_back()
 
     async def _boot(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -23,6 +23,8 @@ class Outbox:
         self._client = client
         self._queue: deque[Operation] = deque()
         self._has_some = asyncio.Event()
+        self._added = self._written = 0
+        self._news = asyncio.Condition()
 
     def put(self, key: str, text: str) -> None:
         """Write a key, in its turn."""
@@ -31,7 +33,14 @@ class Outbox:
     def add(self, *operations: Operation) -> None:
         """Apply operations, in their turn."""
         self._queue.extend(operations)
+        self._added += len(operations)
         self._has_some.set()
+
+    async def settle(self) -> None:
+        """Wait until all that has been added so far is written."""
+        added = self._added
+        async with self._news:
+            await self._news.wait_for(lambda: self._written >= added)
 
     async def run(self) -> None:
         """Write what is queued, until cancelled; Consul may be away for a while.
@@ -48,6 +57,9 @@ class Outbox:
                 continue
             for _ in batch:
                 self._queue.popleft()
+            self._written += len(batch)
+            async with self._news:
+                self._news.notify_all()
             if not self._queue:
                 self._has_some.clear()
 

@@ -11,8 +11,8 @@ from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.text import cut_lines, one_line
 from airflow_provider_chefconsul.simulator.fault import Kind
-from airflow_provider_chefconsul.simulator.node import NodeRun, RunEnding
 from airflow_provider_chefconsul.simulator.plan import FleetPlan
+from airflow_provider_chefconsul.simulator.surroundings import NodeRun, RunEnding
 
 _SHOWN = 20  # lines that name a node and its fault
 

@@ -6,12 +6,12 @@ import json
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_chefconsul.consul.keys import Keys
 from airflow_provider_chefconsul.domain.model.desired import Assignment, DesiredState
-from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
+from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status, WaitsFor
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
     ChefConsulError,
@@ -23,6 +23,9 @@ from airflow_provider_chefconsul.exceptions import (
 from airflow_provider_chefconsul.simulator import reporting
 from airflow_provider_chefconsul.simulator.kv import KeyValue
 from airflow_provider_chefconsul.simulator.output import RunOutput
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.simulator.client_slot import ClientSlot
 
 T = TypeVar("T")
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 2
@@ -63,6 +66,9 @@ class SimulatedRun:
         self.patience = patience
         self.output = RunOutput(node)
         self.has_read = False
+        self._keys = keys
+        self._environment = environment
+        self._slot: ClientSlot | None = None
 
     def converge(self, *, if_needed: bool) -> int:
         """Run, and return the exit code that chef-client would.
@@ -84,7 +90,13 @@ class SimulatedRun:
             return SUCCESS
         report = reporting.begin(report, assignment, before=before, node_id=node_id)
         try:
+            if assignment.pace.max_parallel is not None and not reporting.has_converged(before, assignment, node_id):
+                newest = self._enter(report, assignment)
+                if not newest.is_same_as(assignment):
+                    report = reporting.begin(report, newest, before=before, node_id=node_id)
             return self._work(report)
+        except ChefConsulError as error:
+            return self._fail(report, reporting.error_of(error))
         except KeyboardInterrupt:
             self.output.info("got SIGINT, stops")
             self._finish(reporting.end(report, Status.INTERRUPTED))
@@ -106,6 +118,24 @@ class SimulatedRun:
             f"values {json.dumps(dict(assignment.values))}"
         )
         return assignment
+
+    def _enter(self, report: NodeReport, assignment: Assignment) -> Assignment:
+        """Wait for a slot of the tier, and return the newest assignment."""
+        from airflow_provider_chefconsul.simulator.client_slot import ClientSlot  # noqa: PLC0415 - few runs need it
+
+        def say_behind(wanted: Assignment, waits_for: WaitsFor) -> None:
+            about = replace(report, generation=wanted.generation, state=wanted.state, id=wanted.id)
+            self._send(replace(about, status=Status.WAITING, waits_for=waits_for))
+
+        self._slot = ClientSlot(
+            self.kv,
+            self._keys,
+            self._environment,
+            report=report,
+            say=self.output.info,
+            ask=lambda ask: self._patiently(lambda _left: ask(), self.patience),
+        )
+        return self._slot.enter(assignment, self._read_assignment, say_behind)
 
     def _patiently(self, ask: Callable[[float], T], patience: float) -> T:
         """Ask Consul until it answers; retries are limited by time, since a Consul in trouble makes each try wait.
@@ -158,6 +188,11 @@ class SimulatedRun:
             self.output.error(str(report.error))
         # Nothing waits for this process, but somebody waits for its report: a server restarts in 6 to 14 s.
         self._send(report, patience=self.patience)
+        if self._slot is not None:
+            try:
+                self._slot.settle(report.status)
+            except ConsulError as error:
+                self.output.error(f"could not settle its slot, which others free in time: {error}")
 
     def _send(self, report: NodeReport, *, patience: float = 0.0) -> None:
         """Write a report; losing one must not change the run's outcome."""

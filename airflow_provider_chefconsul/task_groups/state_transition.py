@@ -33,6 +33,9 @@ def transition(
     separate: bool = False,
     canary: int | str | Sequence[str] | NotGiven | None = NOT_GIVEN,
     spread: str | NotGiven | None = NOT_GIVEN,
+    slots: int | str | NotGiven | None = NOT_GIVEN,
+    per: str | NotGiven | None = NOT_GIVEN,
+    spread_over: timedelta | NotGiven | None = NOT_GIVEN,
     model: StateModel | None = None,
     allowed_from: Sequence[str | None] | NotGiven | None = NOT_GIVEN,
     sequence: int | str | NotGiven | None = NOT_GIVEN,
@@ -72,7 +75,7 @@ def transition(
     check_known(
         task_id=task_id, separate=separate, spread=spread, model=model, on_stale=on_stale, on_frozen=on_frozen,
         wave=wave, window=window, policy=policy, nudge_after=nudge_after, max_parallel=max_parallel,
-        prefix_per_node=prefix_per_node, force=force, deferrable=deferrable,
+        prefix_per_node=prefix_per_node, force=force, deferrable=deferrable, per=per, spread_over=spread_over,
     )  # fmt: skip
     check_switch("separate", separate)
     if model is not None:
@@ -85,6 +88,9 @@ def transition(
         values=values,
         canary=canary,
         spread=spread,
+        slots=slots,
+        per=per,
+        spread_over=spread_over,
         allowed_from=allowed_from,
         sequence=sequence,
         on_stale=on_stale,

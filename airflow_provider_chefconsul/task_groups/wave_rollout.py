@@ -32,6 +32,9 @@ def rollout(
     *,
     waves: Sequence[int | str | Sequence[str]] = (1, "10%", "100%"),
     spread: str | None = None,
+    slots: int | str | NotGiven | None = NOT_GIVEN,
+    per: str | NotGiven | None = NOT_GIVEN,
+    spread_over: timedelta | NotGiven | None = NOT_GIVEN,
     gate: Gate | None = None,
     approval: bool | Mapping[str, Any] = False,
     auto_revert: bool = False,
@@ -58,6 +61,8 @@ def rollout(
     :param waves: what each wave widens the rollout to: numbers of nodes, percentages of those present, or lists of
         nodes. The wave ``"100%"`` promotes the canary; without it the others keep what they have.
     :param spread: as in ``SetDesiredStateOperator``; waves of named nodes and ``"100%"`` ignore it.
+    :param slots: as in ``SetDesiredStateOperator``, the same for all waves, as are ``per`` and ``spread_over``; a
+        percentage is of the tier, not of the wave.
     :param gate: builds tasks that must succeed before each wave but the first begins: a function that takes the
         :class:`NextWave` and returns a task, a TaskGroup or the result of a TaskFlow function. They stand in a group
         ``gate_<number>``, before the approval, so that whoever approves knows what they found. A gate that is skipped
@@ -85,7 +90,7 @@ def rollout(
         raise InvalidInput(f"tier must be a single tier, not {tier!r}; build a rollout for each tier")
     target = given(members=members, consul_conn_id=consul_conn_id) | {"environment": environment, "tier": tier}
     shared = target | given(deferrable=deferrable)
-    content = given(values=values) | {"state": state}
+    content = given(values=values, slots=slots, per=per, spread_over=spread_over) | {"state": state}
     with TaskGroup(default_id("group_id", group_id, tier, state), default_args=dict(default_args or {})) as group:  # type: ignore[arg-type]
         # Whatever comes of the rollout comes of this task, also for what follows the group.
         end = EmptyOperator(task_id="end", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)

@@ -27,8 +27,8 @@ from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.simulator.fleet import Fleet, running
-from airflow_provider_chefconsul.simulator.node import NodeRun
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
+from airflow_provider_chefconsul.simulator.surroundings import NodeRun
 from airflow_provider_chefconsul.testing.airflow_home import AirflowHome, DagRunResult
 from airflow_provider_chefconsul.testing.background import Background
 

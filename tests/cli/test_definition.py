@@ -42,6 +42,7 @@ def test_airflow_has_the_commands():
         "journal",
         "history",
         "forget",
+        "slots",
         "lease show",
         "lease break",
         "simulate",
@@ -72,6 +73,7 @@ def test_every_command_has_a_function(words, airflow_chefconsul):
         "promote": ("web",),
         "abort": ("web", "--reason", "x"),
         "freeze": ("--reason", "x"),
+        "slots": ("web",),
         "lease break": ("--reason", "x"),
         "simulate": ("--tier", "web=1"),
     }

@@ -46,7 +46,9 @@ def test_node(airflow_chefconsul, node, code, words):
     assert words in ended.out
     document = airflow_chefconsul("explain", "demo", "web", node, "-o", "json").json
     (found,) = document["nodes"]
-    assert set(document) == {"environment", "tier", "converged", "headline", "written", "obstacles", "frozen", "nodes"}
+    assert set(document) == {
+        "environment", "tier", "converged", "headline", "written", "obstacles", "frozen", "slots", "nodes",
+    }  # fmt: skip
     assert set(found) == {"node", "standing", "text", "since", "action"}
     assert found["node"] == node
     assert document["converged"] is (code == 0)

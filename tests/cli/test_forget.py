@@ -16,7 +16,7 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.exceptions import AccessDenied, ConsulUnavailable, EnvironmentLeased, WriteRefused
 from tests.cli.test_lease import Terminal
 from tests.support.acl_fixtures import MANAGEMENT_TOKEN
-from tests.support.factory import make_desired, make_lease, make_report
+from tests.support.factory import make_desired, make_lease, make_report, make_ticket
 from tests.support.peer import Answer, Peer, Request, forward_to
 
 FORGET = ("forget", "demo", "web")
@@ -32,6 +32,7 @@ def kept(consul_kv):
         consul_kv[f"demo/web/nodes/{node}"] = make_report(node).to_json()
     consul_kv["demo/web/locks/migrate"] = ""
     consul_kv["demo/web/done/migrate/2.5.0"] = "{}"
+    consul_kv["demo/web/_slots/web-1"] = make_ticket().to_json()
     consul_kv["demo/web/junk"] = "?"
     neighbours = {
         "demo/web-2/desired": make_desired().to_json(),
@@ -46,7 +47,8 @@ def kept(consul_kv):
 def test_tier_is_removed_and_counted(airflow_chefconsul, consul_kv, kept):
     """By kind; the environment's other keys stay."""
     ended = airflow_chefconsul(*FORGET, "--yes")
-    counts = "1 desired state, 2 reports, 1 lock, 1 mark of a task done, 1 other key, 3 generations of history"
+    counts = "1 desired state, 2 reports, 1 lock, 1 mark of a task done, 1 ticket for a slot, 1 other key"
+    counts += ", 3 generations of history"
     assert (ended.code, ended.out) == (0, f"demo/web: forgotten, removed {counts}\n")
     assert dict(consul_kv) == kept
     ended = airflow_chefconsul(*FORGET, "--yes")
@@ -77,7 +79,7 @@ def test_json(airflow_chefconsul, consul_kv, kept):
     """The counts by kind."""
     assert airflow_chefconsul(*FORGET, "--yes", "-o", "json").json == {
         "environment": "demo", "tier": "web", "left": 0,
-        "removed": {"desired": 1, "nodes": 2, "locks": 1, "done": 1, "other": 1, "history": 3},
+        "removed": {"desired": 1, "nodes": 2, "locks": 1, "done": 1, "slots": 1, "other": 1, "history": 3},
     }  # fmt: skip
 
 
@@ -151,7 +153,7 @@ def test_large_tier_goes_in_several_transactions(cluster, consul_root, consul_kv
         return found
 
     removed, transactions = forget_through(answer, consul_root)
-    assert removed == {"desired": 1, "nodes": 202, "locks": 1, "done": 1, "other": 1, "history": 3}
+    assert removed == {"desired": 1, "nodes": 202, "locks": 1, "done": 1, "slots": 1, "other": 1, "history": 3}
     assert (len(transactions), desired, newest) == (4, [False] * 4, [True, True, True, False])
     assert dict(consul_kv) == kept
 
@@ -200,7 +202,7 @@ def test_lost_transaction(cluster, consul_root, consul_kv, kept, is_applied):
         return forward(request)
 
     removed, _ = forget_through(answer, consul_root)
-    assert sum(removed.values()) == 9
+    assert sum(removed.values()) == 10
     assert dict(consul_kv) == kept
 
 

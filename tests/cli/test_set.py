@@ -5,9 +5,11 @@ from __future__ import annotations
 import getpass
 import json
 import socket
+from dataclasses import replace
 
 import pytest
 
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
 from tests.cli.conftest import read_desired
 from tests.support.airflow_home import make_context
@@ -35,6 +37,27 @@ def test_values_are_text_unless_said_otherwise(airflow_chefconsul, consul_kv):
     assert (writer.dag_id, writer.task_id) == ("airflow chefconsul", "set")
     assert writer.run_id.startswith(f"{getpass.getuser()}@{socket.gethostname()} 20")
     assert str(writer) == f"airflow chefconsul set, {writer.run_id}"
+
+
+def test_pace(airflow_chefconsul, declare, consul_kv, members):
+    """How many nodes may converge at one time; the same content with other slots keeps its generation."""
+    members(*(f"web-{number}" for number in range(1, 41)))
+    content = ("web", "2.5.0")
+    declare(*content, "--slots", "5%", "--spread-over", "5m")
+    stable = read_desired(consul_kv).stable
+    assert stable.pace == AssignmentPace(2, spread_over=300)
+    again = ("set", "demo", "web", "--state", "converged", "--value", "release=2.5.0", "--slots", "3")
+    assert airflow_chefconsul("plan", *again[1:], "-o", "json").json["tiers"][0]["steps"][0]["pace"] == {
+        "max_parallel": 3
+    }
+    ended = airflow_chefconsul(*again, "--per", "meta:rack")
+    assert ended.out == (
+        "demo/web: wrote only its pace, 3 slots per meta:rack; generation 1 stays, and nodes do nothing\n"
+    )
+    assert read_desired(consul_kv).stable == replace(stable, pace=AssignmentPace(3, "meta:rack"))
+    ended = airflow_chefconsul(*again[:-1], "0")
+    assert ended.code == 2
+    assert "slots must be a number of nodes from 1" in ended.err
 
 
 def test_same_content_is_not_written_again(airflow_chefconsul, declare, consul_kv):

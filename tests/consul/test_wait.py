@@ -17,6 +17,7 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.wait import WaitResult, begin_waits, wait_for_tiers
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, ServiceMembers
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
@@ -94,6 +95,21 @@ async def test_progress_is_logged_when_something_changes(view, tiers, consul_kv)
         "demo/web generation 7: 1 of 2 members converged, 1 not_reported (web-2)",
         "demo/web generation 7: 2 of 2 members converged",
     ]
+
+
+async def test_progress_names_how_many_are_not_due(view, tiers, consul_kv):
+    """They have a moment of their own to begin at, and are not late before it."""
+    spread = make_assignment(pace=AssignmentPace(spread_over=10**9))
+    now = datetime.now(UTC).isoformat()
+    consul_kv["demo/web/desired"] = make_desired(7, stable=spread, written_at=now).to_json()
+    lines = Lines()
+    waiting = asyncio.create_task(wait_for(view, "web", on_progress=lines.add))
+    await lines.until("0 of 2 members converged, 2 not_reported (web-1, web-2); 2 not due yet")
+    tiers("web-1")
+    await lines.until("1 of 2 members converged, 1 not_reported (web-2); 1 not due yet")
+    tiers("web-2")
+    assert isinstance((await waiting)["web"].verdict, Converged)
+    assert lines[-1] == "demo/web generation 7: 2 of 2 members converged"
 
 
 async def test_several_tiers_must_all_converge(view, tiers):

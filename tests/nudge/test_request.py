@@ -27,7 +27,7 @@ ALWAYS = {
     Standing.FAILED_EARLIER, Standing.MALFORMED,
 }  # fmt: skip
 NEVER = {Standing.CONVERGED, Standing.UNHEALTHY, Standing.FAILED}
-UNDER_WAY = {Standing.RUNNING, Standing.REBOOTING}
+UNDER_WAY = {Standing.WAITING, Standing.RUNNING, Standing.REBOOTING}
 MISSING = {Standing.ABSENT, Standing.LEFT, Standing.LOST, Standing.UNKNOWN}
 
 

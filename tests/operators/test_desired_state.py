@@ -52,6 +52,17 @@ def test_writes_desired_state_and_history(consul_kv):
     assert consul_kv["demo/_history/web/000000000001"] == consul_kv["demo/web/desired"]
 
 
+def test_slots_are_in_the_document(consul_kv):
+    """As many as the parameter says, which may be a template; a later run with others keeps the generation."""
+    make_operator(slots="2", per="meta:rack", spread_over=timedelta(minutes=5)).execute(make_context())
+    stable = json.loads(consul_kv["demo/web/desired"])["stable"]
+    assert (stable["max_parallel"], stable["per"], stable["spread_over"]) == (2, "meta:rack", 300)
+    assert make_operator(slots=3).execute(make_context(run_id="manual__2")) == {"web": 1}
+    assert json.loads(consul_kv["demo/web/desired"])["stable"]["max_parallel"] == 3
+    assert make_operator(slots=None).execute(make_context(run_id="manual__3")) == {"web": 1}
+    assert "max_parallel" not in json.loads(consul_kv["demo/web/desired"])["stable"]
+
+
 def test_retry_makes_no_second_generation(consul_kv):
     """A second execution returns the generation that stands and writes nothing."""
     make_operator().execute(make_context())

@@ -78,8 +78,9 @@ def writer(keys, tier):
 
 
 def test_one_after_the_other(walk, nodes, keys, capsys):
-    """Each node runs once for each of its transitions; the log has a line for each, in order."""
-    assert walk() == {"web": 2, "app": 2}
+    """Each node runs once for each of its transitions, all with the same slots; the log has a line for each."""
+    assert walk(slots=1) == {"web": 2, "app": 2}
+    assert [json.loads(keys[f"{tier}/desired"])["stable"]["max_parallel"] for tier in ("web", "app")] == [1, 1]
     assert [nodes.runs(node) for node in NODES] == [2, 2]
     assert (writer(keys, "web"), writer(keys, "app")) == (4, 3)
     said = capsys.readouterr().out

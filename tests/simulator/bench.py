@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from airflow_provider_chefconsul.consul.held_slot import HeldSlot
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.exceptions import MalformedDocument
-from airflow_provider_chefconsul.simulator.node import NodeRun, SimulatedNode
+from airflow_provider_chefconsul.simulator.claim import Claim
+from airflow_provider_chefconsul.simulator.node import SimulatedNode
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
+from airflow_provider_chefconsul.simulator.surroundings import NodeRun
 
 LONGEST = 30  # seconds; nothing that a node does here takes so long
 KEY = "chefconsul/demo/web/nodes/web-1"
@@ -27,6 +30,13 @@ class Recorder:
     def report(self, node: str, text: str) -> None:
         """Keep the report."""
         self.reports.append(text)
+
+    async def settle(self) -> None:
+        """All is kept at once."""
+
+    async def take_slot(self, claim: Claim) -> HeldSlot | None:
+        """No node without Consul has a slot."""
+        raise AssertionError(f"{claim.node} needs a slot")
 
     def appear(self, node: str, *, is_new: bool) -> None:
         """Keep the move."""

@@ -24,8 +24,8 @@ from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.simulator.fleet import Fleet, running
-from airflow_provider_chefconsul.simulator.node import NodeRun
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
+from airflow_provider_chefconsul.simulator.surroundings import NodeRun
 from tests.support.factory import make_writer
 
 LONGEST = 60  # seconds; nothing that a test waits for takes so long

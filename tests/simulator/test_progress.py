@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
-from airflow_provider_chefconsul.simulator.node import NodeRun, RunEnding
 from airflow_provider_chefconsul.simulator.plan import plan_fleet
 from airflow_provider_chefconsul.simulator.progress import Progress
+from airflow_provider_chefconsul.simulator.surroundings import NodeRun, RunEnding
 from tests.support.factory import make_assignment, make_desired
 
 

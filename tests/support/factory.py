@@ -10,6 +10,7 @@ from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import Member, Members, Presence
 from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence, TierSnapshot
+from airflow_provider_chefconsul.domain.model.ticket import Ticket
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.verdict.convergence import Verdict
@@ -107,6 +108,22 @@ def make_failure(node: str = "web-1", **overrides: Any) -> NodeReport:
     """The report of a node whose run failed."""
     error = RunError("Errno::ENOSPC", "No space left on device", "file[/srv/web/index.html]")
     return make_report(node, **{"status": Status.FAILED, "error": error} | overrides)
+
+
+def make_ticket(node: str = "web-1", **overrides: Any) -> Ticket:
+    """The ticket of a node that waits for a slot to converge on :func:`make_desired`."""
+    defaults: dict[str, Any] = {
+        "node": node,
+        "node_id": None,
+        "run_id": "3039",
+        "generation": 7,
+        "id": None,
+        "group": "",
+        "since": "2026-11-22T08:00:01Z",
+        "held_since": None,
+        "ttl": 600,
+    }
+    return Ticket(**defaults | overrides)
 
 
 def make_policy(**overrides: Any) -> ConvergencePolicy:

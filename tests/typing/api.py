@@ -171,6 +171,7 @@ def misuse() -> None:
     rollout("demo", "web", "off", waves=2)  # type: ignore[arg-type]
     rollout("demo", "web", "off", gate=lambda wave: None)  # type: ignore[arg-type, return-value]
     tier_converged("demo", policy="100%")  # type: ignore[arg-type]
+    rollout("demo", "web", "off", slots=0.5)  # type: ignore[arg-type]
     transition("demo", "web", "off", max_parallel="2")  # type: ignore[arg-type]
     transitions("demo", [("web", 1)])  # type: ignore[list-item]
     UnfreezeOperator(task_id="t", environment=1)  # type: ignore[arg-type]

@@ -174,7 +174,7 @@ async def test_every_text_can_be_read(board: Board, scheme):
     assert len(contrasts) > 40
     assert [each for each in contrasts if each[1] < 4.5] == []
     glyphs = await page.locator("#legend .swatch:not(.canary)").all_inner_texts()
-    assert len(set(glyphs)) == len(glyphs) == 12
+    assert len(set(glyphs)) == len(glyphs) == 13
     background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(246, 247, 249)") == (scheme == "light")
 

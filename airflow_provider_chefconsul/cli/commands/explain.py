@@ -15,20 +15,27 @@ from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers, name_some
+from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.consul.freeze import read_freeze
 from airflow_provider_chefconsul.consul.node_snapshot import read_node
 from airflow_provider_chefconsul.consul.overview import read_early_failure, read_early_failures, read_lease
+from airflow_provider_chefconsul.consul.slots import read_queue
 from airflow_provider_chefconsul.domain.explanation.node import NodeExplanation
+from airflow_provider_chefconsul.domain.explanation.slots import explain_tickets
 from airflow_provider_chefconsul.domain.explanation.tier import explain_desired
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
+from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.model.name import is_name, nearest
-from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
+from airflow_provider_chefconsul.domain.text import cut_lines
+from airflow_provider_chefconsul.domain.verdict.standing import Standing
+from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
 from airflow_provider_chefconsul.exceptions import NotDeclared
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
 _EXPLAINED = 50  # nodes
+_HOLDERS = 8  # lines
 
 
 @command
@@ -42,7 +49,8 @@ async def explain_command(args: Namespace, output: Output) -> ExitCode:
             snapshot = await view.snapshot(args.environment, args.tier, selector)
         lease, freeze = await read_lease(view, args.environment), await read_freeze(view, args.environment)
         early_failures = await _read_early_failures(view, args)
-    status, now = tier_status(snapshot), datetime.now(UTC)
+        status, now = tier_status(snapshot), datetime.now(UTC)
+        holders = await _explain_holders(view, args, snapshot.members, now=now) if _waits(args, status) else []
     shown = ShownTier.of(
         args.environment, args.tier, status, now=now, lease=lease, freeze=freeze, early_failures=early_failures
     )
@@ -51,9 +59,9 @@ async def explain_command(args: Namespace, output: Output) -> ExitCode:
         desired = explain_desired(args.environment, args.tier, status.desired, now=now, lease=lease, freeze=freeze)
         shown, has_converged = replace(shown, explanation=desired), status.nodes[args.node].has_converged
     if output.is_json:
-        output.document(_fields(shown, explained, has_converged=has_converged))
+        output.document(_fields(shown, explained, holders, has_converged=has_converged))
     else:
-        _print(output, shown, explained)
+        _print(output, shown, explained, holders)
     return ExitCode.OK if has_converged else ExitCode.NOT_CONVERGED
 
 
@@ -76,12 +84,27 @@ def _choose(args: Namespace, shown: ShownTier) -> list[NodeExplanation]:
     return shown.explain([args.node])
 
 
-def _print(output: Output, shown: ShownTier, explained: list[NodeExplanation]) -> None:
+def _waits(args: Namespace, status: TierStatus) -> bool:
+    """Whether a node that is explained waits for a slot."""
+    return any(node.standing is Standing.WAITING and args.node in {None, name} for name, node in status.nodes.items())
+
+
+async def _explain_holders(view: SharedView, args: Namespace, members: Members, *, now: datetime) -> list[str]:
+    """Who holds the slots that others wait for."""
+    held = [queued for queued in await read_queue(view, args.environment, args.tier) if queued.is_held]
+    if args.node:  # then the snapshot has only this member
+        members = await read_members(view.client, parse_selectors(args, [args.tier])[args.tier])
+    return [str(each) for each in explain_tickets(held, members, now=now)]
+
+
+def _print(output: Output, shown: ShownTier, explained: list[NodeExplanation], holders: list[str]) -> None:
     explanation = shown.explanation
     output.line(explanation.headline)
     for line in (explanation.written, *explanation.obstacles):
         if line:
             output.line(line, indent=2)
+    for holder in cut_lines(holders, _HOLDERS, "holders of slots"):
+        output.line(holder, indent=2)
     for node in explained[:_EXPLAINED]:
         output.line(str(node))
         if node.action:
@@ -90,7 +113,9 @@ def _print(output: Output, shown: ShownTier, explained: list[NodeExplanation]) -
         output.line(f"… and {len(explained) - _EXPLAINED} more nodes; --output json has them all")
 
 
-def _fields(shown: ShownTier, explained: list[NodeExplanation], *, has_converged: bool) -> dict[str, Any]:
+def _fields(
+    shown: ShownTier, explained: list[NodeExplanation], holders: list[str], *, has_converged: bool
+) -> dict[str, Any]:
     explanation, nodes = shown.explanation, shown.status.nodes
     return {
         "environment": shown.environment,
@@ -100,6 +125,7 @@ def _fields(shown: ShownTier, explained: list[NodeExplanation], *, has_converged
         "written": explanation.written,
         "obstacles": list(explanation.obstacles),
         "frozen": frozen_fields(shown.freeze),
+        "slots": holders,
         "nodes": [
             {
                 "node": each.node,

@@ -24,6 +24,7 @@ _WORDS = {
     "nodes": ("report", "reports"),
     "locks": ("lock", "locks"),
     "done": ("mark of a task done", "marks of tasks done"),
+    "slots": ("ticket for a slot", "tickets for slots"),
     "other": ("other key", "other keys"),
     "history": ("generation of history", "generations of history"),
 }

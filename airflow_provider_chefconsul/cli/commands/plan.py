@@ -148,6 +148,7 @@ def _wave_fields(planned: PlannedWave, members: Members, opening: Opening | None
             for each in planned.differences
         ],
         "nodes": list(planned.nodes),
+        "pace": decision.assignment.pace.to_fields() if isinstance(decision, Write) else None,
         "moves": [
             {"before": each.before and each.before.to_fields(), "nodes": list(each.nodes)} for each in planned.moves
         ],

@@ -21,6 +21,7 @@ _WORST_FIRST = (
     Standing.INTERRUPTED,
     Standing.REBOOTING,
     Standing.RUNNING,
+    Standing.WAITING,
     Standing.ABSENT,
     Standing.LEFT,
     Standing.CONVERGED,

@@ -19,6 +19,7 @@ _LONGEST_NAME = {True: 40, False: 16}
 _LONGEST_WHY = {True: 200, False: 60}  # characters; ``explain`` prints all
 _STYLES = {
     Standing.CONVERGED: "green",
+    Standing.WAITING: "yellow",
     Standing.RUNNING: "yellow",
     Standing.REBOOTING: "yellow",
     Standing.INTERRUPTED: "yellow",

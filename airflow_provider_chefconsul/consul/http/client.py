@@ -11,7 +11,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT, next_index
-from airflow_provider_chefconsul.consul.http.entry import Entry, decode_list, decode_results
+from airflow_provider_chefconsul.consul.http.entry import (
+    CreatedEntry,
+    Entry,
+    decode_created,
+    decode_list,
+    decode_results,
+)
 from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTION, Operation
 from airflow_provider_chefconsul.consul.http.py_consul import CB, base
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
@@ -68,6 +74,15 @@ class ConsulClient(base.Consul):
         path, query = f"/v1/kv/{prefix}", {"recurse": "1", "consistent": "1", **self._datacenter}
         index, body = await self._transport.get(_undecoded, path, query, raw=True)
         return next_index(0, index), await self._decoded(decode_list, body, path)
+
+    async def created(self, prefix: str) -> list[CreatedEntry]:
+        """Every entry below a prefix with the index of its creation, read consistently."""
+        path, query = f"/v1/kv/{prefix}", {"recurse": "1", "consistent": "1", **self._datacenter}
+        _, body = await self._transport.get(_undecoded, path, query, raw=True)
+        try:
+            return decode_created(body)
+        except (ValueError, RecursionError) as error:
+            raise self._unlike_consul(path, error) from error
 
     async def names(self, prefix: str, *, index: int = 0, wait: timedelta = LONGEST_WAIT) -> tuple[int, list[str]]:
         """Consul's index and the keys below a prefix; with ``index``, block until one changes or for ``wait``."""

@@ -27,6 +27,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
         return self.raw or b""
 
 
+class CreatedEntry(Entry, frozen=True, gc=False, rename="pascal"):
+    """An entry with the index of its creation, which later writes keep."""
+
+    create_index: int
+
+
 class _Result(msgspec.Struct, frozen=True, gc=False):
     entry: Entry = msgspec.field(name="KV")
 
@@ -60,6 +66,7 @@ class _Form:
 
 _LIST = _Form(b"[", b'},{"LockIndex"', b"]")
 _RESULTS = _Form(b'{"Results":[', b'}},{"KV":{"LockIndex"', b"]}")
+_DECODE_CREATED = msgspec.json.Decoder(list[CreatedEntry]).decode
 _DECODE_LIST = msgspec.json.Decoder(list[Entry]).decode
 _DECODE_ANSWER = msgspec.json.Decoder(_Answer).decode
 
@@ -70,6 +77,14 @@ async def decode_list(body: bytes) -> list[Entry]:
     :raises ValueError: it is not a list of entries.
     """
     return await _decode(_LIST.pieces(body), _DECODE_LIST)
+
+
+def decode_created(body: bytes) -> list[CreatedEntry]:
+    """The entries of a list, with the indexes of their creation.
+
+    :raises ValueError: it is not a list of entries.
+    """
+    return _DECODE_CREATED(body)
 
 
 async def decode_results(body: bytes) -> list[Entry]:

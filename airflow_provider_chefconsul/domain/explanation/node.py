@@ -24,6 +24,7 @@ _ACTIONS = {
     Standing.LOST: "bring its agent back and find out what happened; if this release killed it, roll back",
     Standing.UNKNOWN: "check how members are named, in the Dag and in Consul",
     Standing.NOT_REPORTED: "run chef-client on it; if it has run, check what that printed",
+    Standing.WAITING: "wait; if a slot is held by a node that is gone or has failed, see who: chefconsul slots",
     Standing.RUNNING: "wait; a run that hangs must be stopped on the node",
     Standing.REBOOTING: "wait; it continues once it is back",
     Standing.INTERRUPTED: "wait for its next run, or run chef-client on it",
@@ -41,6 +42,7 @@ _TEXTS = {
     Standing.LOST: "lost, {reason}{last_run}",
     Standing.UNKNOWN: "unknown, {reason}{last_run}",
     Standing.NOT_REPORTED: "not reported: {reason}{when}",
+    Standing.WAITING: "waiting for a slot{lasting}, to converge on {generation}: {reason}",
     Standing.RUNNING: "running {generation}{lasting}",
     Standing.REBOOTING: "rebooting{lasting}, on {generation}",
     Standing.INTERRUPTED: "interrupted on {generation}{when}: its run was cut off from outside; its next run decides",
@@ -125,6 +127,8 @@ def describe_reason(node: NodeStatus) -> str:
             return ""
         case Standing.UNHEALTHY:
             return ", ".join(node.member.unhealthy)
+        case Standing.WAITING:
+            return str((node.report and node.report.waits_for) or "its report does not say behind whom")
         case Standing.UNKNOWN:
             return "Consul does not list it, and it has never reported"
         case Standing.ABSENT | Standing.LEFT:
@@ -142,7 +146,7 @@ def _agent(node: NodeStatus) -> str:
 
 def _describe_loss(node: NodeStatus, assigned: Assignment) -> str:
     match node.reported:
-        case Standing.RUNNING | Standing.REBOOTING | Standing.INTERRUPTED:
+        case Standing.WAITING | Standing.RUNNING | Standing.REBOOTING | Standing.INTERRUPTED:
             return f"it last reported {node.reported} on the generation"
         case Standing.CONVERGED:
             return "it had converged"

@@ -10,6 +10,7 @@ from typing import Any
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS, bucket
 from airflow_provider_chefconsul.domain.model.document import SCHEMA, Document, read_document, shown
 from airflow_provider_chefconsul.domain.model.name import is_name
+from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, AssignmentPace
 from airflow_provider_chefconsul.domain.model.values import Scalar, is_same, is_scalar
 from airflow_provider_chefconsul.domain.model.writer import Writer
 
@@ -20,12 +21,14 @@ class Assignment:
 
     :param id: random, made with the generation, so that a report on another assignment never passes for one on this;
         None in documents of older writers.
+    :param pace: how fast nodes may take it up; no part of what makes it the same as another.
     """
 
     generation: int
     state: str
     values: Mapping[str, Scalar] = field(default_factory=dict)
     id: str | None = None
+    pace: AssignmentPace = NO_LIMIT
 
     def has_content(self, state: str, values: Mapping[str, Scalar]) -> bool:
         """Whether this assignment has this state and these values; 1, 1.0 and true are different values."""
@@ -50,12 +53,17 @@ class Assignment:
         """For logs and commands: "generation 7, state converged, release=2.5.0"."""
         texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in self.values.items()}
         values = "".join(f", {name}={text}" for name, text in texts.items())
-        return f"generation {self.generation}, state {self.state}{values}"
+        pace = f", {self.pace}" if self.pace != NO_LIMIT else ""
+        return f"generation {self.generation}, state {self.state}{values}{pace}"
+
+    def delay_of(self, node: str) -> float:
+        """How many seconds after it saw the assignment a watching node begins; retries do not move it."""
+        return bucket(self.id or str(self.generation), node) / BUCKETS * self.pace.spread_over
 
     def to_fields(self) -> dict[str, Any]:
         """The JSON form as a dict."""
         fields = {"generation": self.generation, "state": self.state, "values": dict(self.values)}
-        return fields if self.id is None else {**fields, "id": self.id}
+        return {**fields, **({} if self.id is None else {"id": self.id}), **self.pace.to_fields()}
 
     @classmethod
     def from_document(cls, document: Document) -> Assignment:
@@ -67,7 +75,8 @@ class Assignment:
                     f"field {document.path}values.{name} must be a JSON scalar, not {shown(value)}"
                 )
         assignment_id = document.text("id") if document.has("id") else None
-        return cls(document.integer("generation"), document.name("state"), values, assignment_id)
+        pace = AssignmentPace.from_document(document)
+        return cls(document.integer("generation"), document.name("state"), values, assignment_id, pace)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from airflow_provider_chefconsul.domain.model.desired import Assignment
 from airflow_provider_chefconsul.domain.model.document import SCHEMA, Document, read_document, shown
+from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.domain.text import one_line
 
 MESSAGE_LIMIT = 2000
@@ -16,6 +17,8 @@ MESSAGE_LIMIT = 2000
 class Status(StrEnum):
     """The status of a Chef run."""
 
+    WAITING = "waiting"
+    """It waits for a slot; nothing of the assignment has been done yet."""
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -25,7 +28,7 @@ class Status(StrEnum):
 
 
 _STATUSES = {status.value: status for status in Status}
-_UNFINISHED = {Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED}
+_UNFINISHED = {Status.WAITING, Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,25 @@ class RunError:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitsFor:
+    """What a waiting node waits for: a slot.
+
+    :param slot: who holds the slots, as far as it names them.
+    :param of: how many slots there are.
+    :param ahead: how many nodes are ahead of it, those that hold slots among them.
+    """
+
+    slot: tuple[str, ...]
+    of: int
+    ahead: int
+
+    def __str__(self) -> str:
+        """For people: "behind web-1, web-2; 2 slots, 17 ahead of it"."""
+        held = f"behind {', '.join(self.slot)}; " if self.slot else ""
+        return f"{held}{self.of} slot{'' if self.of == 1 else 's'}, {self.ahead} ahead of it"
+
+
+@dataclass(frozen=True, slots=True)
 class NodeReport:
     """The document under a tier's ``nodes/<node>`` key.
 
@@ -52,6 +74,7 @@ class NodeReport:
     :param node_id: Consul's id of the machine; None where the node may not read it.
     :param previous_status: how the run before ended on the same assignment, see :func:`previous_status`; None when
         there was none, and in reports of older clients.
+    :param waits_for: what a run waits for whose status is ``waiting``.
     """
 
     node: str
@@ -69,6 +92,7 @@ class NodeReport:
     id: str | None = None
     node_id: str | None = None
     previous_status: Status | None = None
+    waits_for: WaitsFor | None = None
 
     def has_converged_on(self, assignment: Assignment) -> bool:
         """Whether this report says that its node has converged on the assignment."""
@@ -105,6 +129,8 @@ class NodeReport:
     def to_json(self) -> str:
         """The JSON form."""
         fields = {"schema": SCHEMA, **asdict(self)}
+        if self.waits_for is None:
+            del fields["waits_for"]
         if self.error is not None:
             fields["error"] = {
                 "class": self.error.kind,
@@ -138,13 +164,15 @@ class NodeReport:
             id=optional_text("id"),
             node_id=optional_text("node_id"),
             previous_status=_read_status(document, "previous_status") if has("previous_status") else None,
+            waits_for=_read_waits_for(document.child("waits_for")) if has("waits_for") else None,
         )
 
 
 def previous_status(before: NodeReport | None, assignment: Assignment) -> Status | None:
     """What the report of a new run on the assignment says about the run before it.
 
-    A failure does not vanish behind runs that never finished; only a finished run replaces it.
+    A failure does not vanish behind runs that never finished; only a finished run replaces it. A run that only waited
+    has come to nothing: so no later report says "waiting" here, which older readers do not know.
 
     :param before: the node's report when the new run begins.
     """
@@ -152,6 +180,8 @@ def previous_status(before: NodeReport | None, assignment: Assignment) -> Status
         return None
     if before.status in _UNFINISHED and before.previous_status is Status.FAILED:
         return Status.FAILED
+    if before.status is Status.WAITING:
+        return before.previous_status
     return before.status
 
 
@@ -161,6 +191,13 @@ def _read_status(document: Document, name: str) -> Status:
     if status is None:
         raise document.malformed(f"field {name} must be one of {', '.join(Status)}, not {shown(text)}")
     return status
+
+
+def _read_waits_for(document: Document) -> WaitsFor:
+    names = document.sequence("slot")
+    if not all(is_name(name) for name in names):
+        raise document.malformed(f"field {document.path}slot must list node names")
+    return WaitsFor(tuple(names), document.integer("of"), document.integer("ahead"))
 
 
 def read_error(document: Document) -> RunError:

@@ -23,6 +23,7 @@ class Standing(StrEnum):
     LOST = "lost"
     UNKNOWN = "unknown"
     NOT_REPORTED = "not_reported"
+    WAITING = "waiting"
     RUNNING = "running"
     REBOOTING = "rebooting"
     INTERRUPTED = "interrupted"
@@ -93,7 +94,7 @@ class NodeStatus:
             return read_moment(self.assigned_at)
         if self.report is None:
             return None
-        begun_only = self.standing is Standing.RUNNING
+        begun_only = self.standing in {Standing.WAITING, Standing.RUNNING}
         return read_moment(self.report.started_at if begun_only else self.report.finished_at or self.report.started_at)
 
 
@@ -137,7 +138,9 @@ def _judge_missing(member: Member, reported: Standing, *, was_seen_alive: bool, 
     match reported:
         case Standing.FAILED | Standing.FAILED_EARLIER:
             return reported
-        case Standing.RUNNING | Standing.REBOOTING | Standing.INTERRUPTED | Standing.WRONG_STATE | Standing.MALFORMED:
+        case Standing.WAITING | Standing.RUNNING | Standing.REBOOTING | Standing.INTERRUPTED:
+            return Standing.LOST
+        case Standing.WRONG_STATE | Standing.MALFORMED:
             return Standing.LOST
         case Standing.CONVERGED if is_listed:
             return Standing.LOST
@@ -179,9 +182,7 @@ def _judge_report(
             return Standing.WRONG_STATE
         case Status.RUNNING if not (member.is_present and has_converged):
             return Standing.RUNNING
-        case Status.REBOOTING:
-            return Standing.REBOOTING
-        case Status.INTERRUPTED:
-            return Standing.INTERRUPTED
+        case Status.WAITING | Status.REBOOTING | Status.INTERRUPTED as status:
+            return Standing(status)
         case _:
             return Standing.CONVERGED

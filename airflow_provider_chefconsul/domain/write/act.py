@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.domain.write.change import Change
 from airflow_provider_chefconsul.domain.write.decision import Basis, Decision, Refused, Unchanged, Write, find_stale
 from airflow_provider_chefconsul.domain.write.wave import NoWave, Wave, plan_canary
@@ -80,7 +81,7 @@ def plan_write(basis: Basis, change: Change) -> Decision:
     planned = _plan(basis, change)
     if current is not None:
         if isinstance(planned, Unchanged):
-            return _leave(current, planned.generation, change)
+            return _leave(basis, current, planned.generation, change)
         if stale := find_stale(current, change.sequence):
             return stale
         if current.aborted is not None and current.aborted.is_of(change.writer):
@@ -102,7 +103,8 @@ def plan_write(basis: Basis, change: Change) -> Decision:
 def _plan(basis: Basis, change: Change) -> Decision:
     """The decision if the change is allowed; the caller fills in the writer."""
     current, generation = basis.current, basis.next_generation
-    new = Assignment(generation, change.state, dict(change.values), basis.new_id)
+    pace = change.pacing.resolve(basis.members)
+    new = Assignment(generation, change.state, dict(change.values), basis.new_id, pace)
     act = choose_act(
         find_content(current, change), is_wave=change.canary is not None, is_forced=_is_forced(current, change)
     )
@@ -110,15 +112,15 @@ def _plan(basis: Basis, change: Change) -> Decision:
         case Act.LEAVE, DesiredState(stable=stable), _:
             return Unchanged(stable.generation)
         case Act.PROMOTE, DesiredState(stable=stable, newest=newest), _:
-            promoted = replace(current, stable=newest, canary=None, previous=stable.generation)
+            promoted = replace(current, stable=replace(newest, pace=pace), canary=None, previous=stable.generation)
             return Write(promoted, newest.generation, is_new=False, act=JournalAct.PROMOTED)
         case Act.ROLL_BACK, DesiredState(stable=stable), _:
-            back = replace(current, canary=None)
+            back = replace(current, stable=replace(stable, pace=pace), canary=None)
             return Write(back, stable.generation, is_new=False, act=JournalAct.ROLLED_BACK)
         case Act.BEGIN_CANARY, DesiredState(), Wave() as wave:
             return _plan_canary(basis, current, new, None, wave)
         case Act.WIDEN, DesiredState(canary=Canary() as canary), Wave() as wave:
-            return _plan_canary(basis, current, canary.assignment, canary, wave)
+            return _plan_canary(basis, current, replace(canary.assignment, pace=pace), canary, wave)
         case Act.ASSIGN, _, _:
             previous = current.stable.generation if current else None
             aborted = current.aborted if current else None
@@ -138,7 +140,7 @@ def _plan_canary(
         return Unchanged(assignment.generation)
     newest = max(current.generation, assignment.generation)
     act = JournalAct.DECLARED if canary is None else JournalAct.WIDENED
-    desired = replace(current, generation=newest, canary=planned)
+    desired = replace(current, generation=newest, canary=replace(planned, assignment=assignment))
     return Write(desired, assignment.generation, is_new=canary is None, act=act)
 
 
@@ -179,8 +181,26 @@ def _is_forced(current: DesiredState | None, change: Change) -> bool:
     return change.force and not has_forced
 
 
-def _leave(current: DesiredState, generation: int, change: Change) -> Write | Unchanged:
-    """Keep the content, and record the later of both logical times."""
-    if change.sequence is None or (current.sequence is not None and change.sequence <= current.sequence):
+def _leave(basis: Basis, current: DesiredState, generation: int, change: Change) -> Write | Unchanged:
+    """Keep the content, record the later of both logical times, and give it the pace of a write that is not stale.
+
+    Whoever wrote the content stays its writer, so that it is still that Dag run's to go on with or to roll back.
+    """
+    is_aborted = current.aborted is not None and current.aborted.is_of(change.writer)
+    if find_stale(current, change.sequence) or is_aborted:
         return Unchanged(generation)
-    return Write(replace(current, sequence=change.sequence), generation, is_new=False, assigns=False)
+    desired = _set_pace(current, generation, change.pacing.resolve(basis.members))
+    is_paced = desired != current
+    if change.sequence is not None and change.sequence != current.sequence:
+        desired = replace(desired, sequence=change.sequence)
+    if desired == current:
+        return Unchanged(generation)
+    return Write(desired, generation, is_new=False, assigns=False, is_paced=is_paced)
+
+
+def _set_pace(desired: DesiredState, generation: int, pace: AssignmentPace) -> DesiredState:
+    """The desired state with another pace for the assignment of a generation."""
+    if desired.canary is not None and desired.is_of_canary(generation):
+        assignment = replace(desired.canary.assignment, pace=pace)
+        return replace(desired, canary=replace(desired.canary, assignment=assignment))
+    return replace(desired, stable=replace(desired.stable, pace=pace))

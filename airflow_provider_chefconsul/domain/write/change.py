@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.model.values import Scalar, check_values
 from airflow_provider_chefconsul.domain.model.writer import Writer
+from airflow_provider_chefconsul.domain.write.pacing import Pacing, parse_pacing
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
@@ -26,6 +27,7 @@ class Change:
         later. None is never stale.
     :param force: make a new generation even if nothing differs, so that every node runs and reports again.
     :param wave: which wave of a rollout this is, and of how many; for the journal.
+    :param pacing: how fast nodes may take it up.
     """
 
     state: str
@@ -36,6 +38,12 @@ class Change:
     sequence: int | None = None
     force: bool = False
     wave: tuple[int, int] | None = None
+    pacing: Pacing = field(default_factory=Pacing)
+
+    @property
+    def needs_members(self) -> bool:
+        """Whether what is written depends on the tier's members."""
+        return self.canary is not None or self.pacing.needs_members
 
 
 def parse_change(
@@ -49,6 +57,9 @@ def parse_change(
     sequence: int | None = None,
     force: bool = False,
     wave: tuple[int, int] | None = None,
+    slots: object = None,
+    per: object = None,
+    spread_over: object = None,
 ) -> Change:
     """Parse a change as authors write it; see ``SetDesiredStateOperator`` for the parameters.
 
@@ -63,6 +74,7 @@ def parse_change(
         sequence=sequence,
         force=force,
         wave=wave,
+        pacing=parse_pacing(slots, per, spread_over),
     )
 
 

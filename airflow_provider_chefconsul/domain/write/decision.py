@@ -22,7 +22,7 @@ class Basis:
     :param modify_index: of the desired state; 0 without one.
     :param generations: those in the tier's history, in order, including unreadable entries.
     :param history: by generation, the desired state as first written; needed only for a rollback.
-    :param members: the tier's members today; needed only for a canary.
+    :param members: the tier's members today; needed only for a canary, and for slots by percentage.
     :param by_name: whether a canary must name its nodes, since other nodes may read the desired state, too.
     :param good: generations with their ids on which all of the tier has converged; needed only for a rollback.
     """
@@ -53,8 +53,9 @@ class Write:
 
     :param generation: of the requested assignment.
     :param is_new: whether this write makes that generation; widening, promoting or rolling back a canary does not.
-    :param assigns: whether it may change a node's assignment; if not, it only records a later logical time.
+    :param assigns: whether it may change a node's assignment; if not, it only records a later logical time or a pace.
     :param act: what the journal calls it.
+    :param is_paced: whether, of what is assigned already, it changes how fast nodes may take it up.
     """
 
     desired: DesiredState
@@ -62,6 +63,7 @@ class Write:
     is_new: bool = True
     assigns: bool = True
     act: JournalAct = JournalAct.DECLARED
+    is_paced: bool = False
 
     @property
     def assignment(self) -> Assignment:
@@ -112,8 +114,9 @@ def describe_decision(decision: Write | Unchanged, *, done: str = "") -> str:
     match decision:
         case Unchanged(generation):
             return f"nothing to write, still generation {generation}"
-        case Write(generation=generation, assigns=False):
-            only = f"only the later logical time; generation {generation} stays, and nodes do nothing"
+        case Write(generation=generation, assigns=False, is_paced=is_paced):
+            what = f"only its pace, {decision.assignment.pace}" if is_paced else "only the later logical time"
+            only = f"{what}; generation {generation} stays, and nodes do nothing"
             return f"{done or 'wrote'}{':' if done else ''} {only}"
         case Write(desired):
             return f"{done and f'{done}: '}{_describe_write(desired)}"

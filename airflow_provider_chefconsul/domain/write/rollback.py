@@ -127,7 +127,9 @@ def _go_back(basis: Basis, current: DesiredState, rollback: RollBack) -> Decisio
             if stable.has_content(content.state, content.values):
                 return to_stable
             generation = basis.next_generation
-            back = Assignment(generation, content.state, content.values, basis.new_id)
+            # What the tier can bear is said by its newest author, not by that of old content.
+            pace = current.newest.pace
+            back = Assignment(generation, content.state, content.values, basis.new_id, pace)
             previous = entry.previous_at(target)
             desired = replace(signed, generation=generation, stable=back, canary=None, previous=previous)
             return Write(desired, generation, act=JournalAct.ROLLED_BACK)

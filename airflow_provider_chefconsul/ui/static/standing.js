@@ -4,6 +4,7 @@
 
 export const STANDINGS = new Map([
   ["converged", { glyph: "√", words: "in place" }],
+  ["waiting", { glyph: "…", words: "waiting for a slot" }],
   ["running", { glyph: "►", words: "running" }],
   ["rebooting", { glyph: "↕", words: "rebooting" }],
   ["interrupted", { glyph: "║", words: "interrupted" }],

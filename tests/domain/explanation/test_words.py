@@ -11,7 +11,7 @@ from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import Member, Presence
-from airflow_provider_chefconsul.domain.model.report import RunError, Status
+from airflow_provider_chefconsul.domain.model.report import RunError, Status, WaitsFor
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.standing import judge
@@ -60,6 +60,10 @@ def explain(report=None, *, now=LATER, **overrides):
         (make_failure(generation=None, state=None), {},
          ("not reported: its last run ended before it had read a generation: Errno::ENOSPC: No space left on device in "
          "file[/srv/web/index.html], 4 minutes ago")),
+        (make_report(**STILL | {"status": Status.WAITING}, waits_for=WaitsFor(("web-2", "web-3"), 2, 17)), {},
+         "waiting for a slot for 4 minutes, to converge on generation 7: behind web-2, web-3; 2 slots, 17 ahead of it"),
+        (make_report(**STILL | {"status": Status.WAITING}), {},
+         ("waiting for a slot for 4 minutes, to converge on generation 7: its report does not say behind whom")),
         (make_report(**STILL), {}, "running generation 7 for 4 minutes"),
         (make_report(status=Status.REBOOTING), {}, "rebooting for 4 minutes, on generation 7"),
         (make_failure(), {},

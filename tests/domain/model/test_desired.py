@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_chefconsul.domain.model.canary import BUCKETS
 from airflow_provider_chefconsul.domain.model.desired import Assignment, Canary, DesiredState
 from airflow_provider_chefconsul.domain.model.name import is_name
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.domain.model.values import check_values
 from airflow_provider_chefconsul.domain.model.writer import BOARD, COMMAND_LINE, Writer
 from airflow_provider_chefconsul.exceptions import InvalidInput, MalformedDocument
@@ -25,6 +26,12 @@ assignments = st.builds(
     generation=st.integers(0, 2**63 - 1),
     state=names,
     values=st.dictionaries(st.text(), scalars, max_size=4),
+    pace=st.builds(
+        AssignmentPace,
+        max_parallel=st.none() | st.integers(1, 2**63 - 1),
+        per=st.none() | st.text(min_size=1).map("meta:{}".format),
+        spread_over=st.integers(0, 2**63 - 1),
+    ),
 )
 canaries = st.builds(
     Canary,

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_chefconsul.domain.model.name import is_name
-from airflow_provider_chefconsul.domain.model.report import MESSAGE_LIMIT, NodeReport, RunError, Status, previous_status
+from airflow_provider_chefconsul.domain.model.report import (
+    MESSAGE_LIMIT,
+    NodeReport,
+    RunError,
+    Status,
+    WaitsFor,
+    previous_status,
+)
 from airflow_provider_chefconsul.exceptions import MalformedDocument
 from tests.support.factory import make_assignment, make_failure, make_report
 
@@ -105,6 +112,9 @@ def test_error_is_one_line(error, words):
         (make_report(id="a1"), Status.SUCCEEDED),
         (make_report(), Status.SUCCEEDED),
         (make_failure(), Status.FAILED),
+        (make_report(status=Status.WAITING), None),
+        (make_report(status=Status.WAITING, previous_status=Status.SUCCEEDED), Status.SUCCEEDED),
+        (make_report(status=Status.WAITING, previous_status=Status.FAILED), Status.FAILED),
         (make_report(status=Status.RUNNING), Status.RUNNING),
         (make_report(status=Status.RUNNING, previous_status=Status.SUCCEEDED), Status.RUNNING),
         (make_report(status=Status.RUNNING, previous_status=Status.FAILED), Status.FAILED),
@@ -117,3 +127,16 @@ def test_error_is_one_line(error, words):
 def test_previous_status(before, found):
     """Only a run on the same assignment counts, and only a finished run replaces a failure."""
     assert previous_status(before, make_assignment(7, id="a1")) is found
+
+
+def test_what_a_node_waits_for():
+    """The field is only there while it waits, so that other reports are as they were."""
+    waiting = make_report(status=Status.WAITING, waits_for=WaitsFor(("web-2", "web-3"), 2, 17))
+    document = json.loads(waiting.to_json())
+    assert document["waits_for"] == {"slot": ["web-2", "web-3"], "of": 2, "ahead": 17}
+    assert NodeReport.from_json("k", waiting.to_json()) == waiting
+    assert "waits_for" not in json.loads(make_report().to_json())
+    for wrong in ({"slot": ["web 2"]}, {"slot": "web-2"}, {"of": None}, {"ahead": -1}):
+        text = json.dumps({**document, "waits_for": {**document["waits_for"], **wrong}})
+        with pytest.raises(MalformedDocument, match=f"waits_for.{next(iter(wrong))}"):
+            NodeReport.from_json("k", text)

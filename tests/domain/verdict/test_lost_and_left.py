@@ -24,8 +24,9 @@ from tests.support.factory import (
 ALIVE, DEAD, GONE, UNKNOWN = Presence.ALIVE, Presence.FAILED, Presence.GONE, Presence.UNKNOWN
 DONE = [make_report("web-1"), make_report("web-2")]
 SUCCEEDED, FAILED, SILENT = make_report("web-3"), make_failure("web-3"), None
-RUNNING, REBOOTING, INTERRUPTED = (
-    make_report("web-3", status=status) for status in (Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED)
+QUEUED, RUNNING, REBOOTING, INTERRUPTED = (
+    make_report("web-3", status=status)
+    for status in (Status.WAITING, Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED)
 )
 OLD = make_report("web-3", generation=6)
 CONVERGES, WAITS, FAILS = Converged, Waiting, Failed
@@ -52,10 +53,15 @@ def judge(presence, report, *, was_seen_alive=False, **policy):
         (ALIVE, SUCCEEDED, Standing.CONVERGED, CONVERGES),
         (ALIVE, FAILED, Standing.FAILED, FAILS),
         (ALIVE, RUNNING, Standing.RUNNING, WAITS),
+        (ALIVE, QUEUED, Standing.WAITING, WAITS),
         (ALIVE, SILENT, Standing.NOT_REPORTED, WAITS),
         (DEAD, FAILED, Standing.FAILED, FAILS),
         (GONE, FAILED, Standing.FAILED, FAILS),
-        *[(where, how, Standing.LOST, WAITS) for where in (DEAD, GONE) for how in (RUNNING, REBOOTING, INTERRUPTED)],
+        *[
+            (where, how, Standing.LOST, WAITS)
+            for where in (DEAD, GONE)
+            for how in (QUEUED, RUNNING, REBOOTING, INTERRUPTED)
+        ],
         (DEAD, SUCCEEDED, Standing.LOST, WAITS),
         (GONE, SUCCEEDED, Standing.LEFT, CONVERGES),
         (GONE, SILENT, Standing.LEFT, CONVERGES),

@@ -17,6 +17,7 @@ from tests.support.factory import make_assignment, make_desired, make_failure, m
 HERE = Member("web-1")
 
 
+WAITING = Status.WAITING
 RUNNING, REBOOTING, INTERRUPTED = Status.RUNNING, Status.REBOOTING, Status.INTERRUPTED
 SPOILT = Unreadable("k", "not JSON")
 
@@ -28,6 +29,9 @@ SPOILT = Unreadable("k", "not JSON")
         (make_report(), 100, False, Standing.CONVERGED),
         (make_report(status=RUNNING), 0, False, Standing.RUNNING),
         (make_report(status=RUNNING), 0, True, Standing.CONVERGED),
+        (make_report(status=WAITING), 0, False, Standing.WAITING),
+        (make_report(status=WAITING), 0, True, Standing.WAITING),
+        (make_report(status=WAITING, generation=6), 0, False, Standing.OLD_GENERATION),
         (make_report(status=REBOOTING), 0, False, Standing.REBOOTING),
         (make_report(status=REBOOTING), 0, True, Standing.REBOOTING),
         (make_report(status=INTERRUPTED), 0, False, Standing.INTERRUPTED),
@@ -56,6 +60,8 @@ def test_standings(report, failures_after, has_converged_before, standing):
     ("report", "failures_after", "standing"),
     [
         (make_report(status=RUNNING, previous_status=Status.FAILED), 0, Standing.FAILED),
+        (make_report(status=WAITING, previous_status=Status.FAILED), 0, Standing.FAILED),
+        (make_report(status=WAITING, previous_status=Status.SUCCEEDED), 0, Standing.WAITING),
         (make_report(status=REBOOTING, previous_status=Status.FAILED), 0, Standing.FAILED),
         (make_report(status=INTERRUPTED, previous_status=Status.FAILED), 0, Standing.FAILED),
         (make_report(status=RUNNING, previous_status=Status.FAILED), 99, Standing.FAILED_EARLIER),

@@ -1,0 +1,65 @@
+"""The tickets for the slots of tiers: reading them, and taking one away.
+
+Each node has a ticket of its own, so that no two nodes write one key; what the tickets mean is decided in
+``domain/slots.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_chefconsul.domain.model.ticket import Ticket
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.slots import QueuedTicket
+from airflow_provider_chefconsul.exceptions import MalformedDocument
+
+if TYPE_CHECKING:
+    from airflow_provider_chefconsul.consul.http.entry import CreatedEntry
+    from airflow_provider_chefconsul.consul.view import SharedView
+
+
+class QueueReader:
+    """Reads all tickets for a tier's slots, again and again; only those that have changed are parsed."""
+
+    def __init__(self, view: SharedView, environment: str, tier: str) -> None:
+        self._view = view
+        self._prefix = view.keys.slots(environment, tier)
+        self._known: dict[str, tuple[CreatedEntry, QueuedTicket]] = {}
+
+    async def read(self) -> list[QueuedTicket]:
+        """The tickets as they are now."""
+        entries = await self._view.client.created(self._prefix)
+        self._known = {entry.key: self._parse(entry) for entry in entries}
+        return [queued for _, queued in self._known.values()]
+
+    def _parse(self, entry: CreatedEntry) -> tuple[CreatedEntry, QueuedTicket]:
+        known = self._known.get(entry.key)
+        if known is not None and known[0] == entry:
+            return known
+        node, ticket = entry.key.removeprefix(self._prefix), read_ticket(entry.key, entry.value)
+        return entry, QueuedTicket(node, ticket, entry.create_index, entry.modify_index)
+
+
+async def read_queue(view: SharedView, environment: str, tier: str) -> list[QueuedTicket]:
+    """All tickets for a tier's slots."""
+    return await QueueReader(view, environment, tier).read()
+
+
+def read_ticket(key: str, value: bytes) -> Ticket | Unreadable:
+    """Parse a ticket, or say why it cannot be read."""
+    try:
+        return Ticket.from_json(key, value)
+    except MalformedDocument as error:
+        return Unreadable.of(error)
+
+
+async def free(view: SharedView, environment: str, tier: str, node: str) -> bool:
+    """Take a node's ticket away, as it stands now, whatever the node does; whether it had one.
+
+    The node goes on with what it has begun; one that waits queues again.
+    """
+    key = view.keys.slot(environment, tier, node)
+    while (entry := await view.client.get(key)) is not None:
+        if await view.client.delete(key, modify_index=entry.modify_index):
+            return True
+    return False

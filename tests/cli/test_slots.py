@@ -1,0 +1,95 @@
+"""`airflow chefconsul slots`, and what `explain` says of slots."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
+from airflow_provider_chefconsul.domain.model.report import Status, WaitsFor
+from tests.cli.conftest import read_desired
+from tests.support.factory import make_report, make_ticket
+
+SLOTS = ("slots", "demo", "web")
+HELD = {"held_since": "2026-11-22T08:00:02Z", "ttl": 120}
+
+
+@pytest.fixture
+def desired(declare, consul_kv, members) -> DesiredState:
+    """One slot: web-1 holds it, web-2 waits, and there are a failed ticket, one of a stranger and a spoilt one."""
+    members("web-1", "web-2", "web-3")
+    declare("web", "2.5.0", "--slots", "1")
+    tickets = {
+        "web-2": make_ticket("web-2"),
+        "web-1": make_ticket("web-1", **HELD),
+        "web-3": make_ticket("web-3", is_failed=True, group="r1", **HELD),
+        "db-1": make_ticket("db-1"),
+    }
+    for node, ticket in tickets.items():
+        consul_kv[f"demo/web/_slots/{node}"] = ticket.to_json()
+    consul_kv["demo/web/_slots/web-4"] = "?"
+    return read_desired(consul_kv)
+
+
+def test_table(airflow_chefconsul, desired):
+    """Those who hold a slot first, each first come first."""
+    ended = airflow_chefconsul(*SLOTS)
+    assert ended.code == 0
+    lines = [line.strip() for line in ended.out.splitlines()]
+    assert lines[0] == "demo/web: 1 slot; 3 in use, 2 waiting"
+    assert lines[1].startswith("web-1 holds a slot for ")
+    assert lines[2].startswith("web-3 keeps a slot of r1 for ")
+    assert lines[2].endswith(": its run failed, so it is the first to run again")
+    assert lines[3].startswith("web-4 has a ticket that cannot be read, which counts as a slot in use: ")
+    assert lines[4].startswith("web-2 waits for a slot for ")
+    assert lines[5].startswith("db-1 waits for a slot for ")
+    assert lines[5].endswith("; it is no member")
+
+
+def test_json(airflow_chefconsul, desired):
+    """The pace, and each ticket with its fields."""
+    found = airflow_chefconsul(*SLOTS, "-o", "json").json
+    assert (found["environment"], found["tier"], found["freed"]) == ("demo", "web", None)
+    assert found["pace"] == {"max_parallel": 1}
+    assert [(each["node"], each["held"], each["failed"]) for each in found["tickets"]] == [
+        ("web-1", True, False), ("web-3", True, True), ("web-4", True, None), ("web-2", False, False),
+        ("db-1", False, False),
+    ]  # fmt: skip
+
+
+def test_free(airflow_chefconsul, desired, consul_kv):
+    """Takes the ticket away, also one that nobody can read; a node without one is an error that names the others."""
+    for node in ("web-1", "web-4"):
+        ended = airflow_chefconsul(*SLOTS, "--free", node)
+        assert ended.code == 0
+        assert ended.out.startswith(
+            f"demo/web: freed the slot of {node}; if its run goes on, it finishes without one\n"
+        )
+        assert f"demo/web/_slots/{node}" not in consul_kv
+    ended = airflow_chefconsul(*SLOTS, "--free", "web-1")
+    assert ended.code == 3
+    assert "demo/web: web-1 has no ticket for a slot; there are: " in ended.err
+    assert airflow_chefconsul(*SLOTS, "--free", "web/1").code == 2
+
+
+def test_nothing_is_taken(airflow_chefconsul, declare):
+    """A tier without tickets, and one that is not declared."""
+    declare()
+    assert airflow_chefconsul(*SLOTS).out == "demo/web: no limit; 0 in use, 0 waiting\n"
+    assert airflow_chefconsul("slots", "demo", "wbe").code == 3
+
+
+@pytest.mark.parametrize("node", [[], ["web-2"]])
+def test_explain_says_who_holds_the_slot(airflow_chefconsul, desired, consul_kv, node):
+    """Only while a node that is explained waits."""
+    held = "web-1 holds a slot for "
+    assert held not in airflow_chefconsul("explain", "demo", "web", *node).out
+    report = make_report(
+        "web-2", generation=1, id=desired.stable.id, status=Status.WAITING, waits_for=WaitsFor(("web-1",), 1, 1)
+    )
+    consul_kv["demo/web/nodes/web-2"] = report.to_json()
+    ended = airflow_chefconsul("explain", "demo", "web", *node)
+    assert ended.code == 3
+    assert held in ended.out
+    assert "behind web-1; 1 slot, 1 ahead of it" in ended.out
+    assert airflow_chefconsul("explain", "demo", "web", *node, "-o", "json").json["slots"][0].startswith(held)
+    assert "behind web-1" in airflow_chefconsul("status", "demo", "web").out
