@@ -144,7 +144,7 @@ RSpec.describe DesiredState::ConsulKV do
         sent
       end
       expect { kv_at("http://127.0.0.1:#{listener.addr[1]}").get(key, patience: 30) }
-        .to raise_error(DesiredState::RequestRejected, %r{answered GET /v1/kv/#{key} with more than 4194304 bytes})
+        .to raise_error(DesiredState::RequestRejected, %r{answered GET /v1/kv/#{key} with more than 16777216 bytes})
       expect(flood.value).to be < 64 * 1024 * 1024
     ensure
       listener.close

@@ -15,10 +15,13 @@ RSpec.describe DesiredState::Reporter do
   let(:times) { [Time.utc(2026, 11, 22, 8, 0, 1), Time.utc(2026, 11, 22, 8, 0, 9)] }
   let(:reporter) { make }
 
-  def make(url: consul.url, outbox: outbox_at(url), **options)
+  def make(url: consul.url, outbox: outbox_at(url), settings: settings(consul_url: url), **options)
+    run = { settings: settings, run_id: 'run-7', logger: log, interruption: DesiredState::Interruption.new }
+    before = outbox && DesiredState::RunBefore.new(settings: settings, outbox: outbox, run_id: 'run-7')
+    slots = outbox && DesiredState::Slots.new(reader: nil, before: before, **run)
     described_class.new(
-      settings: settings(consul_url: url), snapshots: snapshots, outbox: outbox, client: 'chef 18.5.0', run_id: 'run-7', logger: log,
-      clock: -> { times.size > 1 ? times.shift : times.first }, interruption: DesiredState::Interruption.new, **options
+      snapshots: snapshots, outbox: outbox, before: before, slots: slots, client: 'chef 18.5.0',
+      clock: -> { times.size > 1 ? times.shift : times.first }, **run, **options
     )
   end
 
@@ -295,13 +298,6 @@ RSpec.describe DesiredState::Reporter do
     read('web')
     reporter.run_failed(SystemExit.new(2, 'exit'))
     expect(sent.last['status']).to eq('failed')
-  end
-
-  it 'makes up a run id if Chef gives none' do
-    reporter = make(run_id: nil)
-    reporter.begin_tier('web')
-    reporter.running('web')
-    expect(sent.last['run_id']).to match(/\A\h{8}-/)
   end
 
   it 'keeps the outcome if Consul goes away during the run' do
