@@ -28,6 +28,7 @@ module DesiredState
     Pending = Struct.new(:tier, :assignment, :index, keyword_init: true)
 
     def self.main(arguments, out: $stdout)
+      out.sync = true # a wait is announced while it lasts
       options = { tiers: [], grace: Command::GRACE }
       command = OptionParser.new do |parser|
         parser.banner = 'usage: trigger.rb --settings FILE --tier TIER [--tier TIER …] -- COMMAND …'
