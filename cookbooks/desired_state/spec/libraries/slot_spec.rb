@@ -105,6 +105,7 @@ RSpec.describe DesiredState::Slot do
     write_ticket('web-2', held_since: 'then', group: 'r2')
     _, line = queue(group: 'r2')
     expect([line.enter?(1), ticket['held_since']]).to eq([false, nil])
+    expect(line.ahead.map(&:node)).to eq(['web-2']) # those who have listed the group already have not seen it
   end
 
   it 'moves to another group before it holds, and while it holds' do

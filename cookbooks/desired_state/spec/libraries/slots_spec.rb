@@ -123,6 +123,19 @@ RSpec.describe DesiredState::Slots do
     expect(holders).to eq(%w(web-2 web-3 web-4))
   end
 
+  it 'stands in line again if its group changes while it enters' do
+    desire(max_parallel: 1, per: 'meta:rack')
+    enter(run_of('web-2', meta: { 'rack' => 'r1' }))
+    desire(max_parallel: 1)
+    through = peer do |request|
+      desire(generation: 43, max_parallel: 1, per: 'meta:rack') if request.body.to_s.match?(/"held_since":"/)
+      Peer.forward(request)
+    end
+    run = run_of(url: through.url, meta: { 'rack' => 'r1' })
+    waiting(run).kill
+    expect([run.told.first['slot'], holders]).to eq([%w(web-2), %w(web-2)])
+  end
+
   it 'stops at nodes that have failed' do
     desire(max_parallel: 2)
     %w(web-2 web-3).each { |node| run_of(node).tap { |run| enter(run) }.slots.settle('web', 'failed') }

@@ -257,7 +257,10 @@ RSpec.describe DesiredState::Trigger do
       is_away = false
       through = peer { |request| is_away ? [500, 'No cluster leader'] : Peer.forward(request) }
       began = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-      wait_in(consul_url: through.url) { is_away = true }
+      wait_in(consul_url: through.url) do
+        is_away = true
+        desire_in(4) # ends the watch
+      end
       expect(Process.clock_gettime(Process::CLOCK_MONOTONIC) - began).to be >= 3
       expect(runs).to eq([42])
     end
