@@ -125,12 +125,12 @@ module DesiredState
     end
 
     # The +previous_status+ for the next run on the assignment; nil if this report is about another assignment. A failure
-    # does not vanish behind runs that never finished.
+    # does not vanish behind runs that never finished, and a run that only waited was none.
     def as_previous_of(assignment)
       return unless about?(assignment)
       return 'failed' if UNFINISHED.include?(self['status']) && self['previous_status'] == 'failed'
 
-      self['status']
+      self['status'] == 'waiting' ? self['previous_status'] : self['status']
     end
 
     # This report with +previous_status+ filled in, if Consul was unavailable when its run began.

@@ -51,7 +51,7 @@ module DesiredState
     def line
       loop do
         listing = persist { @kv.list(@prefix) }
-        tickets = listing.entries.map { |entry| Ticket.of(entry) }
+        tickets = listing.entries.reject { |entry| entry.key == @prefix }.map { |entry| Ticket.of(entry) } # no folder's key
         @own = tickets.find { |ticket| ticket.node == @node }
         next place(@own) unless mine?(@own)
 

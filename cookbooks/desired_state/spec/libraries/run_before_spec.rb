@@ -39,9 +39,10 @@ RSpec.describe DesiredState::RunBefore do
     expect(away.converged_on?('web', about)).to be(false)
   end
 
-  it 'does not let a failure vanish behind a run that only waited' do
-    waited = report(status: 'waiting', previous_status: 'failed')
-    kv.put(report_key, waited.to_json)
-    expect(before.status('web', about)).to eq('failed')
+  it 'does not count a run that only waited' do
+    ['failed', 'succeeded', nil].each do |status|
+      kv.put(report_key, report(status: 'waiting', previous_status: status).to_json)
+      expect(before.status('web', about)).to eq(status)
+    end
   end
 end

@@ -176,6 +176,11 @@ RSpec.describe DesiredState::Slot do
     expect(log.lines).to eq(['warn: desired_state: freed the slot or place of web-2, not renewed for 1 s'])
   end
 
+  it 'takes no notice of the key of a folder, which a person may have made' do
+    kv.put(keys.slots('web'), '')
+    hold
+  end
+
   it 'lets a failed ticket stand' do
     write_ticket('web-2', held_since: 'then', ttl: 1, failed: true)
     slot, = queue
