@@ -1,11 +1,8 @@
 # frozen_string_literal: true
 
+require 'forwardable'
 require 'json'
-require 'net/http'
-require 'openssl'
-require 'timeout'
-require 'uri'
-require_relative 'errors'
+require_relative 'consul_http'
 
 module DesiredState
   # The few calls of Consul's HTTP API that a node makes, with the standard library only.
@@ -13,32 +10,24 @@ module DesiredState
   # Reads are retried for +patience+ seconds. The limit is a time, not a number of attempts, because a server without a
   # leader holds each request for about 7 s. Writes are sent once, since a retry could break +cas+ and +acquire+.
   class ConsulKV
-    Entry = Struct.new(:value, :modify_index, keyword_init: true)
+    Entry = Struct.new(:key, :value, :create_index, :modify_index, keyword_init: true)
 
-    OPEN_TIMEOUT = 2.0
+    # The entries below a prefix, and Consul's index of this answer.
+    Listing = Struct.new(:entries, :index, keyword_init: true)
+
     READ_TIMEOUT = 8.0
+    LIST_TIMEOUT = 30.0 # thousands of entries
     FIRST_PAUSE = 0.1
     LONGEST_PAUSE = 1.0
-    LONGEST_ANSWER = 4 * 1024 * 1024 # bytes; Consul's default limit for a value is 512 KiB
-    NETWORK_ERRORS = [
-      SystemCallError, SocketError, IOError, Timeout::Error, Net::ProtocolError, Net::HTTPBadResponse,
-      Net::HTTPHeaderSyntaxError
-    ].freeze
 
-    # As OpenSSL 1.1 and 3 word it; worth a retry, unlike a rejected certificate.
-    HANDSHAKE_CUT_SHORT = /unexpected eof|SYSCALL/.freeze
-
-    attr_reader :url
+    extend Forwardable
+    def_delegators :@http, :url, :request, :words
+    private :request, :words
 
     # +url+ is http://HOST:PORT or https://HOST:PORT; +token+ an ACL token; +tls+ may have ca_file, cert_file, key_file
     # and verify (false accepts any certificate).
     def initialize(url:, token: nil, tls: {})
-      uri = parse(url)
-      @url = "#{uri.scheme}://#{uri.host}:#{uri.port}"
-      @host = uri.hostname
-      @port = uri.port
-      @token = token
-      @tls = uri.scheme == 'https' ? read_tls(tls) : nil
+      @http = ConsulHTTP.new(url: url, token: token, tls: tls)
     end
 
     # The entry under a key, or nil.
@@ -48,7 +37,37 @@ module DesiredState
       raise rejected(response, "a read of #{key}") unless response.code == '200' && consul?(response)
 
       row = decoded(response, "a read of #{key}") { |rows| rows.is_a?(Array) && rows.first.is_a?(Hash) && rows.first }
-      Entry.new(value: row['Value'].to_s.unpack1('m'), modify_index: row['ModifyIndex'])
+      entry(row)
+    end
+
+    # All entries below a prefix, as the leader has them. Consul leaves out what the token may not read, without a word.
+    def list(prefix)
+      response = request(Net::HTTP::Get.new("/v1/kv/#{prefix}?recurse=true&consistent=true"), LIST_TIMEOUT)
+      index = response['X-Consul-Index'].to_i
+      return Listing.new(entries: [], index: index) if response.code == '404' && consul?(response)
+
+      rows = decoded(response, "a listing of #{prefix}") { |list| list.is_a?(Array) && list.all?(Hash) && list }
+      Listing.new(entries: rows.map { |row| entry(row) }, index: index)
+    end
+
+    # Waits until a key has changed after +index+, at most +seconds+. With +below+: any key that begins like it. Whether it
+    # has changed.
+    def changed?(key, index:, seconds:, below: false)
+      query = { index: index, wait: "#{(seconds * 1000).ceil}ms" }
+      query[:recurse] = true if below
+      timeout = (seconds * 17 / 16.0) + READ_TIMEOUT # Consul adds up to a sixteenth
+      response = request(Net::HTTP::Get.new("/v1/kv/#{key}?#{URI.encode_www_form(query)}"), timeout)
+      raise rejected(response, "a watch of #{key}") unless %w(200 404).include?(response.code) && consul?(response)
+
+      response['X-Consul-Index'].to_i > index
+    end
+
+    # Deletes a key if it has not changed since +cas+, its ModifyIndex; whether Consul did.
+    def delete(key, cas:)
+      response = request(Net::HTTP::Delete.new("/v1/kv/#{key}?cas=#{cas}"), READ_TIMEOUT)
+      return response.body.strip == 'true' if response.code == '200'
+
+      raise rejected(response, "DELETE #{key}")
     end
 
     # Whether Consul accepted the write; with +cas+, +acquire+ or +release+ it may refuse.
@@ -65,14 +84,21 @@ module DesiredState
     # Consul's id of the agent's machine; nil if the token may not read it, if the agent does not give it, or if the agent
     # belongs to another node. Never raises: no run depends on it.
     def node_id(node, timeout: READ_TIMEOUT)
-      response = request(Net::HTTP::Get.new('/v1/agent/self'), timeout)
-      return unless response.code == '200'
-
-      config = decoded(response, 'the agent\'s own configuration') { |agent| agent.is_a?(Hash) && agent['Config'] }
+      config = agent(timeout)&.fetch('Config', nil)
       id, name = config.values_at('NodeID', 'NodeName') if config.is_a?(Hash)
       id if name == node && id.is_a?(String) && !id.empty?
     rescue ConsulError
       nil
+    end
+
+    # The node's meta data, as its agent has it. Raises InvalidInput if the agent belongs to another node.
+    def node_meta(node)
+      known = agent(READ_TIMEOUT).to_h
+      name = known['Config']['NodeName'] if known['Config'].is_a?(Hash)
+      return known['Meta'].to_h if name == node
+
+      raise InvalidInput, "the agent at #{url} belongs to node #{name.inspect}, not to #{node}: give the node's meta data in " \
+                          'the setting meta'
     end
 
     # The id of a new session. Its locks are released if it is not renewed for +ttl+ seconds (Consul takes up to twice that).
@@ -96,30 +122,15 @@ module DesiredState
 
     private
 
-    def parse(url)
-      uri = URI(url)
-      return uri if uri.is_a?(URI::HTTP) && uri.hostname && !uri.userinfo && ['', '/'].include?(uri.path) && !uri.query
-
-      raise InvalidInput, "Consul's address must have the form http://HOST:PORT or https://HOST:PORT, not " \
-                          "#{without_user(url)}"
-    rescue URI::InvalidURIError
-      raise InvalidInput, "Consul's address must be a URL, not #{without_user(url)}"
+    def entry(row)
+      Entry.new(key: row['Key'], value: row['Value'].to_s.unpack1('m'), create_index: row['CreateIndex'],
+                modify_index: row['ModifyIndex'])
     end
 
-    # Keeps a password out of logs and reports.
-    def without_user(url)
-      url.to_s.sub(%r{//.*@}, '//…@')
-    end
-
-    def read_tls(tls)
-      {
-        ca_file: tls[:ca_file],
-        cert: tls[:cert_file] && OpenSSL::X509::Certificate.new(File.read(tls[:cert_file])),
-        key: tls[:key_file] && OpenSSL::PKey.read(File.read(tls[:key_file])),
-        verify_mode: tls[:verify] == false ? OpenSSL::SSL::VERIFY_NONE : OpenSSL::SSL::VERIFY_PEER,
-      }.compact
-    rescue SystemCallError, OpenSSL::OpenSSLError => e
-      raise InvalidInput, "Consul's TLS files cannot be used (#{tls.compact}): #{e.message}"
+    # What the agent says about itself.
+    def agent(timeout)
+      response = request(Net::HTTP::Get.new('/v1/agent/self'), timeout)
+      decoded(response, 'the agent\'s own configuration') { |agent| agent.is_a?(Hash) && agent } if response.code == '200'
     end
 
     def write(path, body, timeout)
@@ -144,73 +155,6 @@ module DesiredState
       end
     end
 
-    def request(request, timeout)
-      request['X-Consul-Token'] = @token if @token
-      request['Accept-Encoding'] = 'identity' # so that Content-Length is the length of the body
-      what = "#{request.method} #{request.path.sub(/\?.*/, '')}"
-      too_slow = "no whole answer within #{timeout.round(1)} s" # a read timeout would start afresh with each byte
-      response = Timeout.timeout(timeout, nil, too_slow) { answer(request, timeout, what) }
-      raise EOFError, 'the answer is cut short' if cut_short?(response)
-
-      check(response, what)
-    rescue OpenSSL::SSL::SSLError => e
-      raise unreachable(e) if e.message.match?(HANDSHAKE_CUT_SHORT)
-
-      raise TLSFailed, "Consul at #{url}: #{e.message}; check the settings ca_file, cert_file and key_file"
-    rescue *NETWORK_ERRORS => e
-      raise unreachable(e)
-    end
-
-    def answer(request, timeout, what)
-      body = +''
-      connection(timeout).start do |http|
-        response = http.request(request) do |begun|
-          begun.read_body do |part|
-            raise too_long(what) if body.bytesize + part.bytesize > LONGEST_ANSWER
-
-            body << part
-          end
-        end
-        response.tap { response.body = body }
-      end
-    end
-
-    def too_long(what)
-      RequestRejected.new("#{url} answered #{what} with more than #{LONGEST_ANSWER} bytes, not as Consul does")
-    end
-
-    def unreachable(error)
-      ConsulUnavailable.new("Consul at #{url} is unreachable: #{error.class}: #{error.message}")
-    end
-
-    def connection(timeout)
-      http = Net::HTTP.new(@host, @port, nil) # the agent is local: no proxy from the environment
-      http.max_retries = 0 # else Net::HTTP silently repeats a PUT
-      http.open_timeout = [OPEN_TIMEOUT, timeout].min
-      http.read_timeout = http.write_timeout = nil # the request as a whole has a limit
-      return http unless @tls
-
-      http.use_ssl = true
-      @tls.each { |name, value| http.public_send("#{name}=", value) }
-      http
-    end
-
-    # Net::HTTP accepts a body that is shorter than announced.
-    def cut_short?(response)
-      response.content_length.to_i > response.body.to_s.bytesize
-    end
-
-    def check(response, what)
-      case response.code.to_i
-      when 403
-        raise AccessDenied, "Consul at #{url} refused #{what} to this node's token: #{words(response)}"
-      when 429, 500..599
-        raise ConsulUnavailable, "Consul at #{url} answered #{response.code}: #{words(response)}"
-      else
-        response
-      end
-    end
-
     # What the block picks from the answer's JSON.
     def decoded(response, what)
       yield(JSON.parse(response.body)) || raise(rejected(response, what))
@@ -224,11 +168,6 @@ module DesiredState
 
     def rejected(response, what)
       RequestRejected.new("#{url} answered #{response.code} to #{what}, not as Consul does: #{words(response)}")
-    end
-
-    def words(response)
-      body = response.body.to_s.dup.force_encoding(Encoding::UTF_8).scrub.split.join(' ')[0, 300]
-      body.empty? ? 'no reason given' : body
     end
 
     def now

@@ -5,8 +5,10 @@ require_relative 'document'
 
 module DesiredState
   # What one node should reach: a state with its values, at a generation. Its +id+, made with the generation, keeps reports
-  # of other assignments apart; nil in documents of older writers.
-  Assignment = Struct.new(:generation, :state, :values, :id, keyword_init: true) do
+  # of other assignments apart; nil in documents of older writers. +max_parallel+: how many nodes may converge on it at one
+  # time, nil for all; +per+: meta:KEY, the nodes' meta data that makes groups of them, each with slots of its own.
+  # +spread_over+: the seconds over which nodes begin, nil for at once.
+  Assignment = Struct.new(:generation, :state, :values, :id, :max_parallel, :per, :spread_over, keyword_init: true) do
     def self.read(document)
       values = document.has?('values') ? document.child('values').fields : {}
       values.each do |name, value|
@@ -17,8 +19,19 @@ module DesiredState
         )
       end
       new(generation: document.integer('generation'), state: document.name('state'),
-          values: values.each_value(&:freeze).freeze, id: document.has?('id') ? document.text('id') : nil).freeze
+          values: values.each_value(&:freeze).freeze, id: document.has?('id') ? document.text('id') : nil,
+          max_parallel: document.has?('max_parallel') ? document.integer('max_parallel', minimum: 1) : nil,
+          per: document.has?('per') ? read_per(document) : nil,
+          spread_over: document.has?('spread_over') ? document.integer('spread_over') : nil).freeze
     end
+
+    def self.read_per(document)
+      per = document.text('per')
+      return per.freeze if per.match?(/\Ameta:./m)
+
+      raise document.malformed("field #{document.path}per must be \"meta:KEY\", not #{Document.shown(per)}")
+    end
+    private_class_method :read_per
 
     def self.scalar?(value)
       case value
@@ -28,6 +41,16 @@ module DesiredState
       end
     end
     private_class_method :scalar?
+
+    # The key that +per+ names, nil without it.
+    def meta_key
+      per&.delete_prefix('meta:')
+    end
+
+    # How many seconds after a node saw it this node begins: always the same, so that a retry does not move it.
+    def delay_of(node)
+      Bucket.of(id || generation, node).fdiv(Bucket::COUNT) * spread_over.to_i
+    end
   end
 
   # A second assignment for some of a tier's nodes: those listed, and those whose bucket is below the threshold.

@@ -4,7 +4,9 @@ require_relative 'interruption'
 require_relative 'outbox'
 require_relative 'reader'
 require_relative 'reporter'
+require_relative 'run_before'
 require_relative 'settings'
+require_relative 'slots'
 
 module DesiredState
   # The method that recipes call.
@@ -57,22 +59,22 @@ module DesiredState
     def initialize(run_context)
       @settings = Settings.new(ChefRun.settings_of(run_context.node))
       @reader = Reader.new(settings: settings, cache_dir: File.join(settings.state_dir, 'cache'))
-      @outbox = ChefRun.outbox(settings) unless Chef::Config[:why_run]
+      run = { settings: settings, interruption: Interruption.watch, run_id: Chef::RequestID.instance.request_id, logger: Chef::Log }
+      outbox, before, @slots = ChefRun.accounts(reader, **run) unless Chef::Config[:why_run]
       @reporter = Reporter.new(
-        settings: settings, snapshots: reader.snapshots, outbox: @outbox, logger: Chef::Log,
-        client: "#{ChefUtils::Dist::Infra::SHORT} #{Chef::VERSION}", run_id: Chef::RequestID.instance.request_id,
-        interruption: Interruption.watch
+        snapshots: reader.snapshots, outbox: outbox, before: before, slots: @slots,
+        client: "#{ChefUtils::Dist::Infra::SHORT} #{Chef::VERSION}", **run
       )
       run_context.root_run_context.events.register(@reporter)
     end
 
-    # Reads a tier, at most once per run, and reports it as running.
+    # Reads a tier, at most once per run, takes a slot if it has to, and reports it as running.
     def snapshot(tier, **options)
       known = reader.snapshots[tier]
       return known if known
 
       @reporter.begin_tier(Name.check('tier', tier))
-      snapshot = reader.fetch(tier, **options)
+      snapshot = in_turn(reader.fetch(tier, **options))
       Chef::Log.public_send(snapshot.source == 'consul' ? :info : :warn, "desired_state: #{snapshot}")
       @reporter.running(tier)
       snapshot
@@ -93,8 +95,24 @@ module DesiredState
       @reporter.reports?
     end
 
-    def self.outbox(settings)
-      Outbox.new(kv: settings.kv, dir: DesiredState.outbox_dir(settings.state_dir), logger: Chef::Log)
+    # What only a run needs that reports and takes slots.
+    def self.accounts(reader, settings:, interruption:, run_id:, logger:)
+      outbox = Outbox.new(kv: settings.kv, dir: DesiredState.outbox_dir(settings.state_dir), logger: logger)
+      before = RunBefore.new(settings: settings, outbox: outbox, run_id: run_id)
+      slots = Slots.new(settings: settings, reader: reader, before: before, interruption: interruption, run_id: run_id, logger: logger)
+      [outbox, before, slots]
+    end
+
+    private
+
+    # The tier as it is when this node's turn has come. Without a slot nothing is compiled, and the report claims nothing.
+    def in_turn(snapshot)
+      return snapshot if @slots.nil?
+
+      @slots.enter(snapshot) { |waits_for| @reporter.waiting(snapshot.tier, waits_for) }
+    rescue Exception # also a signal
+      reader.forget(snapshot.tier)
+      raise
     end
   end
 end

@@ -49,6 +49,9 @@ module DesiredState
   # The lock of a once-per-tier task was lost while the task ran.
   class LockLost < Error; end
 
+  # Another machine of this node's name holds a slot or waits for one.
+  class DuplicateNode < Error; end
+
   # The service on the node did not answer as expected in time.
   class NotReady < Error; end
 end

@@ -30,6 +30,7 @@ module DesiredState
 
     def initialize
       @is_signalled = false
+      @is_idle = false
       @before = {}
       @handlers = SIGNALS.to_h { |signal| [signal, proc { note(signal) }] }
     end
@@ -44,6 +45,14 @@ module DesiredState
       end
     end
 
+    # Lets SIGTERM end the block at once, as nothing has begun that Chef would have to finish.
+    def while_idle
+      @is_idle = true
+      yield
+    ensure
+      @is_idle = false
+    end
+
     # Whether an interruption caused +exception+, which ended the run.
     def interrupted?(exception)
       @is_signalled || exception.is_a?(SignalException) || Interruption.stopping?
@@ -53,6 +62,8 @@ module DesiredState
 
     def note(signal)
       @is_signalled = true
+      raise SignalException, signal if @is_idle && signal == 'TERM'
+
       case (before = @before[signal])
       when Proc then before.call(Signal.list.fetch(signal))
       when 'EXIT' then exit

@@ -33,6 +33,16 @@ module DesiredState
       "#{tier(tier)}/done/#{Name.check('task', task)}/#{Name.check('version', version)}"
     end
 
+    # The prefix of the tier's tickets.
+    def slots(tier)
+      "#{tier(tier)}/_slots/"
+    end
+
+    # One node's ticket: it holds a slot of the tier, or waits for one.
+    def ticket(tier, node)
+      "#{slots(tier)}#{Name.check('node', node)}"
+    end
+
     # The report of a run that failed before it read any tier.
     def early_failure(node)
       "#{@root}/_nodes/#{Name.check('node', node)}"

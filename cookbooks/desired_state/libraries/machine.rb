@@ -28,6 +28,11 @@ module DesiredState
       nil # costs only one more run of Chef
     end
 
+    # When the last run that succeeded ended, by this machine's clock. Raises SystemCallError if none has.
+    def succeeded_at(state_dir)
+      File.mtime(File.join(state_dir, 'boot'))
+    end
+
     # Whether no run has succeeded since the boot: the services of a tier need not be enabled at boot.
     def booted?(state_dir)
       current = boot

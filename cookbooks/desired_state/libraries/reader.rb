@@ -17,6 +17,7 @@ module DesiredState
       @settings = settings
       @cache_dir = cache_dir
       @snapshots = {}
+      @options = {}
       @is_away = false
     end
 
@@ -29,7 +30,18 @@ module DesiredState
                             "not #{on_unavailable.inspect}"
       end
 
-      @snapshots[tier] ||= read(tier, default, on_unavailable)
+      @options[tier] ||= [default, on_unavailable]
+      @snapshots[tier] ||= read(tier, *@options[tier])
+    end
+
+    # The snapshot of a tier as it is now: for a run that has waited and not compiled anything of it.
+    def read_again(tier)
+      @snapshots[tier] = read(tier, *@options[tier])
+    end
+
+    # Forgets the snapshot of a tier that the run will not compile.
+    def forget(tier)
+      @snapshots.delete(tier)
     end
 
     private

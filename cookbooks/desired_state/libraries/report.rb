@@ -7,10 +7,11 @@ module DesiredState
   # A node's report of its last Chef run for a tier: the document under the tier's +nodes/<node>+ key.
   # +generation+ is the one that the run compiled, not the newest; nil if the run failed before it read one. +id+ is the
   # assignment's; +node_id+ is Consul's id of the machine, if the node may read it; +previous_status+ is the outcome of the
-  # run before on the same assignment.
+  # run before on the same assignment; +waits_for+ the slot that a +waiting+ run waits for; +mended+ the runs of one day that
+  # found the node converged and changed resources.
   class Report
-    STATUSES = %w(running succeeded failed rebooting interrupted).freeze
-    UNFINISHED = %w(running rebooting interrupted).freeze # without an outcome
+    STATUSES = %w(waiting running succeeded failed rebooting interrupted).freeze
+    UNFINISHED = %w(waiting running rebooting interrupted).freeze # without an outcome
     MESSAGE_LIMIT = 2000
 
     attr_reader :fields
@@ -33,6 +34,7 @@ module DesiredState
       document.integer('updated_resources') if document.has?('updated_resources')
       %w(source client id node_id).each { |name| document.text(name) if document.has?(name) }
       check_error(document.child('error')) if document.has?('error')
+      check_mended(document.child('mended')) if document.has?('mended')
     end
     private_class_method :check
 
@@ -49,6 +51,12 @@ module DesiredState
       %w(class message).each { |name| error.text(name) }
     end
     private_class_method :check_error
+
+    def self.check_mended(mended)
+      mended.text('on')
+      %w(runs resources).each { |name| mended.integer(name) }
+    end
+    private_class_method :check_mended
 
     # The +error+ of a report: class and message of an exception, and the resource to blame, if any.
     def self.error(exception, resource = nil)
@@ -117,12 +125,12 @@ module DesiredState
     end
 
     # The +previous_status+ for the next run on the assignment; nil if this report is about another assignment. A failure
-    # does not vanish behind runs that never finished.
+    # does not vanish behind runs that never finished, and a run that only waited was none.
     def as_previous_of(assignment)
       return unless about?(assignment)
       return 'failed' if UNFINISHED.include?(self['status']) && self['previous_status'] == 'failed'
 
-      self['status']
+      self['status'] == 'waiting' ? self['previous_status'] : self['status']
     end
 
     # This report with +previous_status+ filled in, if Consul was unavailable when its run began.

@@ -1,6 +1,5 @@
 # frozen_string_literal: true
 
-require 'securerandom'
 require_relative 'interruption'
 require_relative 'machine'
 require_relative 'outbox'
@@ -14,15 +13,17 @@ module DesiredState
     REBOOT = 'Chef::Exceptions::Reboot'
 
     # +snapshots+: what was read, by tier; grows while the run compiles. +outbox+: nil in a why-run, which reports nothing.
-    # +interruption+: watches this process.
-    def initialize(settings:, snapshots:, outbox:, client:, interruption:, run_id: nil, logger: nil,
+    # +before+ and +slots+: a RunBefore and Slots, nil in a why-run. +interruption+: watches this process.
+    def initialize(settings:, snapshots:, outbox:, before:, slots:, client:, interruption:, run_id:, logger: nil,
                    clock: -> { Time.now })
       @settings = settings
       @snapshots = snapshots
       @outbox = outbox
+      @before = before
+      @slots = slots
       @client = client
       @interruption = interruption
-      @run_id = run_id || SecureRandom.uuid
+      @run_id = run_id
       @logger = logger
       @clock = clock
       @started_at = Report.moment(clock.call)
@@ -31,7 +32,6 @@ module DesiredState
       @failures = []
       @failed_file = nil
       @is_whole = false
-      @previous = {}
     end
 
     # Announces a tier before it is read, so that a failed read is reported too.
@@ -44,9 +44,15 @@ module DesiredState
       @tiers.any?
     end
 
+    # Reports that the run waits for a slot of the tier.
+    def waiting(tier, waits_for)
+      send_report(tier, 'status' => 'waiting', 'waits_for' => waits_for)
+    end
+
     # Reports that the run works on the tier.
     def running(tier)
       send_report(tier, 'status' => 'running')
+      @before&.forget(tier)
     end
 
     # --- Chef's events -----------------------------------------------------------------------------------------------
@@ -103,48 +109,56 @@ module DesiredState
     def finish(status, error = nil)
       finished = { 'status' => status, 'finished_at' => Report.moment(@clock.call), 'updated_resources' => @updated,
                    'error' => error }
-      is_sent = @tiers.map { |tier| send_report(tier, finished) }.all?
+      is_sent = @tiers.map { |tier| report_end(tier, finished) }.all?
       @outbox.flush if @outbox && is_sent # reports kept for other tiers
     rescue StandardError => e
       @logger&.error("desired_state: could not report: #{e.class}: #{e.message}")
     end
 
-    def send_report(tier, fields)
+    # Reports the outcome, then gives the slot back: the next node begins when this one's outcome can be seen.
+    def report_end(tier, finished)
       return if @outbox.nil?
 
-      key = @settings.keys.report(tier, @settings.node_name)
-      @outbox.send_report(key, begin_report(tier).with(fields), keep: fields['status'] != 'running')
+      report = begin_report(tier).with(finished.merge(mended(tier, finished)))
+      is_sent = deliver(report, keep: true)
+      @before.remember(report) if report['status'] == 'succeeded' && @snapshots[tier]&.assignment&.max_parallel
+      @slots.settle(tier, report['status']) if is_sent || report['status'] != 'succeeded'
+      is_sent
+    end
+
+    # The drift mended today, with what this run has mended, if any.
+    def mended(tier, finished)
+      return {} unless finished['status'] == 'succeeded' && @updated.positive? && previous_status(tier) == 'succeeded'
+
+      day = finished['finished_at'][0, 10]
+      before = @before.mended(tier, day) || { 'runs' => 0, 'resources' => 0 }
+      { 'mended' => { 'on' => day, 'runs' => before['runs'] + 1, 'resources' => before['resources'] + @updated } }
+    end
+
+    def send_report(tier, fields)
+      deliver(begin_report(tier).with(fields), keep: false) unless @outbox.nil?
+    end
+
+    def deliver(report, keep:)
+      @outbox.send_report(@settings.keys.report(report['tier'], @settings.node_name), report, keep: keep)
     end
 
     def begin_report(tier)
       snapshot = @snapshots[tier]
-      Report.new(
+      report = Report.new(
         'node' => @settings.node_name, 'tier' => tier, 'generation' => snapshot&.generation, 'state' => snapshot&.state,
         'status' => 'running', 'run_id' => @run_id, 'started_at' => @started_at, 'finished_at' => nil,
         'updated_resources' => 0, 'source' => snapshot&.source || 'consul', 'client' => @client, 'error' => nil,
-        'id' => snapshot&.id, 'node_id' => node_id, 'previous_status' => previous_status(tier)
+        'id' => snapshot&.id, 'node_id' => @before.node_id, 'previous_status' => previous_status(tier)
       )
-    end
-
-    # Looked up once per run.
-    def node_id
-      @node_id = @settings.kv.node_id(@settings.node_name, timeout: Outbox::TIMEOUT) unless defined?(@node_id)
-      @node_id
+      mended = @before.mended(tier, Report.moment(@clock.call)[0, 10]) if snapshot
+      mended ? report.with('mended' => mended) : report
     end
 
     # The outcome of the run before, as this run's first report finds it.
     def previous_status(tier)
       snapshot = @snapshots[tier]
-      return if snapshot.nil?
-
-      @previous.fetch(tier) do
-        before = @outbox.last_report(@settings.keys.report(tier, @settings.node_name))
-        @previous[tier] =
-          if before.nil? || before.of_other_machine?(node_id) then nil
-          elsif before['run_id'] == @run_id then before['previous_status']
-          else before.as_previous_of(snapshot.assignment)
-          end
-      end
+      snapshot && @before.status(tier, snapshot.assignment)
     rescue Error => e # this run's next report tries again
       @logger&.error("desired_state: could not read the report of the run before: #{e.message}")
       nil

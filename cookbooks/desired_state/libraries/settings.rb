@@ -14,7 +14,7 @@ module DesiredState
     TRUE = %w(1 t T TRUE true True).freeze # as Consul's own tools parse their variables
     FALSE = %w(0 f F FALSE false False).freeze
     NAMES = %w(
-      ca_file cert_file consul_url environment key_file node_name patience prefix state_dir token_file verify
+      ca_file cert_file consul_url environment key_file meta node_name patience prefix state_dir token_file verify
     ).freeze
 
     attr_reader :node_name, :environment, :keys, :kv, :patience, :state_dir
@@ -46,6 +46,11 @@ module DesiredState
       @kv = ConsulKV.new(url: url, token: token, tls: tls)
     end
 
+    # The value of a key of the node's meta data: as set, else as its agent has it; '' if it has none.
+    def meta(key)
+      (given['meta'] || kv.node_meta(node_name)).fetch(key, '').to_s
+    end
+
     private
 
     attr_reader :given, :env
@@ -61,6 +66,8 @@ module DesiredState
     def check_type(name, value)
       case name
       when 'patience' then nil # converted
+      when 'meta'
+        raise InvalidInput, "meta must be texts by key, not #{value.inspect}" unless value.is_a?(Hash) && value.values.all?(String)
       when 'verify'
         raise InvalidInput, "verify must be true or false, not #{value.inspect}" unless [true, false].include?(value)
       else

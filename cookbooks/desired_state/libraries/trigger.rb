@@ -4,6 +4,7 @@ require 'fileutils'
 require 'optparse'
 require_relative 'command'
 require_relative 'desired'
+require_relative 'due'
 require_relative 'machine'
 require_relative 'outbox'
 require_relative 'settings'
@@ -15,17 +16,25 @@ module DesiredState
   #
   # Triggers come in bursts and from several sources. One runs and at most one waits for it; any other exits at once, since
   # the one that waits will read the newest state. A node that has reported its assignment as succeeded since it booted does
-  # not run at all. The exit code is the command's, or 0 if it did not run.
+  # not run at all, unless it is time to mend drift. An assignment may say that nodes begin one after the other. The exit code
+  # is the command's, or 0 if it did not run.
   class Trigger
     DELIVERY = 60 # seconds to keep trying to send reports after the run
     DELIVERY_PAUSE = 1.0
+    LONGEST_WATCH = 55.0
+    LONGEST_WATCH_OF_ONE = 5.0 # if there are several tiers, of which only one is watched at a time
+
+    # A tier to converge; +index+: of the desired state, 0 if there is none.
+    Pending = Struct.new(:tier, :assignment, :index, keyword_init: true)
 
     def self.main(arguments, out: $stdout)
+      out.sync = true # a wait is announced while it lasts
       options = { tiers: [], grace: Command::GRACE }
       command = OptionParser.new do |parser|
         parser.banner = 'usage: trigger.rb --settings FILE --tier TIER [--tier TIER …] -- COMMAND …'
         parser.on('--settings FILE', 'what desired_state_install wrote') { |path| options[:settings] = path }
         parser.on('--tier TIER', 'a tier of this node') { |tier| options[:tiers] << tier }
+        parser.on('--enforce SECONDS', Float, 'run this often though the node has converged') { |every| options[:enforce] = every }
         parser.on('--grace SECONDS', Float, 'how long the command may continue after SIGTERM') { |grace| options[:grace] = grace }
       end.parse(arguments)
       raise OptionParser::MissingArgument, '--settings' if options[:settings].nil?
@@ -33,13 +42,14 @@ module DesiredState
       raise OptionParser::MissingArgument, 'COMMAND' if command.empty?
 
       new(settings: Settings.read(options[:settings]), tiers: options[:tiers], grace: options[:grace],
-          command: command, out: out).run
+          enforce: options[:enforce], command: command, out: out).run
     rescue OptionParser::ParseError, InvalidInput, SystemCallError => e
       warn("desired_state trigger: #{e.message}")
       43
     end
 
-    def initialize(settings:, tiers:, command:, out: $stdout, delivery: DELIVERY, grace: Command::GRACE)
+    # +enforce+: seconds between the runs of a node that has converged, nil for none.
+    def initialize(settings:, tiers:, command:, out: $stdout, delivery: DELIVERY, grace: Command::GRACE, enforce: nil)
       raise InvalidInput, 'the setting state_dir is missing; the trigger keeps its locks there' if
         settings.state_dir.nil?
 
@@ -48,6 +58,8 @@ module DesiredState
       @command = Command.new(command, grace: grace)
       @out = out
       @delivery = delivery
+      @enforce = enforce
+      @due = Due.new(dir: File.join(settings.state_dir, 'due'), node: settings.node_name)
     end
 
     # Returns the exit code.
@@ -75,11 +87,13 @@ module DesiredState
       File.open(File.join(@settings.state_dir, name), File::RDWR | File::CREAT, 0o600, &block)
     end
 
-    # Whether there is a tier whose assignment this machine has not reported as succeeded since it booted. A kept report
-    # counts, and is sent if no run is needed; a run would replace it. If Consul cannot be read, the run reports why.
+    # Whether there is a tier whose assignment this machine has not reported as succeeded since it booted; waits for this
+    # node's moment. A kept report counts, and is sent if no run is needed; a run would replace it. If Consul cannot be read,
+    # the run reports why.
     def needed?
-      return true unless @tiers.all? { |tier| converged?(tier) }
+      return true if its_moment?(unconverged)
       return log('running: no run has succeeded since the machine booted', true) if Machine.booted?(@settings.state_dir)
+      return log('running: to mend drift, if there is any', true) if enforced?
 
       outbox.flush
       log('nothing to do: every assignment has been reported as succeeded', false)
@@ -87,12 +101,65 @@ module DesiredState
       log("running: cannot tell whether it is necessary: #{e.message}", true)
     end
 
-    def converged?(tier)
+    def enforced?
+      @enforce && @due.enforced?(@enforce, Machine.succeeded_at(@settings.state_dir))
+    end
+
+    # False once there is no tier left to converge. The newest assignment counts: one that comes meanwhile may have no delay.
+    def its_moment?(pending)
+      until pending.empty?
+        first, left = pending.map { |one| [one, seconds_left(one)] }.min_by(&:last)
+        return true unless left.positive?
+
+        announce(first, left)
+        pause(first, left)
+        pending = newest(pending)
+      end
+      false
+    end
+
+    def announce(pending, left)
+      return if pending.assignment == @announced
+
+      log("waiting #{left.ceil} s for this node's moment to begin with #{pending.tier}", nil)
+      @announced = pending.assignment
+    end
+
+    def seconds_left(pending)
+      pending.assignment ? @due.seconds_left(pending.tier, pending.assignment) : 0.0
+    end
+
+    # Waits for at most so many seconds, or until the tier changes.
+    def pause(pending, seconds)
+      seconds = [seconds, @tiers.one? ? LONGEST_WATCH : LONGEST_WATCH_OF_ONE].min
+      @settings.kv.changed?(@settings.keys.desired(pending.tier), index: pending.index, seconds: seconds)
+    rescue ConsulUnavailable
+      sleep([seconds, LONGEST_WATCH_OF_ONE].min)
+    end
+
+    # What Consul says now. While it is unavailable, nodes do not begin all at once either.
+    def newest(pending)
+      unconverged
+    rescue ConsulUnavailable
+      pending
+    end
+
+    def unconverged
+      @tiers.filter_map { |tier| pending(tier) }
+    end
+
+    # Nil if the tier has converged.
+    def pending(tier)
       key = @settings.keys.desired(tier)
       desired = @settings.kv.get(key)
       report = outbox.last_report(@settings.keys.report(tier, @settings.node_name))
       assignment = desired && Desired.parse(key, desired.value).assignment_for(@settings.node_name)
-      return false if report.nil? || of_other_machine?(report)
+      return if report && !of_other_machine?(report) && reached?(assignment, report)
+
+      Pending.new(tier: tier, assignment: assignment, index: desired ? desired.modify_index : 0)
+    end
+
+    def reached?(assignment, report)
       return report.converged_on?(assignment) if assignment
 
       # A tier that was never declared has its recipe's default.

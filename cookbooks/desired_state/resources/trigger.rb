@@ -26,6 +26,16 @@ property :splay, String,
          default: '1min',
          description: 'Maximum random delay of each check, so that nodes do not check all at once.'
 
+property :enforce, Hash,
+         default: {},
+         coerce: proc { |enforce| enforce.transform_keys(&:to_sym) },
+         callbacks: {
+           "must be like every: '30m'" => lambda do |enforce|
+             enforce.empty? || (enforce.keys == %i(every) && DesiredState::Span::FORM.match?(enforce[:every].to_s))
+           end,
+         },
+         description: "Also runs a node that has converged, to mend drift: every: '30m', checked at each interval."
+
 property :stop_timeout, Integer,
          default: 90,
          callbacks: { 'must be at least 1 second' => ->(seconds) { seconds >= 1 } },
@@ -76,8 +86,13 @@ action_class do
     tiers = new_resource.tiers.flat_map { |tier| ['--tier', tier] }
     DesiredState::Systemd.command_line(
       [RbConfig.ruby, ::File.join(new_resource.lib_dir, 'trigger.rb'), '--settings', new_resource.settings_path, *tiers,
-       '--grace', new_resource.stop_timeout, '--', *new_resource.command]
+       *enforce, '--grace', new_resource.stop_timeout, '--', *new_resource.command]
     )
+  end
+
+  def enforce
+    every = new_resource.enforce[:every]
+    every ? ['--enforce', DesiredState::Span.seconds(every)] : []
   end
 
   # Leaves an interrupted run time to stop its children and to report.

@@ -25,6 +25,48 @@ RSpec.describe DesiredState::ConsulKV do
       expect(kv.get(key).value).to eq('two')
     end
 
+    it 'lists what is below a prefix, in the order of its keys, with what orders it in time' do
+      expect(kv.list("#{prefix}/a/").entries).to eq([])
+      %w(a/2 a/1 b/1).each { |name| kv.put("#{prefix}/#{name}", name) }
+      kv.put("#{prefix}/a/2", 'again')
+      listing = kv.list("#{prefix}/a/")
+      expect(listing.entries.map { |entry| [entry.key, entry.value] }).to eq(
+        [["#{prefix}/a/1", 'a/1'], ["#{prefix}/a/2", 'again']]
+      )
+      one, two = listing.entries
+      expect(two.create_index).to be < one.create_index
+      expect(two.modify_index).to be > one.modify_index
+      expect(listing.index).to be >= two.modify_index
+    end
+
+    it 'waits until a key, or any below a prefix, has changed' do
+      kv.put(key, 'one')
+      index = kv.get(key).modify_index
+      expect(kv.changed?(key, index: index - 1, seconds: 30)).to be(true)
+      expect(kv.changed?(key, index: index, seconds: 0.1)).to be(false)
+      watches = [{}, { below: true }].map do |options|
+        Thread.new { kv.changed?(options.empty? ? key : "#{prefix}/", index: index, seconds: 30, **options) }
+      end
+      kv.put(key, 'two')
+      expect(watches.map(&:value)).to eq([true, true])
+    end
+
+    it 'deletes a key only if it has not changed meanwhile' do
+      kv.put(key, 'one')
+      index = kv.get(key).modify_index
+      kv.put(key, 'two')
+      expect(kv.delete(key, cas: index)).to be(false)
+      expect(kv.delete(key, cas: kv.get(key).modify_index)).to be(true)
+      expect(kv.get(key)).to be_nil
+    end
+
+    it 'skips a write that changes nothing, so that a renewal has to change something' do
+      kv.put(key, 'one')
+      index = kv.get(key).modify_index
+      expect(kv.put(key, 'one', cas: index)).to be(true)
+      expect(kv.get(key).modify_index).to eq(index)
+    end
+
     it 'gives a lock to one session at a time' do
       mine, other = Array.new(2) { kv.create_session(name: 'spec', ttl: 10, lock_delay: 0) }
       expect(kv.put(key, 'mine', acquire: mine)).to be(true)
@@ -144,7 +186,7 @@ RSpec.describe DesiredState::ConsulKV do
         sent
       end
       expect { kv_at("http://127.0.0.1:#{listener.addr[1]}").get(key, patience: 30) }
-        .to raise_error(DesiredState::RequestRejected, %r{answered GET /v1/kv/#{key} with more than 4194304 bytes})
+        .to raise_error(DesiredState::RequestRejected, %r{answered GET /v1/kv/#{key} with more than 16777216 bytes})
       expect(flood.value).to be < 64 * 1024 * 1024
     ensure
       listener.close

@@ -2,6 +2,7 @@
 
 RSpec.describe DesiredState::Desired do
   key = 'chefconsul/demo/web/desired'
+  let(:key) { key }
   errors = { 'malformed' => DesiredState::MalformedDocument, 'unknown_schema' => DesiredState::UnknownSchema }
 
   Contract.load('desired_valid.json').each do |entry|
@@ -23,6 +24,29 @@ RSpec.describe DesiredState::Desired do
         expect(error.problem).to include(entry['says'])
         expect(error.message).to include(key)
       end
+    end
+  end
+
+  describe 'the pace' do
+    def parse(**pace)
+      stable = assignment_fields.merge(pace.transform_keys(&:to_s))
+      described_class.parse(key, JSON.generate(desired_fields.merge('stable' => stable))).stable
+    end
+
+    it 'is no limit unless the document says so' do
+      expect(parse).to have_attributes(max_parallel: nil, per: nil, meta_key: nil, spread_over: nil)
+      expect(parse(max_parallel: 2, per: 'meta:rack', spread_over: 300))
+        .to have_attributes(max_parallel: 2, per: 'meta:rack', meta_key: 'rack', spread_over: 300)
+    end
+
+    {
+      { max_parallel: 0 } => 'field stable.max_parallel must be at least 1, not 0',
+      { max_parallel: '5%' } => 'field stable.max_parallel must be an integer, not "5%"',
+      { per: 'rack' } => 'field stable.per must be "meta:KEY", not "rack"',
+      { per: 'meta:' } => 'field stable.per must be "meta:KEY", not "meta:"',
+      { spread_over: -1 } => 'field stable.spread_over must be at least 0, not -1',
+    }.each do |pace, says|
+      it("is refused as #{pace}") { expect { parse(**pace) }.to raise_error(DesiredState::MalformedDocument, /#{Regexp.escape(says)}/) }
     end
   end
 

@@ -25,6 +25,13 @@ RSpec.describe DesiredState::Interruption do
     expect(say(format(script, 'exit(2)'))).to eq('[2, false]')
   end
 
+  it 'ends at once on a SIGTERM while nothing has begun, and only then' do
+    script = "#{traps}\nwatch = DesiredState::Interruption.watch\n" \
+             "begin\nwatch.while_idle { Process.kill('TERM', $$); sleep }\nrescue SignalException => e\n" \
+             "puts [e.message, watch.interrupted?(e)].inspect\nend\nProcess.kill('TERM', $$)\nsleep(0.1)"
+    expect(say(script)).to eq(%(["SIGTERM", true]\nfinishing))
+  end
+
   it 'remembers a SIGTERM that does not end Chef, for this run only' do
     expect(say(<<~RUBY)).to eq("finishing\ntrue\nfalse\nfinishing\ntrue")
       $stdout.sync = true

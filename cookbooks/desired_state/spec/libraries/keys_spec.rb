@@ -8,6 +8,8 @@ RSpec.describe DesiredState::Keys do
     expect(keys.report('web', 'web-1')).to eq('chefconsul/prod/web/nodes/web-1')
     expect(keys.lock('db', 'schema')).to eq('chefconsul/prod/db/locks/schema')
     expect(keys.done('db', 'schema', '42')).to eq('chefconsul/prod/db/done/schema/42')
+    expect(keys.slots('db')).to eq('chefconsul/prod/db/_slots/')
+    expect(keys.ticket('db', 'db-1')).to eq('chefconsul/prod/db/_slots/db-1')
     expect(keys.early_failure('web-1')).to eq('chefconsul/prod/_nodes/web-1')
   end
 

@@ -15,10 +15,13 @@ RSpec.describe DesiredState::Reporter do
   let(:times) { [Time.utc(2026, 11, 22, 8, 0, 1), Time.utc(2026, 11, 22, 8, 0, 9)] }
   let(:reporter) { make }
 
-  def make(url: consul.url, outbox: outbox_at(url), **options)
+  def make(url: consul.url, outbox: outbox_at(url), settings: settings(consul_url: url), **options)
+    run = { settings: settings, run_id: 'run-7', logger: log, interruption: DesiredState::Interruption.new }
+    before = outbox && DesiredState::RunBefore.new(settings: settings, outbox: outbox, run_id: 'run-7')
+    slots = outbox && DesiredState::Slots.new(reader: nil, before: before, **run)
     described_class.new(
-      settings: settings(consul_url: url), snapshots: snapshots, outbox: outbox, client: 'chef 18.5.0', run_id: 'run-7', logger: log,
-      clock: -> { times.size > 1 ? times.shift : times.first }, interruption: DesiredState::Interruption.new, **options
+      snapshots: snapshots, outbox: outbox, before: before, slots: slots, client: 'chef 18.5.0',
+      clock: -> { times.size > 1 ? times.shift : times.first }, **run, **options
     )
   end
 
@@ -251,6 +254,82 @@ RSpec.describe DesiredState::Reporter do
     end
   end
 
+  it 'reports that it waits for a slot, which is no outcome' do
+    reporter.begin_tier('web')
+    assignment = DesiredState::Assignment.new(generation: 42, state: 'converged', values: {}, id: nil, max_parallel: 1)
+    snapshots['web'] = DesiredState::Snapshot.new(tier: 'web', assignment: assignment, source: 'consul')
+    waits_for = { 'slot' => %w(web-2), 'of' => 1, 'ahead' => 1 }
+    reporter.waiting('web', waits_for)
+    expect(sent.last).to include('status' => 'waiting', 'generation' => 42, 'finished_at' => nil, 'waits_for' => waits_for)
+    consul.answer = ->(_) { [500, 'No cluster leader'] }
+    reporter.waiting('web', waits_for)
+    expect(outbox_at(consul_url).flush).to eq(0)
+    expect(reported).to be_nil
+  end
+
+  describe 'with slots' do
+    let(:through) { peer { |request| Peer.forward(request) } }
+    let(:reporter) { make(url: through.url, settings: settings(consul_url: through.url)) }
+
+    before do
+      ticket = { 'schema' => 1, 'node' => World::NODE, 'run_id' => 'of before', 'generation' => 42, 'group' => '', 'ttl' => 120,
+                 'since' => 'x', 'held_since' => 'x', 'failed' => true }
+      kv.put(keys.ticket('web', World::NODE), JSON.generate(ticket))
+      read('web')
+    end
+
+    it 'gives the slot back after the outcome was reported' do
+      reporter.converge_complete
+      reporter.run_completed(nil)
+      changes = through.requests.reject { |request| request.verb == 'GET' }.last(2)
+      expect(changes.map { |request| [request.verb, request.path] }).to eq(
+        [['PUT', "/v1/kv/#{report_key}"], ['DELETE', "/v1/kv/#{keys.ticket('web', World::NODE)}"]]
+      )
+    end
+
+    it 'keeps the slot if the outcome could not be reported' do
+      through.answer = ->(request) { request.verb == 'PUT' ? [500, 'No cluster leader'] : Peer.forward(request) }
+      reporter.converge_complete
+      reporter.run_completed(nil)
+      expect(kv.get(keys.ticket('web', World::NODE))).not_to be_nil
+    end
+  end
+
+  describe 'drift' do
+    def mended_by(before, updated:, status: :succeed)
+      kv.put(report_key, before.to_json)
+      reporter = make(url: consul_url)
+      reporter.begin_tier('web')
+      assignment = DesiredState::Assignment.new(generation: 42, state: 'converged', values: {}, id: nil)
+      snapshots['web'] = DesiredState::Snapshot.new(tier: 'web', assignment: assignment, source: 'consul')
+      reporter.running('web')
+      updated.times { reporter.resource_updated(nil, nil) }
+      reporter.converge_complete
+      status == :succeed ? reporter.run_completed(nil) : reporter.run_failed(RuntimeError.new('x'))
+      reported['mended']
+    end
+
+    let(:twice) { { 'on' => '2026-11-22', 'runs' => 2, 'resources' => 4 } }
+
+    it 'is what a run updates that finds the node converged; it adds up for a day' do
+      expect(mended_by(report, updated: 3)).to eq('on' => '2026-11-22', 'runs' => 1, 'resources' => 3)
+      expect(mended_by(report(mended: twice), updated: 3)).to eq('on' => '2026-11-22', 'runs' => 3, 'resources' => 7)
+      expect(mended_by(report(mended: twice.merge('on' => '2026-11-21')), updated: 3)).to include('runs' => 1, 'resources' => 3)
+    end
+
+    it 'is kept by runs that mend nothing, until the day is over' do
+      expect(mended_by(report(mended: twice), updated: 0)).to eq(twice)
+      expect(mended_by(report(mended: twice, generation: 41), updated: 9)).to eq(twice)
+      expect(mended_by(report(mended: twice), updated: 9, status: :fail)).to eq(twice)
+      expect(mended_by(report(mended: twice.merge('on' => '2026-11-21')), updated: 0)).to be_nil
+    end
+
+    it 'is not what a run updates that brings the node to its assignment' do
+      expect(mended_by(report(generation: 41), updated: 9)).to be_nil
+      expect(mended_by(report(status: 'failed'), updated: 9)).to be_nil
+    end
+  end
+
   it 'records that a run has succeeded since the machine booted' do
     expect(DesiredState::Machine.booted?(settings.state_dir)).to be(true)
     read('web')
@@ -295,13 +374,6 @@ RSpec.describe DesiredState::Reporter do
     read('web')
     reporter.run_failed(SystemExit.new(2, 'exit'))
     expect(sent.last['status']).to eq('failed')
-  end
-
-  it 'makes up a run id if Chef gives none' do
-    reporter = make(run_id: nil)
-    reporter.begin_tier('web')
-    reporter.running('web')
-    expect(sent.last['run_id']).to match(/\A\h{8}-/)
   end
 
   it 'keeps the outcome if Consul goes away during the run' do

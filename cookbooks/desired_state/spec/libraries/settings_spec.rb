@@ -31,6 +31,30 @@ RSpec.describe DesiredState::Settings do
     expect(address.call(given)).to eq('https://consul:8501')
   end
 
+  describe "the node's meta data" do
+    def agent(name, meta)
+      peer { [200, JSON.generate('Config' => { 'NodeName' => name }, 'Meta' => meta)] }.url
+    end
+
+    it "is its agent's, unless it is set" do
+      url = agent('web-1', 'rack' => 'r1')
+      expect(make('consul_url' => url).meta('rack')).to eq('r1')
+      expect(make('consul_url' => url).meta('room')).to eq('')
+      expect(make('consul_url' => url, 'meta' => { 'rack' => 'r2' }).meta('rack')).to eq('r2')
+    end
+
+    it "is never another node's" do
+      expect { make('consul_url' => agent('server-1', 'rack' => 'r1')).meta('rack') }
+        .to raise_error(DesiredState::InvalidInput, /belongs to node "server-1", not to web-1: .* the setting meta/)
+    end
+
+    it 'must be texts by key' do
+      ['r1', { 'rack' => 1 }].each do |meta|
+        expect { make('meta' => meta) }.to raise_error(DesiredState::InvalidInput, /\Ameta must be texts by key/)
+      end
+    end
+  end
+
   describe "Consul's environment variables" do
     it 'give the address if no setting does' do
       expect(address.call({}, 'CONSUL_HTTP_ADDR' => 'https://consul:1')).to eq('https://consul:1')

@@ -71,12 +71,12 @@ RSpec.describe DesiredState::Trigger do
 
   describe 'the decision' do
     # Runs the trigger in this process; returns the output and whether the command ran.
-    def decide(tiers: %w(web), **given)
+    def decide(tiers: %w(web), enforce: nil, **given)
       File.delete(runs_file) if File.exist?(runs_file)
       output = StringIO.new
       run = ['touch', runs_file]
       code = described_class.new(
-        settings: settings(**given), tiers: tiers, command: run, out: output, delivery: 0
+        settings: settings(**given), tiers: tiers, command: run, out: output, delivery: 0, enforce: enforce
       ).run
       raise "exit code #{code}" unless code.zero?
 
@@ -182,9 +182,87 @@ RSpec.describe DesiredState::Trigger do
       expect(decide).to eq(ran)
     end
 
+    it 'is to run now and then to mend drift, if that is wanted' do
+      desire
+      kv.put(report_key, report.to_json)
+      boot = File.join(state_dir, 'boot')
+      File.utime(Time.now - 3600, Time.now - 3600, boot)
+      expect(decide).to eq(skipped)
+      expect(decide(enforce: 1800.0)).to eq(["desired_state trigger: running: to mend drift, if there is any\n", true])
+      FileUtils.touch(boot)
+      expect(decide(enforce: 10_000_000_000.0)).to eq(skipped)
+    end
+
     it 'is not to run if a tier that was never declared has converged on its default' do
       kv.put(report_key, report(generation: 0, source: 'default').to_json)
       expect(decide).to eq(skipped)
+    end
+  end
+
+  describe "a node's moment" do
+    # Declares an assignment whose moment for this node is so many seconds away.
+    def desire_in(seconds, generation: 42)
+      delay = DesiredState::Assignment.new(id: nil, generation: generation, spread_over: 1_000_000).delay_of(World::NODE)
+      stable = assignment_fields(generation: generation).merge('spread_over' => (seconds * 1_000_000 / delay).ceil)
+      kv.put(keys.desired('web'), JSON.generate(desired_fields(generation: generation).merge('stable' => stable)))
+    end
+
+    # Starts a trigger that waits; yields its pid, and returns its output and exit code.
+    def wait_in(**given)
+      reader, writer = IO.pipe
+      pid = Process.spawn(*arguments(given: given), out: writer, err: writer)
+      writer.close
+      said = reader.gets
+      yield pid
+      [said + reader.read, Process.wait2(pid).last]
+    end
+
+    let(:waiting) { /\Adesired_state trigger: waiting \d+ s for this node's moment to begin with web\n/ }
+
+    it 'is waited for, once' do
+      desire_in(1)
+      began = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+      expect(trigger).to match([waiting, 0])
+      expect(Process.clock_gettime(Process::CLOCK_MONOTONIC) - began).to be >= 1
+      expect(trigger).to eq(['', 0]) # a retry
+      expect(runs).to eq([42, 42])
+    end
+
+    it 'gives way to a newer assignment that is to begin at once' do
+      desire_in(3000)
+      output, = wait_in { desire(generation: 43) }
+      expect(output).to match(waiting)
+      expect(runs).to eq([43])
+    end
+
+    it 'passes without a run if the node has converged meanwhile' do
+      DesiredState::Machine.remember_boot(state_dir)
+      desire_in(3000)
+      output, = wait_in do
+        kv.put(report_key, report.to_json)
+        desire_in(3001)
+      end
+      expect(output).to match(/#{waiting}.*every assignment has been reported as succeeded/)
+      expect(runs).to eq([])
+    end
+
+    it 'can be interrupted' do
+      desire_in(3000)
+      _, status = wait_in { |pid| Process.kill('TERM', pid) }
+      expect([status.termsig, runs]).to eq([Signal.list['TERM'], []])
+    end
+
+    it 'does not come sooner because Consul goes away' do
+      desire_in(3)
+      is_away = false
+      through = peer { |request| is_away ? [500, 'No cluster leader'] : Peer.forward(request) }
+      began = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+      wait_in(consul_url: through.url) do
+        is_away = true
+        desire_in(4) # ends the watch
+      end
+      expect(Process.clock_gettime(Process::CLOCK_MONOTONIC) - began).to be >= 3
+      expect(runs).to eq([42])
     end
   end
 

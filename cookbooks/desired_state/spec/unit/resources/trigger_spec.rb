@@ -23,6 +23,7 @@ RSpec.describe 'desired_state_trigger' do
         stop_timeout 60
         run_timeout '1h'
         consul_unit 'agent.service'
+        enforce every: '30m'
         lib_dir '/opt/lib'
         settings_path '/opt/settings.json'
       end
@@ -57,7 +58,7 @@ RSpec.describe 'desired_state_trigger' do
       expect(Shellwords.split(unit('desired-state.service')[:Service][:ExecStart])).to eq(
         [
           RbConfig.ruby, '/opt/lib/trigger.rb', '--settings', '/opt/settings.json', '--tier', 'web', '--tier', 'app',
-          '--grace', '60', '--', '/opt/chef-client', '--once'
+          '--enforce', '1800', '--grace', '60', '--', '/opt/chef-client', '--once'
         ]
       )
       expect(chef_run).to create_systemd_unit('desired-state.service')
