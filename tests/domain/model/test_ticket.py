@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from airflow_provider_chefconsul.domain.model.ticket import Ticket
 from airflow_provider_chefconsul.exceptions import MalformedDocument, UnknownSchema
 from tests.support.factory import make_ticket
 
+CONTRACT = json.loads((Path(__file__).parents[2] / "contract" / "tickets.json").read_text())
 KEY = "chefconsul/demo/web/_slots/web-1"
 
 
@@ -44,6 +46,19 @@ def test_malformed(fields):
     text = json.dumps(json.loads(make_ticket().to_json()) | fields)
     with pytest.raises(MalformedDocument, match=KEY):
         Ticket.from_json(KEY, text)
+
+
+@pytest.mark.parametrize("case", CONTRACT, ids=[case["why"] for case in CONTRACT])
+def test_both_languages_read_the_same(case):
+    """And call the same malformed."""
+    key = f"chefconsul/demo/web/_slots/{case['node']}"
+    if case["is_malformed"]:
+        with pytest.raises(MalformedDocument, match=key):
+            Ticket.from_json(key, case["raw"])
+        return
+    ticket = Ticket.from_json(key, case["raw"])
+    said = {name: getattr(ticket, name) for name in ("is_held", "is_failed", "group", "ttl")}
+    assert said == {name: case[name] for name in said}
 
 
 def test_unknown_schema_and_fields():
