@@ -17,6 +17,7 @@
     ├── NotDeclared
     ├── ValuesNotGood
     ├── Drifted
+    ├── DuplicateNode
     ├── PrometheusError
     │   ├── PrometheusUnavailable
     │   └── QueryRejected
@@ -119,6 +120,10 @@ class ValuesNotGood(ChefConsulError):
 
 class Drifted(ChefConsulError):
     """More nodes than allowed do not match their assignments, or the audit could not find out."""
+
+
+class DuplicateNode(ChefConsulError):
+    """Another machine of the same name holds a slot or waits for one; both would share its ticket."""
 
 
 class PrometheusError(ChefConsulError):

@@ -33,7 +33,7 @@ from airflow_provider_chefconsul.domain.slots import (
     find_turns,
     note_changes,
 )
-from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
+from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable, DuplicateNode
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -43,10 +43,6 @@ _REST = 0.1  # seconds between two lists, however often tickets change
 _BACKOFF = 0.5  # seconds between two tries while Consul is away
 _SHORTEST_LOOK = timedelta(seconds=0.2)
 _SAID_AGAIN = 30.0  # seconds before a node says again behind whom it waits
-
-
-class TicketTaken(ChefConsulError):
-    """Another machine of the same name has a ticket: two nodes with one name would share it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,7 @@ class SlotLine:
     async def take(self, claimant: Claimant) -> HeldSlot | None:
         """Wait for a slot, and hold it; None when the node needs none any more.
 
-        :raises TicketTaken: another machine of the same name has a ticket.
+        :raises DuplicateNode: another machine of the same name has a ticket.
         :raises ConsulUnavailable: Consul stayed away for longer than the view's patience.
         """
         key = self._view.keys.slot(self._environment, self._tier, claimant.node)
@@ -181,7 +177,7 @@ class SlotLine:
             index = entry.modify_index if entry is not None else 0
             before = read_ticket(key, entry.value) if entry is not None else None
             if isinstance(before, Ticket) and before.is_of_other_machine(claimant.node_id):
-                raise TicketTaken(
+                raise DuplicateNode(
                     f"a machine of the same name holds ticket {key} (Consul's id {before.node_id}, this machine's "
                     f"{claimant.node_id}): give one of the two another name, or free the ticket if it is gone"
                 )

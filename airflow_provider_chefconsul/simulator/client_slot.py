@@ -24,7 +24,7 @@ from airflow_provider_chefconsul.domain.slots import (
     find_turn,
     note_changes,
 )
-from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulError, MalformedDocument
+from airflow_provider_chefconsul.exceptions import ConsulError, DuplicateNode, MalformedDocument
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.keys import Keys
@@ -37,10 +37,6 @@ LONGEST_LOOK = 10.0  # seconds; the server keeps an abandoned query until it end
 _TIMEOUT = 8.0
 _SAID_AGAIN = 30.0  # seconds
 _RENEWALS = 3  # in a ticket's time
-
-
-class NodeNameTaken(ChefConsulError):
-    """Another machine of the same name has a ticket."""
 
 
 class ClientSlot:
@@ -81,7 +77,7 @@ class ClientSlot:
         """Wait for a slot; returns the newest assignment, which is the one to run, as soon as it may be run.
 
         :param on_behind: called with what the run waits for.
-        :raises NodeNameTaken: another machine of the same name has a ticket.
+        :raises DuplicateNode: another machine of the same name has a ticket.
         """
         while (limit := assignment.pace.max_parallel) is not None:
             own = self._queue_up(assignment)
@@ -115,7 +111,7 @@ class ClientSlot:
             found, modify_index = self._own()
             if isinstance(found, Ticket):
                 if found.is_of_other_machine(self._report.node_id):
-                    raise NodeNameTaken(
+                    raise DuplicateNode(
                         f"a machine of the same name holds ticket {self._key} (Consul's id {found.node_id}): give one "
                         f"of the two another name, or free the ticket if it is gone"
                     )

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_chefconsul.consul.slot_line import SlotLine, TicketTaken, TicketTimes
+from airflow_provider_chefconsul.consul.slot_line import SlotLine, TicketTimes
 from airflow_provider_chefconsul.consul.slots import free, read_queue
 from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, AssignmentPace
 from airflow_provider_chefconsul.domain.model.report import WaitsFor
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.exceptions import DuplicateNode
 from tests.consul.claimant import Player
 from tests.support.factory import make_assignment, make_ticket
 
@@ -161,7 +162,7 @@ async def test_ticket_of_another_group_is_given_up(view, consul_kv):
 async def test_two_machines_with_one_name(view, consul_kv):
     """The second one fails, and changes nothing."""
     consul_kv["demo/web/_slots/web-1"] = before = make_ticket(node_id="m1").to_json()
-    with pytest.raises(TicketTaken, match="a machine of the same name holds ticket .*m1.*m2"):
+    with pytest.raises(DuplicateNode, match="a machine of the same name holds ticket .*m1.*m2"):
         await SlotLine(view, "demo", "web").take(Player("web-1", node_id="m2"))
     assert consul_kv["demo/web/_slots/web-1"] == before
 
