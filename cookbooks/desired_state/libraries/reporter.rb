@@ -142,7 +142,8 @@ module DesiredState
         @previous[tier] =
           if before.nil? || before.of_other_machine?(node_id) then nil
           elsif before['run_id'] == @run_id then before['previous_status']
-          else before.as_previous_of(snapshot.assignment)
+          else
+            before.as_previous_of(snapshot.assignment)
           end
       end
     rescue Error => e # this run's next report tries again
