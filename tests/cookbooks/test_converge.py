@@ -97,7 +97,7 @@ def test_state_that_the_recipe_does_not_know(trial):
     [
         ('{"schema": 1, "generation": 7}', "MalformedDocument", "field written_by is missing"),
         ('{"schema": 2}', "UnknownSchema", "schema 2 is unknown, this version knows schema 1"),
-        (None, "NoDesiredState", "no desired state was ever written"),
+        (None, "NoDesiredState", "does not exist: declare the tier's desired state"),
     ],
 )
 def test_desired_state_that_cannot_be_used(trial, consul_root, document, kind, words):
@@ -110,7 +110,7 @@ def test_desired_state_that_cannot_be_used(trial, consul_root, document, kind, w
     assert ran.code == 1
     assert (report.status, report.generation, report.state) == (Status.FAILED, None, None)
     assert report.error.kind == f"DesiredState::{kind}"
-    assert f"{consul_root}/demo/web/desired: " in report.error.message
+    assert f"{consul_root}/demo/web/desired" in report.error.message
     assert words in report.error.message
 
 
