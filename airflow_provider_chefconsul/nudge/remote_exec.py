@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_chefconsul.exceptions import ConsulError, ConsulUnavailable, InvalidInput, SessionLost
 from airflow_provider_chefconsul.nudge.guard import guarded
-from airflow_provider_chefconsul.nudge.result import LONGEST_OUTPUT, CommandOutcome, NodeResult
-from airflow_provider_chefconsul.nudge.roster import Roster
+from airflow_provider_chefconsul.nudge.result import LONGEST_OUTPUT, NO_SHELL, CommandOutcome, NodeResult
+from airflow_provider_chefconsul.nudge.roster import AMBIGUOUS_EXIT, Roster
 from airflow_provider_chefconsul.nudge.session import ExecSession, check_events
 
 if TYPE_CHECKING:
@@ -122,7 +122,9 @@ class _Execution:
     def result(self, node: str) -> NodeResult:
         exit_code = self._roster.exit_code(node)
         if exit_code is not None:
-            return NodeResult(node, CommandOutcome.EXITED, exit_code, self._outputs.get(node, ""))
+            output = self._outputs.get(node, "")
+            reason = NO_SHELL if exit_code == AMBIGUOUS_EXIT and not output else ""
+            return NodeResult(node, CommandOutcome.EXITED, exit_code, output, reason)
         return NodeResult(
             node, CommandOutcome.SILENT if self._roster.has_started(node) else CommandOutcome.UNACKNOWLEDGED
         )

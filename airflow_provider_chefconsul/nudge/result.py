@@ -11,6 +11,9 @@ LONGEST_OUTPUT = 2000  # bytes; the end of what the command printed
 CHECK_REMOTE_EXEC = "is its agent's remote execution enabled?"
 """What to check when a node does not answer an event of remote execution."""
 
+NO_SHELL = "it printed nothing: perhaps its agent could not start /bin/sh, as on Windows"
+"""What Consul does not say: an agent that cannot start a command publishes an exit code alone."""
+
 
 class CommandOutcome(StrEnum):
     """How the command ended on a node, or that nobody knows."""
@@ -29,7 +32,7 @@ class NodeResult:
     :param exit_code: the command's; negative when the shell around it was killed; 126, 127 and 137 may also be the
         guard's (see ``nudge.guard``), which says so in the output.
     :param output: the end of what was printed, when the exit code is not 0. For people, never parsed.
-    :param reason: why it did not exit, if known. For people, never parsed.
+    :param reason: why it did not exit or could not start, if known. For people, never parsed.
     """
 
     node: str
@@ -46,7 +49,8 @@ def describe_trouble(result: NodeResult, command: str, *, unanswered: str) -> st
     """
     match result.outcome:
         case CommandOutcome.EXITED if result.exit_code != 0:
-            return f"{result.node}: {command!r} exited with {result.exit_code}\n{result.output}"
+            why = f"; {result.reason}" if result.reason else ""
+            return f"{result.node}: {command!r} exited with {result.exit_code}{why}\n{result.output}"
         case CommandOutcome.UNACKNOWLEDGED:
             return f"{result.node}: no answer; {result.reason or unanswered}"
         case CommandOutcome.SILENT:

@@ -9,7 +9,9 @@ from enum import StrEnum
 
 from airflow_provider_chefconsul.nudge.result import summarize
 
-AMBIGUOUS_EXIT = 255  # an agent that failed to write a heartbeat publishes this although the command still runs
+AMBIGUOUS_EXIT = 255
+"""What an agent publishes that cannot start a command, and one that failed to write a heartbeat while it still runs."""
+
 _FIRST_PATIENCE = 1.0  # seconds until an event is repeated; an acknowledgement takes 0.15 s in the median
 _PATIENCE = 2.0  # seconds between later repetitions
 

@@ -7,7 +7,11 @@ description      'The example application: tiers web, app and db that follow the
 version          '0.1.0'
 chef_version     '>= 17.0'
 
-supports 'debian'
-supports 'ubuntu'
+supports 'almalinux', '>= 9.0'
+supports 'amazon', '>= 2023.0'
+supports 'debian', '>= 12.0'
+supports 'redhat', '>= 9.0'
+supports 'rocky', '>= 9.0'
+supports 'ubuntu', '>= 22.04'
 
 depends 'desired_state'

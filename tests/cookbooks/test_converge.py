@@ -79,6 +79,24 @@ def test_recipe_that_does_not_compile(trial):
     assert re.fullmatch(r"recipe \S+/trial/recipes/default\.rb", report.error.resource)
 
 
+@pytest.mark.parametrize("resource", ["desired_state_trigger", "desired_state_install", "desired_state_fallback"])
+def test_resource_that_does_not_run_on_windows(trial, resource):
+    """It is refused while the recipe compiles, in words that the report has, before anything has changed."""
+    release = trial.directory / "release"
+    trial.recipe(f"""
+        node.automatic['platform_family'] = 'windows'
+        desired_state('web') {{ |on| on.state('converged') {{ file('{release}') }} }}
+        {resource} 'x'
+    """)
+    trial.desire()
+    ran = trial.node().converge()
+    report = trial.report()
+    assert (ran.code, report.status, report.generation) == (1, Status.FAILED, 7)
+    assert report.error.kind == "DesiredState::UnsupportedPlatform"
+    assert report.error.message.startswith(f"{resource}[x] does not run on Windows; put `unless windows?` behind it")
+    assert not release.exists()
+
+
 def test_state_that_the_recipe_does_not_know(trial):
     """A state without a block fails the run, which still reports the generation that it read."""
     trial.recipe("desired_state('web') { |on| on.state('off', 'waiting') { raise 'the wrong block' } }")
@@ -97,7 +115,7 @@ def test_state_that_the_recipe_does_not_know(trial):
     [
         ('{"schema": 1, "generation": 7}', "MalformedDocument", "field written_by is missing"),
         ('{"schema": 2}', "UnknownSchema", "schema 2 is unknown, this version knows schema 1"),
-        (None, "NoDesiredState", "no desired state was ever written"),
+        (None, "NoDesiredState", "does not exist: declare the tier's desired state"),
     ],
 )
 def test_desired_state_that_cannot_be_used(trial, consul_root, document, kind, words):
@@ -110,7 +128,7 @@ def test_desired_state_that_cannot_be_used(trial, consul_root, document, kind, w
     assert ran.code == 1
     assert (report.status, report.generation, report.state) == (Status.FAILED, None, None)
     assert report.error.kind == f"DesiredState::{kind}"
-    assert f"{consul_root}/demo/web/desired: " in report.error.message
+    assert f"{consul_root}/demo/web/desired" in report.error.message
     assert words in report.error.message
 
 

@@ -1,4 +1,4 @@
-"""The cookbooks' own specs, run by RSpec. Those that need Chef are skipped if there is none."""
+"""The cookbooks' own specs, run by RSpec, and their style. What needs Chef or Cookstyle is skipped if there is none."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ def test_chefspec(cookbook, cluster):
         pytest.skip("no Chef Workstation (chef) on the PATH: ChefSpec examples were not run")
     command = ["chef", "exec", "rspec", "--options", os.devnull, "--pattern", "spec/unit/**/*_spec.rb"]
     assert run_specs(command, cookbook, cluster.http_port) > 0
+
+
+@pytest.mark.parametrize("cookbook", NAMES)
+def test_cookstyle(cookbook):
+    """Cookstyle, which Chef Workstation and the gem of that name bring, finds nothing."""
+    if shutil.which("cookstyle") is None:
+        pytest.skip("no cookstyle on the PATH: the cookbooks' style was not checked")
+    done = subprocess.run(["cookstyle"], cwd=COOKBOOKS / cookbook, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert re.search(r"^[1-9]\d* files? inspected, no offenses detected$", done.stdout, re.MULTILINE), done.stdout
 
 
 @pytest.mark.parametrize("path", RUBY)

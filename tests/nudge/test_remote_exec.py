@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, InvalidInput, RequestTooLarge
 from airflow_provider_chefconsul.nudge.remote_exec import run_over_consul
-from airflow_provider_chefconsul.nudge.result import CommandOutcome, NodeResult
+from airflow_provider_chefconsul.nudge.result import NO_SHELL, CommandOutcome, NodeResult, describe_trouble
 from airflow_provider_chefconsul.testing.port import free_port
 from demo.cluster import ConsulCluster
 
@@ -104,6 +105,24 @@ def exited(code: int, output: str = "", nodes: Any = NODES) -> dict[str, NodeRes
 async def test_exit_codes(client: ConsulClient, command: str, code: int, output: str) -> None:
     """Each node's exit code arrives, with the output of failures."""
     assert await run(client, command) == exited(code, output)
+
+
+async def test_an_agent_that_cannot_start_a_shell(agents: ConsulCluster, client: ConsulClient) -> None:
+    """As on Windows, which has no /bin/sh: Consul says no more than 255, and the log's line what that may mean."""
+    pid = agents.nodes["web-2"].pid
+    assert pid is not None
+    before = resource.prlimit(pid, resource.RLIMIT_STACK)
+    resource.prlimit(pid, resource.RLIMIT_STACK, (64 * 1024, before[1]))  # so that Linux refuses long arguments
+    try:
+        results = await run(client, "exit 3 #".ljust(128 * 1024 - 1, "x"), NODES[:2])
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_STACK, before)
+
+    assert results == exited(3, nodes=NODES[:1]) | {
+        "web-2": NodeResult("web-2", CommandOutcome.EXITED, 255, reason=NO_SHELL)
+    }
+    trouble = describe_trouble(results["web-2"], "chef-client", unanswered="")
+    assert trouble == f"web-2: 'chef-client' exited with 255; {NO_SHELL}\n"
 
 
 async def test_nobody(client: ConsulClient) -> None:

@@ -99,6 +99,6 @@ async def test_no_glyph_needs_a_symbol_font(board: Board):
     await board.cell("web-6").click()
     await board.page.locator("#panel .close").wait_for()
     glyphs: Any = await board.page.locator("#legend .swatch").all_inner_texts()
-    assert len([each for each in glyphs if each]) == len({each for each in glyphs if each}) == 12
+    assert len([each for each in glyphs if each]) == len({each for each in glyphs if each}) == 13
     text = await board.page.locator("body").inner_text()
     assert [each for each in text if not is_everywhere(each)] == []

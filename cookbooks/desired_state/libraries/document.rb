@@ -54,10 +54,8 @@ module DesiredState
     # Looks at each character once: the first invalid string ends the scan.
     def self.strings_of_json?(text)
       scanner = StringScanner.new(text)
-      until scanner.eos?
-        return false unless scanner.skip(NO_STRING) || scanner.skip(STRING)
-      end
-      true
+      nil while scanner.skip(NO_STRING) || scanner.skip(STRING)
+      scanner.eos?
     end
     private_class_method :strings_of_json?
 

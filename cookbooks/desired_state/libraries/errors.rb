@@ -28,6 +28,9 @@ module DesiredState
   # The tier is assigned a state that the recipe has no block for.
   class UnknownState < Error; end
 
+  # The node's platform lacks what a resource needs; raised while recipes compile.
+  class UnsupportedPlatform < Error; end
+
   # Consul is unavailable or refused the request.
   class ConsulError < Error; end
 

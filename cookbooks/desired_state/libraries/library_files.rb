@@ -4,6 +4,7 @@
 module DesiredState
   # Paths of the library files that do not need Chef.
   def self.library_files
-    Dir[File.join(__dir__, '*.rb')].reject { |path| %w(dsl.rb library_files.rb).include?(File.basename(path)) }.sort
+    names = Dir.glob('*.rb', base: __dir__) - %w(dsl.rb library_files.rb)
+    names.sort.map { |name| File.join(__dir__, name) }
   end
 end

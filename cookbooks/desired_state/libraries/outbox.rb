@@ -129,7 +129,10 @@ module DesiredState
     end
 
     def kept
-      @dir ? Dir[File.join(@dir, '*.json')].sort : []
+      return [] if @dir.nil?
+
+      # The directory is no pattern: Windows' backslashes would be escapes in one.
+      Dir.glob('*.json', base: @dir).sort.map { |name| File.join(@dir, name) }
     end
 
     # Keys consist of names, which have no '+'.

@@ -11,8 +11,8 @@ module DesiredState
     DEFAULT_PREFIX = 'chefconsul'
     DEFAULT_URL = 'http://127.0.0.1:8500'
     DEFAULT_PATIENCE = 15
-    TRUE = %w(1 t T TRUE true True).freeze # as Consul's own tools parse their variables
-    FALSE = %w(0 f F FALSE false False).freeze
+    YES = %w(1 t T TRUE true True).freeze # as Consul's own tools parse their variables
+    NO = %w(0 f F FALSE false False).freeze
     NAMES = %w(
       ca_file cert_file consul_url environment key_file meta node_name patience prefix state_dir token_file verify
     ).freeze
@@ -106,7 +106,7 @@ module DesiredState
     def flag(name, default:)
       text = presence(env[name])
       return default if text.nil?
-      return TRUE.include?(text) if TRUE.include?(text) || FALSE.include?(text)
+      return YES.include?(text) if YES.include?(text) || NO.include?(text)
 
       raise InvalidInput, "#{name} must be true or false, not #{text.inspect}"
     end

@@ -18,6 +18,11 @@ property :settings_path, String,
          default: lazy { ::File.join(Chef::Config.etc_chef_dir, 'desired_state.json') },
          description: 'The settings file.'
 
+def after_created
+  super
+  DesiredState::Platform.refuse_windows(self)
+end
+
 action :create, description: 'Creates the file.' do
   desired_state_install new_resource.lib_dir do
     settings_path new_resource.settings_path

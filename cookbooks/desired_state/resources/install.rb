@@ -14,6 +14,11 @@ property :settings_path, String,
          default: lazy { ::File.join(Chef::Config.etc_chef_dir, 'desired_state.json') },
          description: 'The settings file.'
 
+def after_created
+  super
+  DesiredState::Platform.refuse_windows(self)
+end
+
 action :create, description: 'Installs libraries and settings.' do
   given = DesiredState::ChefRun.settings_of(node)
   DesiredState::Settings.new(given) # invalid settings fail here, not when a program outside Chef reads them

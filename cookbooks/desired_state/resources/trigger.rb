@@ -66,6 +66,11 @@ property :settings_path, String,
          default: lazy { ::File.join(Chef::Config.etc_chef_dir, 'desired_state.json') },
          description: 'The settings file.'
 
+def after_created
+  super
+  DesiredState::Platform.refuse_windows(self)
+end
+
 action_class do
   def due_dir
     '/run/desired_state'

@@ -163,6 +163,14 @@ RSpec.describe DesiredState::Outbox do
       expect(kept.size).to eq(1)
     end
 
+    it 'finds kept reports in a directory whose path is no pattern, such as one with backslashes' do
+      odd = File.join(directory, 'C:\\chef\\cache', '[desired]')
+      described_class.new(kv: kv_at(nowhere), dir: odd).send_report(report_key, report(status: 'failed'), keep: true)
+      expect(described_class.new(kv: kv, dir: odd).flush).to eq(0)
+      expect(reported).to include('status' => 'failed')
+      expect(Dir.children(odd)).to be_empty
+    end
+
     it 'does nothing if nothing was ever kept' do
       expect(outbox.flush).to eq(0)
     end

@@ -4,7 +4,7 @@ require 'chefspec_helper'
 require 'erb'
 
 RSpec.describe 'desired_state_fallback' do
-  platform 'debian', '11'
+  platform 'debian', '12'
   step_into :desired_state_fallback
 
   before { chef_node.default['desired_state'] = settings_given }

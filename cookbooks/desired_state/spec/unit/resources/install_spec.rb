@@ -3,7 +3,7 @@
 require 'chefspec_helper'
 
 RSpec.describe 'desired_state_install' do
-  platform 'debian', '11'
+  platform 'debian', '12'
   step_into :desired_state_install
 
   before { chef_node.default['desired_state'] = settings_given(patience: 7) }

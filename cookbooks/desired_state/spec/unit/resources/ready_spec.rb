@@ -3,7 +3,7 @@
 require 'chefspec_helper'
 
 RSpec.describe 'desired_state_ready' do
-  platform 'debian', '11'
+  platform 'debian', '12'
   step_into :desired_state_ready
 
   # Checks this example's peer; another resource follows, as in a recipe.

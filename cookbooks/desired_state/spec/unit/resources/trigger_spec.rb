@@ -4,7 +4,7 @@ require 'chefspec_helper'
 require 'shellwords'
 
 RSpec.describe 'desired_state_trigger' do
-  platform 'debian', '11'
+  platform 'debian', '12'
   step_into :desired_state_trigger
 
   before { chef_node.default['desired_state'] = settings_given }

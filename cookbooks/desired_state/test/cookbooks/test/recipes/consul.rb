@@ -1,31 +1,63 @@
 # frozen_string_literal: true
 
 # A Consul server on this node, with the desired states from node['test']['desired']. All at compile time, since that is
-# when recipes read desired states.
+# when recipes read desired states. The distributions have no Consul, so it comes from node['test']['consul_zip'], set up as
+# its vendor's packages do: group, configuration directory and unit have the names that desired_state_trigger expects.
 desired = node['test']['desired']
+zip = ::File.join(Chef::Config[:file_cache_path], 'consul.zip')
 
-apt_update do
+group 'consul' do
+  system true
   compile_time true
 end
 
-directory '/etc/consul.d' do
+user 'consul' do
+  system true
+  gid 'consul'
   compile_time true
+end
+
+remote_file zip do
+  source node['test']['consul_zip']
+  compile_time true
+end
+
+archive_file zip do
+  destination '/opt/consul'
+  compile_time true
+end
+
+link '/usr/bin/consul' do
+  to '/opt/consul/consul'
+  compile_time true
+end
+
+%w(/etc/consul.d /var/lib/consul).each do |path|
+  directory path do
+    owner 'consul'
+    group 'consul'
+    compile_time true
+  end
 end
 
 file '/etc/consul.d/test.json' do
   content Chef::JSONCompat.to_json_pretty(
-    'server' => true, 'bootstrap_expect' => 1, 'bind_addr' => '127.0.0.1',
+    'server' => true, 'bootstrap_expect' => 1, 'bind_addr' => '127.0.0.1', 'data_dir' => '/var/lib/consul',
     'node_name' => node['desired_state']['node_name'], 'services' => desired.keys.map { |tier| { 'name' => tier } }
   )
   compile_time true
 end
 
-package 'consul' do
-  compile_time true
-end
-
-service 'consul' do
-  action %i(enable start)
+systemd_unit 'consul.service' do
+  content(
+    Unit: { Description: 'Consul', After: 'network-online.target' },
+    Service: {
+      User: 'consul', Group: 'consul', ExecStart: '/usr/bin/consul agent -config-dir=/etc/consul.d',
+      ExecReload: '/bin/kill --signal HUP $MAINPID'
+    },
+    Install: { WantedBy: 'multi-user.target' }
+  )
+  action %i(create enable start)
   compile_time true
 end
 
