@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.testing.consul_version import first_token, version_of
 from demo.cluster import ConsulCluster
 
 MANAGEMENT_TOKEN = "b1d2c3e4-0000-4000-8000-000000000001"
@@ -62,8 +63,7 @@ def list_policy_consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFac
 
 @contextmanager
 def _started(binary: Path, directory: Path, **acl: Any) -> Iterator[AclConsul]:
-    # "master" was renamed to "initial_management" in Consul 1.11, which still knows the old name.
-    acl |= {"enabled": True, "default_policy": "deny", "tokens": {"master": MANAGEMENT_TOKEN}}
+    acl |= {"enabled": True, "default_policy": "deny", "tokens": first_token(version_of(binary), MANAGEMENT_TOKEN)}
     options: dict[str, Any] = {"extra_config": {"acl": acl}, "token": MANAGEMENT_TOKEN, "in_memory": True}
     with ConsulCluster(binary, directory, **options) as cluster:
         url, headers = f"{cluster.server.url}/v1/", {"X-Consul-Token": MANAGEMENT_TOKEN}
