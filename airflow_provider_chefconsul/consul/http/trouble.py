@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 import httpx
@@ -70,6 +71,14 @@ def unknown_datacenter(base_uri: str, datacenter: str, answer: bytes) -> Request
     hint = f"did you mean {near[0]!r}" if near else f"it knows {', '.join(sorted(known)[:8])}"
     return RequestRejected(
         f"{base_uri}: Consul knows no datacenter {datacenter!r}; {hint}: check the connection's datacenter"
+    )
+
+
+def lacks_tenancy(base_uri: str, tenancy: Mapping[str, str]) -> RequestRejected:
+    """The error for a namespace or partition on a Consul that has none."""
+    field = "partition" if "Partition" in tenancy else "namespace"
+    return RequestRejected(
+        f"{base_uri}: this Consul has no {field}s, a feature of Consul Enterprise; leave the connection's {field} empty"
     )
 
 

@@ -196,6 +196,22 @@ async def test_token_is_unknown(acl_consul):
             await client.check_token()
 
 
+async def test_token_is_unknown_to_a_newer_consul():
+    """From 1.15 on, Consul says so with a status that it has for missing keys, too."""
+    with Peer(lambda _: Answer(404, "Supplied token does not exist")) as peer:
+        async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, token=UNKNOWN_TOKEN)) as client:
+            with pytest.raises(AccessDenied, match="does not know the ACL token; check the connection's password"):
+                await client.check_token()
+
+
+async def test_other_404_is_no_unknown_token():
+    """Something else answers there."""
+    with Peer(lambda _: Answer(404, "not found")) as peer:
+        async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, token=UNKNOWN_TOKEN)) as client:
+            with pytest.raises(RequestRejected, match="does not answer like Consul"):
+                await client.check_token()
+
+
 async def test_list_filtered_by_acls_is_refused():
     """Newer versions of Consul report that they left out what the token may not read."""
     headers = {"X-Consul-Index": "7", "X-Consul-Results-Filtered-By-ACLs": "true"}
