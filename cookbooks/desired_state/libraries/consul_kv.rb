@@ -31,13 +31,14 @@ module DesiredState
     attr_reader :url
 
     # +url+ is http://HOST:PORT or https://HOST:PORT; +token+ an ACL token; +tls+ may have ca_file, cert_file, key_file
-    # and verify (false accepts any certificate).
-    def initialize(url:, token: nil, tls: {})
+    # and verify (false accepts any certificate); +namespace+ and +partition+ are those of Consul Enterprise.
+    def initialize(url:, token: nil, tls: {}, namespace: nil, partition: nil)
       uri = parse(url)
       @url = "#{uri.scheme}://#{uri.host}:#{uri.port}"
       @host = uri.hostname
       @port = uri.port
-      @token = token
+      @headers = { 'X-Consul-Token' => token, 'X-Consul-Namespace' => namespace, 'X-Consul-Partition' => partition }.compact
+      @to_check = partition ? 'partition' : namespace && 'namespace'
       @tls = uri.scheme == 'https' ? read_tls(tls) : nil
     end
 
@@ -145,7 +146,23 @@ module DesiredState
     end
 
     def request(request, timeout)
-      request['X-Consul-Token'] = @token if @token
+      check_tenancy(timeout) if @to_check
+      transmit(request, timeout)
+    end
+
+    # A Consul without namespaces or partitions may ignore the headers, and reports would go where everybody's are.
+    def check_tenancy(timeout)
+      if transmit(Net::HTTP::Get.new("/v1/#{@to_check}s"), timeout).code == '404'
+        raise RequestRejected, "Consul at #{url} has no #{@to_check}s, a feature of Consul Enterprise; remove the setting " \
+                               "#{@to_check}"
+      end
+      @to_check = nil
+    rescue AccessDenied
+      @to_check = nil # the token may not read the list, so there is one
+    end
+
+    def transmit(request, timeout)
+      @headers.each { |name, value| request[name] = value }
       request['Accept-Encoding'] = 'identity' # so that Content-Length is the length of the body
       what = "#{request.method} #{request.path.sub(/\?.*/, '')}"
       too_slow = "no whole answer within #{timeout.round(1)} s" # a read timeout would start afresh with each byte
