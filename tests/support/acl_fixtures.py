@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.testing.consul_version import first_token, version_of
 from demo.cluster import ConsulCluster
+from tests.support.peer import Answer, Peer, Request, forward_to
 
 MANAGEMENT_TOKEN = "b1d2c3e4-0000-4000-8000-000000000001"
 UNKNOWN_TOKEN = "b1d2c3e4-0000-4000-8000-00000000dead"
@@ -59,6 +60,22 @@ def list_policy_consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFac
     """The same, where a token may list only prefixes for which its policy says `list`."""
     with _started(consul_binary, tmp_path_factory.mktemp("consul-list"), enable_key_list_policy=True) as running:
         yield running
+
+
+@pytest.fixture
+def older_acl_consul(acl_consul: AclConsul) -> Iterator[AclConsul]:
+    """The same as a version before 1.11 would answer: it does not say what it left out of a list, nor its version."""
+    forward = forward_to(acl_consul.port)
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/v1/agent/version":
+            return Answer(404, "", {})
+        found = forward(request)
+        kept = {name: value for name, value in found.headers.items() if "Filtered" not in name}
+        return replace(found, headers=kept)
+
+    with Peer(answer) as peer:
+        yield replace(acl_consul, port=peer.port)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTIO
 from airflow_provider_chefconsul.consul.http.py_consul import CB, base
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.transport import HttpxTransport
+from airflow_provider_chefconsul.consul.http.trouble import partial_list
 from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader, RequestRejected
 
 T = TypeVar("T")
@@ -184,7 +185,9 @@ class ConsulClient(base.Consul):
         except RequestRejected as error:
             if _UNKNOWN_TOKEN not in str(error):
                 raise
-            words = f"{self.settings.url}: Consul does not know the ACL token; check the connection's password"
+            words = (
+                f"{self.settings.url}: {_UNKNOWN_TOKEN}: Consul refuses the ACL token; check the connection's password"
+            )
             raise AccessDenied(words) from error
 
     async def authorize(self, rights: Sequence[tuple[str, str, str]]) -> list[bool]:
@@ -231,7 +234,7 @@ class ConsulClient(base.Consul):
 
     def _check_whole(self, path: str, is_partial: bool) -> None:
         if is_partial:
-            raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only part of this list")
+            raise partial_list(self.settings.url, path)
 
     async def __aenter__(self) -> ConsulClient:
         """Enter the context."""

@@ -30,6 +30,14 @@ _TOO_MANY = (
 )
 
 
+# By how a path begins, what reading all of its list requires.
+_RIGHTS = (
+    ("/v1/kv/", "key_prefix read for all of it"),
+    ("/v1/catalog/nodes", 'node_prefix "" read'),
+    ("", 'node_prefix "" read and service_prefix "" read'),
+)
+
+
 class QueryCut(ConsulUnavailable):
     """A proxy ended a blocking query before Consul was due to answer; not an outage."""
 
@@ -72,6 +80,12 @@ def unknown_datacenter(base_uri: str, datacenter: str, answer: bytes) -> Request
     return RequestRejected(
         f"{base_uri}: Consul knows no datacenter {datacenter!r}; {hint}: check the connection's datacenter"
     )
+
+
+def partial_list(base_uri: str, path: str) -> AccessDenied:
+    """The error for a list of which Consul, since 1.11, says that it left out what the token may not read."""
+    rights = next(rights for begin, rights in _RIGHTS if path.startswith(begin))
+    return AccessDenied(f"{base_uri}{path}: the ACL token may read only part of this list; give its policy {rights}")
 
 
 def lacks_tenancy(base_uri: str, tenancy: Mapping[str, str]) -> RequestRejected:
