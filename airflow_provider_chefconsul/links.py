@@ -72,4 +72,6 @@ async def page_of(view: SharedView, environment: str, tier: str | Sequence[str])
     page = (
         f"{view.keys.desired(environment, tier)}/edit" if isinstance(tier, str) else view.keys.environment(environment)
     )
-    return f"{view.client.settings.url}/ui/{quote(datacenter)}/kv/{quote(page)}"
+    settings = view.client.settings
+    tenancy = [f"{mark}{name}/" for mark, name in (("_", settings.partition), ("~", settings.namespace)) if name]
+    return f"{settings.url}/ui/{''.join(tenancy)}{quote(datacenter)}/kv/{quote(page)}"

@@ -118,6 +118,8 @@ def _connection_fields() -> dict[str, Any]:
     fields = {
         "prefix": ("Key prefix", "Every key of the shared data view begins with it; chefconsul when empty."),
         "datacenter": ("Datacenter", "The datacenter to use; the agent's own when empty."),
+        "namespace": ("Namespace", "Of Consul Enterprise; the token's own when empty."),
+        "partition": ("Partition", "Admin partition of Consul Enterprise; the token's own when empty."),
         "verify": ("Verify TLS", "true, false, or the path to a CA bundle on the machines that run Airflow."),
         "cert": ("Client certificate", "Path to a client certificate on the machines that run Airflow."),
         "key": ("Client key", "Path to the client certificate's key on the machines that run Airflow."),

@@ -1,15 +1,18 @@
 """Find a Consul to run: `python -m demo.consul_binary` prints its path.
 
-In this order: the one on the PATH, one fetched earlier, Debian's package unpacked into a cache (nothing is
-installed). The project runs with every Consul from 1.8 on.
+In this order: the one that CONSUL_BINARY names, the one on the PATH, one fetched earlier, Debian's package unpacked
+into a cache (nothing is installed). The project runs with every Consul from 1.8 on.
 """
 
 import fcntl
+import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable
+from airflow_provider_chefconsul.testing.consul_program import BINARY, find_program
 from airflow_provider_chefconsul.testing.consul_version import version_of
 from demo import debian_package
 
@@ -17,8 +20,8 @@ OLDEST_VERSION = (1, 8, 0)
 DEBIAN_SUITE = "bullseye"  # the only suite that carries consul: 1.8.7, for amd64 and arm64
 CACHE_DIRECTORY = Path(__file__).resolve().parent.parent / ".cache" / "consul"
 
-WAYS_TO_INSTALL = """\
-Install Consul 1.8 or later and put it on the PATH, in one of these ways:
+WAYS_TO_INSTALL = f"""\
+Install Consul 1.8 or later and put it on the PATH, or name it in {BINARY}. Ways to get one:
   - the vendor's package for your system (apt, dnf, brew)
   - copy /bin/consul out of the vendor's container image
   - build it with a Go toolchain from Consul's Go module"""
@@ -34,12 +37,16 @@ def find_consul(cache_dir: Path = CACHE_DIRECTORY) -> Path:
     Safe to call from several processes at once: one fetches, the others wait for it.
     :raises ConsulNotFoundError: when there is none and none could be fetched.
     """
-    tried = []
-    if on_path := shutil.which("consul"):
-        version = version_of(Path(on_path))
+    try:
+        found = find_program()
+        version = version_of(found)
         if version is not None and version >= OLDEST_VERSION:
-            return Path(on_path)
-        tried.append(f"{on_path} is {describe(version)}")
+            return Path(found)
+        tried = f"{found} is {describe(version)}"
+    except ConsulUnavailable as error:
+        tried = str(error)
+    if BINARY in os.environ:  # another one would be used without anybody noticing
+        raise ConsulNotFoundError(f"{BINARY} names no usable Consul: {tried}")
     cached = cache_dir / "consul"
     cache_dir.mkdir(parents=True, exist_ok=True)
     with (cache_dir / "lock").open("w") as lock:
@@ -49,8 +56,8 @@ def find_consul(cache_dir: Path = CACHE_DIRECTORY) -> Path:
         try:
             _fetch(cached)
         except debian_package.PackageError as error:
-            tried.append(f"Debian's package could not be fetched: {error}")
-            raise ConsulNotFoundError("\n".join(["No Consul found.", *tried, WAYS_TO_INSTALL])) from error
+            fetching = f"Debian's package could not be fetched: {error}"
+            raise ConsulNotFoundError("\n".join(["No Consul found.", tried, fetching, WAYS_TO_INSTALL])) from error
     return cached
 
 

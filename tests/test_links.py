@@ -69,6 +69,20 @@ def test_link_into_the_connections_datacenter(monkeypatch, cluster):
     assert link_of() == f"http://127.0.0.1:{cluster.http_port}/ui/dc%202/kv/chefconsul/demo/web/desired/edit"
 
 
+@pytest.mark.parametrize(
+    ("tenancy", "folder"),
+    [
+        ({"namespace": "team"}, "~team/"),
+        ({"partition": "eu"}, "_eu/"),
+        ({"partition": "eu", "namespace": "team"}, "_eu/~team/"),
+    ],
+)
+def test_link_into_the_connections_namespace(monkeypatch, free_port, tenancy, folder):
+    """The form that Consul's UI gives its addresses."""
+    connect(monkeypatch, free_port, datacenter="dc1", **tenancy)
+    assert link_of() == f"http://127.0.0.1:{free_port}/ui/{folder}dc1/kv/chefconsul/demo/web/desired/edit"
+
+
 def test_link_that_was_found_is_kept(monkeypatch, free_port):
     """A task that waits finds it while it has a view, and needs no other one when it ends."""
     connect(monkeypatch, free_port)  # where nobody answers

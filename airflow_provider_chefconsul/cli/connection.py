@@ -15,7 +15,7 @@ from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 from airflow_provider_chefconsul.exceptions import UnusableConnection
 
 _FORM = "http[s]://HOST:PORT[?prefix=…]"
-_PARAMETERS = ("prefix", "datacenter", "verify", "cert", "key", "wait")
+_PARAMETERS = ("prefix", "datacenter", "namespace", "partition", "verify", "cert", "key", "wait")
 _TRUE = {"1", "t", "true"}  # as Consul reads them
 _FALSE = {"0", "f", "false"}
 
@@ -73,9 +73,11 @@ def _default_root(variables: Mapping[str, str]) -> str:
 
 
 def _extra_of(variables: Mapping[str, str]) -> dict[str, object]:
-    """What Consul's own variables say of TLS."""
+    """What Consul's own variables say of the tenant and of TLS."""
     is_verified = variables.get("CONSUL_HTTP_SSL_VERIFY", "").lower() not in _FALSE
     return {
+        "namespace": variables.get("CONSUL_NAMESPACE"),
+        "partition": variables.get("CONSUL_PARTITION"),
         "verify": variables.get("CONSUL_CACERT") if is_verified else False,
         "cert": variables.get("CONSUL_CLIENT_CERT"),
         "key": variables.get("CONSUL_CLIENT_KEY"),

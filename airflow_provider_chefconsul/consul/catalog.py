@@ -31,6 +31,7 @@ from airflow_provider_chefconsul.exceptions import AccessDenied, InvalidInput
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.client import ConsulClient
+    from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 
 EXTERNAL_HEALTH = "externalNodeHealth"
 """The check of a node without an agent, set by Consul ESM or the simulated fleet.
@@ -193,18 +194,24 @@ async def read_addresses(client: ConsulClient) -> dict[str, str]:
 async def check_can_list(client: ConsulClient, kind: str) -> None:
     """Check that the token may list nodes or services at all.
 
-    Every Consul has at least its own server and the service "consul", so an empty list means a missing permission.
+    Every Consul has at least its own server and the service "consul", so an empty list means a missing permission; not
+    so in a partition or namespace of one's own, where they are not listed.
 
     :param kind: ``node`` or ``service``.
     :raises AccessDenied: the list is empty.
     """
     path = f"/v1/catalog/{kind}s"
     _, found = await client.read(path)
-    if not found:
+    if not found and _lists_servers(client.settings, kind):
         raise AccessDenied(
             f"{client.settings.url}{path} lists nothing: the ACL token may read no {kind}; "
             f'give its policy {kind}_prefix "" read'
         )
+
+
+def _lists_servers(settings: ConsulSettings, kind: str) -> bool:
+    asked = {settings.partition, settings.namespace if kind == "service" else None}  # nodes have no namespace
+    return asked <= {None, "default"}
 
 
 async def check_names(client: ConsulClient, what: str, names: Collection[str]) -> None:

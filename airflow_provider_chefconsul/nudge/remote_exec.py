@@ -10,7 +10,9 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -74,16 +76,30 @@ async def run_over_consul(
     roster = Roster(nodes, max_parallel=max_parallel, ack_timeout=ack_timeout, silence_timeout=silence_timeout)
     heartbeat = max(1.0, silence_timeout.total_seconds() / 10)
     spec = json.dumps({"Args": guarded(job_id, command, attempt=attempt), "Wait": int(heartbeat * 1e9)})
-    execution = _Execution(client, roster, spec, prefix_per_node, on_progress)
-    try:
-        async with asyncio.timeout((deadline - datetime.now(UTC)).total_seconds()):
-            await execution.run()
-    except TimeoutError:
-        if not execution.has_fired:
-            why = execution.trouble or "Consul did not answer in time"
-            raise ConsulUnavailable(f"the deadline passed before an event could be fired: {why}") from execution.trouble
-        on_progress(f"stopped waiting at the deadline: {roster.summary}")
-    return {node: execution.result(node) for node in nodes}
+    async with _in_agents_namespace(client) as agents_client:
+        execution = _Execution(agents_client, roster, spec, prefix_per_node, on_progress)
+        try:
+            async with asyncio.timeout((deadline - datetime.now(UTC)).total_seconds()):
+                await execution.run()
+        except TimeoutError:
+            if not execution.has_fired:
+                why = execution.trouble or "Consul did not answer in time"
+                raise ConsulUnavailable(
+                    f"the deadline passed before an event could be fired: {why}"
+                ) from execution.trouble
+            on_progress(f"stopped waiting at the deadline: {roster.summary}")
+        return {node: execution.result(node) for node in nodes}
+
+
+@asynccontextmanager
+async def _in_agents_namespace(client: ConsulClient) -> AsyncGenerator[ConsulClient]:
+    """The client, or one in the namespace ``default``: there agents look for jobs, wherever their services are."""
+    if client.settings.namespace is None:
+        yield client
+        return
+    settings = replace(client.settings, namespace="default")
+    async with type(client)(settings, retry_for=client.retry_for) as agents_client:
+        yield agents_client
 
 
 class _Execution:

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import NoReturn
 
 from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT, Keys
+from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
 from airflow_provider_chefconsul.simulator.kv import KeyValue, read_token
 from airflow_provider_chefconsul.simulator.output import PREFIX, RunOutput
@@ -104,6 +105,8 @@ def _parse_command(arguments: Sequence[str] | None) -> Command:
     parser.add_argument("--consul", default="http://127.0.0.1:8500", metavar="URL", help="default: %(default)s")
     parser.add_argument("--root", default=DEFAULT_ROOT, help="root of the shared data view, default: %(default)s")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="file with the ACL token")
+    parser.add_argument("--namespace", metavar="NAME", help="namespace of Consul Enterprise")
+    parser.add_argument("--partition", metavar="NAME", help="admin partition of Consul Enterprise")
     parser.add_argument("--seconds", type=float, default=0.0, help="how long the run works, default: %(default)s")
     outcome = parser.add_mutually_exclusive_group()
     outcome.add_argument("--fail", action="store_true", help="fail after the work")
@@ -128,8 +131,13 @@ def _build_command(options: argparse.Namespace) -> Command:
     for name in ("seconds", "patience"):
         if not 0 <= getattr(options, name) <= LONGEST_SECONDS:
             raise InvalidInput(f"--{name} must be a number of seconds from 0 to {LONGEST_SECONDS}")
+    tenancy = {
+        name.capitalize(): check_name(name, value)
+        for name in ("namespace", "partition")
+        if (value := getattr(options, name)) is not None
+    }
     run = SimulatedRun(
-        KeyValue(options.consul, read_token(options.token_file) if options.token_file else None),
+        KeyValue(options.consul, read_token(options.token_file) if options.token_file else None, tenancy),
         Keys(options.root),
         environment=options.environment,
         tier=options.tier,

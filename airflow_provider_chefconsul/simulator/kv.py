@@ -7,9 +7,11 @@ right for an agent on the same machine.
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,10 +30,11 @@ class KeyValue:
     """Consul's key-value store behind one address, and the agent there; each call is one attempt.
 
     :param url: ``http://HOST:PORT`` or ``https://HOST:PORT``, the latter with the system's certificate authorities.
+    :param tenancy: namespace and partition of Consul Enterprise, by the names ``Namespace`` and ``Partition``.
     :raises InvalidInput: the address is not of that form.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, tenancy: Mapping[str, str] = MappingProxyType({})) -> None:
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -48,7 +51,10 @@ class KeyValue:
         self.url = f"{parts.scheme}://{parts.netloc}"
         self._connection = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._host, self._port = parts.hostname, port
-        self._headers = {"X-Consul-Token": token} if token else {}
+        self._headers = {f"X-Consul-{name}": value for name, value in tenancy.items()}
+        if token:
+            self._headers["X-Consul-Token"] = token
+        self._to_check = "partitions" if "Partition" in tenancy else "namespaces" if tenancy else ""
 
     def get(self, key: str, *, timeout: float) -> bytes | None:
         """Read one key in Consul's default consistency mode; None when it does not exist.
@@ -109,6 +115,14 @@ class KeyValue:
         return found if isinstance(found, str) and found else None
 
     def _request(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes, str | None]:
+        if self._to_check:  # a Consul without them may ignore the headers
+            with suppress(AccessDenied):  # whether the token may read the list does not matter
+                if self._send("GET", self._to_check, None, timeout)[0] == NOT_FOUND:
+                    raise RequestRejected(f"Consul at {self.url} has no {self._to_check}; only Consul Enterprise does")
+            self._to_check = ""
+        return self._send(method, path, body, timeout)
+
+    def _send(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes, str | None]:
         # Keys are made of names, which need no quoting.
         try:
             with closing(self._connection(self._host, self._port, timeout=timeout)) as connection:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
@@ -15,11 +13,9 @@ from airflow_provider_chefconsul.testing.consul_agent import (
     agent_environment,
     server_command,
 )
+from airflow_provider_chefconsul.testing.consul_program import BINARY, find_program
 from airflow_provider_chefconsul.testing.port import ADDRESS
 from airflow_provider_chefconsul.testing.processes import Processes
-
-BINARY = "CONSUL_BINARY"
-"""The environment variable that names the program; without it, ``consul`` on the PATH."""
 
 _LONGEST_START = 60.0  # seconds
 
@@ -32,7 +28,7 @@ class ConsulServer:
     """
 
     def __init__(self, directory: Path) -> None:
-        binary = find_consul()
+        binary = _find_consul()
         command, config = server_command(binary, in_memory=True)
         self._processes = Processes()
         self._agent = ConsulAgent(
@@ -74,17 +70,11 @@ class ConsulServer:
         self._processes.close()
 
 
-def find_consul() -> str:
-    """The Consul binary to run.
-
-    :raises ConsulUnavailable: there is none; the message says how to name one.
-    """
-    named = os.environ.get(BINARY)
-    found = shutil.which(named or "consul")
-    if found is None:
-        problem = f"{BINARY}={named!r} is not a program" if named else "there is no consul on the PATH"
+def _find_consul() -> str:
+    try:
+        return find_program()
+    except ConsulUnavailable as error:
         raise ConsulUnavailable(
-            f"the fixture 'fleet' needs a real Consul, but {problem}: install Consul 1.8 or later, or name it in the "
+            f"the fixture 'fleet' needs a real Consul, but {error}: install Consul 1.8 or later, or name it in the "
             f"environment variable {BINARY}"
-        )
-    return found
+        ) from None

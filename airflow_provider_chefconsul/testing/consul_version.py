@@ -1,4 +1,4 @@
-"""The version of a Consul, and the ports that an agent for tests keeps closed. Standard library only."""
+"""The version of a Consul, and what its agents' configuration has to say differently. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 Version = tuple[int, ...]
 
 _TIMEOUT = 60.0  # seconds; a fraction of one on an idle machine
+_INITIAL_MANAGEMENT_SINCE = (1, 11, 0)
 _GRPC_TLS_SINCE = (1, 14, 0)
 
 
@@ -42,3 +43,12 @@ def closed_ports(version: Version | None) -> Mapping[str, int]:
     if version is not None and version >= _GRPC_TLS_SINCE:
         ports["grpc_tls"] = -1
     return ports
+
+
+def first_token(version: Version | None, token: str) -> Mapping[str, str]:
+    """The token that may do everything, by its name in ``acl.tokens``.
+
+    :param version: as in :func:`closed_ports`.
+    """
+    is_renamed = version is not None and version >= _INITIAL_MANAGEMENT_SINCE
+    return {"initial_management" if is_renamed else "master": token}

@@ -39,6 +39,12 @@ def make_settings(**overrides):
         ("http://:5ec%2Fe7@127.0.0.1:8500", {}, {"token": "5ec/e7"}),
         ("http://127.0.0.1:8500", {"CONSUL_HTTP_TOKEN": TOKEN}, {"token": TOKEN}),
         ("http://127.0.0.1:8500?prefix=teams/shop&datacenter=dc2", {}, {"root": "teams/shop", "datacenter": "dc2"}),
+        ("http://127.0.0.1:8500?namespace=team&partition=eu", {}, {"namespace": "team", "partition": "eu"}),
+        (
+            "http://127.0.0.1:8500?namespace=team",
+            {"CONSUL_NAMESPACE": "other", "CONSUL_PARTITION": "eu"},
+            {"namespace": "team", "partition": "eu"},
+        ),
         ("http://127.0.0.1:8500/?wait=40&verify=false", {}, {"wait": timedelta(seconds=40), "verify": False}),
         (
             "http://127.0.0.1:8500",
@@ -76,6 +82,7 @@ def test_url(url, variables, settings):
         (f"http://:{TOKEN}?@127.0.0.1:8500", "percent-encode"),
         (f"http://:{TOKEN}#@127.0.0.1:8500", "percent-encode"),
         ("http://127.0.0.1:8500?perfix=shop", "unknown parameter 'perfix'; expected one of prefix, datacenter"),
+        ("http://127.0.0.1:8500?namespace=a.b", "namespace must be 1 to 64 letters, digits or hyphens, not 'a.b'"),
         ("http://127.0.0.1:8500?prefix=/a", "prefix '/a' is not one or more names"),
         ("http://127.0.0.1:8500?verify=/nowhere.pem", "verify must be the path of an existing file"),
         ("http://127.0.0.1:8500?wait=0", "wait must be a number of seconds"),

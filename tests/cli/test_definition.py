@@ -95,6 +95,6 @@ def test_definition_is_cheap():
     ours = "airflow_provider_chefconsul"
     assert f"{ours}.cli.airflow_commands" in printed.split()
     assert set(printed.split()) <= {
-        ours, f"{ours}.cli", f"{ours}.cli.airflow_commands", f"{ours}.cli.argument_definition", f"{ours}.cli.definition",
-        f"{ours}.cli.exit_code", f"{ours}.exceptions",
+        ours, f"{ours}.cli", f"{ours}.cli.airflow_commands", f"{ours}.cli.argument_definition",
+        f"{ours}.cli.definition", f"{ours}.cli.exit_code", f"{ours}.exceptions",
     }  # fmt: skip

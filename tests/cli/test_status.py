@@ -334,15 +334,17 @@ def test_environment_is_read_and_nothing_else(airflow_chefconsul, declare, membe
 
 
 @pytest.mark.parametrize("more", [(), ("--watch",)])
-def test_token_that_misses_a_tier_sees_no_environment(airflow_chefconsul, acl_consul, consul_root, monkeypatch, more):
+def test_token_that_misses_a_tier_sees_no_environment(
+    airflow_chefconsul, older_acl_consul, consul_root, monkeypatch, more
+):
     """The rest would pass for all of it; a named tier can be shown."""
     for tier in ("web", "db"):
-        acl_consul.put(f"kv/{consul_root}/demo/{tier}/desired", json.loads(make_desired().to_json()))
-    token = acl_consul.create_token(
+        older_acl_consul.put(f"kv/{consul_root}/demo/{tier}/desired", json.loads(make_desired().to_json()))
+    token = older_acl_consul.create_token(
         f'key_prefix "{consul_root}/" {{ policy = "read" }} key_prefix "{consul_root}/demo/db/" {{ policy = "deny" }} '
         'acl = "read" node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }'
     )
-    connect(monkeypatch, acl_consul.port, password=token, prefix=consul_root)
+    connect(monkeypatch, older_acl_consul.port, password=token, prefix=consul_root)
     ended = airflow_chefconsul("status", "demo", *more)
     assert ended.code == 1
     assert f'the ACL token\'s rules deny key_prefix "{consul_root}/demo/db/"' in ended.err

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from airflow_provider_chefconsul.consul.keys import Keys
+from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
 
@@ -36,6 +39,15 @@ def test_root_that_would_not_survive_in_a_url_is_refused(root):
     with pytest.raises(InvalidInput) as caught:
         Keys(root)
     assert str(caught.value) == f"prefix {root!r} is not one or more names with '/' between"
+
+
+def test_newer_consul_takes_every_key():
+    """From 1.21.5 on, it refuses keys with characters that this pattern of its source lacks."""
+    name = "a" + "".join(character for character in map(chr, range(128)) if is_name(f"a{character}"))
+    keys = Keys(f"{name}/{name}")
+    run = "scheduled__2026-11-22T08:00:00+00:00"
+    for key in (keys.report(name, name, name), keys.history(name, name, 7), keys.lost_lease(name, "shop", run)):
+        assert re.fullmatch(r"[a-zA-Z0-9,_./\-?&=]+", key)
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,9 @@ async def test_lists_stay_short(acl_consul, consul_root, create_token):
     assert max(sizes) < 1000
 
 
-async def test_older_consul_may_not_tell(acl_consul, consul_root, create_token):
+async def test_older_consul_may_not_tell(older_acl_consul, consul_root, create_token):
     """The caller decides."""
-    async with acl_consul.connect(create_token(WHOLE), consul_root) as client:
+    async with older_acl_consul.connect(create_token(WHOLE), consul_root) as client:
         view = SharedView(client)
         await check_token_sees_all(view, view.keys.environment("demo"))
         with pytest.raises(AccessDenied, match=re.escape('give its policy acl = "read", or name environment and tier')):
@@ -104,11 +104,11 @@ async def test_consul_without_acls_hides_nothing(view, consul_kv):
     await check_token_sees_all(view, view.keys.environment("demo"), must_be_known=True)
 
 
-async def test_watch_of_all_tiers_by_a_token_that_misses_one(acl_consul, consul_root, create_token):
+async def test_watch_of_all_tiers_by_a_token_that_misses_one(older_acl_consul, consul_root, create_token):
     """The rest would pass for the whole environment."""
     token = create_token(WHOLE + HIDDEN + 'acl = "read"')
     async with (
-        acl_consul.connect(token, consul_root) as client,
+        older_acl_consul.connect(token, consul_root) as client,
         aclosing(watch_tiers(SharedView(client), "demo", None, "service")) as watch,
     ):
         with pytest.raises(AccessDenied, match='rules deny key_prefix "test-.*/demo/db/"'):

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from airflow_provider_chefconsul.testing.consul_agent import AgentError, ConsulAgent
+from airflow_provider_chefconsul.testing.consul_version import first_token, version_of
 from airflow_provider_chefconsul.testing.port import ADDRESS
 from demo.cluster import ClusterError, ConsulCluster
 from tests.conftest import ClusterFactory
@@ -147,10 +148,10 @@ def test_unready_node_is_named(make_cluster: ClusterFactory) -> None:
         cluster.kill_node("db-1")
 
 
-def test_access_control_can_be_switched_on(make_cluster: ClusterFactory) -> None:
+def test_access_control_can_be_switched_on(make_cluster: ClusterFactory, consul_binary: Path) -> None:
     """extra_config reaches every agent: with a default of deny, only a token sees the nodes."""
     token = "11111111-2222-3333-4444-555555555555"
-    tokens = {"master": token, "agent": token, "default": token}
+    tokens = {**first_token(version_of(consul_binary), token), "agent": token, "default": token}
     acl = {"enabled": True, "default_policy": "deny", "tokens": tokens}
     cluster = make_cluster(web=1, extra_config={"acl": acl}, token=token)
     url = f"http://{ADDRESS}:{cluster.http_port}/v1/agent/members"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_chefconsul.testing.consul_program import BINARY
 from demo import debian_package
 from demo.consul_binary import ConsulNotFoundError, find_consul
 from demo.debian_package import PackageError, Source, debian_sources, parse_deb822, parse_one_line, private_source
@@ -62,6 +63,32 @@ def make_binary(directory: Path, version: str) -> Path:
     binary.write_text(f"#!/bin/sh\necho 'Consul v{version}'\n")
     binary.chmod(0o755)
     return binary
+
+
+@pytest.fixture(autouse=True)
+def no_named_consul(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever Consul these tests are run on."""
+    monkeypatch.delenv(BINARY, raising=False)
+
+
+def test_named_consul_comes_before_the_one_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CONSUL_BINARY chooses the version that the demo, the tests and the benchmarks run on."""
+    monkeypatch.setenv("PATH", str(make_binary(tmp_path / "bin", "1.10.0").parent), prepend=":")
+    named = make_binary(tmp_path / "newer", "1.22.7")
+    monkeypatch.setenv(BINARY, str(named))
+    assert find_consul(tmp_path / "cache") == named
+
+
+@pytest.mark.parametrize(("version", "problem"), [("1.7.9", "version 1.7.9, too old"), (None, "is not a program")])
+def test_named_consul_that_cannot_be_used_is_not_replaced(
+    version: str | None, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the tests would pass on another version than was asked for."""
+    monkeypatch.setenv("PATH", str(make_binary(tmp_path / "bin", "1.10.0").parent), prepend=":")
+    named = make_binary(tmp_path / "named", version) if version else tmp_path / "nowhere"
+    monkeypatch.setenv(BINARY, str(named))
+    with pytest.raises(ConsulNotFoundError, match=f"^{BINARY} names no usable Consul: .*{problem}"):
+        find_consul(tmp_path / "cache")
 
 
 def test_consul_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

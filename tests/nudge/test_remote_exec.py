@@ -16,11 +16,12 @@ import pytest
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
-from airflow_provider_chefconsul.exceptions import ConsulUnavailable, InvalidInput, RequestTooLarge
+from airflow_provider_chefconsul.exceptions import ConsulUnavailable, InvalidInput, RequestRejected, RequestTooLarge
 from airflow_provider_chefconsul.nudge.remote_exec import run_over_consul
 from airflow_provider_chefconsul.nudge.result import NO_SHELL, CommandOutcome, NodeResult, describe_trouble
 from airflow_provider_chefconsul.testing.port import free_port
 from demo.cluster import ConsulCluster
+from tests.support.peer import Answer, Peer, Request
 
 NODES = ["web-1", "web-2", "web-3"]
 DISABLED = "web-4"
@@ -317,6 +318,24 @@ async def test_unreachable_consul() -> None:
     async with ConsulClient(settings, retry_for=timedelta(seconds=0.1)) as client:
         with pytest.raises(ConsulUnavailable, match="before an event could be fired: .*cannot be reached"):
             await run(client, "true", deadline=datetime.now(UTC) + timedelta(seconds=2))
+
+
+async def test_jobs_are_where_agents_look_for_them() -> None:
+    """In the namespace ``default``, whatever the connection's is; the partition is the agents', too."""
+
+    def answer(request: Request) -> Answer:
+        return Answer(200, '{"ID": "5e55"}') if request.path == "/v1/session/create" else Answer(200, "[]")
+
+    with Peer(answer) as peer:
+        settings = ConsulSettings("127.0.0.1", peer.port, namespace="team", partition="eu")
+        async with ConsulClient(settings, retry_for=timedelta(0)) as client:
+            with pytest.raises(RequestRejected, match="/job"):  # which this peer does not store
+                await run(client, "true")
+    assert "/v1/session/create" in {request.path for request in peer.requests}
+    places = {
+        (request.headers["X-Consul-Namespace"], request.headers["X-Consul-Partition"]) for request in peer.requests
+    }
+    assert places == {("default", "eu")}
 
 
 def test_server_outage(make_cluster: Callable[..., ConsulCluster], log: Log) -> None:

@@ -77,17 +77,17 @@ WHOLE = CATALOG + 'key_prefix "ROOT/" { policy = "read" } '
 
 
 @pytest.fixture
-def audit_with(acl_consul, consul_root, monkeypatch):
-    """An environment of two tiers, converged, and the audit of it by a token with some rules."""
+def audit_with(older_acl_consul, consul_root, monkeypatch):
+    """An environment of two tiers, converged, and the audit of it by a token with some rules, on an older Consul."""
     for tier in ("web", "db"):
-        acl_consul.put(f"kv/{consul_root}/demo/{tier}/desired", json.loads(make_desired().to_json()))
+        older_acl_consul.put(f"kv/{consul_root}/demo/{tier}/desired", json.loads(make_desired().to_json()))
         report = make_report(f"{tier}-1", tier=tier)
-        acl_consul.register(f"{tier}-1", tier=tier)
-        acl_consul.put(f"kv/{consul_root}/demo/{tier}/nodes/{tier}-1", json.loads(report.to_json()))
+        older_acl_consul.register(f"{tier}-1", tier=tier)
+        older_acl_consul.put(f"kv/{consul_root}/demo/{tier}/nodes/{tier}-1", json.loads(report.to_json()))
 
     def run(rules, **overrides):
-        token = acl_consul.create_token(rules.replace("ROOT", consul_root))
-        connect(monkeypatch, acl_consul.port, password=token, prefix=consul_root)
+        token = older_acl_consul.create_token(rules.replace("ROOT", consul_root))
+        connect(monkeypatch, older_acl_consul.port, password=token, prefix=consul_root)
         return audit(**{"environment": "demo"} | overrides)
 
     return run

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_chefconsul.testing.consul_version import first_token, version_of
 from demo.cluster import ConsulCluster
 from tests.simulator.gate import Gate
 from tests.simulator.node import Node
@@ -22,8 +23,8 @@ CreateToken = Callable[[str], list[str]]
 @pytest.fixture(scope="module")
 def guarded_cluster(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulCluster]:
     """A Consul server with ACLs."""
-    # "master" was renamed to "initial_management" in Consul 1.11, which still knows the old name.
-    acl = {"enabled": True, "default_policy": "deny", "tokens": {"master": MANAGEMENT_TOKEN}}
+    tokens = first_token(version_of(consul_binary), MANAGEMENT_TOKEN)
+    acl = {"enabled": True, "default_policy": "deny", "tokens": tokens}
     directory = tmp_path_factory.mktemp("consul")
     options: dict[str, Any] = {"extra_config": {"acl": acl}, "token": MANAGEMENT_TOKEN, "in_memory": True}
     with ConsulCluster(consul_binary, directory, **options) as cluster:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import pytest
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
+from airflow_provider_chefconsul.testing.consul_version import first_token, version_of
 from demo.cluster import ConsulCluster
+from tests.support.peer import Answer, Peer, Request, forward_to
 
 MANAGEMENT_TOKEN = "b1d2c3e4-0000-4000-8000-000000000001"
 UNKNOWN_TOKEN = "b1d2c3e4-0000-4000-8000-00000000dead"
@@ -60,10 +62,25 @@ def list_policy_consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFac
         yield running
 
 
+@pytest.fixture
+def older_acl_consul(acl_consul: AclConsul) -> Iterator[AclConsul]:
+    """The same as a version before 1.11 would answer: it does not say what it left out of a list, nor its version."""
+    forward = forward_to(acl_consul.port)
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/v1/agent/version":
+            return Answer(404, "", {})
+        found = forward(request)
+        kept = {name: value for name, value in found.headers.items() if "Filtered" not in name}
+        return replace(found, headers=kept)
+
+    with Peer(answer) as peer:
+        yield replace(acl_consul, port=peer.port)
+
+
 @contextmanager
 def _started(binary: Path, directory: Path, **acl: Any) -> Iterator[AclConsul]:
-    # "master" was renamed to "initial_management" in Consul 1.11, which still knows the old name.
-    acl |= {"enabled": True, "default_policy": "deny", "tokens": {"master": MANAGEMENT_TOKEN}}
+    acl |= {"enabled": True, "default_policy": "deny", "tokens": first_token(version_of(binary), MANAGEMENT_TOKEN)}
     options: dict[str, Any] = {"extra_config": {"acl": acl}, "token": MANAGEMENT_TOKEN, "in_memory": True}
     with ConsulCluster(binary, directory, **options) as cluster:
         url, headers = f"{cluster.server.url}/v1/", {"X-Consul-Token": MANAGEMENT_TOKEN}

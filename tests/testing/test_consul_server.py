@@ -16,7 +16,8 @@ from airflow_provider_chefconsul.testing.consul_agent import (
     agent_environment,
     server_command,
 )
-from airflow_provider_chefconsul.testing.consul_server import BINARY, ConsulServer
+from airflow_provider_chefconsul.testing.consul_program import BINARY
+from airflow_provider_chefconsul.testing.consul_server import ConsulServer
 from airflow_provider_chefconsul.testing.processes import Processes
 
 INTERRUPTS = """#!{python}

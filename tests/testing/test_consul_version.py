@@ -1,4 +1,4 @@
-"""Which Consul it is, and which ports an agent of it is told to keep closed."""
+"""Which Consul it is, and what its agents are therefore told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_chefconsul.testing.consul_version import closed_ports, parse_version, version_of
+from airflow_provider_chefconsul.testing.consul_version import closed_ports, first_token, parse_version, version_of
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,21 @@ def test_grpc_tls_is_closed_where_consul_knows_it(version: tuple[int, ...] | Non
     assert ("grpc_tls" in ports) == is_told
     assert set(ports.values()) == {-1}
     assert {"dns", "grpc", "serf_wan"} <= set(ports)
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        ((1, 8, 7), "master"),
+        ((1, 10, 12), "master"),
+        ((1, 11, 0), "initial_management"),
+        ((2, 0, 0), "initial_management"),
+        (None, "master"),
+    ],
+)
+def test_first_token_has_the_versions_name(version: tuple[int, ...] | None, name: str) -> None:
+    """An older agent refuses the new name; a newer one still takes the old, and warns."""
+    assert first_token(version, "5ec2e7") == {name: "5ec2e7"}
 
 
 def test_program_that_is_no_consul_has_no_version(tmp_path: Path) -> None:

@@ -22,10 +22,12 @@ from airflow_provider_chefconsul.consul.http.operation import LONGEST_TRANSACTIO
 from airflow_provider_chefconsul.consul.http.py_consul import CB, base
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.transport import HttpxTransport
+from airflow_provider_chefconsul.consul.http.trouble import partial_list
 from airflow_provider_chefconsul.exceptions import AccessDenied, NoLeader, RequestRejected
 
 T = TypeVar("T")
 _TRANSACTION = "/v1/txn"
+_UNKNOWN_TOKEN = "Supplied token does not exist"  # noqa: S105 since Consul 1.15 with status 404, which is else an answer
 
 
 class ConsulClient(base.Consul):
@@ -103,7 +105,7 @@ class ConsulClient(base.Consul):
             batch = prefixes[start : start + LONGEST_TRANSACTION]
             operations = [Operation.read_tree(prefix) for prefix in batch]
             query = {**self._datacenter, "consistent": "1"}
-            document = _document(operations)
+            document = self._document(operations)
             body = await self._transport.put(_undecoded_body, _TRANSACTION, query, document, raw=True)
             position = 0
             for entry in await self._decoded(decode_results, body, _TRANSACTION):  # in the order of the operations
@@ -132,7 +134,7 @@ class ConsulClient(base.Consul):
         :raises RequestTooLarge: they exceed Consul's limits for one transaction.
         """
         # py-consul's own txn.put leaves the datacenter out.
-        await self._transport.put(CB.json(), _TRANSACTION, self._datacenter, _document(operations))
+        await self._transport.put(CB.json(), _TRANSACTION, self._datacenter, self._document(operations))
 
     async def read(
         self,
@@ -195,6 +197,13 @@ class ConsulClient(base.Consul):
         except AccessDenied as error:
             if "ACL support disabled" not in str(error):
                 raise
+        except RequestRejected as error:
+            if _UNKNOWN_TOKEN not in str(error):
+                raise
+            words = (
+                f"{self.settings.url}: {_UNKNOWN_TOKEN}: Consul refuses the ACL token; check the connection's password"
+            )
+            raise AccessDenied(words) from error
 
     async def authorize(self, rights: Sequence[tuple[str, str, str]]) -> list[bool]:
         """Whether the token has each right, a tuple of resource kind, access and name; an empty name means all names.
@@ -226,6 +235,9 @@ class ConsulClient(base.Consul):
     def _datacenter(self) -> dict[str, str]:
         return {"dc": self.dc} if self.dc else {}
 
+    def _document(self, operations: Sequence[Operation]) -> str:
+        return json.dumps([operation.to_fields(self.settings.tenancy) for operation in operations])
+
     async def _decoded(self, decode: Callable[[bytes], Awaitable[list[Entry]]], body: bytes, path: str) -> list[Entry]:
         try:
             return await decode(body)
@@ -237,7 +249,7 @@ class ConsulClient(base.Consul):
 
     def _check_whole(self, path: str, is_partial: bool) -> None:
         if is_partial:
-            raise AccessDenied(f"{self.settings.url}{path}: the ACL token may read only part of this list")
+            raise partial_list(self.settings.url, path)
 
     async def __aenter__(self) -> ConsulClient:
         """Enter the context."""
@@ -272,7 +284,3 @@ def _undecoded(response: base.Response) -> tuple[str, bytes]:
 def _undecoded_body(response: base.Response) -> bytes:
     body: bytes = response.body
     return body
-
-
-def _document(operations: Sequence[Operation]) -> str:
-    return json.dumps([operation.to_fields() for operation in operations])

@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.exceptions import InvalidInput, UnusableConnect
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _HIGHEST_PORT = 65535
+_TENANCY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
 _TOKEN = re.compile(r"[!-~]+")  # what can be sent in a header, without the spaces of a careless copy
 
 
@@ -62,6 +63,8 @@ def parse_connection(
         token=password or None,
         root=root,
         datacenter=extras.get("datacenter") or None,
+        namespace=_parse_tenancy(label, "namespace", extras.get("namespace")),
+        partition=_parse_tenancy(label, "partition", extras.get("partition")),
         verify=_parse_verify(label, extras.get("verify")),
         cert=_parse_path(label, "cert", extras.get("cert")),
         key=_parse_path(label, "key", extras.get("key")),
@@ -86,6 +89,16 @@ def _is_host(text: str) -> bool:
     except ValueError:
         return _HOST_NAME.fullmatch(text) is not None
     return True
+
+
+def _parse_tenancy(label: str, name: str, value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not _TENANCY.fullmatch(value):
+        raise UnusableConnection(
+            f"{label}: {name} must be 1 to 64 letters, digits or hyphens, not {value!r}; only Consul Enterprise has any"
+        )
+    return value
 
 
 def _parse_verify(label: str, value: Any) -> bool | str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 LONGEST_TRANSACTION = 64  # operations; later versions of Consul take more
+_NO_TENANCY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,16 @@ class Operation:
             "Check", {"Verb": "set", "Check": {"Node": node, "CheckID": check_id, "Name": name, "Status": status}}
         )
 
-    def to_fields(self) -> dict[str, Any]:
-        """The operation in Consul's JSON form."""
-        return {self.kind: dict(self.fields)}
+    def to_fields(self, tenancy: Mapping[str, str] = _NO_TENANCY) -> dict[str, Any]:
+        """The operation in Consul's JSON form.
+
+        :param tenancy: namespace and partition, which a transaction takes from its operations, not from headers.
+        """
+        if self.kind == "KV":
+            return {"KV": {**self.fields, **tenancy}}
+        if self.kind == "Node":  # nodes have a partition, but no namespace
+            tenancy = {name: value for name, value in tenancy.items() if name == "Partition"}
+        return {self.kind: {**self.fields, self.kind: {**self.fields[self.kind], **tenancy}}}
 
 
 def _encode(value: str | bytes) -> str:

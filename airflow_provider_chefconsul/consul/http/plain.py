@@ -19,6 +19,7 @@ def plain_client(settings: ConsulSettings) -> consul.std.Consul:
         cert=(settings.cert, settings.key) if settings.cert and settings.key else settings.cert,
     )
     client.http.base_uri = settings.url  # py-consul's lacks brackets around an IPv6 address
+    client.http.session.headers.update(settings.tenancy_headers)
     if settings.token is not None:
         client.token = settings.token  # CONSUL_HTTP_TOKEN would have replaced it
     return client

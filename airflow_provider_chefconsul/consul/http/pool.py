@@ -53,6 +53,8 @@ class Pool:
         self.blocking_turns = asyncio.Semaphore(_BLOCKING)
         self.longest_wait = settings.wait
         """How long a query may block; shorter than in the settings once a proxy has cut one."""
+        self.is_enterprise = False
+        """Whether Consul has been seen to have what the settings' tenancy needs."""
 
     def learn(self, cut_after: timedelta) -> None:
         """Note that a query was cut after this time, before its wait was over."""
@@ -106,7 +108,7 @@ def _changed_at(path: bool | str | None) -> int | None:
 
 
 def _open(settings: ConsulSettings, verify: ssl.SSLContext | bool, limits: httpx.Limits) -> httpx.AsyncClient:
-    headers = {"X-Consul-Token": settings.token} if settings.token else {}
+    headers = {**settings.tenancy_headers, **({"X-Consul-Token": settings.token} if settings.token else {})}
     if settings.is_local:
         headers["Accept-Encoding"] = "identity"  # compressing takes Consul most of the time of a large answer
     return httpx.AsyncClient(

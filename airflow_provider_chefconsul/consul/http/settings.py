@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
@@ -16,6 +17,7 @@ class ConsulSettings:
 
     :param verify: whether to verify the server's certificate, or the path of a CA bundle.
     :param cert: path of the client certificate; ``key`` is the path of its key.
+    :param namespace: of Consul Enterprise, as ``partition`` is; None leaves both to the token.
     :param root: the prefix of every key of the shared data view.
     :param wait: how long a query may block; must be below the idle timeout of any proxy in between.
     """
@@ -26,6 +28,8 @@ class ConsulSettings:
     token: str | None = field(default=None, repr=False)
     root: str = DEFAULT_ROOT
     datacenter: str | None = None
+    namespace: str | None = None
+    partition: str | None = None
     verify: bool | str = True
     cert: str | None = None
     key: str | None = None
@@ -36,6 +40,17 @@ class ConsulSettings:
         """The base address, without a token."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def tenancy(self) -> Mapping[str, str]:
+        """Namespace and partition as far as they are set, by the names of Consul's JSON fields."""
+        named = {"Namespace": self.namespace, "Partition": self.partition}
+        return {name: value for name, value in named.items() if value}
+
+    @property
+    def tenancy_headers(self) -> Mapping[str, str]:
+        """Namespace and partition, as headers of a request."""
+        return {f"X-Consul-{name}": value for name, value in self.tenancy.items()}
 
     @property
     def is_local(self) -> bool:

@@ -16,7 +16,13 @@ from airflow_provider_chefconsul.consul.http.answer import check_answer
 from airflow_provider_chefconsul.consul.http.pool import Answer, PoolUse
 from airflow_provider_chefconsul.consul.http.py_consul import ConsulException, base
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
-from airflow_provider_chefconsul.consul.http.trouble import QueryCut, status_error, transport_error, unknown_datacenter
+from airflow_provider_chefconsul.consul.http.trouble import (
+    QueryCut,
+    lacks_tenancy,
+    status_error,
+    transport_error,
+    unknown_datacenter,
+)
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable, RequestRejected
 
 T = TypeVar("T")
@@ -38,6 +44,7 @@ class HttpxTransport(base.HTTPClient):
         self.base_uri = settings.url
         self._use = PoolUse(settings)
         self._datacenter = settings.datacenter
+        self._tenancy = settings.tenancy
         self._retry_for = retry_for
 
     async def get(
@@ -113,6 +120,7 @@ class HttpxTransport(base.HTTPClient):
         data: Any = None,
         raw: bool = False,
     ) -> T:
+        await self._check_tenancy()
         if "index" in dict(params or ()):
             response = await self._block_shared(path, dict(params), headers)
         else:
@@ -205,6 +213,22 @@ class HttpxTransport(base.HTTPClient):
         except (httpx.HTTPError, OSError) as error:  # httpx does not wrap a TLS alert after the handshake
             raise transport_error(error, self.base_uri, size=len(data or "")) from error
         return Answer(response.status_code, response.headers, content)
+
+    async def _check_tenancy(self) -> None:
+        """Refuse a namespace or a partition on a Consul that has none, once for the pool.
+
+        Such a Consul ignores them in transactions, and before 1.11 ignores partitions everywhere: what is meant for a
+        tenant would go where all others are.
+        """
+        pool = self._use.pool
+        if not self._tenancy or pool.is_enterprise:
+            return
+        path = "/v1/partitions" if "Partition" in self._tenancy else "/v1/namespaces"
+        response = await self._ask("GET", path, None, None)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise lacks_tenancy(self.base_uri, self._tenancy)
+        # Whether the token may read that list does not matter; an outage is reported by the request itself.
+        pool.is_enterprise = response.status_code < httpx.codes.TOO_MANY_REQUESTS
 
     async def _find_datacenter(self, body: str) -> RequestRejected | None:
         """The error for a datacenter that Consul does not know; None for one that is only unreachable."""

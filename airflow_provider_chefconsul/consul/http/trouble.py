@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 import httpx
@@ -26,6 +27,14 @@ _RESETS = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _TOO_MANY = (
     "; if Consul is healthy, this address has too many connections to it: see limits.http_max_conns_per_client in its "
     "configuration (default 200)"
+)
+
+
+# By how a path begins, what reading all of its list requires.
+_RIGHTS = (
+    ("/v1/kv/", "key_prefix read for all of it"),
+    ("/v1/catalog/nodes", 'node_prefix "" read'),
+    ("", 'node_prefix "" read and service_prefix "" read'),
 )
 
 
@@ -70,6 +79,20 @@ def unknown_datacenter(base_uri: str, datacenter: str, answer: bytes) -> Request
     hint = f"did you mean {near[0]!r}" if near else f"it knows {', '.join(sorted(known)[:8])}"
     return RequestRejected(
         f"{base_uri}: Consul knows no datacenter {datacenter!r}; {hint}: check the connection's datacenter"
+    )
+
+
+def partial_list(base_uri: str, path: str) -> AccessDenied:
+    """The error for a list of which Consul, since 1.11, says that it left out what the token may not read."""
+    rights = next(rights for begin, rights in _RIGHTS if path.startswith(begin))
+    return AccessDenied(f"{base_uri}{path}: the ACL token may read only part of this list; give its policy {rights}")
+
+
+def lacks_tenancy(base_uri: str, tenancy: Mapping[str, str]) -> RequestRejected:
+    """The error for a namespace or partition on a Consul that has none."""
+    field = "partition" if "Partition" in tenancy else "namespace"
+    return RequestRejected(
+        f"{base_uri}: this Consul has no {field}s, a feature of Consul Enterprise; leave the connection's {field} empty"
     )
 
 

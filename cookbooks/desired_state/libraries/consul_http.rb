@@ -22,18 +22,43 @@ module DesiredState
     attr_reader :url
 
     # See ConsulKV.
-    def initialize(url:, token: nil, tls: {})
+    def initialize(url:, token: nil, tls: {}, namespace: nil, partition: nil)
       uri = parse(url)
       @url = "#{uri.scheme}://#{uri.host}:#{uri.port}"
       @host = uri.hostname
       @port = uri.port
-      @token = token
+      @headers = { 'X-Consul-Token' => token, 'X-Consul-Namespace' => namespace, 'X-Consul-Partition' => partition }.compact
+      @to_check = partition ? 'partition' : namespace && 'namespace'
       @tls = uri.scheme == 'https' ? read_tls(tls) : nil
     end
 
     # The answer to a request, whole and within +timeout+ seconds. Raises a ConsulError.
     def request(request, timeout)
-      request['X-Consul-Token'] = @token if @token
+      check_tenancy(timeout) if @to_check
+      transmit(request, timeout)
+    end
+
+    # The text of an answer, for a message.
+    def words(response)
+      body = response.body.to_s.dup.force_encoding(Encoding::UTF_8).scrub.split.join(' ')[0, 300]
+      body.empty? ? 'no reason given' : body
+    end
+
+    private
+
+    # A Consul without namespaces or partitions may ignore the headers, and reports would go where everybody's are.
+    def check_tenancy(timeout)
+      if transmit(Net::HTTP::Get.new("/v1/#{@to_check}s"), timeout).code == '404'
+        raise RequestRejected, "Consul at #{url} has no #{@to_check}s, a feature of Consul Enterprise; remove the setting " \
+                               "#{@to_check}"
+      end
+      @to_check = nil
+    rescue AccessDenied
+      @to_check = nil # the token may not read the list, so there is one
+    end
+
+    def transmit(request, timeout)
+      @headers.each { |name, value| request[name] = value }
       request['Accept-Encoding'] = 'identity' # so that Content-Length is the length of the body
       what = "#{request.method} #{request.path.sub(/\?.*/, '')}"
       too_slow = "no whole answer within #{timeout.round(1)} s" # a read timeout would start afresh with each byte
@@ -48,14 +73,6 @@ module DesiredState
     rescue *NETWORK_ERRORS => e
       raise unreachable(e)
     end
-
-    # The text of an answer, for a message.
-    def words(response)
-      body = response.body.to_s.dup.force_encoding(Encoding::UTF_8).scrub.split.join(' ')[0, 300]
-      body.empty? ? 'no reason given' : body
-    end
-
-    private
 
     def parse(url)
       uri = URI(url)

@@ -25,9 +25,9 @@ module DesiredState
     private :request, :words
 
     # +url+ is http://HOST:PORT or https://HOST:PORT; +token+ an ACL token; +tls+ may have ca_file, cert_file, key_file
-    # and verify (false accepts any certificate).
-    def initialize(url:, token: nil, tls: {})
-      @http = ConsulHTTP.new(url: url, token: token, tls: tls)
+    # and verify (false accepts any certificate); +namespace+ and +partition+ are those of Consul Enterprise.
+    def initialize(**connection)
+      @http = ConsulHTTP.new(**connection)
     end
 
     # The entry under a key, or nil.

@@ -14,10 +14,12 @@ module DesiredState
     YES = %w(1 t T TRUE true True).freeze # as Consul's own tools parse their variables
     NO = %w(0 f F FALSE false False).freeze
     NAMES = %w(
-      ca_file cert_file consul_url environment key_file meta node_name patience prefix state_dir token_file verify
+      ca_file cert_file consul_url environment key_file meta namespace node_name partition patience prefix state_dir
+      token_file verify
     ).freeze
+    TENANCY = /\A[A-Za-z0-9-]{1,64}\z/.freeze
 
-    attr_reader :node_name, :environment, :keys, :kv, :patience, :state_dir
+    attr_reader :node_name, :environment, :keys, :kv, :namespace, :patience, :state_dir
 
     # Reads the JSON file; raises InvalidInput.
     def self.read(path)
@@ -43,7 +45,9 @@ module DesiredState
       @patience = Float(given['patience'] || DEFAULT_PATIENCE, exception: false) ||
                   raise(InvalidInput, "patience must be a number of seconds, not #{given['patience'].inspect}")
       @state_dir = given['state_dir']
-      @kv = ConsulKV.new(url: url, token: token, tls: tls)
+      @namespace = tenancy('namespace', 'CONSUL_NAMESPACE')
+      partition = tenancy('partition', 'CONSUL_PARTITION')
+      @kv = ConsulKV.new(url: url, token: token, tls: tls, namespace: namespace, partition: partition)
     end
 
     # The value of a key of the node's meta data: as set, else as its agent has it; '' if it has none.
@@ -90,6 +94,14 @@ module DesiredState
       raise InvalidInput, "#{path ? "token file #{path}" : 'CONSUL_HTTP_TOKEN'} must hold one ACL token and nothing else"
     rescue SystemCallError => e
       raise InvalidInput, "token file #{path} cannot be read: #{e.message}"
+    end
+
+    # The namespace or the partition of Consul Enterprise; nil leaves it to the token.
+    def tenancy(name, variable)
+      found = presence(given[name]) || presence(env[variable])
+      return found if found.nil? || found.match?(TENANCY)
+
+      raise InvalidInput, "#{name} must be 1 to 64 letters, digits or hyphens, not #{found.inspect}"
     end
 
     def tls

@@ -87,6 +87,11 @@ action_class do
     end
   end
 
+  # An agent's configuration refuses watches that name a namespace, and without a name it would watch another key.
+  def can_watch?
+    [nil, 'default'].include?(DesiredState::ChefRun.of(run_context).settings.namespace)
+  end
+
   def trigger_command
     tiers = new_resource.tiers.flat_map { |tier| ['--tier', tier] }
     DesiredState::Systemd.command_line(
@@ -178,6 +183,7 @@ action :create, description: 'Creates watch, path unit, service and timer.' do
   file watch_path do
     content "#{Chef::JSONCompat.to_json_pretty('watches' => watches)}\n"
     mode '0644'
+    action :delete unless can_watch?
     notifies :reload, "service[#{new_resource.consul_unit}]", :delayed
   end
 end

@@ -192,17 +192,45 @@ async def test_token_is_known(acl_consul, client):
 async def test_token_is_unknown(acl_consul):
     """Consul reports it at once."""
     async with acl_consul.connect(UNKNOWN_TOKEN, "a") as client:
-        with pytest.raises(AccessDenied, match="ACL not found.*check the connection's password"):
+        with pytest.raises(AccessDenied, match="Consul refuses the ACL token.*check the connection's password"):
             await client.check_token()
 
 
-async def test_list_filtered_by_acls_is_refused():
-    """Newer versions of Consul report that they left out what the token may not read."""
+async def test_token_is_unknown_to_a_newer_consul():
+    """From 1.15 on, Consul says so with a status that it has for missing keys, too."""
+    with Peer(lambda _: Answer(404, "Supplied token does not exist")) as peer:
+        async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, token=UNKNOWN_TOKEN)) as client:
+            with pytest.raises(
+                AccessDenied, match="does not exist: Consul refuses the ACL token; check the .*password"
+            ):
+                await client.check_token()
+
+
+async def test_other_404_is_no_unknown_token():
+    """Something else answers there."""
+    with Peer(lambda _: Answer(404, "not found")) as peer:
+        async with ConsulClient(ConsulSettings("127.0.0.1", peer.port, token=UNKNOWN_TOKEN)) as client:
+            with pytest.raises(RequestRejected, match="does not answer like Consul"):
+                await client.check_token()
+
+
+@pytest.mark.parametrize(
+    ("path", "rights"),
+    [
+        ("/v1/catalog/nodes", 'node_prefix "" read$'),
+        ("/v1/catalog/service/web", 'node_prefix "" read and service_prefix "" read$'),
+        ("/v1/kv/a/", "key_prefix read for all of it$"),
+    ],
+)
+async def test_list_filtered_by_acls_is_refused(path, rights):
+    """Newer versions of Consul report that they left out what the token may not read; the error says what it lacks."""
     headers = {"X-Consul-Index": "7", "X-Consul-Results-Filtered-By-ACLs": "true"}
     with Peer(lambda _: Answer(200, "[]", headers)) as peer:
         async with ConsulClient(ConsulSettings("127.0.0.1", peer.port)) as client:
-            with pytest.raises(AccessDenied, match="/v1/catalog/nodes: the ACL token may read only part"):
-                await client.read("/v1/catalog/nodes")
+            with pytest.raises(
+                AccessDenied, match=f"{path}: the ACL token may read only part .*; give its policy {rights}"
+            ):
+                await client.read(path)
 
 
 # py-consul's own client -----------------------------------------------------------------------------------------------

@@ -86,6 +86,33 @@ RSpec.describe DesiredState::ConsulKV do
     end
   end
 
+  describe 'in a namespace or partition' do
+    { namespace: 'team', partition: 'eu' }.each do |field, name|
+      it "is refused by a Consul that has no #{field}s, before anything is written" do
+        elsewhere = described_class.new(url: kv.url, field => name)
+        [-> { elsewhere.put(key, '1') }, -> { elsewhere.get(key) }, -> { elsewhere.create_session(name: 'spec', ttl: 10) }]
+          .each do |call|
+            expect(&call).to raise_error(DesiredState::RequestRejected, /no #{field}s, a .*; remove the setting #{field}\z/)
+          end
+        expect(kv.get(key)).to be_nil
+      end
+    end
+
+    it 'asks only once whether Consul has any, and takes a refusal of that list for a yes' do
+      enterprise = peer { |request| request.path == '/v1/namespaces' ? [403, 'Permission denied', {}] : [200, 'true'] }
+      elsewhere = described_class.new(url: enterprise.url, namespace: 'team')
+      2.times { elsewhere.put(key, '1') }
+      expect(enterprise.requests.map(&:path)).to eq(['/v1/namespaces', "/v1/kv/#{key}", "/v1/kv/#{key}"])
+    end
+
+    it 'takes an outage for no answer' do
+      away = peer { [500, 'No cluster leader'] }
+      expect { described_class.new(url: away.url, namespace: 'team').put(key, '1') }
+        .to raise_error(DesiredState::ConsulUnavailable)
+      expect(away.writes).to be_empty
+    end
+  end
+
   describe 'against a server that misbehaves' do
     it "never mistakes 403 for a missing key, and shows Consul's reason" do
       refusing = peer { [403, 'Permission denied', {}] }

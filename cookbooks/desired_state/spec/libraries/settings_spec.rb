@@ -101,6 +101,29 @@ RSpec.describe DesiredState::Settings do
     end
   end
 
+  describe 'namespace and partition' do
+    # What each request sends; the first asks whether Consul has any.
+    def tenancy_of(given = {}, env = {})
+      asked = peer { [404, ''] }
+      asked.answer = ->(request) { request.path.match?(%r{/v1/(namespaces|partitions)\z}) ? [200, '[]'] : [404, ''] }
+      make({ 'consul_url' => asked.url }.merge(given), env).kv.get('x')
+      asked.requests.map { |request| request.headers.values_at('x-consul-namespace', 'x-consul-partition') }.uniq
+    end
+
+    it 'are sent with every request' do
+      expect(tenancy_of).to eq([[nil, nil]])
+      expect(tenancy_of('namespace' => 'team')).to eq([['team', nil]])
+      expect(tenancy_of('partition' => 'eu', 'namespace' => 'team')).to eq([%w(team eu)])
+    end
+
+    it "are given by Consul's environment variables if no setting does" do
+      env = { 'CONSUL_NAMESPACE' => 'team', 'CONSUL_PARTITION' => 'eu' }
+      expect(tenancy_of({}, env)).to eq([%w(team eu)])
+      expect(tenancy_of({ 'namespace' => 'mine' }, env)).to eq([%w(mine eu)])
+      expect(tenancy_of({}, env.transform_values { '' })).to eq([[nil, nil]])
+    end
+  end
+
   describe 'the token file' do
     { 'nothing' => " \n", 'two tokens' => "one\ntwo", 'bytes' => "\xff\xfe", 'text outside of ASCII' => 'tökén' }
       .each do |what, content|
@@ -132,6 +155,9 @@ RSpec.describe DesiredState::Settings do
     { 'prefix' => '/a' } => %r{prefix "/a" must be one or more names},
     { 'patience' => 'long' } => /patience must be a number of seconds, not "long"/,
     { 'patience' => true } => /patience must be a number of seconds, not true/,
+    { 'namespace' => 'team/1' } => %r{namespace must be 1 to 64 letters, digits or hyphens, not "team/1"},
+    { 'partition' => "eu\r\nX-Two: 2" } => /partition must be 1 to 64 letters/,
+    { 'namespace' => 7 } => /setting namespace must be text, not 7/,
     { 'verify' => 'false' } => /verify must be true or false, not "false"/,
     { 'consul_url' => 8500 } => /setting consul_url must be text, not 8500/,
     { 'token_file' => ['a'] } => /setting token_file must be text/,

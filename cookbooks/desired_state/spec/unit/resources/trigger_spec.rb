@@ -103,6 +103,24 @@ RSpec.describe 'desired_state_trigger' do
     end
   end
 
+  describe 'create in a namespace' do
+    recipe { desired_state_trigger 'web' }
+
+    let(:watch) { '/etc/consul.d/desired_state_watches.json' }
+
+    it 'has the agent watch nothing, whose configuration cannot name one, and keeps the timer' do
+      chef_node.default['desired_state']['namespace'] = 'team'
+      expect(chef_run).to delete_file(watch)
+      expect(chef_run).not_to create_file(watch)
+      expect(chef_run).to start_systemd_unit('desired-state.timer')
+    end
+
+    it 'has the agent watch in the one that it looks in anyway' do
+      chef_node.default['desired_state']['namespace'] = 'default'
+      expect(chef_run).to create_file(watch)
+    end
+  end
+
   describe 'create with an invalid tier' do
     recipe { desired_state_trigger '../web' }
 
