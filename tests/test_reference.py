@@ -19,7 +19,8 @@ from airflow_provider_chefconsul.domain.model.desired import Aborted
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.freeze import Freeze, FreezeEntry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
-from airflow_provider_chefconsul.domain.model.report import Status
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
+from airflow_provider_chefconsul.domain.model.report import Mended, Status, WaitsFor
 from airflow_provider_chefconsul.provider_info import get_provider_info
 from tests.support.factory import (
     make_assignment,
@@ -27,6 +28,7 @@ from tests.support.factory import (
     make_desired,
     make_failure,
     make_lease,
+    make_ticket,
     make_writer,
 )
 
@@ -36,9 +38,9 @@ COOKBOOK = ROOT / "cookbooks" / "desired_state"
 
 WRITER = make_writer(map_index=0, transition=1)
 ABORTED = Aborted("shop", "run", 3, WRITER, "why")
-ASSIGNMENT = make_assignment(3, id="id")
+ASSIGNMENT = make_assignment(3, id="id", pace=AssignmentPace(2, "meta:rack", 300))
 DESIRED = make_desired(3, canary=make_canary(), aborted=ABORTED)
-REPORT = make_failure()
+REPORT = make_failure(waits_for=WaitsFor(("web-1",), 2, 3), mended=Mended("2026-11-30", 1, 1))
 JOURNAL = JournalEntry("now", WRITER, JournalAct.DECLARED, {"web": ASSIGNMENT}, JournalWave("1", 1, 2), scope=("web",))
 LEASE = make_lease()
 FREEZE = Freeze({"web": FreezeEntry(WRITER, "now", None, "why")})
@@ -140,6 +142,7 @@ MARK = re.findall(r"'(\w+)' =>", (COOKBOOK / "libraries" / "once.rb").read_text(
         ("Writer", set(WRITER.to_fields())),
         ("Aborted", set(ABORTED.to_fields())),
         ("Report", document(REPORT.to_json())),
+        ("Ticket", document(make_ticket().to_json())),
         ("Error", set(json.loads(REPORT.to_json())["error"])),
         ("Early failure", early_failure_fields()),
         ("Lease", document(LEASE.to_json())),
@@ -170,6 +173,7 @@ def test_every_key_is_named():
         keys.report("ENV", "TIER", "NODE"),
         f"{keys.tier('ENV', 'TIER')}locks/TASK",
         f"{keys.tier('ENV', 'TIER')}done/TASK/VERSION",
+        keys.slot("ENV", "TIER", "NODE"),
         keys.history("ENV", "TIER", 43),
         keys.lease("ENV"),
         re.sub(r"[0-9a-f]{32}$", "HASH", keys.lost_lease("ENV", "shop", "run")),

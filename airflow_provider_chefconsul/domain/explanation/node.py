@@ -208,10 +208,17 @@ def _describe(node: NodeStatus, standing: Standing, assigned: Assignment, now: d
         lasting=f" for {span(since, now)}" if since else "",
         last=last,
         last_run=f"; it last ran {last}" if last else "",
-        end=", runs again" if report is not None and report.status is not Status.SUCCEEDED else when,
+        end=(", runs again" if report is not None and report.status is not Status.SUCCEEDED else when)
+        + describe_mended(report, now),
         failure=f": {reason}" if error is None else f"{when}: {error}",
         earlier=f": {reason}" if error is None else f" before this try{when}; its next run decides: {error}",
     )
+
+
+def describe_mended(report: NodeReport | None, now: datetime) -> str:
+    """The drift that was mended on the node today, as the end of a sentence; empty for none."""
+    mended = report.mended if report is not None else None
+    return f"; {mended} today" if mended is not None and mended.on == f"{now:%Y-%m-%d}" else ""
 
 
 def _describe_last(report: NodeReport | None, now: datetime) -> str:

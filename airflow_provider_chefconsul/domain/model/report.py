@@ -64,6 +64,25 @@ class WaitsFor:
 
 
 @dataclass(frozen=True, slots=True)
+class Mended:
+    """The drift that runs of a converged node mended on one day.
+
+    :param on: the day, in UTC: "2026-11-30".
+    :param runs: how many runs changed something.
+    :param resources: how much they changed.
+    """
+
+    on: str
+    runs: int
+    resources: int
+
+    def __str__(self) -> str:
+        """For people: "4 resources mended in 2 runs"."""
+        resources = f"{self.resources} resource{'' if self.resources == 1 else 's'}"
+        return f"{resources} mended in {self.runs} run{'' if self.runs == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
 class NodeReport:
     """The document under a tier's ``nodes/<node>`` key.
 
@@ -75,6 +94,7 @@ class NodeReport:
     :param previous_status: how the run before ended on the same assignment, see :func:`previous_status`; None when
         there was none, and in reports of older clients.
     :param waits_for: what a run waits for whose status is ``waiting``.
+    :param mended: the drift that was mended on the day of the last such run; None when there was none.
     """
 
     node: str
@@ -93,6 +113,7 @@ class NodeReport:
     node_id: str | None = None
     previous_status: Status | None = None
     waits_for: WaitsFor | None = None
+    mended: Mended | None = None
 
     def has_converged_on(self, assignment: Assignment) -> bool:
         """Whether this report says that its node has converged on the assignment."""
@@ -129,8 +150,9 @@ class NodeReport:
     def to_json(self) -> str:
         """The JSON form."""
         fields = {"schema": SCHEMA, **asdict(self)}
-        if self.waits_for is None:
-            del fields["waits_for"]
+        for name in ("waits_for", "mended"):
+            if fields[name] is None:
+                del fields[name]
         if self.error is not None:
             fields["error"] = {
                 "class": self.error.kind,
@@ -165,6 +187,7 @@ class NodeReport:
             node_id=optional_text("node_id"),
             previous_status=_read_status(document, "previous_status") if has("previous_status") else None,
             waits_for=_read_waits_for(document.child("waits_for")) if has("waits_for") else None,
+            mended=_read_mended(document.child("mended")) if has("mended") else None,
         )
 
 
@@ -198,6 +221,10 @@ def _read_waits_for(document: Document) -> WaitsFor:
     if not all(is_name(name) for name in names):
         raise document.malformed(f"field {document.path}slot must list node names")
     return WaitsFor(tuple(names), document.integer("of"), document.integer("ahead"))
+
+
+def _read_mended(document: Document) -> Mended:
+    return Mended(document.text("on"), document.integer("runs"), document.integer("resources"))
 
 
 def read_error(document: Document) -> RunError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_chefconsul.domain.explanation.drift import explain_drift
+from airflow_provider_chefconsul.domain.model.report import Mended
 from airflow_provider_chefconsul.domain.verdict.drift import find_drift
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from tests.support.factory import NOW, make_failure, make_report, make_snapshot
@@ -21,3 +22,15 @@ def test_each_node_is_explained():
     assert lines["gone-1"].startswith("has a report and is no member; bring it back")
     assert "is no member, most likely the same machine as web-3; bring it back" in lines["WEB-3"]
     assert "WEB-3 has, which is no member: most likely the same machine under another name" in lines["web-3"]
+
+
+def test_drift_that_was_mended_today_is_told():
+    """Though the node matches: something changes it, again and again. What was mended on another day is past."""
+    today, earlier = Mended(f"{NOW:%Y-%m-%d}", 2, 4), Mended("2026-01-01", 1, 1)
+    reports = [make_report("web-1", mended=today), make_report("web-2", mended=earlier), make_report("web-3")]
+    status = tier_status(make_snapshot(*reports, members=("web-1", "web-2", "web-3")))
+    drift = find_drift(status)
+    lines = explain_drift(status, drift, now=NOW, early_failures={})
+    assert list(lines) == ["web-1"]
+    assert lines["web-1"].endswith("; 4 resources mended in 2 runs today; find out what changes it")
+    assert not drift.drifted

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.domain.model.report import (
     MESSAGE_LIMIT,
+    Mended,
     NodeReport,
     RunError,
     Status,
@@ -140,3 +141,13 @@ def test_what_a_node_waits_for():
         text = json.dumps({**document, "waits_for": {**document["waits_for"], **wrong}})
         with pytest.raises(MalformedDocument, match=f"waits_for.{next(iter(wrong))}"):
             NodeReport.from_json("k", text)
+
+
+def test_what_was_mended():
+    """The field is only there where drift was mended."""
+    report = make_report(mended=Mended("2026-11-22", 2, 4))
+    assert json.loads(report.to_json())["mended"] == {"on": "2026-11-22", "runs": 2, "resources": 4}
+    assert NodeReport.from_json("k", report.to_json()) == report
+    assert "mended" not in json.loads(make_report().to_json())
+    with pytest.raises(MalformedDocument, match=r"mended\.runs"):
+        NodeReport.from_json("k", json.dumps({**json.loads(report.to_json()), "mended": {"on": "2026-11-22"}}))
