@@ -1,4 +1,4 @@
-"""Roll environments through desired states: Airflow declares them in Consul, Chef nodes converge and report back.
+"""Take environments from one desired state to the next: Airflow declares it in Consul, Chef nodes converge and report.
 
 Everything that a Dag author uses can be imported from here. A name is loaded when it is first asked for, so importing
 the package itself costs nothing. What this package does not list is internal and may change without notice.

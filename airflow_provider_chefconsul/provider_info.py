@@ -24,7 +24,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-chefconsul",
         "name": _INTEGRATION,
-        "description": "Roll environments through desired states declared in Consul and converged by Chef.",
+        "description": "Take environments from one desired state to the next: declared in Consul, converged by Chef.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,

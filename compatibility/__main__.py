@@ -29,7 +29,7 @@ LOWEST = (
     "--exclude-newer=2026-06-01",
     "--exclude-newer-package=py-consul=2026-11-01",
 )
-EXAMPLE = ROOT / "docs" / "testing-dags"
+EXAMPLE = ROOT / "docs" / "how-to" / "test-dags"
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 import airflow_provider_chefconsul as face

@@ -7,6 +7,8 @@ these days has a Dag run. A backfill takes a lagging environment through its upg
     airflow backfill create --dag-id backfill_environment_upgrades
         --from-date 2026-10-01 --to-date 2026-11-01 --max-active-runs 1
 
+Airflow cannot create one of several dates on SQLite, and so not in `airflow standalone`: there, create it date by date.
+
 Running it again with `--reprocess-behavior completed` changes nothing. Neither does an upgrade that comes too late:
 with `--run-backwards` the newest release comes first, and each older one is skipped; its log names the newer write.
 

@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from compatibility.__main__ import EXAMPLE
+
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "requirements" / "constraints").glob("airflow-*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -61,3 +63,9 @@ def test_contradiction_is_found():
     older = "apache-airflow-providers-ssh>=7.0"
     assert contradictions([older], pins) == [f"{older}, but 5.0.0"]
     assert contradictions(["py-consul>=1.8"], pins | {"requests": "1.0"}) != []
+
+
+def test_what_make_compatibility_runs_is_there():
+    """The example of the pages, whose folder has moved before."""
+    assert list(EXAMPLE.glob("test_*.py"))
+    assert list(EXAMPLE.glob("dags/*.py"))

@@ -33,7 +33,7 @@ exit codes:
   0    done; for status, explain and --wait: converged
   1    error: Consul or the connection is unavailable or unusable, or a document cannot be read
   2    invalid usage
-  3    not converged; or no such environment, tier or node
+  3    not converged; no such environment, tier or node; or, for unfreeze, still frozen
   4    refused: stale, leased, frozen, not confirmed, not allowed from the present state, nothing to go back to or
        to promote, or no members; nothing was written
   130  interrupted by Ctrl-C

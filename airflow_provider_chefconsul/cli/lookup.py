@@ -57,16 +57,16 @@ async def find_empty_tier(view: SharedView, environment: str, selectors: Mapping
 
 
 def describe_nodes(nodes: Sequence[str], members: Members, *, will: str) -> str:
-    """How many members a write assigns something else, and which.
+    """How many members get a new assignment by a write, and which.
 
     :param nodes: these members.
-    :param will: "would be" or "are".
+    :param will: "would get" or "get".
     """
     if not nodes:
-        return f"none of {len(members)} members {will} assigned something else, so nodes do nothing"
+        return f"none of {len(members)} members {will} a new assignment, so nodes do nothing"
     absent = absent_of(nodes, members)
     of_these = f", {len(absent)} of these absent, which no wait requires" if absent else ""
-    return f"{len(nodes)} of {len(members)} members {will} assigned something else{of_these}: {name_some(nodes)}"
+    return f"{len(nodes)} of {len(members)} members {will} a new assignment{of_these}: {name_some(nodes)}"
 
 
 def absent_of(nodes: Iterable[str], members: Members) -> list[str]:

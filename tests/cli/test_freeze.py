@@ -40,7 +40,11 @@ def test_whole_environment(airflow_chefconsul, declare):
     assert {name: each["reason"] for name, each in frozen.items()} == {"*": "evening", "web": "its own"}
     assert frozen["web"].keys() == {"by", "since", "until", "reason"}
     ended = airflow_chefconsul("unfreeze", "demo", "web")
+    assert ended.code == 3
     assert ended.out.startswith("demo/*: frozen by ")
+    assert ended.out.endswith(
+        "demo: still frozen as a whole, and so web; to end that: airflow chefconsul unfreeze demo '*'\n"
+    )
     assert airflow_chefconsul("unfreeze", "demo", "-o", "json").json == {"environment": "demo", "frozen": {}}
 
 
@@ -66,8 +70,24 @@ def test_nothing_to_end(airflow_chefconsul, declare, consul_kv):
     assert dict(consul_kv) == before
     airflow_chefconsul(*FREEZE)
     ended = airflow_chefconsul("unfreeze", "demo", "web")
+    assert ended.code == 3
     assert "nobody froze web" in ended.out
     assert "demo/*: frozen by" in ended.out
+    ended = airflow_chefconsul("unfreeze", "demo", "web", "-o", "json")
+    assert (ended.code, list(ended.json["frozen"])) == (3, ["*"])
+
+
+def test_whole_ends_and_a_tier_stays(airflow_chefconsul, declare):
+    """One fix passes: what others have frozen by name stays as it is."""
+    declare()
+    declare("app")
+    airflow_chefconsul(*FREEZE)
+    airflow_chefconsul("freeze", "demo", "app", "--reason", "not app")
+    ended = airflow_chefconsul("unfreeze", "demo", "*")
+    assert ended.code == 0
+    assert [line.partition(":")[0] for line in ended.out.splitlines()] == ["demo/app"]
+    assert airflow_chefconsul(*SET).code == 0
+    assert airflow_chefconsul("set", "demo", "app", *SET[3:]).code == 4
 
 
 def test_freeze_of_a_tier_that_was_forgotten(airflow_chefconsul, declare, consul_kv):

@@ -45,7 +45,7 @@ def test_whole_tier(airflow_chefconsul):
         ("demo/web: would write: all nodes are assigned generation 2, state converged, release=2.6.0"),
         '  release: "2.5.0" → "2.6.0"',
         "  replicas: 3 → not there",
-        f"  8 of 8 members would be assigned something else: {', '.join(NODES)}",
+        f"  8 of 8 members would get a new assignment: {', '.join(NODES)}",
     ]
 
 
@@ -55,18 +55,15 @@ def test_absent_nodes_are_counted_among_those_whom_a_wave_takes(airflow_chefcons
     members("web-3", "web-4", check="critical")
     declare()
     ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
-    assert (
-        "  4 of 4 members would be assigned something else, 2 of these absent, which no wait requires: web-1"
-        in ended.out
-    )
+    assert "  4 of 4 members would get a new assignment, 2 of these absent, which no wait requires: web-1" in ended.out
     canary = (*NEXT, "--canary", "web-1,web-2,web-3")
-    assert "  3 of 4 members would be assigned something else, 1 of these absent" in (
+    assert "  3 of 4 members would get a new assignment, 1 of these absent" in (
         airflow_chefconsul("plan", "demo", "web", *canary).out
     )
     (step,) = airflow_chefconsul("plan", "demo", "web", *canary, "-o", "json").json["tiers"][0]["steps"]
     assert (step["nodes"], step["absent"]) == (["web-1", "web-2", "web-3"], ["web-3"])
     ended = airflow_chefconsul("plan", "demo", "web", *NEXT, "--canary", "1")
-    assert "1 of 4 members would be assigned something else: web-" in ended.out
+    assert "1 of 4 members would get a new assignment: web-" in ended.out
 
 
 @pytest.mark.usefixtures("tier")
@@ -246,4 +243,4 @@ def test_tier_that_was_never_declared(airflow_chefconsul, members):
     ended = airflow_chefconsul("plan", "demo", "web", *NEXT)
     assert ended.code == 0
     assert '  state: not there → "converged"' in ended.out.splitlines()
-    assert "1 of 1 members would be assigned something else: web-1" in ended.out
+    assert "1 of 1 members would get a new assignment: web-1" in ended.out

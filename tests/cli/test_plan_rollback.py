@@ -28,7 +28,7 @@ def test_previous(airflow_chefconsul, consul_kv):
     assert ended.out.splitlines() == [
         "demo/web: would write: all nodes are assigned generation 4, state converged, release=2.4.0",
         '  release: "2.5.0" → "2.4.0"',
-        "  2 of 2 members would be assigned something else: web-1, web-2",
+        "  2 of 2 members would get a new assignment: web-1, web-2",
     ]
     (planned,) = airflow_chefconsul(*PLAN, "-o", "json").json["tiers"][0]["steps"]
     assert dict(consul_kv) == before
@@ -56,13 +56,13 @@ def test_canary(airflow_chefconsul, declare):
     assert ended.out.splitlines() == [
         "demo/web: would write: all nodes are assigned generation 3, state converged, release=2.5.0",
         '  release: "2.6.0" → "2.5.0"',
-        "  1 of 2 members would be assigned something else: web-1",
+        "  1 of 2 members would get a new assignment: web-1",
     ]
     assert airflow_chefconsul(*PLAN, "--to", "2").out.splitlines()[1:] == [
         '  release: "2.6.0" → "2.4.0"',
-        "  1 of 2 members would be assigned something else: web-1",
+        "  1 of 2 members would get a new assignment: web-1",
         '  release: "2.5.0" → "2.4.0"',
-        "  1 of 2 members would be assigned something else: web-2",
+        "  1 of 2 members would get a new assignment: web-2",
     ]
     (planned,) = airflow_chefconsul(*PLAN, "--to", "2", "-o", "json").json["tiers"][0]["steps"]
     assert [(each["before"]["generation"], each["nodes"]) for each in planned["moves"]] == [

@@ -96,15 +96,15 @@ def test_output_describes_the_write(airflow_chefconsul, declare, members):
     content = "is assigned generation 2, state converged, release=2.6.0, debug=true"
     assert written("--canary", "web-2") == [
         f"demo/web: a canary of nodes web-2 {content}; all others keep generation 1",
-        "  1 of 2 members are assigned something else: web-2",
+        "  1 of 2 members get a new assignment: web-2",
     ]
     assert written("--canary", "100%") == [
         f"demo/web: a canary of all nodes {content} (declare it without a canary to promote it)",
-        "  1 of 2 members are assigned something else: web-1",
+        "  1 of 2 members get a new assignment: web-1",
     ]
     assert written() == [
         f"demo/web: all nodes {content}".replace(" is ", " are "),
-        "  none of 2 members are assigned something else, so nodes do nothing",
+        "  none of 2 members get a new assignment, so nodes do nothing",
     ]
     assert written("--sequence", "2099-01-01T00:00:00Z") == [
         "demo/web: wrote only the later logical time; generation 2 stays, and nodes do nothing"

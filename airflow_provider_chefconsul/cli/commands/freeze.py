@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers
 from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.consul.freeze import find_freeze, freeze, unfreeze
-from airflow_provider_chefconsul.domain.model.freeze import Freeze, check_frozen_tiers, make_freeze_entry
+from airflow_provider_chefconsul.domain.model.freeze import EVERY_TIER, Freeze, check_frozen_tiers, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.name import check_name
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ async def freeze_command(args: Namespace, output: Output) -> ExitCode:
 
 @command
 async def unfreeze_command(args: Namespace, output: Output) -> ExitCode:
-    """End the freeze of tiers, or every freeze of the environment."""
+    """End the freeze of tiers, or every freeze of the environment; exits with 3 when a named tier stays frozen."""
     check_name("environment", args.environment)
     names = check_frozen_tiers(args.tier) if args.tier else None
     async with open_view(args) as view:
@@ -46,7 +47,14 @@ async def unfreeze_command(args: Namespace, output: Output) -> ExitCode:
                 f"{args.environment}: nobody froze {' or '.join(args.tier) or 'it'}, so there is nothing to end"
             )
             found = (await find_freeze(view, args.environment)).freeze
-    return _show(args.environment, found, output)
+    code = _show(args.environment, found, output)
+    if not args.tier or EVERY_TIER not in found.entries:
+        return code
+    output.line(
+        f"{args.environment}: still frozen as a whole, and so {' and '.join(args.tier)}; to end that: "
+        f"{output.program} unfreeze {args.environment} {shlex.quote(EVERY_TIER)}"
+    )
+    return ExitCode.NOT_CONVERGED
 
 
 async def _check_tiers(view: SharedView, args: Namespace, output: Output) -> None:

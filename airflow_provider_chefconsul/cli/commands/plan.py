@@ -88,7 +88,7 @@ def _print(args: Namespace, found: RolloutPlan, refusal: Refusal | None, schedul
             if number == 1 or len(planned.moves) > 1:
                 _print_moves(planned, each.members, output)
             elif isinstance(planned.decision, Write) and planned.decision.assigns:
-                output.line(describe_nodes(planned.nodes, each.members, will="would be"), indent=2)
+                output.line(describe_nodes(planned.nodes, each.members, will="would get"), indent=2)
     if refusal is not None:
         output.line(f"refused, nothing would be written: {refusal}", style="bold red")
 
@@ -99,7 +99,7 @@ def _print_moves(planned: PlannedWave, members: Members, output: Output) -> None
         for difference in find_differences(move.before, planned.after) if planned.after else ():
             output.line(_difference(difference), indent=2)
         if isinstance(planned.decision, Write) and planned.decision.assigns:
-            output.line(describe_nodes(move.nodes, members, will="would be"), indent=2)
+            output.line(describe_nodes(move.nodes, members, will="would get"), indent=2)
 
 
 def _decision(planned: PlannedWave) -> str:

@@ -34,7 +34,7 @@ async def set_command(args: Namespace, output: Output) -> ExitCode:
             if members[tier] and isinstance(decision, Write) and decision.assigns:
                 basis = replace(plan.tiers[tier].basis, members=members[tier])
                 planned = plan_wave(basis, decision, change.canary)
-                output.line(describe_nodes(planned.nodes, members[tier], will="are"), indent=2)
+                output.line(describe_nodes(planned.nodes, members[tier], will="get"), indent=2)
         generations = plan.generations
         code = ExitCode.OK
         if policy is not None:

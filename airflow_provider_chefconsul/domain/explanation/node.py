@@ -35,6 +35,7 @@ _ACTIONS = {
     Standing.MALFORMED: "find out who wrote that key; its next run replaces it",
     Standing.UNHEALTHY: "check the service on it",
 }
+_STOP_EARLIER_RUN = "its earlier run has not ended: wait, or stop it on the node"
 _TEXTS = {
     Standing.CONVERGED: "converged on {generation}{end}",
     Standing.ABSENT: "absent, {reason}{last_run}",
@@ -115,7 +116,7 @@ def explain_node(node: NodeStatus, *, now: datetime, early_failure: EarlyFailure
     if early_failure is not None and not node.has_converged and early_failure.modify_index > last_index:
         when = ago(read_moment(early_failure.finished_at), now)
         text += f"; its last run ended before it had read a tier{when and f', {when}'}: {early_failure.error}"
-    return NodeExplanation(name, one_line(text), _ACTIONS[node.standing])
+    return NodeExplanation(name, one_line(text), _find_action(node, node.standing))
 
 
 def describe_reason(node: NodeStatus) -> str:
@@ -193,6 +194,15 @@ def _describe_failure(report: NodeReport) -> str:
 
 def _error(report: NodeReport) -> str:
     return str(report.error) if report.error else "no reason given"
+
+
+def _find_action(node: NodeStatus, standing: Standing) -> str:
+    """Who can act and how."""
+    status = node.report.status if node.report is not None else None
+    match standing, status:
+        case Standing.OLD_GENERATION, Status.RUNNING | Status.WAITING:  # another run would wait for its lock
+            return _STOP_EARLIER_RUN
+    return _ACTIONS[standing]
 
 
 def _describe(node: NodeStatus, standing: Standing, assigned: Assignment, now: datetime) -> str:

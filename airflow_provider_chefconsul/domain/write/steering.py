@@ -131,7 +131,10 @@ def _find_other(canary: Canary, generation: int | None) -> Refused | None:
 def _without_canary(current: DesiredState | None, act: str) -> Refused:
     if current is None:
         return Refused(f"the tier has no desired state, so there is nothing to {act}")
+    # Whoever comes second must not go back once more; a rollout that was aborted before a newer one explains nothing.
+    aborted = current.aborted
+    by_whom = f"; {aborted}" if aborted is not None and aborted.generation == current.generation else ""
     return Refused(
         f"no canary is out, so there is nothing to {act}: all nodes are assigned {current.stable.describe()}, "
-        f"written by {current.written_by} at {current.written_at}"
+        f"written by {current.written_by} at {current.written_at}{by_whom}"
     )

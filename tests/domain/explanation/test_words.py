@@ -84,6 +84,15 @@ def test_each_standing_in_words(report, member, text):
     assert bool(explanation.action) is not look(report, **member).has_converged
 
 
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.WAITING])
+def test_run_of_an_earlier_generation_is_let_end(status):
+    """Another run would only wait for its lock."""
+    report = make_report(generation=6, **STILL | {"status": status})
+    assert explain(report).action == "its earlier run has not ended: wait, or stop it on the node"
+    for ended in (Status.SUCCEEDED, Status.INTERRUPTED, Status.REBOOTING):
+        assert explain(make_report(generation=6, status=ended)).action.startswith("run chef-client on it")
+
+
 def test_unhealthy_and_earlier_failures_are_what_a_wait_found():
     """A wait knows more than a single look, and its status says so."""
     unhealthy = explain(make_report(), must_be_healthy=True, unhealthy=("http is critical",))
