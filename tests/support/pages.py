@@ -16,7 +16,7 @@ _BLOCK = re.compile(
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", flags=re.MULTILINE)
 _OUTSIDE = re.compile(r"[a-z]+:")
-_ENDS_A_COMMAND = {"|", "||", "&", "&&", ";", ">", ">>", "<", "2"}
+_ENDS_A_COMMAND = {"|", "||", "&", "&&", ";", ">", ">>", ">&", "<"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ def words_of(line: str, program: str) -> list[list[str]]:
             continue
         call = words[start + len(wanted) :]
         end = next((n for n, word in enumerate(call) if word in _ENDS_A_COMMAND), len(call))
-        calls.append(call[:end])
+        is_of_errors = call[end - 1 : end + 1] in (["2", ">"], ["2", ">&"], ["2", ">>"])
+        calls.append(call[: end - 1 if is_of_errors else end])
     return calls
 
 
