@@ -25,7 +25,7 @@ class CheckRolloutEndOperator(BaseOperator):
     """
     Fails while a tier stands at a canary of this Dag run's own; is skipped otherwise.
 
-    :func:`rollout` runs it when a skipped gate has skipped the last wave: without it the Dag run would be green. It
+    When a skipped gate has skipped the last wave, :func:`rollout` runs it: without it the Dag run would be green. It
     changes nothing, and it is no reason for ``auto_revert`` to roll back.
 
     :param environment: the environment (templated).
