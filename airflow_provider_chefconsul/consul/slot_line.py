@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from airflow_provider_chefconsul.consul.claimant import Claimant, TicketTimes
 from airflow_provider_chefconsul.consul.held_slot import RENEWALS, HeldSlot
 from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT
 from airflow_provider_chefconsul.consul.slots import QueueReader, read_ticket
-from airflow_provider_chefconsul.domain.model.desired import Assignment
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.model.report import WaitsFor
 from airflow_provider_chefconsul.domain.model.ticket import Ticket
@@ -43,41 +43,6 @@ _REST = 0.1  # seconds between two lists, however often tickets change
 _BACKOFF = 0.5  # seconds between two tries while Consul is away
 _SHORTEST_LOOK = timedelta(seconds=0.2)
 _SAID_AGAIN = 30.0  # seconds before a node says again behind whom it waits
-
-
-@dataclass(frozen=True, slots=True)
-class TicketTimes:
-    """For how many seconds tickets last without being renewed."""
-
-    held: int = 120
-    waiting: int = 600
-    rebooting: int = 1800
-
-
-class Claimant(Protocol):
-    """A run of a node that needs a slot."""
-
-    @property
-    def node(self) -> str:
-        """The node's name."""
-
-    @property
-    def node_id(self) -> str | None:
-        """Consul's id of its machine, if it is known."""
-
-    @property
-    def run_id(self) -> str:
-        """The run's id."""
-
-    @property
-    def group(self) -> str:
-        """The group within which it takes a slot."""
-
-    def want(self) -> Assignment | None:
-        """What it would converge on now; None when it needs no slot any more."""
-
-    def say_behind(self, waits_for: WaitsFor) -> None:
-        """Report what it waits for."""
 
 
 @dataclass

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_chefconsul.consul.slot_line import SlotLine, TicketTimes
+from airflow_provider_chefconsul.consul.claimant import TicketTimes
+from airflow_provider_chefconsul.consul.slot_line import SlotLine
 from airflow_provider_chefconsul.consul.slots import free, read_queue
 from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, AssignmentPace
 from airflow_provider_chefconsul.domain.model.report import WaitsFor

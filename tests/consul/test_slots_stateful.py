@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_chefconsul.consul.claimant import TicketTimes
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
-from airflow_provider_chefconsul.consul.slot_line import SlotLine, TicketTimes
+from airflow_provider_chefconsul.consul.slot_line import SlotLine
 from airflow_provider_chefconsul.consul.slots import free, read_queue
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.desired import Assignment
