@@ -182,11 +182,24 @@ def test_gate_ends_with_its_rollout(run_dag, nodes, consul_kv, prometheus_connec
         assert ended == dict.fromkeys(ended, "upstream_failed") | {"gate_2.metrics": "failed"}
 
 
-def test_example_of_the_page(run_dag, nodes, consul_kv, prometheus_connection):
-    """What it shows works, but that it takes minutes."""
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+def run_example(number: int) -> dict[str, DAG]:
+    """What an example of the page defines."""
+    block = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)[number]
     names: dict[str, DAG] = {}
     exec(compile(block, "docs/how-to/gates.md", "exec"), names)
+    return names
+
+
+def test_function_with_the_wave_as_parameter_is_a_gate(run_dag, nodes, consul_kv):
+    """As the page shows it."""
+    states = run_dag(run_example(1)["dag"])
+    assert {state for task, state in states.items() if not task.endswith(".check_end")} == {"success"}
+    assert pull_xcom("checked", "web_converged.gate_2.check_wave") == "web answers before wave 2 of 2"
+
+
+def test_example_of_the_page(run_dag, nodes, consul_kv, prometheus_connection):
+    """What it shows works, but that it takes minutes."""
+    names = run_example(0)
     (gate,) = [each for each in names["dag"].tasks if isinstance(each, MetricGateOperator)]
     gate.analysis = replace(gate.analysis, initial_delay=timedelta(0), interval=timedelta(seconds=0.1))
     prometheus_connection.count('errors_total{tier="web"}', 0.001)
