@@ -32,8 +32,9 @@ from airflow_provider_chefconsul.domain.slots import (
     find_expired,
     find_turns,
     note_changes,
+    queue_again,
 )
-from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable, DuplicateNode
+from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -120,7 +121,7 @@ class SlotLine:
     async def _queue_up(self, key: str, claimant: Claimant) -> tuple[Ticket, int]:
         """The node's ticket and its ModifyIndex: a new one, or what an earlier run of this machine left."""
         want = claimant.want()
-        new = Ticket(
+        fresh = Ticket(
             claimant.node,
             claimant.node_id,
             claimant.run_id,
@@ -131,7 +132,7 @@ class SlotLine:
             held_since=None,
             ttl=self._times.waiting,
         )
-        index = 0
+        new, index = fresh, 0
         while True:
             if await self._view.client.put(key, new.to_json(), modify_index=index):
                 entry = await self._view.client.get(key)
@@ -140,19 +141,11 @@ class SlotLine:
             else:
                 entry = await self._view.client.get(key)
             index = entry.modify_index if entry is not None else 0
-            before = read_ticket(key, entry.value) if entry is not None else None
-            if isinstance(before, Ticket) and before.is_of_other_machine(claimant.node_id):
-                raise DuplicateNode(
-                    f"a machine of the same name holds ticket {key} (Consul's id {before.node_id}, this machine's "
-                    f"{claimant.node_id}): give one of the two another name, or free the ticket if it is gone"
-                )
-            if isinstance(before, Ticket) and before.group != claimant.group:
-                # Nobody has counted its slot there.
+            again = queue_again(key, read_ticket(key, entry.value) if entry is not None else None, fresh)
+            if again is None:
                 await self._view.client.delete(key, modify_index=index)
                 index = 0
-            elif isinstance(before, Ticket):
-                new = replace(new, since=before.since, held_since=before.held_since, renewals=before.renewals + 1)
-            # One that nobody can read is replaced: it stands under this node's own name.
+            new = again or fresh
 
     async def _wait_for_turn(self, claimant: Claimant, ticket: Ticket, key: str) -> int:
         """The ModifyIndex of the node's ticket when its turn has come; 0 when it must look anew."""

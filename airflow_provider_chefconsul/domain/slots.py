@@ -7,10 +7,11 @@ nobody holds; so there are never more holders than slots, whoever dies between l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_provider_chefconsul.domain.model.ticket import Ticket
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.exceptions import DuplicateNode
 
 _NAMED = 5  # holders that a report names
 
@@ -54,6 +55,26 @@ class Behind:
     watch: str | None
     ahead: int
     holders: tuple[str, ...]
+
+
+def queue_again(key: str, found: Ticket | Unreadable | None, new: Ticket) -> Ticket | None:
+    """The ticket that a run writes under its node's key; None when what stands there has to be deleted first.
+
+    What an earlier run of this machine left keeps its place and its slot, but not in another group, where nobody has
+    counted it. One that nobody can read is replaced: it stands under this node's own name.
+
+    :raises DuplicateNode: another machine of the same name wrote it.
+    """
+    if not isinstance(found, Ticket):
+        return new
+    if found.is_of_other_machine(new.node_id):
+        raise DuplicateNode(
+            f"a machine of the same name holds ticket {key} (Consul's id {found.node_id}, this machine's "
+            f"{new.node_id}): give one of the two another name, or free the ticket if it is gone"
+        )
+    if found.group != new.group:
+        return None
+    return replace(new, since=found.since, held_since=found.held_since, renewals=found.renewals + 1)
 
 
 def find_turns(

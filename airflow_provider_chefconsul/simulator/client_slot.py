@@ -23,8 +23,9 @@ from airflow_provider_chefconsul.domain.slots import (
     find_expired,
     find_turn,
     note_changes,
+    queue_again,
 )
-from airflow_provider_chefconsul.exceptions import ConsulError, DuplicateNode, MalformedDocument
+from airflow_provider_chefconsul.exceptions import ConsulError, MalformedDocument
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.keys import Keys
@@ -109,15 +110,9 @@ class ClientSlot:
         """This run's ticket: a new one, or what an earlier run of this machine has left."""
         while True:
             found, modify_index = self._own()
-            if isinstance(found, Ticket):
-                if found.is_of_other_machine(self._report.node_id):
-                    raise DuplicateNode(
-                        f"a machine of the same name holds ticket {self._key} (Consul's id {found.node_id}): give one "
-                        f"of the two another name, or free the ticket if it is gone"
-                    )
-                if found.run_id == self._report.run_id:
-                    return found
-            ticket = Ticket(
+            if isinstance(found, Ticket) and found.run_id == self._report.run_id:
+                return found
+            fresh = Ticket(
                 self._report.node,
                 self._report.node_id,
                 self._report.run_id,
@@ -128,10 +123,8 @@ class ClientSlot:
                 None,
                 TTL_OF_WAITING,
             )
-            if isinstance(found, Ticket) and found.group == ticket.group:
-                kept = {"since": found.since, "held_since": found.held_since, "renewals": found.renewals + 1}
-                ticket = replace(ticket, **kept)  # type: ignore[arg-type]
-            if isinstance(found, Ticket) and found.group != ticket.group:
+            ticket = queue_again(self._key, found, fresh)
+            if ticket is None:
                 self._delete(self._key, modify_index)
             else:
                 self._write(ticket, modify_index)

@@ -160,6 +160,29 @@ async def test_ticket_of_another_group_is_given_up(view, consul_kv):
     assert ticket_of(consul_kv, "web-1")["group"] == "r1"
 
 
+async def test_kept_slot_that_is_freed_meanwhile_is_gone(view, consul_kv, monkeypatch):
+    """Somebody frees it between the look at the ticket and its renewal, and another node enters: the place is lost."""
+    kept = await hold(view)
+    await kept.keep_failed()
+    put, others = view.client.put, []
+
+    async def put_after_the_other(key: str, value: str, *, modify_index: int) -> bool:
+        if modify_index and not others:
+            await free(view, "demo", "web", "web-1")
+            others.append(None)
+            others.append(await hold(view, "web-2"))
+        return await put(key, value, modify_index=modify_index)
+
+    monkeypatch.setattr(view.client, "put", put_after_the_other)
+    player = Player("web-1", run_id="r2")
+    taking = asyncio.create_task(SlotLine(view, "demo", "web").take(player))
+    await until(lambda: bool(player.said))
+    assert player.said[0].slot == ("web-2",)
+    await others[1].give_back()
+    async with asyncio.timeout(LONGEST):
+        assert await taking
+
+
 async def test_two_machines_with_one_name(view, consul_kv):
     """The second one fails, and changes nothing."""
     consul_kv["demo/web/_slots/web-1"] = before = make_ticket(node_id="m1").to_json()

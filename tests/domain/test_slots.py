@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -100,6 +101,15 @@ class Line:
         self.queue.pop(node, None)
         self.may_enter.discard(node)
 
+    def play(self, history: Iterable[tuple[str, str]], limit: int) -> Iterator[None]:
+        """Let the nodes act, one after the other."""
+        for act, node in history:
+            if act == "look":
+                self.look(node, limit)
+            else:
+                getattr(self, act)(node)
+            yield
+
     @property
     def holders(self) -> list[str]:
         """Who holds a slot."""
@@ -114,11 +124,7 @@ acts = st.lists(st.tuples(st.sampled_from(["take", "look", "enter", "leave"]), s
 def test_never_more_holders_than_slots(history, limit):
     """However old the view is on which a node enters."""
     line = Line()
-    for act, node in history:
-        if act == "look":
-            line.look(node, limit)
-        else:
-            getattr(line, act)(node)
+    for _ in line.play(history, limit):
         assert len(line.holders) <= limit
 
 
@@ -127,11 +133,7 @@ def test_never_more_holders_than_slots(history, limit):
 def test_first_come_first_served(history, limit):
     """Whoever may enter, so may everybody who came before; and somebody may, while a slot is free."""
     line = Line()
-    for act, node in history:
-        if act == "look":
-            line.look(node, limit)
-        else:
-            getattr(line, act)(node)
+    for _ in line.play(history, limit):
         waiting = [queued for queued in line.queue.values() if not queued.is_held]
         turns = [
             isinstance(find_turn(each.node, "", limit, line.queue.values()), Enter)
@@ -146,11 +148,8 @@ def test_first_come_first_served(history, limit):
 def test_whom_a_node_watches_lets_it_go_on(history, limit):
     """Watches form chains that end at a node that may enter, or that wakes with every change: nobody is forgotten."""
     line = Line()
-    for act, node in history:
-        if act == "look":
-            line.look(node, limit)
-        else:
-            getattr(line, act)(node)
+    for _ in line.play(history, limit):
+        pass
     for node in line.queue:
         followed = [node]
         while isinstance(turn := find_turn(followed[-1], "", limit, line.queue.values()), Behind) and turn.watch:
