@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from airflow.sdk import conf
 
+from airflow_provider_chefconsul.consul.keys import DEFAULT_ROOT
 from airflow_provider_chefconsul.domain.parameter import parse_history_kept
 from airflow_provider_chefconsul.exceptions import InvalidInput
 
@@ -41,7 +42,7 @@ def read_history_kept() -> int:
 
 def read_default_prefix() -> str:
     """The prefix of keys where a connection names none."""
-    prefix: str = conf.get(_SECTION, "default_prefix", fallback="chefconsul")
+    prefix: str = conf.get(_SECTION, "default_prefix", fallback=DEFAULT_ROOT)
     return prefix
 
 
