@@ -19,6 +19,7 @@ from demo.nodes import TIERS, add_node
 from tests.dags.fleet import Fleet
 from tests.support import examples  # noqa: F401 registers the profiles
 from tests.support.raw_keys import RawKeys
+from tests.support.shared_catalog import remove_nodes
 from tests.support.warm_client import WarmClient, started_warm_client
 
 pytest_plugins = [
@@ -44,10 +45,20 @@ def consul_binary() -> Path:
 
 
 @pytest.fixture(scope="session")
-def cluster(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulCluster]:
-    """One Consul server without nodes, for all tests of this process: leave it running, write below `consul_root`."""
+def shared_cluster(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulCluster]:
+    """One Consul server for all tests of this process, which take it as `cluster`."""
     with ConsulCluster(consul_binary, tmp_path_factory.mktemp("consul"), in_memory=True) as running:
         yield running
+
+
+@pytest.fixture
+def cluster(shared_cluster: ConsulCluster) -> Iterator[ConsulCluster]:
+    """A Consul server without nodes: leave it running, write below `consul_root`.
+
+    Nodes that the test registers leave when it ends, whoever registered them.
+    """
+    yield shared_cluster
+    remove_nodes(shared_cluster.server.url)
 
 
 @pytest.fixture

@@ -301,12 +301,9 @@ async def test_members_have_the_ids_of_their_machines(client, members, plain_con
     machine = "11111111-2222-3333-4444-555555555555"
     fields = {"Node": "web-2", "Address": "127.0.0.1", "ID": machine, "Service": {"Service": "web"}}
     plain_consul.http.put(lambda answer: answer, "/v1/catalog/register", data=json.dumps(fields))
-    try:
-        for selector in (WEB, ListedMembers(("web-1", "web-2"))):
-            found = await read_members(client, selector)
-            assert {name: member.node_id for name, member in found.items()} == {"web-1": None, "web-2": machine}
-    finally:
-        plain_consul.catalog.deregister("web-2")
+    for selector in (WEB, ListedMembers(("web-1", "web-2"))):
+        found = await read_members(client, selector)
+        assert {name: member.node_id for name, member in found.items()} == {"web-1": None, "web-2": machine}
 
 
 async def test_service_whose_name_differs_in_case(client, members):

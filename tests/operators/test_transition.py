@@ -283,13 +283,17 @@ def test_retry_does_not_overwrite_what_came_since(transition, nodes, environment
         transition()
     fix = {"environment": environment, "tier": "web", "state": "converged", "values": {"release": "2.5.1"}}
     SetDesiredStateOperator(task_id="fix", **fix).execute(make_context(run_id="manual__9"))
-    before = dict(keys)
+
+    def written() -> dict[str, str]:
+        return {key: text for key, text in keys.items() if "/nodes/" not in key}  # the nodes go on reporting
+
+    before = written()
     words = "/web: generation 1, which an earlier try of this task declared, is superseded by generation 2"
     with pytest.raises(AirflowFailException, match=words):
         transition(context=again())
     with pytest.raises(AirflowSkipException, match=words):
         transition(context=again(3), on_stale="skip")
-    assert dict(keys) == before
+    assert written() == before
 
 
 def test_command_that_a_template_made_none(transition, nodes):

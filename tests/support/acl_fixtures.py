@@ -17,6 +17,7 @@ from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.testing.consul_version import first_token, version_of
 from demo.cluster import ConsulCluster
 from tests.support.peer import Answer, Peer, Request, forward_to
+from tests.support.shared_catalog import remove_nodes
 
 MANAGEMENT_TOKEN = "b1d2c3e4-0000-4000-8000-000000000001"
 UNKNOWN_TOKEN = "b1d2c3e4-0000-4000-8000-00000000dead"
@@ -39,7 +40,7 @@ class AclConsul:
         return str(self.put("acl/token", {"Policies": [{"ID": policy["ID"]}]})["SecretID"])
 
     def register(self, *nodes: str, tier: str) -> None:
-        """Make nodes members of a tier, for as long as the cluster lives."""
+        """Make nodes members of a tier."""
         for node in nodes:
             self.put("catalog/register", {"Node": node, "Address": "127.0.0.1", "Service": {"Service": tier}})
 
@@ -49,10 +50,20 @@ class AclConsul:
 
 
 @pytest.fixture(scope="session")
-def acl_consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AclConsul]:
-    """A Consul that denies by default, for all tests of this process: write below `consul_root`."""
+def shared_acl_consul(consul_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AclConsul]:
+    """One Consul that denies by default for all tests of this process, which take it as `acl_consul`."""
     with _started(consul_binary, tmp_path_factory.mktemp("consul-acl")) as running:
         yield running
+
+
+@pytest.fixture
+def acl_consul(shared_acl_consul: AclConsul) -> Iterator[AclConsul]:
+    """A Consul that denies by default, without nodes: write below `consul_root`.
+
+    Nodes that the test registers leave when it ends.
+    """
+    yield shared_acl_consul
+    remove_nodes(f"http://127.0.0.1:{shared_acl_consul.port}", MANAGEMENT_TOKEN)
 
 
 @pytest.fixture(scope="session")

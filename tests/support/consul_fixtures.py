@@ -44,16 +44,14 @@ def consul_kv(plain_consul: consul.Consul, consul_root: str) -> Iterator[RawKeys
 
 
 @pytest.fixture
-def members(plain_consul: consul.Consul) -> Iterator[Callable[..., None]]:
+def members(plain_consul: consul.Consul) -> Callable[..., None]:
     """Register nodes with a service named like their tier and, when ``check`` is given, an agent's health check.
 
     The check is not ``serfHealth``: once a minute Consul deregisters a node that has that one, but no agent.
     """
-    registered: set[str] = set()
 
     def register(*nodes: str, tier: str = "web", check: str | None = None, **meta: str) -> None:
         for node in nodes:
-            registered.add(node)
             health = {"CheckID": EXTERNAL_HEALTH, "Name": "External Node Health", "Status": check}
             plain_consul.http.put(
                 lambda response: response,
@@ -64,9 +62,7 @@ def members(plain_consul: consul.Consul) -> Iterator[Callable[..., None]]:
                 ),
             )
 
-    yield register
-    for node in registered:
-        plain_consul.catalog.deregister(node)
+    return register
 
 
 @pytest.fixture

@@ -106,18 +106,14 @@ def is_listening(address: str, port: int) -> bool:
 
 
 @pytest.fixture
-def ssh_hosts(sshd: SSHServer, plain_consul: consul.Consul) -> Iterator[Callable[..., None]]:
+def ssh_hosts(sshd: SSHServer, plain_consul: consul.Consul) -> Callable[..., None]:
     """Register nodes as members of a tier, each at its address in ``HOSTS`` or at another one."""
-    registered: set[str] = set()
 
     def register(*nodes: str, tier: str = "web", address: str | None = None) -> None:
         for node in nodes:
-            registered.add(node)
             plain_consul.catalog.register(node, address or HOSTS[node], service={"Service": tier})
 
-    yield register
-    for node in registered:
-        plain_consul.catalog.deregister(node)
+    return register
 
 
 @pytest.fixture
