@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import wraps
@@ -23,6 +23,9 @@ from airflow_provider_chefconsul.exceptions import ChefConsulError, UnusableConn
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
     from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.domain.model.desired import DesiredState
+    from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+    from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd
 
 Command = Callable[[Namespace, Output], Awaitable[ExitCode]]
 PATIENCE = timedelta(seconds=10)  # somebody is waiting at a terminal
@@ -89,6 +92,22 @@ async def open_view(args: Namespace, *, patience: timedelta | None = None) -> As
     patience = patience or PATIENCE
     async with ConsulClient(await _find_settings(args), retry_for=patience) as client:
         yield SharedView(client, patience=patience, history_kept=_history_kept())
+
+
+async def look_for_orphans(
+    args: Namespace, view: SharedView, tiers: Mapping[str, DesiredState | Unreadable | None]
+) -> dict[str, RunEnd]:
+    """By tier with a canary that its Dag run has left out, how that ended; Airflow's own command line asks Airflow.
+
+    :param tiers: by tier, what is desired of it.
+    """
+    from airflow_provider_chefconsul.consul.orphan import find_orphans
+
+    if _program(args) != AIRFLOW_PROGRAM:
+        return await find_orphans(view, args.environment, tiers, None)
+    from airflow_provider_chefconsul.cli.airflow_runs import ask_for_run_ends
+
+    return await find_orphans(view, args.environment, tiers, ask_for_run_ends)
 
 
 def _history_kept() -> int:

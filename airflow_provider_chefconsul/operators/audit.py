@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.domain.count import Count
@@ -13,6 +14,7 @@ from airflow_provider_chefconsul.domain.model.name import check_name, check_tier
 from airflow_provider_chefconsul.domain.text import cut_lines
 from airflow_provider_chefconsul.exceptions import Drifted, InvalidInput
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
+from airflow_provider_chefconsul.operators.run_ends import find_run_ends
 from airflow_provider_chefconsul.triggers.stoppable import Stoppable
 
 if TYPE_CHECKING:
@@ -44,7 +46,12 @@ class _AuditedTier:
     def to_fields(self) -> dict[str, Any]:
         """A summary for the XCom."""
         drifted = {name: str(standing or "no_member") for name, standing in self.drift.drifted.items()}
-        return {"members": self.drift.members, "drifted": drifted, "unknown": self.unknown}
+        return {
+            "members": self.drift.members,
+            "drifted": drifted,
+            "unknown": self.unknown,
+            "orphaned": self.explanation.orphaned,
+        }
 
 
 class DriftAuditOperator(Stoppable):
@@ -55,7 +62,9 @@ class DriftAuditOperator(Stoppable):
     is nothing to audit: a green audit has looked at something and found it right. It changes nothing. A rollout in
     progress looks like drift, so give the task retries.
 
-    Returns, also when it fails, ``{environment: {tier: {"members": …, "drifted": {node: standing}, "unknown": …}}}``.
+    Returns, also when it fails, ``{environment: {tier: {"members": …, "drifted": {node: standing}, "unknown": …,
+    "orphaned": …}}}``. ``orphaned`` names a Dag run that ended and left its canary out. Nothing moves then, and the
+    nodes match what they were assigned, so the audit says it and does not fail for it.
 
     :param environment: one, several, or None for all that the connection's prefix has (templated).
     :param tier: one, several, or None for all that the environments have (templated).
@@ -93,7 +102,7 @@ class DriftAuditOperator(Stoppable):
         """
         from airflow_provider_chefconsul.triggers.metrics import measure_drift
 
-        found = self.run_here(self._audit())
+        found = self.run_here(self._audit(context["ti"]))
         beyond = []
         for environment, tiers in found.items():
             measure_drift(environment, {tier: audited.drift for tier, audited in tiers.items()})
@@ -112,7 +121,7 @@ class DriftAuditOperator(Stoppable):
             raise Drifted(f"drift beyond max_drifted={self.max_drifted}: {', '.join(beyond)}; the log names the nodes")
         return summary
 
-    async def _audit(self) -> dict[str, dict[str, _AuditedTier]]:
+    async def _audit(self, instance: Any) -> dict[str, dict[str, _AuditedTier]]:
         from airflow_provider_chefconsul.consul.overview import list_environments, list_tiers
         from airflow_provider_chefconsul.consul.token_scope import check_token_sees_all
 
@@ -134,7 +143,7 @@ class DriftAuditOperator(Stoppable):
                         await check_token_sees_all(view, view.keys.tier(environment, tier))
                 if not tiers:
                     raise Drifted(f"nothing to audit: environment {environment} has no tiers")
-                found[environment] = await self._audit_environment(view, environment, tiers)
+                found[environment] = await self._audit_environment(view, environment, tiers, instance)
         if not found:
             raise InvalidInput(
                 f"nothing to audit: there is no environment below {view.keys.root}/; check the connection's prefix"
@@ -142,8 +151,9 @@ class DriftAuditOperator(Stoppable):
         return found
 
     async def _audit_environment(
-        self, view: SharedView, environment: str, tiers: Sequence[str]
+        self, view: SharedView, environment: str, tiers: Sequence[str], instance: Any
     ) -> dict[str, _AuditedTier]:
+        from airflow_provider_chefconsul.consul.orphan import find_orphans
         from airflow_provider_chefconsul.consul.overview import read_early_failures, read_lease
         from airflow_provider_chefconsul.domain.explanation.drift import explain_drift
         from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
@@ -151,13 +161,18 @@ class DriftAuditOperator(Stoppable):
         from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 
         lease, early_failures = await read_lease(view, environment), await read_early_failures(view, environment)
-        found = {}
-        for tier in tiers:
-            snapshot = await view.snapshot(environment, tier, parse_members(self.members, tier))
-            status, now = tier_status(snapshot), datetime.now(UTC)
+        statuses = {
+            tier: tier_status(await view.snapshot(environment, tier, parse_members(self.members, tier)))
+            for tier in tiers
+        }
+        desired = {tier: status.desired for tier, status in statuses.items()}
+        orphans = await find_orphans(view, environment, desired, partial(find_run_ends, instance))
+        found, now = {}, datetime.now(UTC)
+        for tier, status in statuses.items():
             drift = find_drift(status)
             lines = explain_drift(status, drift, now=now, early_failures=early_failures)
-            found[tier] = _AuditedTier(drift, explain_tier(environment, tier, status, now=now, lease=lease), lines)
+            explanation = explain_tier(environment, tier, status, now=now, lease=lease, orphan=orphans.get(tier))
+            found[tier] = _AuditedTier(drift, explanation, lines)
         return found
 
     def _log(self, audited: _AuditedTier) -> None:

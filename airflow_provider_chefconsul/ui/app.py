@@ -17,6 +17,7 @@ from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.exceptions import ChefConsulError, ConsulUnavailable, InvalidInput
+from airflow_provider_chefconsul.hooks.dag_runs import find_run_ends
 from airflow_provider_chefconsul.ui import actions
 from airflow_provider_chefconsul.ui.access import ACCESS, ConnectionDep, ViewerDep
 from airflow_provider_chefconsul.ui.document import dag_ids_of, describe_node
@@ -104,7 +105,8 @@ async def events(
     if len(tiers) > _MOST_TIERS:
         raise InvalidInput(f"cannot show {len(tiers)} tiers at once; choose at most {_MOST_TIERS}")
     await _require(connection_id, environment, tiers)
-    return EventStream(stream(request.app.state.hub, viewer, connection_id, environment, tiers))
+    hub = request.app.state.hub
+    return EventStream(stream(hub, viewer, connection_id, environment, tiers, find_run_ends=find_run_ends))
 
 
 @router.get("/environments/{environment}/tiers/{tier}/nodes/{node}")

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_chefconsul.consul.journal_watch import JournalState
+from airflow_provider_chefconsul.domain.explanation.orphan import describe_end, describe_ways_on
 from airflow_provider_chefconsul.domain.explanation.rollout import (
     describe_attention,
     describe_content,
@@ -15,9 +16,11 @@ from airflow_provider_chefconsul.domain.explanation.rollout import (
 )
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.freeze import Freeze
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.domain.verdict.attention import Attention, find_attention
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd, find_orphan
 from airflow_provider_chefconsul.domain.verdict.rollout import Rollout, RolloutStatus, find_last_rollout
 from airflow_provider_chefconsul.domain.verdict.served import find_before, find_beginning, find_left_state
 from airflow_provider_chefconsul.domain.write.steering import find_owner
@@ -29,15 +32,24 @@ from airflow_provider_chefconsul.ui.tier_state import TierState
 
 
 def describe_situation(
-    states: Mapping[str, TierState], journal: JournalState, viewer: Rights, *, now: datetime
+    states: Mapping[str, TierState],
+    journal: JournalState,
+    ends: Mapping[DagRun, RunEnd],
+    viewer: Rights,
+    *,
+    now: datetime,
 ) -> dict[str, Any]:
-    """The rollouts to show, and by tier what leads its card; tiers that need a person come first."""
+    """The rollouts to show, and by tier what leads its card; tiers that need a person come first.
+
+    :param ends: how the Dag runs ended that have left a canary out.
+    """
     found = {tier: find_last_rollout(tier, state.status, journal.entries) for tier, state in states.items()}
     frozen = {
         tier for tier in states if isinstance(journal.freeze, Freeze) and journal.freeze.find(tier, now=now) is not None
     }
+    orphans = {tier: find_orphan(tier, state.status.desired, ends, journal.entries) for tier, state in states.items()}
     tiers = {
-        tier: _describe_tier(state, found[tier], journal, is_frozen=tier in frozen, now=now)
+        tier: _describe_tier(state, found[tier], journal, orphans[tier], is_frozen=tier in frozen, now=now)
         for tier, state in states.items()
     }
     lines = [
@@ -45,6 +57,7 @@ def describe_situation(
             "tiers": [tier],
             "needs_person": bool(tiers[tier]["attention"]),
             **_describe_rollout(rollout, states[tier], viewer.may_read, is_frozen=tier in frozen),
+            **_describe_orphan(rollout, orphans[tier], now=now),
         }
         for tier, rollout in _choose(found).items()
     ]
@@ -117,12 +130,26 @@ def _describe_rollout(rollout: Rollout, state: TierState, may_read: MayRead, *, 
     }
 
 
+def _describe_orphan(rollout: Rollout, orphan: RunEnd | None, *, now: datetime) -> dict[str, Any]:
+    """What is said instead of a rollout that nobody rolls any more; one that was stopped says why already."""
+    if orphan is None or rollout.status not in {RolloutStatus.NODES, RolloutStatus.NEXT_WAVE}:
+        return {}
+    wait = f"its Dag run {describe_end(orphan, now=now)}; {describe_ways_on(orphan)}"
+    return {"verdict": "orphaned", "wait": wait}
+
+
 def _describe_tier(
-    state: TierState, rollout: Rollout | None, journal: JournalState, *, is_frozen: bool, now: datetime
+    state: TierState,
+    rollout: Rollout | None,
+    journal: JournalState,
+    orphan: RunEnd | None,
+    *,
+    is_frozen: bool,
+    now: datetime,
 ) -> dict[str, Any]:
     """What leads a tier's card; those that need a person have rank 0, and come first."""
     status, desired = state.status, state.status.desired
-    attention = find_attention(status, rollout, is_frozen=is_frozen, now=now)
+    attention = find_attention(status, rollout, is_orphaned=orphan is not None, is_frozen=is_frozen, now=now)
     fields: dict[str, Any] = {
         "attention": describe_attention(attention) if attention else None,
         "is_frozen": is_frozen and attention != Attention.FROZEN_ROLLOUT,  # said once

@@ -12,7 +12,9 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_chefconsul.consul.journal_watch import JournalState
+from airflow_provider_chefconsul.consul.orphan import FindRunEnds
 from airflow_provider_chefconsul.domain.text import one_line
+from airflow_provider_chefconsul.domain.verdict.orphan import find_rollers
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.ui.document import (
     dag_ids_of,
@@ -24,6 +26,7 @@ from airflow_provider_chefconsul.ui.document import (
 from airflow_provider_chefconsul.ui.feed import Feed, Hub
 from airflow_provider_chefconsul.ui.journal import dag_ids_of_journal, describe_journal
 from airflow_provider_chefconsul.ui.rights import Rights
+from airflow_provider_chefconsul.ui.run_ends import ASK_EVERY, RunEnds
 from airflow_provider_chefconsul.ui.situation import describe_situation, owners_of
 from airflow_provider_chefconsul.ui.source import EnvironmentState, watch_acts, watch_environment, watch_tier
 from airflow_provider_chefconsul.ui.tier_state import TierState, changed_cells
@@ -52,12 +55,15 @@ async def stream(
     environment: str,
     tiers: Sequence[str],
     *,
+    find_run_ends: FindRunEnds,
     seconds: float = LONGEST_STREAM,
 ) -> AsyncGenerator[str]:
     """Server-sent events.
 
     ``environment`` and ``journal``; ``tier`` (whole), ``nodes`` (changed) and ``explained``; ``situation``, which rests
     on all of these; ``unavailable``.
+
+    :param find_run_ends: asks Airflow how Dag runs ended.
     """
     wake = asyncio.Event()
     end = asyncio.get_running_loop().time() + seconds
@@ -77,7 +83,7 @@ async def stream(
             )
             for tier in tiers
         }
-        writer = _EventWriter(viewer, environment)
+        writer = _EventWriter(viewer, environment, find_run_ends)
         while (left := end - asyncio.get_running_loop().time()) > 0:
             wake.clear()
             for event in [event async for event in writer.events(whole, acts, feeds)]:
@@ -92,8 +98,9 @@ async def stream(
 class _EventWriter:
     """What a viewer has been sent, and what is due."""
 
-    def __init__(self, viewer: Rights, environment: str) -> None:
+    def __init__(self, viewer: Rights, environment: str, find_run_ends: FindRunEnds) -> None:
         self._viewer = viewer
+        self._run_ends = RunEnds(find_run_ends)
         self._environment = environment
         self._environment_state: EnvironmentState | None = None
         self._acts: JournalState | None = None
@@ -105,7 +112,9 @@ class _EventWriter:
     @property
     def pause(self) -> float:
         """Seconds after which an event is due even when nothing changes."""
-        return _AGES_EVERY if any(sent.explained for sent in self._sent.values()) else _KEEP_ALIVE
+        if any(sent.explained for sent in self._sent.values()):
+            return _AGES_EVERY
+        return ASK_EVERY if self._run_ends.is_asked else _KEEP_ALIVE
 
     async def events(
         self, whole: Feed[EnvironmentState], acts: Feed[JournalState], feeds: Mapping[str, Feed[TierState]]
@@ -139,7 +148,9 @@ class _EventWriter:
         states = {tier: sent.state for tier, sent in self._sent.items() if sent.state is not None}
         if self._acts is not None and states.keys() == feeds.keys():  # without the worst tier, all would look well
             await self._viewer.learn_rights(owners_of(states).values())
-            situation = describe_situation(states, self._acts, self._viewer, now=datetime.now(UTC))
+            rollers = find_rollers(state.status.desired for state in states.values())
+            ends = await self._run_ends.find(rollers)
+            situation = describe_situation(states, self._acts, ends, self._viewer, now=datetime.now(UTC))
             if situation != self._situation:
                 self._situation = situation
                 yield _event("situation", situation)

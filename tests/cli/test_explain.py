@@ -47,7 +47,7 @@ def test_node(airflow_chefconsul, node, code, words):
     document = airflow_chefconsul("explain", "demo", "web", node, "-o", "json").json
     (found,) = document["nodes"]
     assert set(document) == {
-        "environment", "tier", "converged", "headline", "written", "obstacles", "frozen", "slots", "nodes",
+        "environment", "tier", "converged", "headline", "written", "obstacles", "frozen", "orphaned", "slots", "nodes",
     }  # fmt: skip
     assert set(found) == {"node", "standing", "text", "since", "action"}
     assert found["node"] == node

@@ -31,7 +31,7 @@ def test_all_environments_are_audited(consul_connection, consul_kv, members):
     """Without a parameter; the summary says how many members there are."""
     for environment in ("demo", "stage"):
         declare(consul_kv, members, environment, make_report("web-1"), make_report("web-2"))
-    one = {"web": {"members": 2, "drifted": {}, "unknown": ""}}
+    one = {"web": {"members": 2, "drifted": {}, "unknown": "", "orphaned": ""}}
     assert audit() == {"demo": one, "stage": one}
     assert audit(environment=["stage"]) == {"stage": one}
 
@@ -42,7 +42,7 @@ def test_drift_fails_the_task_and_the_summary_is_kept(consul_connection, consul_
     context = make_context()
     with pytest.raises(Drifted, match=r"demo/web \(1 of 2 members\)"):
         DriftAuditOperator(task_id="audit").execute(context)
-    summary = {"demo": {"web": {"members": 2, "drifted": {"web-2": "failed"}, "unknown": ""}}}
+    summary = {"demo": {"web": {"members": 2, "drifted": {"web-2": "failed"}, "unknown": "", "orphaned": ""}}}
     context["ti"].xcom_push.assert_called_once_with("return_value", summary)
     assert "web-2: failed converging generation 7" in capsys.readouterr().out
     assert audit(max_drifted="50%") == summary

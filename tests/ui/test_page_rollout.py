@@ -63,6 +63,18 @@ async def test_the_tier_that_needs_a_person_comes_first(board: Board):
     assert await page.locator("footer").evaluate("each => getComputedStyle(each).position") == "static"
 
 
+async def test_a_rollout_whose_dag_run_is_no_longer_there_is_orphaned(board: Board):
+    """Airflow knows the Dag, and not its run; a Dag of another Airflow's is none of its business."""
+    page = board.page
+    gone = replace(board.scene, writer=replace(board.scene.writer, dag_id="board_rollout", run_id="manual__gone"))
+    await gone.declare("web", "converged", Wave.parse(("web-3",)), wave=(1, 3), release="2.5.0")
+    await board.open()
+    line = page.locator('#rollouts [data-tier="web"]')
+    await line.get_by_text("its Dag run is no longer in Airflow and left its canary out").wait_for()
+    await page.locator('.tier[data-tier="web"]').get_by_text("orphaned in the middle of a rollout").wait_for()
+    assert board.errors == []
+
+
 async def test_a_tier_that_is_off_does_not_look_healthy(board: Board):
     """Though all its nodes are in place: it says what it last served, and its nodes are hollow."""
     page, scene = board.page, board.scene

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
+from types import MappingProxyType
 
 import pytest
 
 from airflow_provider_chefconsul.consul.journal_watch import JournalState
 from airflow_provider_chefconsul.domain.model.freeze import Freeze, make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.writer import BOARD
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd, RunFate
 from airflow_provider_chefconsul.ui.situation import describe_situation, owners_of
 from airflow_provider_chefconsul.ui.tier_state import next_state
 from tests.support.factory import (
@@ -41,10 +45,10 @@ THERE = [make_report(f"web-{number}") for number in (1, 2, 3)]
 HISTORY = {6: make_desired(6, stable=make_assignment(6, state="off"), written_by=make_writer(run_id="manual__0"))}
 
 
-def seen(snapshots, *entries, reader=None, freeze=None):
+def seen(snapshots, *entries, reader=None, freeze=None, ends=MappingProxyType({})):
     """What a viewer sees of tiers, at eight."""
     states = {tier: next_state("demo", tier, snapshot, HISTORY) for tier, snapshot in snapshots.items()}
-    found = describe_situation(states, JournalState(freeze or Freeze(), entries), reader or Reader(), now=NOW)
+    found = describe_situation(states, JournalState(freeze or Freeze(), entries), ends, reader or Reader(), now=NOW)
     return json.loads(json.dumps(found))
 
 
@@ -101,6 +105,31 @@ def test_a_rollout_that_was_stopped_does_not_look_as_if_it_waited(act, verdict, 
     assert (line["wave"], line["verdict"], line["reason"]) == ("wave 2 of 3 (2)", verdict, "0.04")
     assert (line["wait"], line["said_by"]["task_id"], line["needs_person"]) == (wait, "web.stop", True)
     assert found["tiers"]["web"]["attention"] == "stopped before its next wave"
+
+
+@pytest.mark.parametrize("nodes", [[], [make_report("web-1", generation=8)]], ids=["going on", "in place"])
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_a_rollout_that_its_dag_run_has_left_is_orphaned(nodes, is_frozen):
+    """Whether its wave is in place or not: nothing moves by itself, and the line says what can be done."""
+    ends = {DagRun.of(BESIDE.written_by): RunEnd(RunFate.FAILED, NOW - timedelta(hours=3))}
+    freeze = Freeze({"*": make_freeze_entry(make_writer(dag_id=BOARD), "party", None, now=NOW)}) if is_frozen else None
+    found = seen({"web": make_snapshot(*nodes, desired=BESIDE)}, BEGUN, ends=ends, freeze=freeze)
+    (line,) = found["rollouts"]
+    assert (line["verdict"], line["needs_person"], line["has_ended"]) == ("orphaned", True, False)
+    assert line["wait"] == (
+        "its Dag run failed 3 hours ago and left its canary out; "
+        "nothing moves by itself: promote or abort it, or clear the task that failed"
+    )
+    assert found["tiers"]["web"]["attention"] == "orphaned in the middle of a rollout"
+
+
+def test_a_rollout_that_was_stopped_keeps_its_own_words_when_its_dag_run_has_ended():
+    """They say more."""
+    ends = {DagRun.of(BESIDE.written_by): RunEnd(RunFate.FAILED, NOW)}
+    stop = JournalEntry(AT, make_writer(), JournalAct.REJECTED, {}, JournalWave("2", 2, 3), "0.04", ("web",))
+    snapshot = make_snapshot(make_report("web-1", generation=8), desired=BESIDE)
+    (line,) = seen({"web": snapshot}, BEGUN, stop, ends=ends)["rollouts"]
+    assert line["verdict"] == "rejected"
 
 
 def test_a_rollback_that_has_not_arrived_has_not_ended():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
 from airflow_provider_chefconsul.consul.freeze import freeze, unfreeze
@@ -10,14 +11,18 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd, RunFate
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.ui.feed import Hub
 from airflow_provider_chefconsul.ui.source import watch_tier
+from airflow_provider_chefconsul.ui.stream import stream
 from demo.scene import Scene
 from tests.support.airflow_home import connect
 from tests.support.factory import make_lease
 from tests.support.peer import Peer, forward_to
-from tests.ui.viewers import PATIENCE, BoardUser, Reader, until_idle
+from tests.ui.viewers import PATIENCE, BoardUser, Reader, find_run_ends, until_idle
 
 
 async def test_first_the_whole_and_then_what_changed(scene, hub, consul_connection):
@@ -135,6 +140,22 @@ async def test_what_goes_on_is_sent_once_all_tiers_are_known(scene, hub, consul_
     assert situation["tiers"].keys() == {"db", "web"}
 
 
+async def test_the_end_of_a_dag_run_is_seen_though_nothing_changes_in_consul(
+    scene, hub, consul_connection, monkeypatch
+):
+    """It is asked for again while its canary is out."""
+    for module in ("run_ends", "stream"):
+        monkeypatch.setattr(f"airflow_provider_chefconsul.ui.{module}.ASK_EVERY", 0.2)
+    await scene.declare("web", "converged", canary=Wave.parse(1), wave=(1, 3), release="2.5.0")
+    ends = {}
+    async with BoardUser(hub, "web", ends=ends) as viewer:
+        assert (await viewer.until("situation"))["rollouts"][0]["verdict"] == "going on"
+        ends[DagRun.of(scene.writer)] = RunEnd(RunFate.FAILED)
+        await viewer.until("situation", lambda fields: fields["rollouts"][0]["verdict"] == "orphaned")
+        ends.clear()  # somebody has cleared the task
+        await viewer.until("situation", lambda fields: fields["rollouts"][0]["verdict"] == "going on")
+
+
 async def test_the_board_shows_the_end_of_the_journal(scene, hub, consul_connection, monkeypatch):
     """The page stays small."""
     monkeypatch.setattr("airflow_provider_chefconsul.ui.journal._SHOWN", 2)
@@ -217,12 +238,15 @@ async def test_a_viewer_that_comes_during_an_outage_is_informed(hub, monkeypatch
         assert "cannot be reached" in (await viewer.until("unavailable"))["message"]
 
 
+def open_stream(hub: Hub, **options: float) -> AsyncGenerator[str]:
+    """What the page opens."""
+    return stream(hub, Reader(), "consul_default", "demo", ["web"], find_run_ends=find_run_ends({}), **options)
+
+
 async def test_a_stream_ends_by_itself(scene, consul_connection):
     """The page comes again, and its permissions are looked at again."""
-    from airflow_provider_chefconsul.ui.stream import stream
-
     hub = Hub()
-    chunks = [each async for each in stream(hub, Reader(), "consul_default", "demo", ["web"], seconds=0.5)]
+    chunks = [each async for each in open_stream(hub, seconds=0.5)]
     assert chunks[0] == "retry: 200\n\n"
     assert any(each.startswith("event: tier\n") for each in chunks)
     await until_idle(hub)
@@ -237,14 +261,13 @@ async def test_a_new_stream_ends_the_trouble_that_the_page_may_show(scene, hub, 
 async def test_one_who_takes_nothing_holds_nothing_open(scene, hub, consul_connection, monkeypatch):
     """A connection that is open and never read from."""
     from airflow_provider_chefconsul.ui.app import EventStream
-    from airflow_provider_chefconsul.ui.stream import stream
 
     async def send(message: object) -> None:
         if isinstance(message, dict) and message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
     monkeypatch.setattr(EventStream, "patience", 0.2)
-    response = EventStream(stream(hub, Reader(), "consul_default", "demo", ["web"]))
+    response = EventStream(open_stream(hub))
     async with asyncio.timeout(PATIENCE):
         await response.stream_response(send)
     await until_idle(hub)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from airflow_provider_chefconsul.consul.orphan import FindRunEnds
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.writer import Writer
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd
 from airflow_provider_chefconsul.ui.feed import Hub
 from airflow_provider_chefconsul.ui.stream import stream
 
@@ -39,12 +42,29 @@ class Reader:
         return not self._dag_ids or dag_id in self._dag_ids
 
 
+def find_run_ends(ends: Mapping[DagRun, RunEnd]) -> FindRunEnds:
+    """What asks an Airflow in which those Dag runs have ended."""
+
+    def find(runs: Collection[DagRun]) -> Mapping[DagRun, RunEnd]:
+        return {run: ends[run] for run in runs if run in ends}
+
+    return find
+
+
 class BoardUser:
     """One who looks at an environment; use as an async context manager."""
 
-    def __init__(self, hub: Hub, *tiers: str, reader: Reader | None = None, connection: str = "consul_default") -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        *tiers: str,
+        reader: Reader | None = None,
+        connection: str = "consul_default",
+        ends: Mapping[DagRun, RunEnd] | None = None,
+    ) -> None:
         self.events: list[Event] = []
-        self._events = self._read(stream(hub, reader or Reader(), connection, "demo", tiers))
+        asks = find_run_ends({} if ends is None else ends)
+        self._events = self._read(stream(hub, reader or Reader(), connection, "demo", tiers, find_run_ends=asks))
 
     async def until(self, name: str, holds: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
         """The next event of that name of which that holds."""

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_chefconsul.cli.argument import parse_selectors
-from airflow_provider_chefconsul.cli.command import command, open_view
-from airflow_provider_chefconsul.cli.display.document import frozen_fields, moment_text
+from airflow_provider_chefconsul.cli.command import command, look_for_orphans, open_view
+from airflow_provider_chefconsul.cli.display.document import frozen_fields, moment_text, orphan_fields
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.display.shown_tier import ShownTier
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
@@ -50,9 +50,17 @@ async def explain_command(args: Namespace, output: Output) -> ExitCode:
         lease, freeze = await read_lease(view, args.environment), await read_freeze(view, args.environment)
         early_failures = await _read_early_failures(view, args)
         status, now = tier_status(snapshot), datetime.now(UTC)
+        orphans = await look_for_orphans(args, view, {args.tier: status.desired})
         holders = await _explain_holders(view, args, snapshot.members, now=now) if _waits(args, status) else []
     shown = ShownTier.of(
-        args.environment, args.tier, status, now=now, lease=lease, freeze=freeze, early_failures=early_failures
+        args.environment,
+        args.tier,
+        status,
+        now=now,
+        lease=lease,
+        freeze=freeze,
+        orphan=orphans.get(args.tier),
+        early_failures=early_failures,
     )
     explained, has_converged = _choose(args, shown), status.has_converged
     if args.node:
@@ -125,6 +133,7 @@ def _fields(
         "written": explanation.written,
         "obstacles": list(explanation.obstacles),
         "frozen": frozen_fields(shown.freeze),
+        "orphaned": orphan_fields(shown),
         "slots": holders,
         "nodes": [
             {

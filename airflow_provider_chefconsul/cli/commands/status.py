@@ -6,7 +6,7 @@ from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_chefconsul.cli.argument import parse_selectors
-from airflow_provider_chefconsul.cli.command import command, open_view
+from airflow_provider_chefconsul.cli.command import command, look_for_orphans, open_view
 from airflow_provider_chefconsul.cli.display.document import tier_fields
 from airflow_provider_chefconsul.cli.display.follow import StatusFollower
 from airflow_provider_chefconsul.cli.display.output import Output
@@ -39,11 +39,16 @@ async def status_command(args: Namespace, output: Output) -> ExitCode:
         if args.watch:
             await StatusFollower(view, args, output).run(tiers)
         lease, freeze = await read_lease(view, args.environment), await read_freeze(view, args.environment)
+        statuses = {
+            tier: tier_status(await view.snapshot(args.environment, tier, selector))
+            for tier, selector in parse_selectors(args, tiers).items()
+        }
+        orphans = await look_for_orphans(args, view, {tier: each.desired for tier, each in statuses.items()})
         now = datetime.now(UTC)
-        shown = []
-        for tier, selector in parse_selectors(args, tiers).items():
-            status = tier_status(await view.snapshot(args.environment, tier, selector))
-            shown.append(ShownTier.of(args.environment, tier, status, now=now, lease=lease, freeze=freeze))
+    shown = [
+        ShownTier.of(args.environment, tier, status, now=now, lease=lease, freeze=freeze, orphan=orphans.get(tier))
+        for tier, status in statuses.items()
+    ]
     if output.is_json:
         output.document({"environment": args.environment, "tiers": [tier_fields(each) for each in shown]})
     else:

@@ -13,7 +13,7 @@ _NAMED = 20  # nodes that one change names
 
 
 def changes_between(before: ShownTier | None, after: ShownTier, *, lists_all: bool = False) -> list[str]:
-    """The tier's headline and what keeps it frozen, if they have changed, and a line for each node whose status has.
+    """The tier's headline, what keeps it frozen and who left it, if they have changed; and a line for each such node.
 
     :param before: None for the first look, which names only nodes that hold the tier up.
     :param lists_all: name every node, however many changed at once.
@@ -27,6 +27,8 @@ def changes_between(before: ShownTier | None, after: ShownTier, *, lists_all: bo
             for each in explain_freeze(after.environment, after.tier, after.freeze, now=after.now)
             or ["no longer frozen"]
         ]
+    if after.orphan is not None and after.orphan != (before and before.orphan):
+        lines.append(f"{tier_path}: {after.explanation.orphaned}")
     named = [
         name
         for name, node in after.status.nodes.items()

@@ -22,6 +22,7 @@ def tier_fields(shown: ShownTier) -> dict[str, Any]:
         "headline": shown.explanation.headline,
         "obstacles": list(shown.explanation.obstacles),
         "frozen": frozen_fields(shown.freeze),
+        "orphaned": orphan_fields(shown),
         "desired": desired_fields(desired) if isinstance(desired, DesiredState) else None,
         "problem": str(desired) if isinstance(desired, Unreadable) else None,
         "counts": {str(standing): len(nodes) for standing, nodes in status.by_standing.items()},
@@ -48,6 +49,19 @@ def frozen_fields(freeze: Freeze | Unreadable) -> dict[str, Any] | None:
     return {
         name: {"by": str(each.by), "since": each.since, "until": each.until, "reason": each.reason}
         for name, each in freeze.entries.items()
+    }
+
+
+def orphan_fields(shown: ShownTier) -> dict[str, Any] | None:
+    """Whose canary was left out, since when, and how its Dag run ended; None without one."""
+    desired, orphan = shown.status.desired, shown.orphan
+    if orphan is None or not isinstance(desired, DesiredState):
+        return None
+    return {
+        "by": str(desired.written_by),
+        "since": desired.written_at,
+        "run": str(orphan.fate),
+        "ended_at": moment_text(orphan.at),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from airflow_provider_chefconsul.cli.argument import parse_selectors
+from airflow_provider_chefconsul.cli.command import look_for_orphans
 from airflow_provider_chefconsul.cli.display.change_log import changes_between
 from airflow_provider_chefconsul.cli.display.document import tier_fields
 from airflow_provider_chefconsul.cli.display.output import Output
@@ -28,6 +29,7 @@ from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.membership import Selector
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 
@@ -55,6 +57,7 @@ class StatusFollower:
     troubles: dict[str, str] = field(default_factory=dict)
     lease: Lease | Unreadable | None = None
     freeze: Freeze | Unreadable = NOT_FROZEN
+    orphans: Mapping[str, RunEnd] = field(default_factory=dict)
 
     @property
     def is_live(self) -> bool:
@@ -94,18 +97,22 @@ class StatusFollower:
             await asyncio.gather(*following.values(), return_exceptions=True)
 
     async def _look_around(self, tiers: list[str]) -> list[str]:
-        """Read the lease and what is frozen, and list the tiers."""
-        before = self.freeze
+        """Read the lease, what is frozen and what was left in the middle, and list the tiers."""
+        before = self.freeze, self.orphans
         try:
             self.lease = await read_lease(self.view, self.args.environment)
             self.freeze = await read_freeze(self.view, self.args.environment)
+            self.orphans = await look_for_orphans(
+                self.args, self.view, {tier: each.desired for tier, each in self.statuses.items()}
+            )
             found = tiers if self.args.tier else await list_tiers(self.view, self.args.environment)
         except ConsulUnavailable as error:
             if not tiers:  # otherwise the watches report it
                 self._tell_trouble("", error)
             return tiers
         self.troubles.pop("", None)
-        if not before == self.freeze == NOT_FROZEN:  # no tier's watch sees a freeze, and one may end by itself
+        # No tier's watch sees a freeze, which may end by itself, nor the end of a Dag run.
+        if not before[0] == self.freeze == NOT_FROZEN or before[1] != self.orphans:
             for tier in self.statuses:
                 self._print_changes(tier)
         return found
@@ -153,7 +160,15 @@ class StatusFollower:
                 self.output.line(f"{_clock(now)} {line}")
 
     def _show(self, tier: str, status: TierStatus, now: datetime) -> ShownTier:
-        return ShownTier.of(self.args.environment, tier, status, now=now, lease=self.lease, freeze=self.freeze)
+        return ShownTier.of(
+            self.args.environment,
+            tier,
+            status,
+            now=now,
+            lease=self.lease,
+            freeze=self.freeze,
+            orphan=self.orphans.get(tier),
+        )
 
     def _render(self) -> RenderableType:
         return self.screen(datetime.now(UTC))

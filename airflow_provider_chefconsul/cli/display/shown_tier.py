@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.freeze import NOT_FROZEN, Freeze
 from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 
 
@@ -21,6 +22,7 @@ class ShownTier:
 
     :param early_failures: by node, runs that failed before they read a tier.
     :param freeze: what keeps the tier frozen; nothing when it is not.
+    :param orphan: how the Dag run ended that left the tier's canary out, if it did.
     """
 
     environment: str
@@ -30,6 +32,7 @@ class ShownTier:
     now: datetime
     early_failures: Mapping[str, EarlyFailure]
     freeze: Freeze | Unreadable
+    orphan: RunEnd | None
 
     @classmethod
     def of(
@@ -41,6 +44,7 @@ class ShownTier:
         now: datetime,
         lease: Lease | Unreadable | None = None,
         freeze: Freeze | Unreadable = NOT_FROZEN,
+        orphan: RunEnd | None = None,
         early_failures: Mapping[str, EarlyFailure] = NO_EARLY_FAILURES,
     ) -> ShownTier:
         """Explain a tier's status.
@@ -48,9 +52,9 @@ class ShownTier:
         :param lease: the environment's, if any.
         :param freeze: the environment's.
         """
-        explanation = explain_tier(environment, tier, status, now=now, lease=lease, freeze=freeze)
+        explanation = explain_tier(environment, tier, status, now=now, lease=lease, freeze=freeze, orphan=orphan)
         own = freeze if isinstance(freeze, Unreadable) else freeze.of_tier(tier, now=now)
-        return cls(environment, tier, status, explanation, now, early_failures, own)
+        return cls(environment, tier, status, explanation, now, early_failures, own, orphan)
 
     def explain(self, nodes: Iterable[str]) -> list[NodeExplanation]:
         """Explain some of its members, in that order."""

@@ -17,6 +17,7 @@ _ATTENTION = {
     Attention.FAILED_ROLLOUT: "the rollout failed",
     Attention.STOPPED_ROLLOUT: "stopped before its next wave",
     Attention.FAILED_ROLLBACK: "the rollback failed",
+    Attention.ORPHANED: "orphaned in the middle of a rollout",
     Attention.FROZEN_ROLLOUT: "frozen in the middle of a rollout",
     Attention.LATE: "takes long",
 }
@@ -102,8 +103,7 @@ def _describe_action(rollout: Rollout, status: TierStatus) -> str:
 
 
 def _has_more(rollout: Rollout) -> bool:
-    wave = rollout.wave
-    return wave is not None and wave.number is not None and wave.number != wave.of
+    return rollout.wave is not None and rollout.wave.has_next
 
 
 def _way_back(status: TierStatus) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from airflow_provider_chefconsul.domain.explanation.freeze import explain_freeze
+from airflow_provider_chefconsul.domain.explanation.orphan import explain_orphan
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.freeze import NOT_FROZEN, Freeze
 from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.moment import ago, read_moment
 from airflow_provider_chefconsul.domain.text import list_some
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd
 from airflow_provider_chefconsul.domain.verdict.standing import EXCUSED, Standing
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 from airflow_provider_chefconsul.exceptions import UnknownSchema
@@ -27,11 +29,13 @@ class TierExplanation:
     :param headline: what is desired, and how many members are there: "off" with all in place serves nobody.
     :param written: who wrote the desired state, and when; empty when there is none.
     :param obstacles: what holds the tier up as a whole, with what to do about it.
+    :param orphaned: that of them which says who left a canary out; empty when nobody did.
     """
 
     headline: str
     written: str = ""
     obstacles: tuple[str, ...] = ()
+    orphaned: str = ""
 
 
 def explain_tier(
@@ -42,21 +46,25 @@ def explain_tier(
     now: datetime,
     lease: Lease | Unreadable | None = None,
     freeze: Freeze | Unreadable = NOT_FROZEN,
+    orphan: RunEnd | None = None,
 ) -> TierExplanation:
     """Explain a tier, but none of its nodes.
 
     :param lease: what stands under the environment's lease key.
     :param freeze: what stands under its freeze key.
+    :param orphan: how the Dag run ended that left its canary out, if it did.
     """
     desired = status.desired
     explained = explain_desired(environment, tier, desired, now=now, lease=lease, freeze=freeze)
     if not isinstance(desired, DesiredState):
         return explained
     converged = f"{status.count(Standing.CONVERGED)} of {len(status.nodes)} members converged"
+    orphaned = "" if orphan is None else explain_orphan(desired, orphan, now=now)
     return replace(
         explained,
         headline=f"{environment}/{tier}: {describe_assignments(desired)}; {converged}",
-        obstacles=(*_explain_members(status), *_explain_canary(desired, status), *explained.obstacles),
+        obstacles=(*_explain_members(status), *_explain_canary(desired, status, orphaned), *explained.obstacles),
+        orphaned=orphaned,
     )
 
 
@@ -131,13 +139,13 @@ def _explain_members(status: TierStatus) -> list[str]:
     return obstacles
 
 
-def _explain_canary(desired: DesiredState, status: TierStatus) -> list[str]:
+def _explain_canary(desired: DesiredState, status: TierStatus, orphaned: str) -> list[str]:
     canary = desired.canary
     if canary is None:
         return []
     covered = sum(node.is_assigned(canary.assignment.generation) for node in status.nodes.values())
-    share = f"{covered} of {len(status.nodes)} members"
-    return [f"a canary is out on {share}; promote it to give it to all, or abort its rollout"]
+    out = f"a canary is out on {covered} of {len(status.nodes)} members"
+    return [out, orphaned] if orphaned else [f"{out}; promote it to give it to all, or abort its rollout"]
 
 
 def _explain_lease(lease: Lease | Unreadable | None, now: datetime) -> list[str]:

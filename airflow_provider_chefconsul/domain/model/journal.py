@@ -49,6 +49,11 @@ class JournalWave:
     number: int | None = None
     of: int | None = None
 
+    @property
+    def has_next(self) -> bool:
+        """Whether its rollout has another wave after it."""
+        return self.number is not None and self.number != self.of
+
     def __str__(self) -> str:
         return f"canary of {self.size}" if self.number is None else f"wave {self.number} of {self.of} ({self.size})"
 

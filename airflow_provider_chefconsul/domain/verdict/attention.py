@@ -24,6 +24,8 @@ class Attention(StrEnum):
     STOPPED_ROLLOUT = "stopped_rollout"
     """By a gate that failed, or by a person who rejected its next wave."""
     FAILED_ROLLBACK = "failed_rollback"
+    ORPHANED = "orphaned"
+    """Its canary is out, and the Dag run that rolls it has ended."""
     FROZEN_ROLLOUT = "frozen_rollout"
     """In the middle of it."""
     LATE = "late"
@@ -37,7 +39,9 @@ _STOPPED = {
 }
 
 
-def find_attention(status: TierStatus, rollout: Rollout | None, *, is_frozen: bool, now: datetime) -> Attention | None:
+def find_attention(
+    status: TierStatus, rollout: Rollout | None, *, is_orphaned: bool = False, is_frozen: bool, now: datetime
+) -> Attention | None:
     """Why a tier needs a person, the gravest first; None when it does not."""
     if not isinstance(status.desired, DesiredState) or not status.nodes:
         return Attention.UNUSABLE
@@ -46,11 +50,13 @@ def find_attention(status: TierStatus, rollout: Rollout | None, *, is_frozen: bo
     if status.count(Standing.LOST):
         return Attention.LOST_NODES
     if rollout is None or rollout.status.has_ended:
-        return None
+        return Attention.ORPHANED if is_orphaned else None  # the journal may have forgotten the rollout
     if rollout.status == RolloutStatus.FAILED and not status.newest.has_converged:
         return Attention.FAILED_ROLLOUT
     if rollout.status in _STOPPED:
         return _STOPPED[rollout.status]
+    if is_orphaned:
+        return Attention.ORPHANED
     if is_frozen:
         return Attention.FROZEN_ROLLOUT
     if rollout.status not in {RolloutStatus.NODES, RolloutStatus.ROLLING_BACK}:

@@ -100,6 +100,15 @@ def find_last_rollout(tier: str, status: TierStatus, entries: Sequence[JournalEn
     return Rollout(assignment, assignment, begun_by, last.wave, found, since, last.reason, last.by)
 
 
+def find_last_move(tier: str, entries: Sequence[JournalEntry]) -> JournalEntry | None:
+    """The entry of what moved the tier last; None when the journal does not tell.
+
+    :param entries: of the journal, oldest first.
+    """
+    moves = _find_moves(tier, entries)
+    return moves[-1] if moves else None
+
+
 def find_stop(tier: str, entries: Sequence[JournalEntry], *, begun_by: Writer) -> JournalEntry | None:
     """What stopped the rollout that a Dag run has in a tier: a wave or a gate that failed, or a rejection.
 

@@ -63,3 +63,20 @@ def test_who_needs_a_person(snapshot, status, is_frozen, now, attention):
     """The gravest reason, or none."""
     found = find_attention(tier_status(snapshot), status and rollout(status), is_frozen=is_frozen, now=now)
     assert found == attention
+
+
+@pytest.mark.parametrize(
+    ("status", "is_frozen", "attention"),
+    [
+        (RolloutStatus.NODES, False, Attention.ORPHANED),
+        (RolloutStatus.NEXT_WAVE, True, Attention.ORPHANED),  # it would go no further without the freeze, too
+        (RolloutStatus.REJECTED, False, Attention.STOPPED_ROLLOUT),
+        (None, False, Attention.ORPHANED),  # the journal has forgotten it
+    ],
+)
+def test_rollout_that_its_dag_run_has_left_needs_a_person(status, is_frozen, attention):
+    """Unless it needs one for a graver reason."""
+    found = find_attention(
+        tier_status(DONE), status and rollout(status), is_orphaned=True, is_frozen=is_frozen, now=SOON
+    )
+    assert found == attention
