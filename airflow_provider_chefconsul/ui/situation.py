@@ -18,6 +18,7 @@ from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.freeze import Freeze
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.writer import Writer
+from airflow_provider_chefconsul.domain.moment import write_moment
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.domain.verdict.attention import Attention, find_attention
 from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd, find_orphan
@@ -135,7 +136,8 @@ def _describe_orphan(rollout: Rollout, orphan: RunEnd | None, *, now: datetime) 
     if orphan is None or rollout.status not in {RolloutStatus.NODES, RolloutStatus.NEXT_WAVE}:
         return {}
     wait = f"its Dag run {describe_end(orphan, now=now)}; {describe_ways_on(orphan)}"
-    return {"verdict": "orphaned", "wait": wait}
+    since = rollout.since if orphan.at is None else write_moment(orphan.at)
+    return {"status": Attention.ORPHANED, "verdict": "orphaned", "wait": wait, "since": one_line(since)}
 
 
 def _describe_tier(

@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.domain.model.freeze import Freeze, make_freeze_
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.writer import BOARD
+from airflow_provider_chefconsul.domain.moment import write_moment
 from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd, RunFate
 from airflow_provider_chefconsul.ui.situation import describe_situation, owners_of
 from airflow_provider_chefconsul.ui.tier_state import next_state
@@ -115,7 +116,9 @@ def test_a_rollout_that_its_dag_run_has_left_is_orphaned(nodes, is_frozen):
     freeze = Freeze({"*": make_freeze_entry(make_writer(dag_id=BOARD), "party", None, now=NOW)}) if is_frozen else None
     found = seen({"web": make_snapshot(*nodes, desired=BESIDE)}, BEGUN, ends=ends, freeze=freeze)
     (line,) = found["rollouts"]
-    assert (line["verdict"], line["needs_person"], line["has_ended"]) == ("orphaned", True, False)
+    assert (line["status"], line["verdict"]) == ("orphaned", "orphaned")
+    assert (line["needs_person"], line["has_ended"]) == (True, False)
+    assert line["since"] == write_moment(NOW - timedelta(hours=3))
     assert line["wait"] == (
         "its Dag run failed 3 hours ago and left its canary out; "
         "nothing moves by itself: promote or abort it, or clear the task that failed"

@@ -26,7 +26,7 @@ const GOING_ON = new Set(["nodes", "next_wave", "rolling_back", "rollback_failed
 function rolloutItem({ tiers, content, run, wave, verdict, reason, wait, status, ...fields }) {
   const { is_frozen: isFrozen, has_ended: hasEnded, needs_person: needsPerson, said_by: saidBy, since } = fields;
   const isGoingOn = GOING_ON.has(status);
-  const time = element("time", { class: needsPerson ? null : "quiet", datetime: since, title: clock(since), "data-past": !isGoingOn });
+  const time = element("time", { class: needsPerson ? null : "quiet", datetime: since, title: clock(since), "data-past": !isGoingOn && status !== "orphaned" });
   showAge(time);
   const parts = [
     element("strong", { class: "tier-name" }, tiers.join(", ")),
