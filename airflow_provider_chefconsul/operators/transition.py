@@ -118,4 +118,5 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Declare, nudge and wait."""
         self.command = parse_command(self.command)
+        self.wait = self.policy  # which a test of the Dag may have changed meanwhile
         return super().execute(context)

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_chefconsul.domain.verdict.policy import ConvergencePolicy
 from airflow_provider_chefconsul.operators.desired_state import SetDesiredStateOperator
-from airflow_provider_chefconsul.sensors.converged import ConvergedSensor
+from airflow_provider_chefconsul.operators.transition import TransitionOperator
 from demo.nodes import TIERS
 from tests.dags.examples import load
 from tests.dags.fleet import Fleet
@@ -36,10 +36,11 @@ def upgraded_before(fleet: Fleet, monkeypatch) -> Fleet:
 def dag():
     """The Dag; its health gates must hold for a moment only."""
     dag = load("phase3_decoupled_tiers")
-    for task in dag.tasks:
-        if isinstance(task, ConvergedSensor) and task.task_id.split(".")[1] != "revert":
-            assert task.policy.min_healthy_time > timedelta(0)
-            task.policy = replace(task.policy, min_healthy_time=timedelta(seconds=0.1))
+    waves = [task for task in dag.tasks if isinstance(task, TransitionOperator)]
+    assert len(waves) == 3 * len(TIERS)
+    for task in waves:
+        assert task.policy.min_healthy_time > timedelta(0)
+        task.policy = replace(task.policy, min_healthy_time=timedelta(seconds=0.1))
     return dag
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import consul
@@ -294,6 +295,14 @@ def test_retry_does_not_overwrite_what_came_since(transition, nodes, environment
     with pytest.raises(AirflowSkipException, match=words):
         transition(context=again(3), on_stale="skip")
     assert written() == before
+
+
+def test_policy_that_a_test_of_the_dag_changed(nodes, environment):
+    """The attribute is what counts, so that such a test need not wait for as long as production does."""
+    operator = make_operator(environment=environment, command=None, deferrable=False)
+    operator.policy = replace(operator.policy, timeout=timedelta(seconds=1))
+    with pytest.raises(AirflowSensorTimeout):
+        operator.execute(make_context())
 
 
 def test_command_that_a_template_made_none(transition, nodes):
