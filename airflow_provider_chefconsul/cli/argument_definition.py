@@ -20,6 +20,13 @@ TIER = Argument(("tier",), metavar="TIER", help="the tier")
 TIERS = Argument(("tier",), metavar="TIER", nargs="+", help="one tier or several")
 ANY_TIER = Argument(("tier",), metavar="TIER", nargs="?", help="the tier (default: all tiers of the environment)")
 NODE = Argument(("node",), metavar="NODE", nargs="?", help="one node of the tier")
+LOCKS = Argument(
+    ("--lock",),
+    metavar="KEY",
+    action="append",
+    default=[],
+    help="also say who holds a lock of the cookbook choregraphie, by its key; can be repeated",
+)
 CONNECTION = Argument(("--conn-id",), default=DEFAULT_CONNECTION, help="the Airflow connection to Consul (%(default)s)")
 URL = Argument(
     ("--url",),

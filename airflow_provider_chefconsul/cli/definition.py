@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.cli.argument_definition import (
     FREE,
     GOOD_STATE,
     JOURNAL_TIER,
+    LOCKS,
     MEMBERS,
     NODE,
     OUTPUT,
@@ -81,7 +82,7 @@ COMMANDS = CommandGroup(
         _command(
             "explain",
             "Explain what holds up a tier or a node, and who can act",
-            (ENVIRONMENT, TIER, NODE, MEMBERS, OUTPUT),
+            (ENVIRONMENT, TIER, NODE, LOCKS, MEMBERS, OUTPUT),
         ),
         _command(
             "plan",

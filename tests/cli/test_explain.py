@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_chefconsul.consul.node_snapshot import read_node
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.membership import parse_members
+from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from tests.support.factory import make_desired, make_failure, make_report
 
@@ -47,7 +48,8 @@ def test_node(airflow_chefconsul, node, code, words):
     document = airflow_chefconsul("explain", "demo", "web", node, "-o", "json").json
     (found,) = document["nodes"]
     assert set(document) == {
-        "environment", "tier", "converged", "headline", "written", "obstacles", "frozen", "orphaned", "slots", "nodes",
+        "environment", "tier", "converged", "headline", "written", "obstacles", "frozen", "orphaned", "slots", "locks",
+        "nodes",
     }  # fmt: skip
     assert set(found) == {"node", "standing", "text", "since", "action"}
     assert found["node"] == node
@@ -147,3 +149,35 @@ def test_early_failure(airflow_chefconsul, declare, members, consul_kv):
     assert ended.code == 3
     assert f"{words}" in ended.out
     assert "SyntaxError: unexpected end of file" in ended.out
+
+
+@pytest.mark.parametrize("node", [[], ["web-1"]])
+def test_lock_of_choregraphie_that_a_running_node_may_wait_for(
+    airflow_chefconsul, members, consul_kv, consul_root, node
+):
+    """It lies anywhere in Consul, and is only read."""
+    members("web-1", "web-2")
+    members("web-3", check="critical")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    running = make_report("web-1", status=Status.RUNNING, finished_at=None)
+    consul_kv["demo/web/nodes/web-1"] = running.to_json()
+    key = f"{consul_root}/locks/web"
+    held = json.dumps({"version": 1, "concurrency": 1, "holders": {"web-3": "2026-11-22 08:00:00 +0000"}})
+    consul_kv["locks/web"] = held
+    ended = airflow_chefconsul("explain", "demo", "web", *node, "--lock", f"/{key}", "-o", "json")
+    (line,) = ended.json["locks"]
+    assert line.startswith(f"lock {key}: 1 of 1 nodes, held by web-3 for ")
+    assert line.endswith("(its agent is not alive); web-1 may wait for it")
+    assert line[:40] in airflow_chefconsul("explain", "demo", "web", *node, "--lock", key).out
+
+
+def test_lock_that_is_none(airflow_chefconsul, members, consul_kv, consul_root):
+    """One error that names the key."""
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    ended = airflow_chefconsul("explain", "demo", "web", "--lock", "no/where")
+    assert (ended.code, ended.out) == (3, "")
+    assert "Consul has no key no/where, so nobody has taken a lock there" in ended.err
+    ended = airflow_chefconsul("explain", "demo", "web", "--lock", f"{consul_root}/demo/web/desired")
+    assert ended.code == 1
+    assert "demo/web/desired: field version is missing" in ended.err

@@ -20,9 +20,11 @@ from airflow_provider_chefconsul.consul.freeze import read_freeze
 from airflow_provider_chefconsul.consul.node_snapshot import read_node
 from airflow_provider_chefconsul.consul.overview import read_early_failure, read_early_failures, read_lease
 from airflow_provider_chefconsul.consul.slots import read_queue
+from airflow_provider_chefconsul.domain.explanation.choregraphie_lock import explain_lock
 from airflow_provider_chefconsul.domain.explanation.node import NodeExplanation
 from airflow_provider_chefconsul.domain.explanation.slots import explain_tickets
 from airflow_provider_chefconsul.domain.explanation.tier import explain_desired
+from airflow_provider_chefconsul.domain.model.choregraphie_lock import ChoregraphieLock
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.model.name import is_name, nearest
@@ -51,7 +53,13 @@ async def explain_command(args: Namespace, output: Output) -> ExitCode:
         early_failures = await _read_early_failures(view, args)
         status, now = tier_status(snapshot), datetime.now(UTC)
         orphans = await look_for_orphans(args, view, {args.tier: status.desired})
-        holders = await _explain_holders(view, args, snapshot.members, now=now) if _waits(args, status) else []
+        waits = _waits(args, status)
+        if args.node and (waits or args.lock):  # the snapshot has only this member
+            everybody = await read_members(view.client, selector)
+        else:
+            everybody = snapshot.members
+        holders = await _explain_holders(view, args, everybody, now=now) if waits else []
+        locks = [await _explain_lock(view, key, status, everybody, now=now) for key in args.lock]
     shown = ShownTier.of(
         args.environment,
         args.tier,
@@ -67,9 +75,9 @@ async def explain_command(args: Namespace, output: Output) -> ExitCode:
         desired = explain_desired(args.environment, args.tier, status.desired, now=now, lease=lease, freeze=freeze)
         shown, has_converged = replace(shown, explanation=desired), status.nodes[args.node].has_converged
     if output.is_json:
-        output.document(_fields(shown, explained, holders, has_converged=has_converged))
+        output.document(_fields(shown, explained, holders, locks, has_converged=has_converged))
     else:
-        _print(output, shown, explained, holders)
+        _print(output, shown, explained, holders, locks)
     return ExitCode.OK if has_converged else ExitCode.NOT_CONVERGED
 
 
@@ -100,12 +108,22 @@ def _waits(args: Namespace, status: TierStatus) -> bool:
 async def _explain_holders(view: SharedView, args: Namespace, members: Members, *, now: datetime) -> list[str]:
     """Who holds the slots that others wait for."""
     held = [queued for queued in await read_queue(view, args.environment, args.tier) if queued.is_held]
-    if args.node:  # then the snapshot has only this member
-        members = await read_members(view.client, parse_selectors(args, [args.tier])[args.tier])
     return [str(each) for each in explain_tickets(held, members, now=now)]
 
 
-def _print(output: Output, shown: ShownTier, explained: list[NodeExplanation], holders: list[str]) -> None:
+async def _explain_lock(view: SharedView, key: str, status: TierStatus, members: Members, *, now: datetime) -> str:
+    """Who holds a lock of choregraphie, and which of the nodes that are explained may wait for it."""
+    key = key.lstrip("/")  # as choregraphie takes it
+    entry = await view.client.get(key)
+    if entry is None:
+        raise NotDeclared(f"Consul has no key {key}, so nobody has taken a lock there")
+    lock = ChoregraphieLock.from_json(key, entry.value)
+    return explain_lock(lock, status.by_standing.get(Standing.RUNNING, ()), members, now=now)
+
+
+def _print(
+    output: Output, shown: ShownTier, explained: list[NodeExplanation], holders: list[str], locks: list[str]
+) -> None:
     explanation = shown.explanation
     output.line(explanation.headline)
     for line in (explanation.written, *explanation.obstacles):
@@ -113,6 +131,8 @@ def _print(output: Output, shown: ShownTier, explained: list[NodeExplanation], h
             output.line(line, indent=2)
     for holder in cut_lines(holders, _HOLDERS, "holders of slots"):
         output.line(holder, indent=2)
+    for lock in locks:
+        output.line(lock, indent=2)
     for node in explained[:_EXPLAINED]:
         output.line(str(node))
         if node.action:
@@ -122,7 +142,7 @@ def _print(output: Output, shown: ShownTier, explained: list[NodeExplanation], h
 
 
 def _fields(
-    shown: ShownTier, explained: list[NodeExplanation], holders: list[str], *, has_converged: bool
+    shown: ShownTier, explained: list[NodeExplanation], holders: list[str], locks: list[str], *, has_converged: bool
 ) -> dict[str, Any]:
     explanation, nodes = shown.explanation, shown.status.nodes
     return {
@@ -135,6 +155,7 @@ def _fields(
         "frozen": frozen_fields(shown.freeze),
         "orphaned": orphan_fields(shown),
         "slots": holders,
+        "locks": locks,
         "nodes": [
             {
                 "node": each.node,

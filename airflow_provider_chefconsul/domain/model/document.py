@@ -126,6 +126,18 @@ def read_document(key: str, text: str | bytes | None) -> Document:
     :raises MalformedDocument: it is not a JSON object, or has no schema.
     :raises UnknownSchema: it names another schema.
     """
+    document = read_object(key, text)
+    schema = document.integer("schema", minimum=1)
+    if schema != SCHEMA:
+        raise UnknownSchema(key, f"schema {schema} is unknown, this version knows schema {SCHEMA}: upgrade it first")
+    return document
+
+
+def read_object(key: str, text: str | bytes | None) -> Document:
+    """Parse the value of ``key``, whoever wrote it.
+
+    :raises MalformedDocument: it is not a JSON object.
+    """
     try:
         # Strict UTF-8 and no NaN: both languages must agree on what a document is.
         decoded = text.decode() if isinstance(text, bytes) else text or ""
@@ -137,8 +149,4 @@ def read_document(key: str, text: str | bytes | None) -> Document:
         raise MalformedDocument(key, f"not JSON ({error})") from error
     if not isinstance(fields, dict):
         raise MalformedDocument(key, "must be a JSON object", value=shown(fields))
-    document = Document(key, fields)
-    schema = document.integer("schema", minimum=1)
-    if schema != SCHEMA:
-        raise UnknownSchema(key, f"schema {schema} is unknown, this version knows schema {SCHEMA}: upgrade it first")
-    return document
+    return Document(key, fields)
