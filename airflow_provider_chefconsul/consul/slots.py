@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.journal import append, now_written
+from airflow_provider_chefconsul.consul.record import read_ticket
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
-from airflow_provider_chefconsul.domain.model.ticket import Ticket
-from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.slots import QueuedTicket
-from airflow_provider_chefconsul.exceptions import MalformedDocument, TransactionConflict
+from airflow_provider_chefconsul.exceptions import TransactionConflict
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.entry import CreatedEntry
@@ -47,14 +46,6 @@ class QueueReader:
 async def read_queue(view: SharedView, environment: str, tier: str) -> list[QueuedTicket]:
     """All tickets for a tier's slots."""
     return await QueueReader(view, environment, tier).read()
-
-
-def read_ticket(key: str, value: bytes) -> Ticket | Unreadable:
-    """Parse a ticket, or say why it cannot be read."""
-    try:
-        return Ticket.from_json(key, value)
-    except MalformedDocument as error:
-        return Unreadable.of(error)
 
 
 async def free(view: SharedView, environment: str, tier: str, node: str, by: Writer, *, reason: str = "") -> bool:

@@ -44,7 +44,7 @@ async def test_ages_go_on_while_nothing_changes(scene, hub, consul_connection):
         first = (await viewer.until("tier"))["explained"]
         later = await viewer.until("explained")
         latest = await viewer.until("explained")
-    assert later.keys() == {"tier", "explained"}
+    assert later.keys() == {"tier", "explained", "pace"}
     assert [each["node"] for each in latest["explained"]] == ["web-2"]
     texts = [explained[0]["text"] for explained in (first, later["explained"], latest["explained"])]
     assert all("failed converging generation 1" in text for text in texts)
