@@ -15,8 +15,10 @@ from airflow_provider_chefconsul.consul.write import write
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
 from airflow_provider_chefconsul.domain.model.report import NodeReport, RunError, Status
+from airflow_provider_chefconsul.domain.model.ticket import Ticket
 from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.write.change import Change
+from airflow_provider_chefconsul.domain.write.pacing import Pacing
 from airflow_provider_chefconsul.domain.write.wave import Wave
 
 _BATCH = 64  # operations in a transaction
@@ -43,10 +45,16 @@ class Scene:
         await _some_at_once([self._register(tier, node, is_absent=node in absent) for node in nodes])
 
     async def declare(
-        self, tier: str, state: str, canary: Wave | None = None, wave: tuple[int, int] | None = None, **values: str
+        self,
+        tier: str,
+        state: str,
+        canary: Wave | None = None,
+        wave: tuple[int, int] | None = None,
+        pacing: Pacing | None = None,
+        **values: str,
     ) -> int:
         """Write a desired state, and return its generation."""
-        change = Change(state, self.writer, values, canary=canary, wave=wave)
+        change = Change(state, self.writer, values, canary=canary, wave=wave, pacing=pacing or Pacing())
         return (await write(self.view, self.environment, {tier: change})).generations[tier]
 
     async def report(self, tier: str, *nodes: str, took: timedelta = timedelta(seconds=8), **overrides: Any) -> None:
@@ -62,6 +70,34 @@ class Scene:
         for start in range(0, len(keyed), _BATCH):
             operations = [Operation.set_key(key, document) for key, document in keyed[start : start + _BATCH]]
             await self.view.client.transact(operations)
+
+    async def queue(self, tier: str, *nodes: str, held_for: timedelta | None = None, **overrides: Any) -> None:
+        """Let nodes wait for slots, or hold them.
+
+        :param overrides: fields of the tickets.
+        """
+        desired = (await self.view.read(self.environment, tier)).required_desired(tier)
+        since = _moment(datetime.now(UTC) - (held_for or timedelta()))
+        for node in nodes:
+            assignment = desired.assignment_for(node)
+            ticket = Ticket(
+                node=node,
+                node_id=None,
+                run_id=f"{assignment.generation}-{node}",
+                generation=assignment.generation,
+                id=assignment.id,
+                group="",
+                since=since,
+                held_since=None if held_for is None else since,
+                ttl=600 if held_for is None else 120,
+            )
+            key = self.view.keys.slot(self.environment, tier, node)
+            await self.view.client.transact([Operation.set_key(key, replace(ticket, **overrides).to_json())])
+
+    async def give_back(self, tier: str, *nodes: str) -> None:
+        """Let nodes give their slots back."""
+        keys = [self.view.keys.slot(self.environment, tier, node) for node in nodes]
+        await self.view.client.transact([Operation.delete(key) for key in keys])
 
     async def fail(self, tier: str, *nodes: str, error: RunError, **overrides: Any) -> None:
         """Let nodes report that their run failed."""

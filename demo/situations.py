@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +23,9 @@ from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.consul.write import steer
 from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalWave
-from airflow_provider_chefconsul.domain.model.report import RunError, Status
+from airflow_provider_chefconsul.domain.model.report import RunError, Status, WaitsFor
 from airflow_provider_chefconsul.domain.model.writer import BOARD, Writer
+from airflow_provider_chefconsul.domain.write.pacing import parse_pacing
 from airflow_provider_chefconsul.domain.write.rollback import RollBack
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.exceptions import ChefConsulError
@@ -133,6 +134,20 @@ async def _play_off(scene: Scene) -> None:
     await scene.judge("db", JournalAct.FAILED, reason="1 failed (db-1), more than max_failed=0")
 
 
+async def _play_in_turn(scene: Scene) -> None:
+    """Two nodes at a time, of which one died inside."""
+    await scene.declare("app", "converged", pacing=parse_pacing(2), release="2.5.0")
+    await scene.report("app", "app-1", "app-5")
+    await scene.report("app", "app-2", "app-3", status=Status.RUNNING, finished_at=None)
+    await scene.queue("app", "app-3", held_for=timedelta(minutes=14))
+    await scene.queue("app", "app-2", held_for=timedelta(seconds=9))
+    behind = ("app-4", "app-6", "app-7", "app-8")
+    waits_for = WaitsFor(("app-2", "app-3"), 2, 2)
+    await scene.report("app", *behind, status=Status.WAITING, finished_at=None, waits_for=waits_for)
+    await scene.queue("app", *behind)
+    await scene.add_nodes("app", ["app-3"], absent=["app-3"])
+
+
 _SITUATIONS: dict[str, Callable[[Scene], Awaitable[None]]] = {
     "quiet": _play_quiet,
     "going-on": _play_going_on,
@@ -147,6 +162,7 @@ _FURTHER: dict[str, Callable[[Scene], Awaitable[None]]] = {
     "gate-failed": _play_gate_failed,
     "rejected": _play_rejected,
     "rollback-failed": _play_rollback_failed,
+    "in-turn": _play_in_turn,
 }
 
 

@@ -126,7 +126,7 @@ COMMANDS = CommandGroup(
         _command(
             "slots",
             "Show who holds a tier's slots and who waits for one; or free the slot of a node",
-            (ENVIRONMENT, TIER, FREE, MEMBERS, OUTPUT),
+            (ENVIRONMENT, TIER, FREE, ANY_REASON, MEMBERS, OUTPUT),
         ),
         _command("history", "List a tier's generations and what became of them", (ENVIRONMENT, TIER, OUTPUT)),
         _command(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from airflow_provider_chefconsul.consul.slots import read_ticket
+from airflow_provider_chefconsul.consul.record import read_ticket
 from airflow_provider_chefconsul.domain.model.ticket import Ticket
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 

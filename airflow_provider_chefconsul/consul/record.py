@@ -11,6 +11,7 @@ from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.domain.model.report import NodeReport
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence
+from airflow_provider_chefconsul.domain.model.ticket import Ticket
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import MalformedDocument, NoDesiredState
 
@@ -24,8 +25,9 @@ _AT_ONCE = 200  # entries parsed before other triggers on the event loop get a t
 
 @dataclass(frozen=True, slots=True)
 class TierRecord:
-    """A tier's desired state, its nodes' reports, and Consul's index of the read.
+    """A tier's desired state, its nodes' reports and tickets, and Consul's index of the read.
 
+    :param tickets: by what follows ``_slots/``; renewals apart, those of the record before.
     :param sources: by key, the parsed entry. Comparing only its ModifyIndex would not do: after Consul has lost its
         data, the same index can return with another value.
     """
@@ -34,6 +36,7 @@ class TierRecord:
     evidence: Mapping[str, Evidence]
     index: int
     sources: Mapping[str, Entry] = field(default_factory=dict, compare=False, repr=False)
+    tickets: Mapping[str, Ticket | Unreadable] = field(default_factory=dict)
 
     def ids_of(self, generations: Collection[int]) -> dict[int, str]:
         """By generation, the id of its current assignment; empty without a readable desired state."""
@@ -73,32 +76,43 @@ async def read_tier(
     :raises AccessDenied: the token may not read the tier, which must not pass for an empty one.
     """
     desired_key, reports = keys.desired(environment, tier), keys.reports(environment, tier)
+    slots = keys.slots(environment, tier)
     sources = {entry.key: entry for entry in entries}
     if desired_key not in sources and (entry := await client.get(desired_key)) is not None:
         sources[desired_key] = entry  # a list hides what the token may not read; a single key raises
     known: Mapping[str, Entry] = last.sources if last else {}
     desired = last.desired if last and desired_key in sources else None
     evidence = dict(last.evidence) if last else {}
-    is_changed = last is None
-    for key in known.keys() - sources.keys():
+    tickets: dict[str, Ticket | Unreadable] = dict(last.tickets) if last else {}
+    gone = known.keys() - sources.keys()
+    for key in gone:
         evidence.pop(key.removeprefix(reports), None)
-        is_changed = True
+        tickets.pop(key.removeprefix(slots), None)
+    is_changed = not all(key.startswith(slots) for key in gone)
     changed = [entry for key, entry in sources.items() if known.get(key) != entry]
     for count, entry in enumerate(changed, start=1):
         if count % _AT_ONCE == 0:
             await asyncio.sleep(0)
         node = entry.key.removeprefix(reports)
         if entry.key == desired_key:
-            desired = read_desired(entry)
+            desired, is_changed = read_desired(entry), True
         elif entry.key.startswith(reports) and is_name(node):
-            evidence[node] = _parse_evidence(tier, node, entry)
+            evidence[node], is_changed = _parse_evidence(tier, node, entry), True
+        elif entry.key.startswith(slots):
+            _note_ticket(tickets, entry.key.removeprefix(slots), entry)
         else:
             del sources[entry.key]
-            continue
-        is_changed = True
-    if last is not None and not is_changed:
+    if last is None:
+        return TierRecord(desired, evidence, index, sources, tickets)
+    if not gone and not any(entry.key in sources for entry in changed):
         return last
-    return TierRecord(desired, evidence, index, sources)
+    return TierRecord(
+        desired,
+        evidence if is_changed else last.evidence,
+        index,
+        sources,
+        last.tickets if tickets == last.tickets else tickets,
+    )
 
 
 def read_desired(entry: Entry) -> DesiredState | Unreadable:
@@ -107,6 +121,21 @@ def read_desired(entry: Entry) -> DesiredState | Unreadable:
         return DesiredState.from_json(entry.key, entry.value)
     except MalformedDocument as error:
         return Unreadable.of(error)
+
+
+def read_ticket(key: str, value: bytes) -> Ticket | Unreadable:
+    """Parse a ticket, or say why it cannot be read."""
+    try:
+        return Ticket.from_json(key, value)
+    except MalformedDocument as error:
+        return Unreadable.of(error)
+
+
+def _note_ticket(tickets: dict[str, Ticket | Unreadable], node: str, entry: Entry) -> None:
+    """Note a ticket that was written, unless it was only renewed, which is no news."""
+    new, known = read_ticket(entry.key, entry.value), tickets.get(node)
+    if not (isinstance(new, Ticket) and isinstance(known, Ticket) and new.is_renewal_of(known)):
+        tickets[node] = new
 
 
 def _parse_evidence(tier: str, node: str, entry: Entry) -> Evidence:

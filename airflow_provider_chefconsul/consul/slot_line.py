@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_chefconsul.consul.claimant import Claimant, TicketTimes
 from airflow_provider_chefconsul.consul.held_slot import RENEWALS, HeldSlot
 from airflow_provider_chefconsul.consul.http.blocking import LONGEST_WAIT
-from airflow_provider_chefconsul.consul.slots import QueueReader, read_ticket
+from airflow_provider_chefconsul.consul.record import read_ticket
+from airflow_provider_chefconsul.consul.slots import QueueReader
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.model.report import WaitsFor
 from airflow_provider_chefconsul.domain.model.ticket import Ticket

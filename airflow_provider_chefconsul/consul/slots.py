@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_chefconsul.domain.model.ticket import Ticket
-from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.consul.http.operation import Operation
+from airflow_provider_chefconsul.consul.journal import append, now_written
+from airflow_provider_chefconsul.consul.record import read_ticket
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
 from airflow_provider_chefconsul.domain.slots import QueuedTicket
-from airflow_provider_chefconsul.exceptions import MalformedDocument
+from airflow_provider_chefconsul.exceptions import TransactionConflict
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.entry import CreatedEntry
     from airflow_provider_chefconsul.consul.view import SharedView
+    from airflow_provider_chefconsul.domain.model.writer import Writer
 
 
 class QueueReader:
@@ -45,21 +48,19 @@ async def read_queue(view: SharedView, environment: str, tier: str) -> list[Queu
     return await QueueReader(view, environment, tier).read()
 
 
-def read_ticket(key: str, value: bytes) -> Ticket | Unreadable:
-    """Parse a ticket, or say why it cannot be read."""
-    try:
-        return Ticket.from_json(key, value)
-    except MalformedDocument as error:
-        return Unreadable.of(error)
-
-
-async def free(view: SharedView, environment: str, tier: str, node: str) -> bool:
-    """Take a node's ticket away, as it stands now, whatever the node does; whether it had one.
+async def free(view: SharedView, environment: str, tier: str, node: str, by: Writer, *, reason: str = "") -> bool:
+    """Take a node's ticket away, as it stands now, whatever the node does, and tell the journal; whether it had one.
 
     The node goes on with what it has begun; one that waits queues again.
+
+    :param by: who frees it.
     """
     key = view.keys.slot(environment, tier, node)
     while (entry := await view.client.get(key)) is not None:
-        if await view.client.delete(key, modify_index=entry.modify_index):
-            return True
+        freed = JournalEntry(now_written(), by, JournalAct.SLOT_FREED, reason=reason, scope=(tier,), node=node)
+        try:
+            await append(view, environment, freed, Operation.check_and_delete(key, entry.modify_index))
+        except TransactionConflict:  # its node has renewed or ended it meanwhile
+            continue
+        return True
     return False

@@ -123,7 +123,7 @@ class SharedView:
             named = await read_named(self.client, strays) if strays else {}
             members = members_of(nodes, health, selector) | strays_of(named, health, selector, before)
             await self._check_can_read_reports(environment, tier, record, members)
-            found[tier] = TierSnapshot(record.desired, members, record.evidence)
+            found[tier] = TierSnapshot(record.desired, members, record.evidence, record.tickets)
         return found
 
     async def look(self, environment: str, tier: str, selector: Selector, *, known: Collection[str]) -> TierSnapshot:
@@ -153,6 +153,7 @@ class SharedView:
         *,
         known: Collection[str] | None = None,
         viewer: Viewer | None = None,
+        with_tickets: bool = False,
     ) -> AsyncGenerator[TierSnapshot]:
         """Yield the tier as it is now, and again after each change.
 
@@ -162,6 +163,7 @@ class SharedView:
         :param known: nodes that stay members even when they are gone, as do those that this watch lists; None forgets
             members that are gone.
         :param viewer: says how long what it waits for will take; the nearer that is, the sooner news is read.
+        :param with_tickets: also yield when nothing but tickets for slots has changed.
         :raises ConsulUnavailable: Consul stayed unavailable for longer than the client's patience.
         """
         viewer = viewer or Viewer()
@@ -183,8 +185,9 @@ class SharedView:
                     if checked is not record:
                         await self._check_can_read_reports(environment, tier, record, members)
                         checked = record
-                    snapshot = TierSnapshot(record.desired, members, record.evidence)
-                    if last is None or last.evidence is not record.evidence or last != snapshot:
+                    snapshot = TierSnapshot(record.desired, members, record.evidence, record.tickets)
+                    is_news = last is None or last.evidence is not record.evidence or last != snapshot
+                    if is_news or (with_tickets and last is not None and last.tickets is not record.tickets):
                         last = snapshot
                         yield snapshot
                 with suppress(TimeoutError):

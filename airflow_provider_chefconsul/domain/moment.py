@@ -25,8 +25,13 @@ def write_moment(moment: datetime, *, timespec: str = "seconds") -> str:
 
 def span(moment: datetime, now: datetime) -> str:
     """The time since a moment in its largest unit, such as "4 minutes"; "0 seconds" if it lies ahead."""
-    count, unit = _largest_unit(moment, now)
-    return f"{count} {unit}{'' if count == 1 else 's'}"
+    return _counted(*_largest_unit(moment, now))
+
+
+def whole_span(seconds: int) -> str:
+    """A duration in the largest unit of which it is a whole number, such as "10 minutes" or "90 seconds"."""
+    length, unit = next(each for each in _UNITS if seconds % each[0] == 0)
+    return _counted(seconds // length, unit)
 
 
 def short_span(moment: datetime, now: datetime) -> str:
@@ -42,6 +47,10 @@ def ago(moment: datetime | None, now: datetime) -> str:
     if moment > now + _SKEW:
         return f"at {moment.isoformat(timespec='seconds')} by another clock"
     return f"{span(moment, now)} ago"
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def _largest_unit(moment: datetime, now: datetime) -> tuple[int, str]:

@@ -31,11 +31,16 @@ class QueuedTicket:
     @property
     def is_held(self) -> bool:
         """Whether its node holds a slot, or may."""
-        return isinstance(self.ticket, Unreadable) or self.ticket.is_held
+        return is_held(self.ticket)
 
     def is_in(self, group: str) -> bool:
         """Whether it takes part in the line of a group."""
         return isinstance(self.ticket, Unreadable) or self.ticket.group == group
+
+
+def is_held(ticket: Ticket | Unreadable) -> bool:
+    """Whether the node of a ticket holds a slot, or may."""
+    return isinstance(ticket, Unreadable) or ticket.is_held
 
 
 @dataclass(frozen=True, slots=True)

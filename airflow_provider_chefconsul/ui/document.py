@@ -19,6 +19,7 @@ from airflow_provider_chefconsul.domain.text import many_lines, one_line
 from airflow_provider_chefconsul.domain.verdict.progress import thin_out
 from airflow_provider_chefconsul.domain.verdict.slow import find_slow
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing
+from airflow_provider_chefconsul.ui.pace import describe_pace
 from airflow_provider_chefconsul.ui.tier_state import TierState, is_canary
 
 MayRead = Callable[[str], bool]
@@ -54,6 +55,7 @@ def describe_tier(state: TierState, may_read: MayRead, *, now: datetime) -> dict
         "desired": _describe_desired(desired, may_read) if isinstance(desired, DesiredState) else None,
         "obstacles": [one_line(each) for each in obstacles],
         "explained": explain(state, now=now),
+        "pace": describe_pace(state, now=now),
         "strangers": list(status.strangers[:_EXPLAINED]),
         "strangers_count": len(status.strangers),
         "curve": [[_moment(moment), count] for moment, count in thin_out(state.converged_at, _CURVE_POINTS)],

@@ -45,7 +45,7 @@ async def watch_tier(connection_id: str, environment: str, tier: str) -> AsyncGe
     viewer = Viewer()
     async with (
         ConsulHook(connection_id).open_view(patience=PATIENCE) as view,
-        aclosing(view.watch(environment, tier, ServiceMembers(tier), viewer=viewer)) as snapshots,
+        aclosing(view.watch(environment, tier, ServiceMembers(tier), viewer=viewer, with_tickets=True)) as snapshots,
     ):
         state: TierState | None = None
         async for snapshot in snapshots:

@@ -25,6 +25,7 @@ from airflow_provider_chefconsul.ui.document import (
 )
 from airflow_provider_chefconsul.ui.feed import Feed, Hub
 from airflow_provider_chefconsul.ui.journal import dag_ids_of_journal, describe_journal
+from airflow_provider_chefconsul.ui.pace import describe_pace
 from airflow_provider_chefconsul.ui.rights import Rights
 from airflow_provider_chefconsul.ui.run_ends import ASK_EVERY, RunEnds
 from airflow_provider_chefconsul.ui.situation import describe_situation, owners_of
@@ -46,6 +47,12 @@ class _Sent:
 
     state: TierState | None = None
     explained: list[dict[str, Any]] = field(default_factory=list)
+    pace: dict[str, Any] | None = None
+
+    @property
+    def has_ages(self) -> bool:
+        """Whether it says for how long something has been so."""
+        return bool(self.explained) or (self.pace is not None and bool(self.pace["stuck"]))
 
 
 async def stream(
@@ -112,7 +119,7 @@ class _EventWriter:
     @property
     def pause(self) -> float:
         """Seconds after which an event is due even when nothing changes."""
-        if any(sent.explained for sent in self._sent.values()):
+        if any(sent.has_ages for sent in self._sent.values()):
             return _AGES_EVERY
         return ASK_EVERY if self._run_ends.is_asked else _KEEP_ALIVE
 
@@ -168,18 +175,19 @@ class _EventWriter:
         fields = describe_tier(state, self._viewer.may_read, now=datetime.now(UTC))
         is_first = sent.state is None
         changed, gone = changed_cells(sent.state.status if sent.state else None, state.status)
-        sent.state, sent.explained = state, fields["explained"]
+        sent.state, sent.explained, sent.pace = state, fields["explained"], fields["pace"]
         fields |= {"nodes": describe_cells(changed), "gone": gone}
         return _event("tier" if is_first else "nodes", fields)
 
     @staticmethod
     def _explain_again(sent: _Sent, state: TierState) -> str | None:
         """The explanations again, if their ages have changed, or if a node takes long by now."""
-        explained = explain(state, now=datetime.now(UTC))
-        if explained == sent.explained:
+        now = datetime.now(UTC)
+        explained, pace = explain(state, now=now), describe_pace(state, now=now)
+        if (explained, pace) == (sent.explained, sent.pace):
             return None
-        sent.explained = explained
-        return _event("explained", {"tier": state.tier, "explained": explained})
+        sent.explained, sent.pace = explained, pace
+        return _event("explained", {"tier": state.tier, "explained": explained, "pace": pace})
 
 
 def _event(name: str, fields: Mapping[str, Any]) -> str:

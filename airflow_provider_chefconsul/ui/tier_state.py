@@ -8,6 +8,8 @@ from datetime import datetime
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.model.ticket import Ticket
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.progress import converged_moments
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
@@ -19,6 +21,7 @@ class TierState:
 
     :param history: by generation, oldest first.
     :param converged_at: when each converged node did, oldest first.
+    :param tickets: by node, those for slots.
     """
 
     environment: str
@@ -26,6 +29,7 @@ class TierState:
     status: TierStatus
     history: Mapping[int, DesiredState] = field(default_factory=dict)
     converged_at: tuple[datetime, ...] = ()
+    tickets: Mapping[str, Ticket | Unreadable] = field(default_factory=dict)
 
 
 def next_state(
@@ -37,7 +41,7 @@ def next_state(
 ) -> TierState:
     """The tier's state after a new snapshot."""
     status = tier_status(snapshot, before=before.status if before else None)
-    return TierState(environment, tier, status, history, converged_moments(status))
+    return TierState(environment, tier, status, history, converged_moments(status), snapshot.tickets)
 
 
 def is_canary(node: NodeStatus, status: TierStatus) -> bool:

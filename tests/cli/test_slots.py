@@ -30,6 +30,12 @@ def desired(declare, consul_kv, members) -> DesiredState:
     return read_desired(consul_kv)
 
 
+def told(airflow_chefconsul):
+    """The entries of the journal about slots that were freed."""
+    entries = airflow_chefconsul("journal", "demo", "--tier", "web", "-o", "json").json["entries"]
+    return [each for each in entries if each["act"] == "slot_freed"]
+
+
 def test_table(airflow_chefconsul, desired):
     """Those who hold a slot first, each first come first."""
     ended = airflow_chefconsul(*SLOTS)
@@ -65,10 +71,22 @@ def test_free(airflow_chefconsul, desired, consul_kv):
             f"demo/web: freed the slot of {node}; if its run goes on, it finishes without one\n"
         )
         assert f"demo/web/_slots/{node}" not in consul_kv
+    assert [each["node"] for each in told(airflow_chefconsul)] == ["web-1", "web-4"]
     ended = airflow_chefconsul(*SLOTS, "--free", "web-1")
     assert ended.code == 3
     assert "demo/web: web-1 has no ticket for a slot; there are: " in ended.err
     assert airflow_chefconsul(*SLOTS, "--free", "web/1").code == 2
+    assert len(told(airflow_chefconsul)) == 2
+
+
+def test_the_journal_says_who_freed_it_and_why(airflow_chefconsul, desired):
+    """A reason is for what is done, so it requires --free."""
+    assert airflow_chefconsul(*SLOTS, "--free", "web-1", "--reason", "its disk is gone").code == 0
+    line = airflow_chefconsul("journal", "demo", "--tier", "web").out.splitlines()[-1]
+    assert "Z freed the slot of web-1 in web, by airflow chefconsul slots, " in line
+    assert line.endswith(": its disk is gone")
+    ended = airflow_chefconsul(*SLOTS, "--reason", "its disk is gone")
+    assert (ended.code, ended.err) == (2, "airflow chefconsul: error: --reason requires --free\n")
 
 
 def test_nothing_is_taken(airflow_chefconsul, declare):

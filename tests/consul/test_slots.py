@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 
 from airflow_provider_chefconsul.consul.claimant import TicketTimes
+from airflow_provider_chefconsul.consul.http.entry import Entry
+from airflow_provider_chefconsul.consul.journal import read_journal
 from airflow_provider_chefconsul.consul.slot_line import SlotLine
 from airflow_provider_chefconsul.consul.slots import free, read_queue
+from airflow_provider_chefconsul.domain.model.journal import JournalAct
 from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, AssignmentPace
 from airflow_provider_chefconsul.domain.model.report import WaitsFor
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.exceptions import DuplicateNode
 from tests.consul.claimant import Player
-from tests.support.factory import make_assignment, make_ticket
+from tests.support.factory import make_assignment, make_ticket, make_writer
 
 LONGEST = 60  # seconds; nothing that a test waits for takes so long
 SHORT = TicketTimes(held=3, waiting=3, rebooting=9)
@@ -168,7 +171,7 @@ async def test_kept_slot_that_is_freed_meanwhile_is_gone(view, consul_kv, monkey
 
     async def put_after_the_other(key: str, value: str, *, modify_index: int) -> bool:
         if modify_index and not others:
-            await free(view, "demo", "web", "web-1")
+            await free(view, "demo", "web", "web-1", make_writer())
             others.append(None)
             others.append(await hold(view, "web-2"))
         return await put(key, value, modify_index=modify_index)
@@ -224,10 +227,32 @@ async def test_failed_ticket_never_expires(view, consul_kv):
     async with queued(SlotLine(view, "demo", "web", times=SHORT), Player("web-2"), consul_kv) as taking:
         await asyncio.sleep(2 * SHORT.held)
         assert not taking.done()
-        assert await free(view, "demo", "web", "web-1")
+        assert await free(view, "demo", "web", "web-1", make_writer())
         async with asyncio.timeout(LONGEST):
             assert await taking
-    assert not await free(view, "demo", "web", "web-1")
+    assert not await free(view, "demo", "web", "web-1", make_writer())
+
+
+async def test_freeing_is_told_with_what_it_does(view, consul_kv, monkeypatch):
+    """Once, though the holder renews its ticket meanwhile; where there is no ticket there is nothing to tell."""
+    await (await hold(view)).keep_failed()
+    get, looks = view.client.get, []
+
+    async def get_before_the_renewal(key: str) -> Entry | None:
+        found = await get(key)
+        if not looks:
+            consul_kv["demo/web/_slots/web-1"] = make_ticket(renewals=9).to_json()
+        looks.append(key)
+        return found
+
+    monkeypatch.setattr(view.client, "get", get_before_the_renewal)
+    by = make_writer(task_id="slots")
+    assert await free(view, "demo", "web", "web-1", by, reason="its disk is gone")
+    assert len(looks) == 2
+    assert not await free(view, "demo", "web", "web-1", by)
+    (told,) = await read_journal(view, "demo")
+    assert (told.act, told.scope, told.node) == (JournalAct.SLOT_FREED, ("web",), "web-1")
+    assert (told.by, told.reason, told.tiers) == (by, "its disk is gone", {})
 
 
 async def test_reboot_lasts_longer(view, consul_kv):
@@ -241,7 +266,7 @@ async def test_freed_holder_goes_on_without_a_slot(view, consul_kv):
     """It says so, once, and its end takes nobody's ticket away."""
     said: list[str] = []
     slot = await hold(view, times=TicketTimes(held=1), tell=said.append)
-    await free(view, "demo", "web", "web-1")
+    await free(view, "demo", "web", "web-1", make_writer())
     await until(lambda: bool(said))
     assert "web-1 finishes its run without a slot" in said[0]
     consul_kv["demo/web/_slots/web-1"] = make_ticket(run_id="another").to_json()
@@ -276,7 +301,7 @@ async def test_waiting_node_whose_ticket_was_freed_queues_again(view, consul_kv)
     first = await hold(view)
     async with queued(SlotLine(view, "demo", "web"), Player("web-2"), consul_kv) as taking:
         before = {each.node: each.create_index for each in await read_queue(view, "demo", "web")}
-        await free(view, "demo", "web", "web-2")
+        await free(view, "demo", "web", "web-2", make_writer())
         await until(lambda: "web-2" in nodes_with_tickets(consul_kv))
         after = {each.node: each.create_index for each in await read_queue(view, "demo", "web")}
         assert after["web-2"] > before["web-2"]

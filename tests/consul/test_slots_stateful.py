@@ -23,7 +23,7 @@ from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from tests.consul.claimant import Player
 from tests.support.examples import examples
-from tests.support.factory import make_assignment
+from tests.support.factory import make_assignment, make_writer
 
 NODES = [f"web-{number}" for number in range(1, 6)]
 TIMES = TicketTimes(held=3, waiting=4)  # seconds: as short as a busy machine allows
@@ -76,7 +76,7 @@ class Tier:
         """A person frees what no live node holds and nobody can read."""
         for queued in await read_queue(self.view, "demo", "web"):
             if isinstance(queued.ticket, Unreadable) and queued.node not in self.running:
-                await free(self.view, "demo", "web", queued.node)
+                await free(self.view, "demo", "web", queued.node, make_writer())
 
     async def _run(self, node: str, run_id: str) -> None:
         line = SlotLine(self.view, "demo", "web", times=TIMES, tell=self.said.append)

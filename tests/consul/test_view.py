@@ -24,7 +24,7 @@ from airflow_provider_chefconsul.exceptions import (
     UnknownSchema,
     WriteRefused,
 )
-from tests.support.factory import make_change, make_desired, make_report, make_writer
+from tests.support.factory import make_change, make_desired, make_report, make_ticket, make_writer
 from tests.support.peer import Answer, Peer, Request, forward_to
 
 PATIENCE = 20  # seconds that a change may take to be noticed, on however slow a machine
@@ -139,6 +139,28 @@ async def test_watch_sleeps_while_nothing_changes(view, consul_kv, members):
         members("app-1", tier="app")
         consul_kv["demo/app/nodes/app-1"] = make_report("app-1", tier="app").to_json()
         await asyncio.wait({waiting}, timeout=0.5)
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+
+async def test_tickets_wake_only_who_asks_for_them(view, consul_kv, members):
+    """The board; not the waits, for which a line of thousands changes all the time."""
+    members("web-1")
+    consul_kv["demo/web/desired"] = make_desired(7).to_json()
+    consul_kv["demo/web/nodes/web-1"] = make_report().to_json()
+    async with (
+        aclosing(view.watch("demo", "web", WEB)) as plain,
+        aclosing(view.watch("demo", "web", WEB, with_tickets=True)) as watch,
+    ):
+        await anext(plain)
+        await anext(watch)
+        waiting = asyncio.ensure_future(anext(plain))
+        consul_kv["demo/web/_slots/web-1"] = make_ticket().to_json()
+        async with asyncio.timeout(PATIENCE):
+            assert (await anext(watch)).tickets == {"web-1": make_ticket()}
+            del consul_kv["demo/web/_slots/web-1"]
+            assert (await anext(watch)).tickets == {}
         assert not waiting.done()
         waiting.cancel()
         await asyncio.wait({waiting})

@@ -22,10 +22,19 @@ from airflow_provider_chefconsul.consul.wait import begin_waits, wait_for_tiers
 from airflow_provider_chefconsul.domain.model.membership import ListedMembers, ServiceMembers
 from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 from airflow_provider_chefconsul.domain.verdict.convergence import Converged, Failed, Waiting
 from airflow_provider_chefconsul.domain.verdict.wait import Wait
 from airflow_provider_chefconsul.exceptions import InvalidInput
-from tests.support.factory import make_assignment, make_desired, make_failure, make_members, make_policy, make_report
+from tests.support.factory import (
+    make_assignment,
+    make_desired,
+    make_failure,
+    make_members,
+    make_policy,
+    make_report,
+    make_ticket,
+)
 from tests.support.peer import Answer, Peer, Request, forward_to
 from tests.support.progress import PATIENCE, Lines
 
@@ -177,6 +186,34 @@ async def test_same_index_with_another_value_is_another_document(client):
     second = await read(entries[Status.FAILED], last=first)
     assert second.evidence["web-1"].report == make_report(status=Status.FAILED)
     assert (await read(last=first)).evidence == {}
+
+
+async def test_news_of_tickets_is_apart_from_what_waits_look_at(client):
+    """A renewal is no news, and no ticket makes a wait look at its nodes again."""
+    keys = Keys("root")
+    desired = Entry(keys.desired("demo", "web"), make_desired(7).to_json().encode(), 41)
+    report = Entry(keys.report("demo", "web", "web-1"), make_report().to_json().encode(), 42)
+    key = keys.slot("demo", "web", "web-2")
+
+    async def read(*found, last=None):
+        return await read_tier(client, keys, "demo", "web", [desired, report, *found], last=last)
+
+    def entry(index, **overrides):
+        return Entry(key, make_ticket("web-2", **overrides).to_json().encode(), index)
+
+    first = await read(entry(43))
+    assert first.tickets == {"web-2": make_ticket("web-2")}
+    renewed = await read(entry(44, renewals=1), last=first)
+    assert renewed.tickets is first.tickets
+    assert await read(entry(44, renewals=1), last=renewed) is renewed
+    held = await read(entry(45, held_since="2026-11-22T08:00:02Z"), last=renewed)
+    assert held.tickets["web-2"].is_held
+    spoilt = await read(Entry(key, b"?", 46), last=held)
+    assert isinstance(spoilt.tickets["web-2"], Unreadable)
+    gone = await read(last=spoilt)
+    assert gone.tickets == {}
+    assert all(each.evidence is first.evidence for each in (renewed, held, spoilt, gone))
+    assert await read(last=gone) is gone
 
 
 async def test_consul_that_comes_back_empty(make_cluster):

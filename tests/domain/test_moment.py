@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_chefconsul.domain.moment import ago, read_moment, short_span, span, write_moment
+from airflow_provider_chefconsul.domain.moment import ago, read_moment, short_span, span, whole_span, write_moment
 from tests.support.factory import NOW
 
 
@@ -29,6 +29,22 @@ def test_span_is_in_its_largest_unit(seconds, words):
     """Nobody wants to read 7200 seconds."""
     assert span(NOW - timedelta(seconds=seconds), NOW) == words
     assert ago(NOW - timedelta(seconds=seconds), NOW) == f"{words} ago"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "1 second"),
+        (90, "90 seconds"),
+        (60, "1 minute"),
+        (600, "10 minutes"),
+        (5400, "90 minutes"),
+        (86400, "1 day"),
+    ],
+)
+def test_whole_span_leaves_nothing_out(seconds, words):
+    """What somebody declared is told as it is."""
+    assert whole_span(seconds) == words
 
 
 def test_future_time_shows_that_clocks_differ():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from airflow_provider_chefconsul.consul.freeze import freeze, unfreeze
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
@@ -14,6 +14,7 @@ from airflow_provider_chefconsul.domain.model.freeze import make_freeze_entry
 from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.report import RunError, Status
 from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd, RunFate
+from airflow_provider_chefconsul.domain.write.pacing import parse_pacing
 from airflow_provider_chefconsul.domain.write.wave import Wave
 from airflow_provider_chefconsul.ui.feed import Hub
 from airflow_provider_chefconsul.ui.source import watch_tier
@@ -44,7 +45,7 @@ async def test_ages_go_on_while_nothing_changes(scene, hub, consul_connection):
         first = (await viewer.until("tier"))["explained"]
         later = await viewer.until("explained")
         latest = await viewer.until("explained")
-    assert later.keys() == {"tier", "explained"}
+    assert later.keys() == {"tier", "explained", "pace"}
     assert [each["node"] for each in latest["explained"]] == ["web-2"]
     texts = [explained[0]["text"] for explained in (first, later["explained"], latest["explained"])]
     assert all("failed converging generation 1" in text for text in texts)
@@ -64,6 +65,19 @@ async def test_a_rollout_is_followed(scene, hub, consul_connection):
         await scene.report("web", "web-1", "web-2", "web-3")
         done = await viewer.until("nodes", lambda fields: fields["counts"] == {"converged": 3})
     assert done["curve"][-1][1] == 3
+
+
+async def test_tickets_are_followed(scene, hub, consul_connection):
+    """The pace alone changes, and no cell, without a report."""
+    await scene.declare("web", "converged", release="2.5.0", pacing=parse_pacing(1))
+    async with BoardUser(hub, "web") as viewer:
+        assert (await viewer.until("tier"))["pace"] == {"line": "1 at a time", "stuck": []}
+        await scene.queue("web", "web-1", held_for=timedelta())
+        taken = await viewer.until("nodes")
+        await scene.queue("web", "web-2")
+        queued = await viewer.until("nodes")
+    assert (taken["pace"]["line"], taken["nodes"]) == ("1 at a time; in: web-1", [])
+    assert queued["pace"]["line"] == "1 at a time; in: web-1; 1 waits"
 
 
 async def test_the_board_rests_less_than_a_wait(monkeypatch, scene, hub, consul_connection):

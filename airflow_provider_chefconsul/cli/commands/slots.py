@@ -10,13 +10,14 @@ from airflow_provider_chefconsul.cli.command import command, open_view
 from airflow_provider_chefconsul.cli.display.output import Output
 from airflow_provider_chefconsul.cli.exit_code import ExitCode
 from airflow_provider_chefconsul.cli.lookup import find_tiers, name_some
+from airflow_provider_chefconsul.cli.writer import who_writes
 from airflow_provider_chefconsul.consul.catalog import read_members
 from airflow_provider_chefconsul.consul.slots import free, read_queue
 from airflow_provider_chefconsul.domain.explanation.slots import explain_tickets
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.name import check_name
 from airflow_provider_chefconsul.domain.slots import QueuedTicket
-from airflow_provider_chefconsul.exceptions import NotDeclared
+from airflow_provider_chefconsul.exceptions import InvalidInput, NotDeclared
 
 _LISTED = 50
 
@@ -28,11 +29,14 @@ async def slots_command(args: Namespace, output: Output) -> ExitCode:
     selector = parse_selectors(args, [args.tier])[args.tier]
     if args.free is not None:
         check_name("node", args.free)
+    elif args.reason is not None:
+        raise InvalidInput("--reason requires --free")
     async with open_view(args) as view:
         await find_tiers(view, args.environment, args.tier, program=output.program)
         if args.free is not None:
             queue = await read_queue(view, args.environment, args.tier)
-            if not await free(view, args.environment, args.tier, args.free):
+            by = who_writes("slots")
+            if not await free(view, args.environment, args.tier, args.free, by, reason=args.reason or ""):
                 there_are = name_some(queued.node for queued in queue)
                 raise NotDeclared(f"{tier_path}: {args.free} has no ticket for a slot; there are: {there_are}")
             output.line(f"{tier_path}: freed the slot of {args.free}; if its run goes on, it finishes without one")

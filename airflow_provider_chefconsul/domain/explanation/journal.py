@@ -11,6 +11,7 @@ _ACTS = {
     JournalAct.LEASE_TAKEN: "took the lease of",
     JournalAct.LEASE_BROKEN: "broke the lease of",
     JournalAct.GATE_FAILED: "gate failed for",
+    JournalAct.SLOT_FREED: "freed the slot of",
 }
 _WHOLE = "the environment"
 
@@ -26,7 +27,8 @@ def describe_entry(entry: JournalEntry) -> str:
 def describe_act(entry: JournalEntry) -> list[str]:
     """Which tiers, and what happened to each of them; one text when it is about no assignment."""
     if not entry.tiers:
-        return [f"{_act(entry)} {', '.join(entry.scope) or _WHOLE}"]
+        scope = ", ".join(entry.scope) or _WHOLE
+        return [f"{_act(entry)} {scope if entry.node is None else f'{entry.node} in {scope}'}"]
     return [f"{tier}: {_act(entry)} {each.describe()}" for tier, each in entry.tiers.items()]
 
 

@@ -34,6 +34,8 @@ class JournalAct(StrEnum):
     REJECTED = "rejected"
     GATE_FAILED = "gate_failed"
     """A task of the gate before a wave failed."""
+    SLOT_FREED = "slot_freed"
+    """A person took a node's ticket away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class JournalEntry:
     :param wave: None when it is about all nodes of its tiers.
     :param reason: at most 500 characters; empty without one.
     :param scope: the tiers of an act that is about no assignment; empty for the whole environment.
+    :param node: the node that it is about; None when it is about none in particular.
     """
 
     at: str
@@ -77,6 +80,7 @@ class JournalEntry:
     wave: JournalWave | None = None
     reason: str = ""
     scope: tuple[str, ...] = ()
+    node: str | None = None
 
     def concerns(self, tier: str) -> bool:
         """Whether it is about this tier, perhaps among others."""
@@ -115,6 +119,8 @@ class JournalEntry:
         }
         if self.scope:
             fields["scope"] = list(self.scope)
+        if self.node is not None:
+            fields["node"] = self.node
         return json.dumps(fields, allow_nan=False)
 
     @classmethod
@@ -134,6 +140,7 @@ class JournalEntry:
             wave=_read_wave(document.child("wave")) if document.has("wave") else None,
             reason=document.text("reason") if document.has("reason") else "",
             scope=_read_scope(document) if document.has("scope") else (),
+            node=document.optional_text("node"),
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.model.report import NodeReport
+from airflow_provider_chefconsul.domain.model.ticket import Ticket
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
 
 
@@ -25,11 +26,13 @@ class TierSnapshot:
 
     :param desired: None when the tier has none.
     :param evidence: by node name; may include nodes that are not members.
+    :param tickets: by what follows ``_slots/``, the tickets for slots, for people only: no verdict rests on them.
     """
 
     desired: DesiredState | Unreadable | None
     members: Members
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    tickets: Mapping[str, Ticket | Unreadable] = field(default_factory=dict, compare=False)
 
     def find_changed(self, before: TierSnapshot) -> set[str]:
         """The nodes whose report or membership differs from an earlier snapshot.

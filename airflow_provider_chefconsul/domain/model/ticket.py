@@ -50,6 +50,10 @@ class Ticket:
         """The same ticket, to be written again."""
         return replace(self, renewals=self.renewals + 1)
 
+    def is_renewal_of(self, other: Ticket) -> bool:
+        """Whether it says the same, and was only written again."""
+        return replace(self, renewals=other.renewals) == other
+
     def to_json(self) -> str:
         """The JSON form."""
         fields = {"schema": SCHEMA, **asdict(self)}

@@ -30,7 +30,7 @@ const stream = new Stream({
   tier: (fields) => showTier(fields, true),
   nodes: (fields) => showTier(fields, false),
   situation: showSituation,
-  explained: ({ tier, explained }) => cards.get(tier)?.explainAgain(explained),
+  explained: (fields) => cards.get(fields.tier)?.explainAgain(fields),
   unavailable: ({ message }) => showTrouble(`Consul is not available: ${message}. Trying again; the page may be out of date.`),
   available: () => showTrouble(missing),
   refused: () => load(),

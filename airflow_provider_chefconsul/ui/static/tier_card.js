@@ -6,6 +6,7 @@ import { Curve } from "./curve.js";
 import { element, redraw } from "./element.js";
 import { HeatMap } from "./heat_map.js";
 import { clock, lasting } from "./moment.js";
+import { paceLines } from "./pace.js";
 import { STANDINGS, standingOf } from "./standing.js";
 import { Timeline } from "./timeline.js";
 
@@ -20,6 +21,7 @@ export class TierCard {
   #bar = element("div", { class: "bar", "aria-hidden": "true" });
   #counts = element("ul", { class: "counts" });
   #assigned = element("div", { class: "assigned" });
+  #pace = element("div", { class: "pace" });
   #notes = element("ul", { class: "notes" });
   #texts = new Map(); // by explained node
   #last = {};
@@ -40,6 +42,7 @@ export class TierCard {
         element("div", { class: "head" }, element("h2", {}, tier), this.#lead, this.#acts),
         element("div", { class: "head" }, this.#fraction, this.#bar, this.#counts),
         this.#assigned,
+        this.#pace,
       ),
       this.map.box,
       this.#notes,
@@ -60,6 +63,7 @@ export class TierCard {
     }
     if (isOther("counts") || isOther("members")) this.#drawCounts(fields);
     if (isOther("obstacles") || isOther("explained") || isOther("strangers_count")) this.#drawNotes(fields);
+    if (isOther("pace")) this.#pace.replaceChildren(...paceLines(fields.pace));
     this.#curve.draw(fields);
     this.#timeline.draw(fields.history, desired);
     this.#last = fields;
@@ -93,8 +97,9 @@ export class TierCard {
   }
 
   // Where only ages have changed it replaces just the text, so that no click or selection is lost.
-  explainAgain(explained) {
-    this.#last = { ...this.#last, explained };
+  explainAgain({ explained, pace }) {
+    this.#pace.replaceChildren(...paceLines(pace));
+    this.#last = { ...this.#last, explained, pace };
     const isSame = explained.length === this.#texts.size && explained.every(({ node }) => this.#texts.has(node));
     if (!isSame) {
       this.#drawNotes(this.#last);

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_chefconsul.domain.explanation.slots import explain_tickets
+from airflow_provider_chefconsul.domain.explanation.slots import PaceExplanation, explain_pace, explain_tickets
+from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, AssignmentPace
 from airflow_provider_chefconsul.domain.slots import QueuedTicket
 from tests.support.factory import make_members, make_ticket, make_unreadable
 
@@ -39,3 +40,62 @@ def test_holders_come_first():
     """Then the line, in its order."""
     queue = [QueuedTicket(f"web-{n}", make_ticket(f"web-{n}", **(HELD if n == 3 else {})), 9 - n, 1) for n in range(4)]
     assert [each.node for each in explain_tickets(queue, {}, now=NOW)] == ["web-3", "web-2", "web-1", "web-0"]
+
+
+def inside(*nodes, **overrides):
+    """Tickets of nodes that hold a slot."""
+    return {node: make_ticket(node, **HELD | overrides) for node in nodes}
+
+
+def waiting(*nodes):
+    """Tickets of nodes that wait."""
+    return {node: make_ticket(node) for node in nodes}
+
+
+@pytest.mark.parametrize(
+    ("pace", "tickets", "line"),
+    [
+        (AssignmentPace(2), {}, "2 at a time"),
+        (AssignmentPace(2, "meta:rack"), {}, "2 at a time for each meta:rack"),
+        (AssignmentPace(spread_over=600), {}, "spread over 10 minutes"),
+        (AssignmentPace(spread_over=600), inside("web-1"), "spread over 10 minutes"),
+        (AssignmentPace(2, spread_over=90), inside("web-1"), "2 at a time, spread over 90 seconds; in: web-1"),
+        (AssignmentPace(2), inside("web-10", "web-9") | waiting("web-1"), "2 at a time; in: web-9, web-10; 1 waits"),
+        (AssignmentPace(1), waiting("web-1", "web-2"), "1 at a time; 2 wait"),
+        (AssignmentPace(1), {"web-1": make_unreadable()}, "1 at a time; in: web-1"),
+        (AssignmentPace(9), inside(*(f"web-{n}" for n in range(1, 8))),
+         "9 at a time; in: web-1, web-2, web-3, web-4, web-5, … and 2 more"),
+        (AssignmentPace(1), inside("a\nb\u202e"), "1 at a time; in: a b\\u202e"),
+    ],
+)  # fmt: skip
+def test_pace_in_one_line(pace, tickets, line):
+    """The limit, who is inside, and how many wait."""
+    explained = explain_pace(pace, tickets, make_members(*tickets), now=NOW)
+    assert explained is not None
+    assert explained.line == line
+
+
+@pytest.mark.parametrize(
+    ("tickets", "stuck"),
+    [
+        (inside("web-1") | waiting("web-2", "web-3"), []),  # the one that died waits, which holds nobody up
+        (inside("web-2"), ["web-2 holds a slot for 14 minutes; its agent is not alive"]),
+        (inside("web-3", "db-1"), ["db-1 holds a slot for 14 minutes; it is no member"]),
+        (inside("web-1", is_failed=True),
+         ["web-1 keeps a slot for 14 minutes: its run failed, so it is the first to run again"]),
+        ({"<b>": make_unreadable()},
+         ["<b> has a ticket that cannot be read, which counts as a slot in use: k: not JSON"]),
+    ],
+)  # fmt: skip
+def test_holders_that_do_not_converge_are_named(tickets, stuck):
+    """In the words of the tickets; live ones are not, nor those that wait."""
+    members = make_members("web-1", "web-3", absent=["web-2"])
+    explained = explain_pace(AssignmentPace(2), tickets, members, now=NOW)
+    assert explained is not None
+    assert [str(each) for each in explained.stuck] == stuck
+
+
+def test_nothing_is_said_of_no_pace():
+    """Whatever tickets are left."""
+    assert explain_pace(NO_LIMIT, inside("web-1"), {}, now=NOW) is None
+    assert explain_pace(AssignmentPace(1), {}, {}, now=NOW) == PaceExplanation("1 at a time")

@@ -23,6 +23,7 @@ ENTRIES = {
     "gate": JournalEntry(
         AT, make_writer(), JournalAct.GATE_FAILED, wave=JournalWave("25%", 2, 3), reason="0.04", scope=("web",)
     ),
+    "node": JournalEntry(AT, make_writer(), JournalAct.SLOT_FREED, reason="it died", scope=("web",), node="web-4"),
     "act of a later version": replace(CONVERGED, act="paused"),
 }
 
@@ -43,6 +44,7 @@ def test_what_is_written_is_read(entry):
         ({"tiers": []}, MalformedDocument, "field tiers must be an object"),
         ({"wave": {"size": 1}}, MalformedDocument, "field wave.size must be a string"),
         ({"scope": [1]}, MalformedDocument, "field scope must list tiers"),
+        ({"node": 1}, MalformedDocument, "field node must be a string"),
     ],
 )
 def test_other_documents_are_refused(change, error, problem):
@@ -98,7 +100,7 @@ def test_what_a_verdict_is_about_is_known_by_its_digest():
 
 @pytest.mark.parametrize(
     ("entry", "concerned"),
-    [("assignments", True), ("tiers without assignments", True), ("environment", True)],
+    [("assignments", True), ("tiers without assignments", True), ("environment", True), ("node", True)],
 )
 def test_what_an_entry_concerns(entry, concerned):
     """Its own tiers, or all when it is about the environment."""
@@ -120,6 +122,7 @@ def test_what_an_entry_concerns(entry, concerned):
         ("tiers without assignments", "frozen web, by Dag shop_rollout, run manual__1, task web.set: evening"),
         ("environment", "broke the lease of the environment, by Dag shop_rollout, run manual__1, task web.set, step 2"),
         ("act of a later version", "web: paused generation 7"),
+        ("node", "freed the slot of web-4 in web, by Dag shop_rollout, run manual__1, task web.set: it died"),
         ("gate", "gate failed for web, wave 2 of 3 (25%), by Dag shop_rollout, run manual__1, task web.set: 0.04"),
     ],
 )

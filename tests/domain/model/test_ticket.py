@@ -73,6 +73,8 @@ def test_renewal_is_another_document():
     """Consul takes no notice of a write that changes nothing."""
     assert make_ticket().renew().to_json() != make_ticket().to_json()
     assert replace(make_ticket().renew(), renewals=0) == make_ticket()
+    assert make_ticket().renew().is_renewal_of(make_ticket())
+    assert not make_ticket(held_since="2026-11-22T08:00:02Z").is_renewal_of(make_ticket())
 
 
 @pytest.mark.parametrize(("own", "other", "is_other"), [("a", "b", True), ("a", "a", False), (None, "b", False)])

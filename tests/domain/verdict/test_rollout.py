@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, strategies
 
 from airflow_provider_chefconsul.domain.model.desired import Aborted
-from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave
+from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry, JournalWave, find_good
 from airflow_provider_chefconsul.domain.model.report import Status
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from airflow_provider_chefconsul.domain.verdict.rollout import RolloutStatus, find_last_rollout, find_stop
+from airflow_provider_chefconsul.domain.verdict.served import find_left_state
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from tests.support.factory import (
     make_assignment,
@@ -163,6 +164,19 @@ STOPPED = {
     RolloutStatus.FAILED: FAILED, RolloutStatus.GATE_FAILED: GATE_FAILED, RolloutStatus.REJECTED: REJECTED,
 }  # fmt: skip
 ACTS = [BEGUN, FAILED, IN_PLACE, MOVED, DONE, ROLLED_BACK, NOT_BACK, OTHER, GATE_FAILED, REJECTED, APPROVED]
+
+
+@given(strategies.lists(strategies.sampled_from(ACTS)), strategies.integers(0, 5))
+def test_a_slot_that_is_freed_moves_nothing(acts, at):
+    """Whenever that was, and whoever did it: the rollout stands as it stood, and good is what was good before."""
+    before = journal(*acts)
+    freed = JournalEntry("", make_writer(), JournalAct.SLOT_FREED, scope=("web",), node="web-1")
+    after = [*before[:at], freed, *before[at:]]
+    for desired in (BESIDE, PROMOTED, BACK, ABORTED):
+        status = tier_status(make_snapshot(RUNNING, desired=desired))
+        assert find_last_rollout("web", status, after) == find_last_rollout("web", status, before)
+        assert find_left_state("web", desired, {}, after) == find_left_state("web", desired, {}, before)
+    assert find_good(after, "web") == find_good(before, "web")
 
 
 @given(strategies.lists(strategies.sampled_from(ACTS)))

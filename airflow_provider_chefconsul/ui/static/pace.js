@@ -1,0 +1,8 @@
+// How fast a tier's nodes may converge, who holds its slots, and who of these holds the others up.
+
+import { element } from "./element.js";
+
+export function paceLines(pace) {
+  if (!pace) return [];
+  return [element("p", {}, pace.line), ...pace.stuck.map((text) => element("p", { class: "stuck" }, text))];
+}
