@@ -85,7 +85,9 @@ def queue_again(key: str, found: Ticket | Unreadable | None, new: Ticket) -> Tic
 def find_turns(
     group: str, limits: Mapping[str, int | None], queue: Iterable[QueuedTicket]
 ) -> dict[str, Enter | Behind]:
-    """Whether nodes of a group may enter, by node; those without a ticket are left out.
+    """Whether nodes of a group may enter, by node; those whose ticket is missing or cannot be read are left out.
+
+    A spoilt ticket counts against the others as a slot in use, but it lets nobody in: its own node has to queue again.
 
     :param limits: by node, how many slots its group has, as the node knows it; None is any number.
     """
@@ -96,7 +98,7 @@ def find_turns(
     nearest: str | None = None
     found: dict[str, Enter | Behind] = {}
     for position, queued in enumerate(line):
-        if queued.node in limits:
+        if queued.node in limits and isinstance(queued.ticket, Ticket):
             limit = limits[queued.node]
             may_enter = queued.is_held or limit is None or len(holders) + waiting < limit
             found[queued.node] = Enter() if may_enter else Behind(nearest, position, named)
@@ -106,7 +108,7 @@ def find_turns(
 
 
 def find_turn(own: str, group: str, limit: int | None, queue: Iterable[QueuedTicket]) -> Enter | Behind | None:
-    """Whether a node may enter; None when it has no ticket."""
+    """Whether a node may enter; None when it has no ticket that can be read."""
     return find_turns(group, {own: limit}, queue).get(own)
 
 

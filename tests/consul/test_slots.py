@@ -274,6 +274,19 @@ async def test_freed_holder_goes_on_without_a_slot(view, consul_kv):
     assert nodes_with_tickets(consul_kv) == ["web-1"]
 
 
+async def test_own_ticket_that_is_spoilt_lets_nobody_in(view, consul_kv):
+    """Its node queues again in the same place, and waits for its turn."""
+    first = await hold(view)
+    line = SlotLine(view, "demo", "web")
+    async with queued(line, Player("web-2"), consul_kv) as taking:
+        consul_kv["demo/web/_slots/web-2"] = "?"
+        await until(lambda: consul_kv["demo/web/_slots/web-2"] != "?")
+        assert (ticket_of(consul_kv, "web-2")["held_since"], taking.done()) == (None, False)
+        await first.give_back()
+        async with asyncio.timeout(LONGEST):
+            assert await taking
+
+
 async def test_spoilt_ticket(view, consul_kv):
     """It counts as a slot in use, is named, and is left alone, but by its own node."""
     consul_kv["demo/web/_slots/web-1"] = "?"

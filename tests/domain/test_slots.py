@@ -172,6 +172,13 @@ def test_expiry_is_by_the_observers_clock():
     assert note_changes(seen, [], now=1122.0) == {}
 
 
+def test_own_ticket_that_cannot_be_read_lets_nobody_in():
+    """It counts against the others; its own node queues again."""
+    spoilt, other = make_queued("web-1", 10, ticket=make_unreadable()), make_queued("web-2", 11)
+    assert find_turn("web-1", "", 5, [spoilt, other]) is None
+    assert find_turn("web-2", "", 1, [spoilt, other]) == Behind(None, 1, ("web-1",))
+
+
 @pytest.mark.parametrize("ticket", [make_ticket(is_failed=True, held_since="x"), make_unreadable()])
 def test_what_never_expires(ticket):
     """A failed run keeps its slot, and nobody knows what an unreadable ticket promises."""
