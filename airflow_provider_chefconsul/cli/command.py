@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
     from airflow_provider_chefconsul.consul.view import SharedView
     from airflow_provider_chefconsul.domain.model.desired import DesiredState
+    from airflow_provider_chefconsul.domain.model.lease import Lease
     from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
     from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd
 
@@ -95,19 +96,23 @@ async def open_view(args: Namespace, *, patience: timedelta | None = None) -> As
 
 
 async def look_for_orphans(
-    args: Namespace, view: SharedView, tiers: Mapping[str, DesiredState | Unreadable | None]
+    args: Namespace,
+    view: SharedView,
+    tiers: Mapping[str, DesiredState | Unreadable | None],
+    lease: Lease | Unreadable | None,
 ) -> dict[str, RunEnd]:
     """By tier with a canary that its Dag run has left out, how that ended; Airflow's own command line asks Airflow.
 
     :param tiers: by tier, what is desired of it.
+    :param lease: the environment's, if any.
     """
     from airflow_provider_chefconsul.consul.orphan import find_orphans
 
     if _program(args) != AIRFLOW_PROGRAM:
-        return await find_orphans(view, args.environment, tiers, None)
-    from airflow_provider_chefconsul.cli.airflow_runs import ask_for_run_ends
+        return await find_orphans(view, args.environment, tiers, lease, None)
+    from airflow_provider_chefconsul.hooks.dag_runs import find_run_ends
 
-    return await find_orphans(view, args.environment, tiers, ask_for_run_ends)
+    return await find_orphans(view, args.environment, tiers, lease, find_run_ends)
 
 
 def _history_kept() -> int:

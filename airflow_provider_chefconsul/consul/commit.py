@@ -171,7 +171,7 @@ def _tell(intent: Intent, plans: Mapping[str, TierPlan], frozen: Mapping[str, st
     reason = ": ".join(each for each in (despite, intent.reason) if each)
     moved: dict[tuple[JournalAct, JournalWave | None], dict[str, Assignment]] = {}
     for tier, each in plans.items():
-        if isinstance(each.decision, Write) and each.decision.assigns:
+        if isinstance(each.decision, Write) and (each.decision.assigns or each.decision.is_paced):
             about = each.decision.act, intent.waves.get(tier)
             moved.setdefault(about, {})[tier] = each.decision.assignment
     now = now_written()

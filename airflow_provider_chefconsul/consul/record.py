@@ -98,13 +98,13 @@ async def read_tier(
             desired, is_changed = read_desired(entry), True
         elif entry.key.startswith(reports) and is_name(node):
             evidence[node], is_changed = _parse_evidence(tier, node, entry), True
-        elif entry.key.startswith(slots):
+        elif entry.key.startswith(slots) and is_name(entry.key.removeprefix(slots)):
             _note_ticket(tickets, entry.key.removeprefix(slots), entry)
         else:
             del sources[entry.key]
     if last is None:
         return TierRecord(desired, evidence, index, sources, tickets)
-    if not gone and not any(entry.key in sources for entry in changed):
+    if not is_changed and tickets == last.tickets:  # at most renewed, which a later read finds again
         return last
     return TierRecord(
         desired,

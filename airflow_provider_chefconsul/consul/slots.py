@@ -12,6 +12,7 @@ from airflow_provider_chefconsul.consul.http.operation import Operation
 from airflow_provider_chefconsul.consul.journal import append, now_written
 from airflow_provider_chefconsul.consul.record import read_ticket
 from airflow_provider_chefconsul.domain.model.journal import JournalAct, JournalEntry
+from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.domain.slots import QueuedTicket
 from airflow_provider_chefconsul.exceptions import TransactionConflict
 
@@ -30,9 +31,11 @@ class QueueReader:
         self._known: dict[str, tuple[CreatedEntry, QueuedTicket]] = {}
 
     async def read(self) -> list[QueuedTicket]:
-        """The tickets as they are now."""
+        """The tickets as they are now, without keys that no node can have."""
         entries = await self._view.client.created(self._prefix)
-        self._known = {entry.key: self._parse(entry) for entry in entries}
+        self._known = {
+            entry.key: self._parse(entry) for entry in entries if is_name(entry.key.removeprefix(self._prefix))
+        }
         return [queued for _, queued in self._known.values()]
 
     def _parse(self, entry: CreatedEntry) -> tuple[CreatedEntry, QueuedTicket]:

@@ -31,7 +31,7 @@ from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.membership import Members, Selector, ServiceMembers
 from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.domain.model.report import NodeReport
-from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
+from airflow_provider_chefconsul.domain.model.snapshot import Evidence, TierSnapshot
 from airflow_provider_chefconsul.exceptions import NoMembers
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class SharedView:
         """
         viewer = viewer or Viewer()
         last: TierSnapshot | None = None
-        checked: TierRecord | None = None
+        checked: Mapping[str, Evidence] | None = None
         async with (
             subscribed_to_tier(self.client.settings, environment, tier, viewer) as tier_subscription,
             subscribed_to_members(self.client.settings, selector, known, viewer) as members_subscription,
@@ -182,9 +182,9 @@ class SharedView:
                 if record is not None and nodes is not None:
                     members = members_subscription.members(guests_of(tier, selector, record, nodes))
                 if record is not None and members is not None:
-                    if checked is not record:
+                    if checked is not record.evidence:
                         await self._check_can_read_reports(environment, tier, record, members)
-                        checked = record
+                        checked = record.evidence
                     snapshot = TierSnapshot(record.desired, members, record.evidence, record.tickets)
                     is_news = last is None or last.evidence is not record.evidence or last != snapshot
                     if is_news or (with_tickets and last is not None and last.tickets is not record.tickets):

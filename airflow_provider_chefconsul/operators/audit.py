@@ -166,7 +166,7 @@ class DriftAuditOperator(Stoppable):
             for tier in tiers
         }
         desired = {tier: status.desired for tier, status in statuses.items()}
-        orphans = await find_orphans(view, environment, desired, partial(find_run_ends, instance))
+        orphans = await find_orphans(view, environment, desired, lease, partial(find_run_ends, instance))
         found, now = {}, datetime.now(UTC)
         for tier, status in statuses.items():
             drift = find_drift(status)
@@ -178,6 +178,9 @@ class DriftAuditOperator(Stoppable):
     def _log(self, audited: _AuditedTier) -> None:
         self.log.info("%s", audited.explanation.headline)
         for obstacle in audited.explanation.obstacles:
-            self.log.info("  %s", obstacle)
+            if obstacle != audited.explanation.orphaned:
+                self.log.info("  %s", obstacle)
+        if audited.explanation.orphaned:
+            self.log.warning("  %s", audited.explanation.orphaned)
         for line in cut_lines([f"{node}: {line}" for node, line in audited.lines.items()], _LINES):
             self.log.warning("  %s", line)

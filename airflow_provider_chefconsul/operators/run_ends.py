@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def find_run_ends(instance: Any, runs: Collection[DagRun]) -> Mapping[DagRun, RunEnd]:
     """How those ended that did; a run is gone when there are others of its Dag, but not this one.
 
-    Another Airflow may write to the same Consul, so nothing is said of a Dag without runs here.
+    Nothing is said of a Dag without runs here, since other Airflows may write to the same Consul, nor of one that has
+    another run under way, which may repeat the waves of the one before and go on.
 
     :param instance: the running task instance.
     """
@@ -23,10 +24,12 @@ def find_run_ends(instance: Any, runs: Collection[DagRun]) -> Mapping[DagRun, Ru
     ends = {}
     for run in runs:
         count = partial(instance.get_dr_count, run.dag_id)  # where a run is missing, it counts none and raises nothing
+        if count(states=["running", "queued"]) > (run.dag_id == instance.dag_id):  # its own one is under way
+            continue
         if count(run_ids=[run.run_id], states=["failed"]):
-            ends[run] = RunEnd(RunFate.FAILED)
+            ends[run] = RunEnd(run, RunFate.FAILED)
         elif count(run_ids=[run.run_id], states=["success"]):
-            ends[run] = RunEnd(RunFate.SUCCEEDED)
+            ends[run] = RunEnd(run, RunFate.SUCCEEDED)
         elif not count(run_ids=[run.run_id]) and count():
-            ends[run] = RunEnd(RunFate.GONE)
+            ends[run] = RunEnd(run, RunFate.GONE)
     return ends

@@ -10,6 +10,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_chefconsul.domain.model.name import is_name
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status, WaitsFor
 from airflow_provider_chefconsul.domain.model.ticket import Ticket
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
@@ -132,7 +133,7 @@ class ClientSlot:
     def _list(self) -> tuple[int, list[QueuedTicket]]:
         """The tickets, without those whose time is over, which are deleted."""
         index, entries = self._ask(lambda: self._kv.entries(self._prefix, timeout=_TIMEOUT))
-        queue = [_read(entry) for entry in entries]
+        queue = [_read(entry) for entry in entries if is_name(entry["Key"].removeprefix(self._prefix))]
         now = monotonic()
         self._seen = note_changes(self._seen, queue, now=now)
         for each in find_expired([each for each in queue if each.node != self._report.node], self._seen, now=now):

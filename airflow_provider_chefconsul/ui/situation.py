@@ -16,12 +16,11 @@ from airflow_provider_chefconsul.domain.explanation.rollout import (
 )
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.freeze import Freeze
-from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.model.writer import Writer
 from airflow_provider_chefconsul.domain.moment import write_moment
 from airflow_provider_chefconsul.domain.text import one_line
 from airflow_provider_chefconsul.domain.verdict.attention import Attention, find_attention
-from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd, find_orphan
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd
 from airflow_provider_chefconsul.domain.verdict.rollout import Rollout, RolloutStatus, find_last_rollout
 from airflow_provider_chefconsul.domain.verdict.served import find_before, find_beginning, find_left_state
 from airflow_provider_chefconsul.domain.write.steering import find_owner
@@ -35,22 +34,21 @@ from airflow_provider_chefconsul.ui.tier_state import TierState
 def describe_situation(
     states: Mapping[str, TierState],
     journal: JournalState,
-    ends: Mapping[DagRun, RunEnd],
+    orphans: Mapping[str, RunEnd | None],
     viewer: Rights,
     *,
     now: datetime,
 ) -> dict[str, Any]:
     """The rollouts to show, and by tier what leads its card; tiers that need a person come first.
 
-    :param ends: how the Dag runs ended that have left a canary out.
+    :param orphans: by tier with a canary that was left out, how the Dag run ended that rolled it.
     """
     found = {tier: find_last_rollout(tier, state.status, journal.entries) for tier, state in states.items()}
     frozen = {
         tier for tier in states if isinstance(journal.freeze, Freeze) and journal.freeze.find(tier, now=now) is not None
     }
-    orphans = {tier: find_orphan(tier, state.status.desired, ends, journal.entries) for tier, state in states.items()}
     tiers = {
-        tier: _describe_tier(state, found[tier], journal, orphans[tier], is_frozen=tier in frozen, now=now)
+        tier: _describe_tier(state, found[tier], journal, orphans.get(tier), is_frozen=tier in frozen, now=now)
         for tier, state in states.items()
     }
     lines = [
@@ -58,7 +56,7 @@ def describe_situation(
             "tiers": [tier],
             "needs_person": bool(tiers[tier]["attention"]),
             **_describe_rollout(rollout, states[tier], viewer.may_read, is_frozen=tier in frozen),
-            **_describe_orphan(rollout, orphans[tier], now=now),
+            **_describe_orphan(rollout, orphans.get(tier), now=now),
         }
         for tier, rollout in _choose(found).items()
     ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
 from airflow_provider_chefconsul.consul.journal_watch import JournalState, watch_journal
+from airflow_provider_chefconsul.consul.orphan import add_fenced
 from airflow_provider_chefconsul.consul.overview import (
     list_environments,
     list_tiers,
@@ -21,6 +22,7 @@ from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd
 from airflow_provider_chefconsul.hooks.consul import ConsulHook
 from airflow_provider_chefconsul.ui.tier_state import TierState, next_state
 
@@ -80,6 +82,14 @@ async def watch_acts(connection_id: str, environment: str) -> AsyncGenerator[Jou
     ):
         async for state in states:
             yield state
+
+
+async def add_fenced_runs(
+    connection_id: str, environment: str, runs: Collection[DagRun], ends: Mapping[DagRun, RunEnd]
+) -> dict[DagRun, RunEnd]:
+    """How Dag runs ended, with those that have lost the environment's lease."""
+    async with ConsulHook(connection_id).open_view(patience=PATIENCE) as view:
+        return await add_fenced(view, environment, runs, ends)
 
 
 async def read_tier(connection_id: str, environment: str, tier: str) -> TierState:

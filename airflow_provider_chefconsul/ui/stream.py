@@ -14,7 +14,7 @@ from typing import Any
 from airflow_provider_chefconsul.consul.journal_watch import JournalState
 from airflow_provider_chefconsul.consul.orphan import FindRunEnds
 from airflow_provider_chefconsul.domain.text import one_line
-from airflow_provider_chefconsul.domain.verdict.orphan import find_rollers
+from airflow_provider_chefconsul.domain.verdict.orphan import find_orphan, find_runs_to_ask_for
 from airflow_provider_chefconsul.exceptions import ChefConsulError
 from airflow_provider_chefconsul.ui.document import (
     dag_ids_of,
@@ -29,7 +29,13 @@ from airflow_provider_chefconsul.ui.pace import describe_pace
 from airflow_provider_chefconsul.ui.rights import Rights
 from airflow_provider_chefconsul.ui.run_ends import ASK_EVERY, RunEnds
 from airflow_provider_chefconsul.ui.situation import describe_situation, owners_of
-from airflow_provider_chefconsul.ui.source import EnvironmentState, watch_acts, watch_environment, watch_tier
+from airflow_provider_chefconsul.ui.source import (
+    EnvironmentState,
+    add_fenced_runs,
+    watch_acts,
+    watch_environment,
+    watch_tier,
+)
 from airflow_provider_chefconsul.ui.tier_state import TierState, changed_cells
 
 # Then the page reconnects, so that viewers do not hold up an API server that stops, and see nothing new after they have
@@ -90,7 +96,8 @@ async def stream(
             )
             for tier in tiers
         }
-        writer = _EventWriter(viewer, environment, find_run_ends)
+        run_ends = RunEnds(find_run_ends, partial(add_fenced_runs, connection_id, environment))
+        writer = _EventWriter(viewer, environment, run_ends)
         while (left := end - asyncio.get_running_loop().time()) > 0:
             wake.clear()
             for event in [event async for event in writer.events(whole, acts, feeds)]:
@@ -105,9 +112,9 @@ async def stream(
 class _EventWriter:
     """What a viewer has been sent, and what is due."""
 
-    def __init__(self, viewer: Rights, environment: str, find_run_ends: FindRunEnds) -> None:
+    def __init__(self, viewer: Rights, environment: str, run_ends: RunEnds) -> None:
         self._viewer = viewer
-        self._run_ends = RunEnds(find_run_ends)
+        self._run_ends = run_ends
         self._environment = environment
         self._environment_state: EnvironmentState | None = None
         self._acts: JournalState | None = None
@@ -155,9 +162,14 @@ class _EventWriter:
         states = {tier: sent.state for tier, sent in self._sent.items() if sent.state is not None}
         if self._acts is not None and states.keys() == feeds.keys():  # without the worst tier, all would look well
             await self._viewer.learn_rights(owners_of(states).values())
-            rollers = find_rollers(state.status.desired for state in states.values())
-            ends = await self._run_ends.find(rollers)
-            situation = describe_situation(states, self._acts, ends, self._viewer, now=datetime.now(UTC))
+            lease = self._environment_state.lease if self._environment_state else None
+            runs = find_runs_to_ask_for([state.status.desired for state in states.values()], lease)
+            ends = await self._run_ends.find(runs)
+            orphans = {
+                tier: find_orphan(tier, state.status.desired, ends, entries=self._acts.entries, lease=lease)
+                for tier, state in states.items()
+            }
+            situation = describe_situation(states, self._acts, orphans, self._viewer, now=datetime.now(UTC))
             if situation != self._situation:
                 self._situation = situation
                 yield _event("situation", situation)

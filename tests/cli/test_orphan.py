@@ -8,10 +8,11 @@ import pytest
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.operators.audit import DriftAuditOperator
 from airflow_provider_chefconsul.task_groups import rollout
 from tests.support.airflow_home import pull_xcom
-from tests.support.factory import make_assignment, make_canary, make_desired
+from tests.support.factory import make_assignment, make_canary, make_desired, make_lease
 from tests.support.follower import following
 
 NODES = ["web-1", "web-2", "web-3"]
@@ -20,6 +21,7 @@ NODES = ["web-1", "web-2", "web-3"]
 @pytest.fixture
 def left_canary(run_dag, cluster, consul_connection, consul_root, consul_kv, members):
     """The first of two waves is in place, and the Dag run has failed after it."""
+    forget_runs("left")  # of the tests before
     members(*NODES)
     consul_kv["demo/web/desired"] = make_desired(1, sequence=1).to_json()
 
@@ -71,12 +73,33 @@ def test_rollout_that_was_left_is_named_until_somebody_ends_it(left_canary, run_
     assert audit(run_dag)["orphaned"] == f"orphaned: {run} failed {ways}"
     forget_runs("left")
     ended = airflow_chefconsul("explain", "demo", "web")
-    assert f"orphaned: {run} is no longer in Airflow and left its canary out; nothing moves by itself" in ended.out
+    assert f"orphaned: {run} is not in this Airflow, or no longer, and left its canary out" in ended.out
     assert audit(run_dag)["orphaned"] == ""  # a task cannot tell a Dag without runs from another Airflow's
     assert airflow_chefconsul("promote", "demo", "web", "--reason", "it is good").code == 0
     ended = airflow_chefconsul("status", "demo", "--output", "json")
     assert ended.json["tiers"][0]["orphaned"] is None
     assert "orphaned" not in airflow_chefconsul("status", "demo").out
+
+
+def test_while_another_run_of_its_dag_is_under_way_it_may_go_on(left_canary, run_dag, airflow_chefconsul):
+    """That run repeats the first wave, which changes nothing, and goes on: nobody is told to abort it."""
+    from airflow.models.dagrun import DagRun as Model
+    from airflow.utils.session import create_session
+
+    assert "orphaned" in airflow_chefconsul("status", "demo").out
+    with create_session() as session:
+        session.add(Model(dag_id="left", run_id="manual__again", run_type="manual", state="running"))
+    assert "orphaned" not in airflow_chefconsul("status", "demo").out
+    assert audit(run_dag)["orphaned"] == ""
+
+
+def test_while_another_run_holds_the_environment_it_may_go_on(left_canary, consul_kv, airflow_chefconsul):
+    """Be it another Airflow's; that it is over is known only where this one knows it."""
+    assert "orphaned" in airflow_chefconsul("status", "demo").out
+    consul_kv["demo/_lease"] = make_lease(holder=DagRun("other", "manual__9")).to_json()
+    assert "orphaned" not in airflow_chefconsul("status", "demo").out
+    consul_kv["demo/_lease"] = make_lease(holder=DagRun("left", left_canary["written_by"]["run_id"])).to_json()
+    assert "orphaned" in airflow_chefconsul("status", "demo").out
 
 
 def test_run_of_another_airflow_is_none_of_ours(consul_kv, airflow_database, airflow_chefconsul):

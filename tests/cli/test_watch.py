@@ -7,6 +7,7 @@ import json
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -18,10 +19,14 @@ from airflow_provider_chefconsul.consul.http.client import ConsulClient
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.freeze import Freeze, make_freeze_entry
+from airflow_provider_chefconsul.domain.model.lease import DagRun
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd, RunFate
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import AccessDenied
 from tests.support.factory import (
     NOW,
+    make_assignment,
+    make_canary,
     make_desired,
     make_failure,
     make_lease,
@@ -202,6 +207,17 @@ def test_ages_on_the_screen_grow():
     assert "task web.set, 2 minutes ago" in later
     assert "acquired 2 minutes ago" in later
     assert "5 seconds" not in later
+
+
+def test_who_left_a_canary_is_forgotten_when_somebody_has_moved_the_tier():
+    """Orphans are looked for now and then, and the tier is followed: the two need not be of the same moment."""
+    watch = StatusFollower(cast("SharedView", None), Namespace(environment="demo", all=False), Output())
+    canary = make_desired(8, stable=make_assignment(7), canary=make_canary(8))
+    run = DagRun.of(canary.written_by)
+    watch.orphans = {"web": RunEnd(run, RunFate.FAILED)}
+    assert watch.show("web", tier_status(make_snapshot(desired=canary)), NOW).orphan is not None
+    for moved in (make_desired(8), replace(canary, written_by=make_writer(run_id="manual__9"))):
+        assert watch.show("web", tier_status(make_snapshot(desired=moved)), NOW).orphan is None
 
 
 @pytest.mark.parametrize("output", ["table", "json"])

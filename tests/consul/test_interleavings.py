@@ -328,7 +328,7 @@ class Orchestrators(RuleBasedStateMachine):
         current = self.current.sequence if self.current else None
         if not attempt.is_steering:
             assert current is None or attempt.intent.sequence >= current, "a stale write was let through"
-        if decision.assigns:
+        if decision.assigns or decision.is_paced:
             self.acts.append(decision.act)
         if decision.is_new:
             assert decision.generation not in self.history, "a generation was given twice"

@@ -26,40 +26,40 @@ def nobody(runs):
 
 async def test_without_a_canary_nobody_is_asked(view):
     """Nor is anything read."""
-    assert await find_orphans(view, "demo", {"web": make_desired(8), "db": None}, nobody) == {}
+    assert await find_orphans(view, "demo", {"web": make_desired(8), "db": None}, None, nobody) == {}
 
 
 async def test_who_lost_the_lease_is_refused_and_so_has_ended(view, consul_kv):
     """The mark of the lost lease says since when, for one who cannot ask Airflow, too."""
     tiers = {"web": BESIDE, "db": make_desired(3)}
-    assert await find_orphans(view, "demo", tiers, None) == {}
+    assert await find_orphans(view, "demo", tiers, None, None) == {}
     mark = view.keys.lost_lease("demo", RUN.dag_id, RUN.run_id).removeprefix(f"{view.keys.root}/")
     lease = make_lease(holder=DagRun("other", "manual__9"))
     consul_kv[mark] = lease.to_json()
-    fenced = RunEnd(RunFate.FENCED, read_moment(lease.acquired_at))
-    assert await find_orphans(view, "demo", tiers, None) == {"web": fenced}
-    assert await find_orphans(view, "demo", tiers, lambda runs: {}) == {"web": fenced}
-    assert await find_orphans(view, "demo", tiers, lambda runs: {RUN: RunEnd(RunFate.FAILED)}) == {
-        "web": RunEnd(RunFate.FAILED)
+    fenced = RunEnd(RUN, RunFate.FENCED, read_moment(lease.acquired_at))
+    assert await find_orphans(view, "demo", tiers, None, None) == {"web": fenced}
+    assert await find_orphans(view, "demo", tiers, None, lambda runs: {}) == {"web": fenced}
+    assert await find_orphans(view, "demo", tiers, None, lambda runs: {RUN: RunEnd(RUN, RunFate.FAILED)}) == {
+        "web": RunEnd(RUN, RunFate.FAILED)
     }
     consul_kv[mark] = "spoilt"
-    assert await find_orphans(view, "demo", tiers, None) == {"web": RunEnd(RunFate.FENCED)}
+    assert await find_orphans(view, "demo", tiers, None, None) == {"web": RunEnd(RUN, RunFate.FENCED)}
 
 
 async def test_the_journal_tells_whether_another_wave_was_meant(view, consul_kv):
     """It matters for a run that succeeded."""
 
     def succeeded(runs):
-        return dict.fromkeys(runs, RunEnd(RunFate.SUCCEEDED))
+        return dict.fromkeys(runs, RunEnd(RUN, RunFate.SUCCEEDED))
 
-    assert await find_orphans(view, "demo", {"web": BESIDE}, succeeded) == {}
+    assert await find_orphans(view, "demo", {"web": BESIDE}, None, succeeded) == {}
     consul_kv["demo/_journal/1"] = ENTRY.to_json()
-    assert await find_orphans(view, "demo", {"web": BESIDE}, succeeded) == {"web": RunEnd(RunFate.SUCCEEDED)}
+    assert await find_orphans(view, "demo", {"web": BESIDE}, None, succeeded) == {"web": RunEnd(RUN, RunFate.SUCCEEDED)}
 
 
-@pytest.mark.parametrize("ends", [{}, {RUN: RunEnd(RunFate.SUCCEEDED)}])
+@pytest.mark.parametrize("ends", [{}, {RUN: RunEnd(RUN, RunFate.SUCCEEDED)}])
 async def test_what_the_token_may_not_read_tells_nothing(acl_consul, consul_root, ends):
     """Who may see a tier, and neither the journal nor the marks, sees it as before."""
     token = acl_consul.create_token(f'key_prefix "{consul_root}/demo/web/" {{ policy = "read" }}')
     async with acl_consul.connect(token, consul_root) as client:
-        assert await find_orphans(SharedView(client), "demo", {"web": BESIDE}, lambda runs: ends) == {}
+        assert await find_orphans(SharedView(client), "demo", {"web": BESIDE}, None, lambda runs: ends) == {}

@@ -16,6 +16,7 @@ from airflow_provider_chefconsul.consul.journal import read_journal
 from airflow_provider_chefconsul.consul.slot_line import SlotLine
 from airflow_provider_chefconsul.consul.slots import free, read_queue
 from airflow_provider_chefconsul.domain.model.journal import JournalAct
+from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, AssignmentPace
 from airflow_provider_chefconsul.domain.model.report import WaitsFor
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
@@ -272,6 +273,16 @@ async def test_freed_holder_goes_on_without_a_slot(view, consul_kv):
     consul_kv["demo/web/_slots/web-1"] = make_ticket(run_id="another").to_json()
     await slot.give_back()
     assert nodes_with_tickets(consul_kv) == ["web-1"]
+
+
+@pytest.mark.parametrize("rest", ["", "bad name", "web-2/x"])
+async def test_key_that_no_node_can_have_is_no_ticket(view, consul_kv, rest):
+    """Nodes that wait would name it in their reports, which nobody could read then."""
+    consul_kv[f"demo/web/_slots/{rest}"] = "?"
+    assert await read_queue(view, "demo", "web") == []
+    assert (await view.snapshot("demo", "web", ServiceMembers("web"))).tickets == {}
+    await (await hold(view)).give_back()
+    assert nodes_with_tickets(consul_kv) == [rest.rpartition("/")[2]]
 
 
 async def test_own_ticket_that_is_spoilt_lets_nobody_in(view, consul_kv):

@@ -70,7 +70,7 @@ async def test_a_rollout_whose_dag_run_is_no_longer_there_is_orphaned(board: Boa
     await gone.declare("web", "converged", Wave.parse(("web-3",)), wave=(1, 3), release="2.5.0")
     await board.open()
     line = page.locator('#rollouts [data-status="orphaned"]')
-    await line.get_by_text("What to do: its Dag run is no longer in Airflow and left its canary out").wait_for()
+    await line.get_by_text("What to do: its Dag run is not in this Airflow, or no longer, and left").wait_for()
     await page.locator('.tier[data-tier="web"]').get_by_text("orphaned in the middle of a rollout").wait_for()
     assert board.errors == []
 

@@ -46,10 +46,10 @@ THERE = [make_report(f"web-{number}") for number in (1, 2, 3)]
 HISTORY = {6: make_desired(6, stable=make_assignment(6, state="off"), written_by=make_writer(run_id="manual__0"))}
 
 
-def seen(snapshots, *entries, reader=None, freeze=None, ends=MappingProxyType({})):
+def seen(snapshots, *entries, reader=None, freeze=None, orphans=MappingProxyType({})):
     """What a viewer sees of tiers, at eight."""
     states = {tier: next_state("demo", tier, snapshot, HISTORY) for tier, snapshot in snapshots.items()}
-    found = describe_situation(states, JournalState(freeze or Freeze(), entries), ends, reader or Reader(), now=NOW)
+    found = describe_situation(states, JournalState(freeze or Freeze(), entries), orphans, reader or Reader(), now=NOW)
     return json.loads(json.dumps(found))
 
 
@@ -112,9 +112,9 @@ def test_a_rollout_that_was_stopped_does_not_look_as_if_it_waited(act, verdict, 
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_a_rollout_that_its_dag_run_has_left_is_orphaned(nodes, is_frozen):
     """Whether its wave is in place or not: nothing moves by itself, and the line says what can be done."""
-    ends = {DagRun.of(BESIDE.written_by): RunEnd(RunFate.FAILED, NOW - timedelta(hours=3))}
+    orphans = {"web": RunEnd(DagRun.of(BESIDE.written_by), RunFate.FAILED, NOW - timedelta(hours=3))}
     freeze = Freeze({"*": make_freeze_entry(make_writer(dag_id=BOARD), "party", None, now=NOW)}) if is_frozen else None
-    found = seen({"web": make_snapshot(*nodes, desired=BESIDE)}, BEGUN, ends=ends, freeze=freeze)
+    found = seen({"web": make_snapshot(*nodes, desired=BESIDE)}, BEGUN, orphans=orphans, freeze=freeze)
     (line,) = found["rollouts"]
     assert (line["status"], line["verdict"]) == ("orphaned", "orphaned")
     assert (line["needs_person"], line["has_ended"]) == (True, False)
@@ -128,10 +128,10 @@ def test_a_rollout_that_its_dag_run_has_left_is_orphaned(nodes, is_frozen):
 
 def test_a_rollout_that_was_stopped_keeps_its_own_words_when_its_dag_run_has_ended():
     """They say more."""
-    ends = {DagRun.of(BESIDE.written_by): RunEnd(RunFate.FAILED, NOW)}
+    orphans = {"web": RunEnd(DagRun.of(BESIDE.written_by), RunFate.FAILED, NOW)}
     stop = JournalEntry(AT, make_writer(), JournalAct.REJECTED, {}, JournalWave("2", 2, 3), "0.04", ("web",))
     snapshot = make_snapshot(make_report("web-1", generation=8), desired=BESIDE)
-    (line,) = seen({"web": snapshot}, BEGUN, stop, ends=ends)["rollouts"]
+    (line,) = seen({"web": snapshot}, BEGUN, stop, orphans=orphans)["rollouts"]
     assert line["verdict"] == "rejected"
 
 

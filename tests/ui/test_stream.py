@@ -161,13 +161,48 @@ async def test_the_end_of_a_dag_run_is_seen_though_nothing_changes_in_consul(
     for module in ("run_ends", "stream"):
         monkeypatch.setattr(f"airflow_provider_chefconsul.ui.{module}.ASK_EVERY", 0.2)
     await scene.declare("web", "converged", canary=Wave.parse(1), wave=(1, 3), release="2.5.0")
-    ends = {}
+    ends, run = {}, DagRun.of(scene.writer)
     async with BoardUser(hub, "web", ends=ends) as viewer:
         assert (await viewer.until("situation"))["rollouts"][0]["verdict"] == "going on"
-        ends[DagRun.of(scene.writer)] = RunEnd(RunFate.FAILED)
+        ends[run] = RunEnd(run, RunFate.FAILED)
         await viewer.until("situation", lambda fields: fields["rollouts"][0]["verdict"] == "orphaned")
         ends.clear()  # somebody has cleared the task
         await viewer.until("situation", lambda fields: fields["rollouts"][0]["verdict"] == "going on")
+
+
+async def test_what_airflow_said_last_stands_while_it_does_not_answer(scene, hub, consul_connection, monkeypatch):
+    """And what Consul knows is shown all the same."""
+    for module in ("run_ends", "stream"):
+        monkeypatch.setattr(f"airflow_provider_chefconsul.ui.{module}.ASK_EVERY", 0.2)
+    await scene.declare("web", "converged", canary=Wave.parse(1), wave=(1, 3), release="2.5.0")
+    run, asked = DagRun.of(scene.writer), []
+
+    def ask(runs):
+        asked.append(runs)
+        return {run: RunEnd(run, RunFate.FAILED)} if len(asked) == 1 else None
+
+    async def report_later():
+        while len(asked) < 3:  # noqa: ASYNC110 - it is asked in a thread
+            await asyncio.sleep(0.05)
+        await scene.report("web", "web-1", "web-2", "web-3")
+
+    async with BoardUser(hub, "web", ends=ask) as viewer:
+        assert (await viewer.until("situation"))["rollouts"][0]["verdict"] == "orphaned"
+        reporting = asyncio.create_task(report_later())
+        await viewer.until("nodes")
+        await reporting
+    assert {fields["rollouts"][0]["verdict"] for name, fields in viewer.events if name == "situation"} == {"orphaned"}
+
+
+async def test_a_run_that_lost_the_lease_has_left_its_canary(scene, hub, consul_connection, consul_kv):
+    """As in `status`, whatever Airflow says of it."""
+    await scene.declare("web", "converged", canary=Wave.parse(1), wave=(1, 3), release="2.5.0")
+    keys, writer = scene.view.keys, scene.writer
+    mark = keys.lost_lease("demo", writer.dag_id, writer.run_id).removeprefix(f"{keys.root}/")
+    consul_kv[mark] = make_lease().to_json()
+    async with BoardUser(hub, "web") as viewer:
+        (line,) = (await viewer.until("situation"))["rollouts"]
+    assert "lost the environment's lease" in line["wait"]
 
 
 async def test_the_board_shows_the_end_of_the_journal(scene, hub, consul_connection, monkeypatch):

@@ -60,10 +60,10 @@ class BoardUser:
         *tiers: str,
         reader: Reader | None = None,
         connection: str = "consul_default",
-        ends: Mapping[DagRun, RunEnd] | None = None,
+        ends: Mapping[DagRun, RunEnd] | FindRunEnds | None = None,
     ) -> None:
         self.events: list[Event] = []
-        asks = find_run_ends({} if ends is None else ends)
+        asks = ends if callable(ends) else find_run_ends({} if ends is None else ends)
         self._events = self._read(stream(hub, reader or Reader(), connection, "demo", tiers, find_run_ends=asks))
 
     async def until(self, name: str, holds: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:

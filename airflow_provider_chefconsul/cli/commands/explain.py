@@ -52,7 +52,7 @@ async def explain_command(args: Namespace, output: Output) -> ExitCode:
         lease, freeze = await read_lease(view, args.environment), await read_freeze(view, args.environment)
         early_failures = await _read_early_failures(view, args)
         status, now = tier_status(snapshot), datetime.now(UTC)
-        orphans = await look_for_orphans(args, view, {args.tier: status.desired})
+        orphans = await look_for_orphans(args, view, {args.tier: status.desired}, lease)
         waits = _waits(args, status)
         if args.node and (waits or args.lock):  # the snapshot has only this member
             everybody = await read_members(view.client, selector)

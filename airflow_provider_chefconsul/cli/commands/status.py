@@ -43,7 +43,7 @@ async def status_command(args: Namespace, output: Output) -> ExitCode:
             tier: tier_status(await view.snapshot(args.environment, tier, selector))
             for tier, selector in parse_selectors(args, tiers).items()
         }
-        orphans = await look_for_orphans(args, view, {tier: each.desired for tier, each in statuses.items()})
+        orphans = await look_for_orphans(args, view, {tier: each.desired for tier, each in statuses.items()}, lease)
         now = datetime.now(UTC)
     shown = [
         ShownTier.of(args.environment, tier, status, now=now, lease=lease, freeze=freeze, orphan=orphans.get(tier))

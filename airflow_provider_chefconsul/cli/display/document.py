@@ -53,7 +53,7 @@ def frozen_fields(freeze: Freeze | Unreadable) -> dict[str, Any] | None:
 
 
 def orphan_fields(shown: ShownTier) -> dict[str, Any] | None:
-    """Whose canary was left out, since when, and how its Dag run ended; None without one."""
+    """Who left a canary out, since when, and how that Dag run ended; None without one."""
     desired, orphan = shown.status.desired, shown.orphan
     if orphan is None or not isinstance(desired, DesiredState):
         return None

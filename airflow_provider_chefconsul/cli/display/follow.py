@@ -29,7 +29,7 @@ from airflow_provider_chefconsul.domain.model.lease import Lease
 from airflow_provider_chefconsul.domain.model.membership import Selector
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
-from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd
+from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd, find_roller
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
 from airflow_provider_chefconsul.exceptions import ConsulUnavailable
 
@@ -103,7 +103,7 @@ class StatusFollower:
             self.lease = await read_lease(self.view, self.args.environment)
             self.freeze = await read_freeze(self.view, self.args.environment)
             self.orphans = await look_for_orphans(
-                self.args, self.view, {tier: each.desired for tier, each in self.statuses.items()}
+                self.args, self.view, {tier: each.desired for tier, each in self.statuses.items()}, self.lease
             )
             found = tiers if self.args.tier else await list_tiers(self.view, self.args.environment)
         except ConsulUnavailable as error:
@@ -149,7 +149,7 @@ class StatusFollower:
         if self.is_live:
             return
         now = datetime.now(UTC)
-        shown = self._show(tier, self.statuses[tier], now)
+        shown = self.show(tier, self.statuses[tier], now)
         before, self.shown[tier] = self.shown.get(tier), shown
         lines = changes_between(before, shown, lists_all=self.args.all)
         if lines and self.output.is_json:
@@ -159,7 +159,11 @@ class StatusFollower:
             for line in lines:
                 self.output.line(f"{_clock(now)} {line}")
 
-    def _show(self, tier: str, status: TierStatus, now: datetime) -> ShownTier:
+    def show(self, tier: str, status: TierStatus, now: datetime) -> ShownTier:
+        """A tier as it is shown."""
+        orphan = self.orphans.get(tier)
+        if orphan is not None and orphan.run != find_roller(status.desired):
+            orphan = None  # somebody has moved the tier since the last look
         return ShownTier.of(
             self.args.environment,
             tier,
@@ -167,7 +171,7 @@ class StatusFollower:
             now=now,
             lease=self.lease,
             freeze=self.freeze,
-            orphan=self.orphans.get(tier),
+            orphan=orphan,
         )
 
     def _render(self) -> RenderableType:
@@ -179,7 +183,7 @@ class StatusFollower:
         statuses, troubles = self.statuses.copy(), self.troubles.copy()  # another thread adds to them
         trouble = next(iter(troubles.values()), "")
         above = f"{_clock(now)} UTC {environment}, Ctrl-C ends" + (f" · {trouble}" if trouble else "")
-        ordered = [self._show(tier, status, now) for tier, status in sorted(statuses.items())]
+        ordered = [self.show(tier, status, now) for tier, status in sorted(statuses.items())]
         content = render(
             ordered, now=now, width=console.width, height=console.height, lists_all=self.args.all, above=above
         )

@@ -6,6 +6,7 @@ from airflow_provider_chefconsul.domain.model.journal import JournalAct, Journal
 
 _ACTS = {
     JournalAct.ROLLED_BACK: "rolled back to",
+    JournalAct.PACED: "changed the pace of",
     JournalAct.CONVERGED: "converged on",
     JournalAct.FAILED: "failed to reach",
     JournalAct.LEASE_TAKEN: "took the lease of",

@@ -13,6 +13,7 @@ from airflow_provider_chefconsul.domain.model.name import twins
 from airflow_provider_chefconsul.domain.model.report import NodeReport, Status
 from airflow_provider_chefconsul.domain.moment import ago, read_moment, span
 from airflow_provider_chefconsul.domain.text import one_line
+from airflow_provider_chefconsul.domain.verdict.due import find_beginning
 from airflow_provider_chefconsul.domain.verdict.standing import NodeStatus, Standing
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus
 
@@ -24,7 +25,7 @@ _ACTIONS = {
     Standing.LOST: "bring its agent back and find out what happened; if this release killed it, roll back",
     Standing.UNKNOWN: "check how members are named, in the Dag and in Consul",
     Standing.NOT_REPORTED: "run chef-client on it; if it has run, check what that printed",
-    Standing.WAITING: "wait; if a slot is held by a node that is gone or has failed, see who: chefconsul slots",
+    Standing.WAITING: "wait; if a slot is held by a node that is gone or failed, see who: chefconsul slots ENV TIER",
     Standing.RUNNING: "wait; a run that hangs must be stopped on the node",
     Standing.REBOOTING: "wait; it continues once it is back",
     Standing.INTERRUPTED: "wait for its next run, or run chef-client on it",
@@ -116,7 +117,7 @@ def explain_node(node: NodeStatus, *, now: datetime, early_failure: EarlyFailure
     if early_failure is not None and not node.has_converged and early_failure.modify_index > last_index:
         when = ago(read_moment(early_failure.finished_at), now)
         text += f"; its last run ended before it had read a tier{when and f', {when}'}: {early_failure.error}"
-    return NodeExplanation(name, one_line(text), _find_action(node, node.standing))
+    return NodeExplanation(name, one_line(text), _find_action(node, node.standing, now))
 
 
 def describe_reason(node: NodeStatus) -> str:
@@ -196,12 +197,15 @@ def _error(report: NodeReport) -> str:
     return str(report.error) if report.error else "no reason given"
 
 
-def _find_action(node: NodeStatus, standing: Standing) -> str:
+def _find_action(node: NodeStatus, standing: Standing, now: datetime) -> str:
     """Who can act and how."""
-    status = node.report.status if node.report is not None else None
-    match standing, status:
-        case Standing.OLD_GENERATION, Status.RUNNING | Status.WAITING:  # another run would wait for its lock
+    match standing, node.report.status if node.report is not None else None:
+        case Standing.OLD_GENERATION, Status.RUNNING:  # another run would wait for its lock
             return _STOP_EARLIER_RUN
+        case Standing.OLD_GENERATION, Status.WAITING:
+            return f"{_ACTIONS[Standing.WAITING]}; when its turn comes, it reads what is desired then"
+    if (begins := find_beginning(node, now=now)) is not None:
+        return f"wait; it begins by itself in {span(now, begins)}, since nodes are spread over time"
     return _ACTIONS[standing]
 
 

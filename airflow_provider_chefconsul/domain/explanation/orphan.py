@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow_provider_chefconsul.domain.model.desired import DesiredState
-from airflow_provider_chefconsul.domain.model.lease import DagRun
 from airflow_provider_chefconsul.domain.moment import ago
 from airflow_provider_chefconsul.domain.verdict.orphan import RunEnd, RunFate
 
 _FATES = {
     RunFate.FAILED: "failed",
     RunFate.SUCCEEDED: "succeeded",
-    RunFate.GONE: "is no longer in Airflow",
+    RunFate.GONE: "is not in this Airflow, or no longer,",
     RunFate.FENCED: "lost the environment's lease",
 }
 
 
-def explain_orphan(desired: DesiredState, orphan: RunEnd, *, now: datetime) -> str:
+def explain_orphan(orphan: RunEnd, *, now: datetime) -> str:
     """Who left the canary out, since when, and what to do about it."""
-    return f"orphaned: {DagRun.of(desired.written_by)} {describe_end(orphan, now=now)}; {describe_ways_on(orphan)}"
+    return f"orphaned: {orphan.run} {describe_end(orphan, now=now)}; {describe_ways_on(orphan)}"
 
 
 def describe_end(end: RunEnd, *, now: datetime) -> str:

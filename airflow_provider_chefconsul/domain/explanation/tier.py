@@ -59,7 +59,7 @@ def explain_tier(
     if not isinstance(desired, DesiredState):
         return explained
     converged = f"{status.count(Standing.CONVERGED)} of {len(status.nodes)} members converged"
-    orphaned = "" if orphan is None else explain_orphan(desired, orphan, now=now)
+    orphaned = "" if orphan is None else explain_orphan(orphan, now=now)
     return replace(
         explained,
         headline=f"{environment}/{tier}: {describe_assignments(desired)}; {converged}",

@@ -22,6 +22,8 @@ class JournalAct(StrEnum):
     DECLARED = "declared"
     """A new generation, for a whole tier or for a canary."""
     WIDENED = "widened"
+    PACED = "paced"
+    """How fast nodes may take up what was assigned already."""
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
     CONVERGED = "converged"

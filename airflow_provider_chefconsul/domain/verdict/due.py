@@ -17,11 +17,13 @@ def count_not_due(status: TierStatus, *, now: datetime) -> int:
     desired = status.desired
     if not isinstance(desired, DesiredState) or not any(each.pace.spread_over for each in desired.assignments):
         return 0
-    return sum(_begins_later(node, now) for node in status.nodes.values())
+    return sum(find_beginning(node, now=now) is not None for node in status.nodes.values())
 
 
-def _begins_later(node: NodeStatus, now: datetime) -> bool:
-    if node.standing not in _NOT_BEGUN or node.assigned is None:
-        return False
+def find_beginning(node: NodeStatus, *, now: datetime) -> datetime | None:
+    """When a member begins that has not begun because its moment has not come; None for all others."""
+    if node.standing not in _NOT_BEGUN or node.assigned is None or not node.assigned.pace.spread_over:
+        return None
     since = read_moment(node.assigned_at)
-    return since is not None and since + timedelta(seconds=node.assigned.delay_of(node.member.node)) > now
+    begins = since and since + timedelta(seconds=node.assigned.delay_of(node.member.node))
+    return begins if begins is not None and begins > now else None

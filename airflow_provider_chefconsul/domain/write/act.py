@@ -195,7 +195,8 @@ def _leave(basis: Basis, current: DesiredState, generation: int, change: Change)
         desired = replace(desired, sequence=change.sequence)
     if desired == current:
         return Unchanged(generation)
-    return Write(desired, generation, is_new=False, assigns=False, is_paced=is_paced)
+    act = JournalAct.PACED if is_paced else JournalAct.DECLARED
+    return Write(desired, generation, is_new=False, assigns=False, act=act, is_paced=is_paced)
 
 
 def _set_pace(desired: DesiredState, generation: int, pace: AssignmentPace) -> DesiredState:

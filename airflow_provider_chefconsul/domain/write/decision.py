@@ -115,8 +115,10 @@ def describe_decision(decision: Write | Unchanged, *, done: str = "") -> str:
         case Unchanged(generation):
             return f"nothing to write, still generation {generation}"
         case Write(generation=generation, assigns=False, is_paced=is_paced):
-            what = f"only its pace, {decision.assignment.pace}" if is_paced else "only the later logical time"
-            only = f"{what}; generation {generation} stays, and nodes do nothing"
+            if is_paced:
+                only = f"only its pace, {decision.assignment.pace}; generation {generation} stays"
+            else:
+                only = f"only the later logical time; generation {generation} stays, and nodes do nothing"
             return f"{done or 'wrote'}{':' if done else ''} {only}"
         case Write(desired):
             return f"{done and f'{done}: '}{_describe_write(desired)}"

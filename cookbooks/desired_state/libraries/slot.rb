@@ -3,6 +3,7 @@
 require 'json'
 require_relative 'consul_kv'
 require_relative 'line'
+require_relative 'name'
 require_relative 'report'
 require_relative 'sightings'
 require_relative 'ticket'
@@ -51,7 +52,8 @@ module DesiredState
     def line
       loop do
         listing = persist { @kv.list(@prefix) }
-        tickets = listing.entries.reject { |entry| entry.key == @prefix }.map { |entry| Ticket.of(entry) } # no folder's key
+        # A folder's key, or whatever else a person has made there, is no node's.
+        tickets = listing.entries.select { |entry| Name.name?(entry.key.delete_prefix(@prefix)) }.map { |entry| Ticket.of(entry) }
         @own = tickets.find { |ticket| ticket.node == @node }
         next place(@own) unless mine?(@own)
 

@@ -11,13 +11,23 @@ from airflow_provider_chefconsul.domain.explanation.tier import explain_tier
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.lease import DagRun, Lease
 from airflow_provider_chefconsul.domain.model.membership import Member, Presence
+from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
 from airflow_provider_chefconsul.domain.model.report import RunError, Status, WaitsFor
 from airflow_provider_chefconsul.domain.model.snapshot import Evidence
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
+from airflow_provider_chefconsul.domain.moment import read_moment
 from airflow_provider_chefconsul.domain.verdict.standing import judge
 from airflow_provider_chefconsul.domain.verdict.tier_status import tier_status
 from airflow_provider_chefconsul.exceptions import UnknownSchema
-from tests.support.factory import NOW, make_canary, make_desired, make_failure, make_report, make_snapshot
+from tests.support.factory import (
+    NOW,
+    make_assignment,
+    make_canary,
+    make_desired,
+    make_failure,
+    make_report,
+    make_snapshot,
+)
 
 LATER = NOW + timedelta(minutes=4, seconds=9)  # four minutes after make_report's runs ended
 SPOILT = Unreadable("chefconsul/demo/web/nodes/web-1", "not JSON")
@@ -84,13 +94,30 @@ def test_each_standing_in_words(report, member, text):
     assert bool(explanation.action) is not look(report, **member).has_converged
 
 
-@pytest.mark.parametrize("status", [Status.RUNNING, Status.WAITING])
-def test_run_of_an_earlier_generation_is_let_end(status):
+def test_run_of_an_earlier_generation_is_let_end():
     """Another run would only wait for its lock."""
-    report = make_report(generation=6, **STILL | {"status": status})
+    report = make_report(generation=6, **STILL | {"status": Status.RUNNING})
     assert explain(report).action == "its earlier run has not ended: wait, or stop it on the node"
     for ended in (Status.SUCCEEDED, Status.INTERRUPTED, Status.REBOOTING):
         assert explain(make_report(generation=6, status=ended)).action.startswith("run chef-client on it")
+
+
+def test_node_that_queued_for_an_earlier_generation_gets_the_newest():
+    """It waits for its turn, and not for its run of then to end."""
+    action = explain(make_report(generation=6, **STILL | {"status": Status.WAITING})).action
+    assert action.startswith("wait; if a slot is held by a node that is gone or failed, see who: chefconsul slots")
+    assert action.endswith("when its turn comes, it reads what is desired then")
+
+
+def test_node_whose_moment_has_not_come_is_not_sent_for():
+    """Nodes are spread over an hour so that they do not begin at once."""
+    desired = make_desired(stable=make_assignment(pace=AssignmentPace(spread_over=3600)))
+    status = tier_status(make_snapshot(make_report(generation=6), desired=desired))
+    at = read_moment(desired.written_at)
+    begins = at + timedelta(seconds=desired.stable.delay_of("web-1"))
+    before = explain_node(status.nodes["web-1"], now=begins - timedelta(minutes=2))
+    assert before.action == "wait; it begins by itself in 2 minutes, since nodes are spread over time"
+    assert explain_node(status.nodes["web-1"], now=begins).action.startswith("run chef-client on it")
 
 
 def test_unhealthy_and_earlier_failures_are_what_a_wait_found():

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_chefconsul.domain.model.desired import Aborted, DesiredState
+from airflow_provider_chefconsul.domain.model.journal import JournalAct
 from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, AssignmentPace
 from airflow_provider_chefconsul.domain.write.act import plan_write
 from airflow_provider_chefconsul.domain.write.change import Change
@@ -114,9 +115,14 @@ def test_same_content_at_another_pace(before, asked, after):
     current = make_desired(stable=make_assignment(pace=pace))
     decision = plan(current, make_change(writer=make_writer(run_id="another"), pacing=parse_pacing(asked)))
     assert decision == Write(
-        replace(current, stable=make_assignment(pace=after)), 7, is_new=False, assigns=False, is_paced=True
+        replace(current, stable=make_assignment(pace=after)),
+        7,
+        is_new=False,
+        assigns=False,
+        act=JournalAct.PACED,
+        is_paced=True,
     )
-    assert describe_decision(decision) == f"wrote only its pace, {after}; generation 7 stays, and nodes do nothing"
+    assert describe_decision(decision) == f"wrote only its pace, {after}; generation 7 stays"
 
 
 def test_canary_at_another_pace():

@@ -176,8 +176,8 @@ RSpec.describe DesiredState::Slot do
     expect(log.lines).to eq(['warn: desired_state: freed the slot or place of web-2, not renewed for 1 s'])
   end
 
-  it 'takes no notice of the key of a folder, which a person may have made' do
-    kv.put(keys.slots('web'), '')
+  it 'takes no notice of keys that no node can have, which a person may have made' do
+    ['', 'web~2', 'web-2/x'].each { |rest| kv.put("#{keys.slots('web')}#{rest}", '') }
     hold
   end
 
