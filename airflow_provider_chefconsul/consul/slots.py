@@ -59,8 +59,8 @@ async def free(view: SharedView, environment: str, tier: str, node: str, by: Wri
     while (entry := await view.client.get(key)) is not None:
         freed = JournalEntry(now_written(), by, JournalAct.SLOT_FREED, reason=reason, scope=(tier,), node=node)
         try:
-            await append(view, environment, freed, Operation.check_and_delete(key, entry.modify_index))
-        except TransactionConflict:  # its node has renewed or ended it meanwhile
+            await append(view, environment, freed, *Operation.check_and_delete(key, entry.modify_index))
+        except TransactionConflict:  # its node has renewed it or given it back meanwhile
             continue
         return True
     return False
