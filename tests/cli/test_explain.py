@@ -171,13 +171,19 @@ def test_lock_of_choregraphie_that_a_running_node_may_wait_for(
     assert line[:40] in airflow_chefconsul("explain", "demo", "web", *node, "--lock", key).out
 
 
-def test_lock_that_is_none(airflow_chefconsul, members, consul_kv, consul_root):
-    """One error that names the key."""
+@pytest.mark.parametrize("is_converged", [True, False])
+def test_lock_that_is_none_takes_nothing_away(airflow_chefconsul, members, consul_kv, consul_root, is_converged):
+    """A line each in its place; the nodes and the exit code are as without it."""
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
-    ended = airflow_chefconsul("explain", "demo", "web", "--lock", "no/where")
-    assert (ended.code, ended.out) == (3, "")
-    assert "Consul has no key no/where, so nobody has taken a lock there" in ended.err
-    ended = airflow_chefconsul("explain", "demo", "web", "--lock", f"{consul_root}/demo/web/desired")
-    assert ended.code == 1
-    assert "demo/web/desired: field version is missing" in ended.err
+    consul_kv["demo/web/nodes/web-1"] = (make_report if is_converged else make_failure)("web-1").to_json()
+    spoilt = f"{consul_root}/demo/web/desired"
+    without = airflow_chefconsul("explain", "demo", "web")
+    ended = airflow_chefconsul("explain", "demo", "web", "--lock", "no/where", "--lock", spoilt)
+    assert (ended.code, ended.err) == (without.code, "")
+    locks = [line for line in ended.out.splitlines() if line.startswith("  lock ")]
+    assert locks == [
+        "  lock no/where: nobody has taken it yet",
+        f"  lock {spoilt}: cannot be read: field version is missing",
+    ]
+    assert len(ended.out.splitlines()) == len(without.out.splitlines()) + 2
