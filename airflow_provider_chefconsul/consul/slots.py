@@ -44,7 +44,11 @@ class QueueReader:
 
 
 async def read_queue(view: SharedView, environment: str, tier: str) -> list[QueuedTicket]:
-    """All tickets for a tier's slots."""
+    """All tickets for a tier's slots.
+
+    :raises AccessDenied: the token may not read them, which must not pass for a tier where nobody holds one.
+    """
+    await view.client.get(view.keys.slots(environment, tier))  # a list hides what the token may not read
     return await QueueReader(view, environment, tier).read()
 
 

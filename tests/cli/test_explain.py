@@ -9,9 +9,10 @@ import pytest
 from airflow_provider_chefconsul.consul.node_snapshot import read_node
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.membership import parse_members
-from airflow_provider_chefconsul.domain.model.report import Status
+from airflow_provider_chefconsul.domain.model.report import Status, WaitsFor
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from tests.support.factory import make_desired, make_failure, make_report
+from tests.support.airflow_home import connect
+from tests.support.factory import make_desired, make_failure, make_report, make_ticket
 
 
 @pytest.fixture
@@ -187,3 +188,30 @@ def test_lock_that_is_none_takes_nothing_away(airflow_chefconsul, members, consu
         f"  lock {spoilt}: cannot be read: field version is missing",
     ]
     assert len(ended.out.splitlines()) == len(without.out.splitlines()) + 2
+
+
+def test_what_the_token_may_not_read_takes_nothing_away(airflow_chefconsul, acl_consul, consul_root, monkeypatch):
+    """Neither a lock nor the tickets: the nodes are explained."""
+    acl_consul.register("web-1", "web-2", tier="web")
+    below = f"{consul_root}/demo/web"
+    waiting = make_report("web-2", status=Status.WAITING, finished_at=None, waits_for=WaitsFor(("web-1",), 1, 1))
+    for key, document in (
+        ("desired", make_desired(7)), ("nodes/web-2", waiting), ("_slots/web-1", make_ticket(held_since="?")),
+    ):  # fmt: skip
+        acl_consul.put(f"kv/{below}/{key}", json.loads(document.to_json()))
+    rules = [f'key "{below}/desired"', f'key_prefix "{below}/nodes/"', f'key_prefix "{consul_root}/demo/_"']
+    rules += ['node_prefix ""', 'service_prefix ""']
+    token = acl_consul.create_token("\n".join(f'{rule} {{ policy = "read" }}' for rule in rules))
+    connect(monkeypatch, acl_consul.port, password=token, prefix=consul_root)
+    ended = airflow_chefconsul("explain", "demo", "web", "--lock", "locks/web", "-o", "json")
+    assert (ended.code, ended.err) == (3, "")
+    assert {each["node"]: each["standing"] for each in ended.json["nodes"]} == {
+        "web-1": "not_reported", "web-2": "waiting",
+    }  # fmt: skip
+    (lock,), (slots,) = ended.json["locks"], ended.json["slots"]
+    assert lock.startswith("lock locks/web: cannot be read: http://")
+    assert slots.startswith("who holds slots may not be read: http://")
+    assert all("/v1/kv/" in line and "403" in line for line in (lock, slots))
+    ended = airflow_chefconsul("slots", "demo", "web")
+    assert (ended.code, ended.out) == (1, "")
+    assert "/demo/web/_slots/: 403" in ended.err

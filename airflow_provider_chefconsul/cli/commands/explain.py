@@ -107,7 +107,10 @@ def _waits(args: Namespace, status: TierStatus) -> bool:
 
 async def _explain_holders(view: SharedView, args: Namespace, members: Members, *, now: datetime) -> list[str]:
     """Who holds the slots that others wait for."""
-    held = [queued for queued in await read_queue(view, args.environment, args.tier) if queued.is_held]
+    try:
+        held = [queued for queued in await read_queue(view, args.environment, args.tier) if queued.is_held]
+    except AccessDenied as error:
+        return [one_line(f"who holds slots may not be read: {error}")]
     return [str(each) for each in explain_tickets(held, members, now=now)]
 
 
