@@ -18,7 +18,7 @@ from airflow_provider_chefconsul.exceptions import ConsulUnavailable, Transactio
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
 
-_AT_ONCE = LONGEST_TRANSACTION - 2  # keys, besides the lease check and the desired state
+_AT_ONCE = LONGEST_TRANSACTION - 3  # keys, besides the lease check, and the check and removal of the desired state
 _ROUNDS = 5  # each also removes what nodes wrote during the one before
 _PAUSE = 0.2  # seconds
 
@@ -106,4 +106,4 @@ async def _fence(view: SharedView, found: FoundTier) -> list[Operation]:
         return [is_free, Operation.check_absent(desired)]
     if entry.modify_index != found.modify_index:
         raise WriteRefused(f"{tier_path} was declared in the meantime, so it was not forgotten; check it again")
-    return [is_free, Operation.check_and_delete(desired, found.modify_index)]
+    return [is_free, *Operation.check_and_delete(desired, found.modify_index)]

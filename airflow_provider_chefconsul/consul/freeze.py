@@ -155,11 +155,11 @@ async def _replace(
         if after == found.freeze:
             return after
         if after.entries:
-            write = Operation.check_and_set(key, after.to_json(), found.modify_index)
+            operations = [Operation.check_and_set(key, after.to_json(), found.modify_index)]
         else:
-            write = Operation.check_and_delete(key, found.modify_index)
+            operations = [*Operation.check_and_delete(key, found.modify_index)]
         try:
-            await append(view, environment, tell(found.freeze), write)
+            await append(view, environment, tell(found.freeze), *operations)
         except (TransactionConflict, ConsulUnavailable):
             if monotonic() > give_up:
                 raise

@@ -92,7 +92,7 @@ async def break_lease(view: SharedView, environment: str, found: FoundLease, bre
             view,
             environment,
             JournalEntry(now_written(), breaker, JournalAct.LEASE_BROKEN, reason=why),
-            Operation.check_and_delete(view.keys.lease(environment), found.modify_index),
+            *Operation.check_and_delete(view.keys.lease(environment), found.modify_index),
             Operation.set_key(lost, mark),
         )
     except TransactionConflict as error:

@@ -47,7 +47,11 @@ class QueueReader:
 
 
 async def read_queue(view: SharedView, environment: str, tier: str) -> list[QueuedTicket]:
-    """All tickets for a tier's slots."""
+    """All tickets for a tier's slots.
+
+    :raises AccessDenied: the token may not read them, which must not pass for a tier where nobody holds one.
+    """
+    await view.client.get(view.keys.slots(environment, tier))  # a list hides what the token may not read
     return await QueueReader(view, environment, tier).read()
 
 
@@ -62,8 +66,8 @@ async def free(view: SharedView, environment: str, tier: str, node: str, by: Wri
     while (entry := await view.client.get(key)) is not None:
         freed = JournalEntry(now_written(), by, JournalAct.SLOT_FREED, reason=reason, scope=(tier,), node=node)
         try:
-            await append(view, environment, freed, Operation.check_and_delete(key, entry.modify_index))
-        except TransactionConflict:  # its node has renewed or ended it meanwhile
+            await append(view, environment, freed, *Operation.check_and_delete(key, entry.modify_index))
+        except TransactionConflict:  # its node has renewed it or given it back meanwhile
             continue
         return True
     return False

@@ -8,14 +8,11 @@ from typing import Any
 from airflow_provider_chefconsul.domain.explanation.slots import explain_pace
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.unreadable import Unreadable
-from airflow_provider_chefconsul.domain.text import cut_lines
 from airflow_provider_chefconsul.ui.tier_state import TierState
-
-_NAMED = 4  # holders that do not converge
 
 
 def describe_pace(state: TierState, *, now: datetime) -> dict[str, Any] | None:
-    """The pace of what was declared last, in lines of text; None without one, and once all nodes have converged."""
+    """The pace of a tier, in lines of text; None without one, and once all nodes have converged."""
     status, desired = state.status, state.status.desired
     if not isinstance(desired, DesiredState) or status.has_converged:
         return None
@@ -24,10 +21,5 @@ def describe_pace(state: TierState, *, now: datetime) -> dict[str, Any] | None:
         node: each.without_value() if isinstance(each, Unreadable) else each for node, each in state.tickets.items()
     }
     members = {node: status.nodes[node].member for node in tickets if node in status.nodes}
-    explained = explain_pace(desired.newest.pace, tickets, members, now=now)
-    if explained is None:
-        return None
-    return {
-        "line": explained.line,
-        "stuck": cut_lines([str(each) for each in explained.stuck], _NAMED, "such holders of slots"),
-    }
+    explained = explain_pace(desired, tickets, members, now=now)
+    return None if explained is None else {"lines": list(explained.lines), "stuck": list(explained.stuck)}

@@ -9,9 +9,10 @@ import pytest
 from airflow_provider_chefconsul.consul.node_snapshot import read_node
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.membership import parse_members
-from airflow_provider_chefconsul.domain.model.report import Status
+from airflow_provider_chefconsul.domain.model.report import Status, WaitsFor
 from airflow_provider_chefconsul.domain.model.snapshot import TierSnapshot
-from tests.support.factory import make_desired, make_failure, make_report
+from tests.support.airflow_home import connect
+from tests.support.factory import make_desired, make_failure, make_report, make_ticket
 
 
 @pytest.fixture
@@ -171,13 +172,46 @@ def test_lock_of_choregraphie_that_a_running_node_may_wait_for(
     assert line[:40] in airflow_chefconsul("explain", "demo", "web", *node, "--lock", key).out
 
 
-def test_lock_that_is_none(airflow_chefconsul, members, consul_kv, consul_root):
-    """One error that names the key."""
+@pytest.mark.parametrize("is_converged", [True, False])
+def test_lock_that_is_none_takes_nothing_away(airflow_chefconsul, members, consul_kv, consul_root, is_converged):
+    """A line each in its place; the nodes and the exit code are as without it."""
     members("web-1")
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
-    ended = airflow_chefconsul("explain", "demo", "web", "--lock", "no/where")
-    assert (ended.code, ended.out) == (3, "")
-    assert "Consul has no key no/where, so nobody has taken a lock there" in ended.err
-    ended = airflow_chefconsul("explain", "demo", "web", "--lock", f"{consul_root}/demo/web/desired")
-    assert ended.code == 1
-    assert "demo/web/desired: field version is missing" in ended.err
+    consul_kv["demo/web/nodes/web-1"] = (make_report if is_converged else make_failure)("web-1").to_json()
+    spoilt = f"{consul_root}/demo/web/desired"
+    without = airflow_chefconsul("explain", "demo", "web")
+    ended = airflow_chefconsul("explain", "demo", "web", "--lock", "no/where", "--lock", spoilt)
+    assert (ended.code, ended.err) == (without.code, "")
+    locks = [line for line in ended.out.splitlines() if line.startswith("  lock ")]
+    assert locks == [
+        "  lock no/where: nobody has taken it yet",
+        f"  lock {spoilt}: cannot be read: field version is missing",
+    ]
+    assert len(ended.out.splitlines()) == len(without.out.splitlines()) + 2
+
+
+def test_what_the_token_may_not_read_takes_nothing_away(airflow_chefconsul, acl_consul, consul_root, monkeypatch):
+    """Neither a lock nor the tickets: the nodes are explained."""
+    acl_consul.register("web-1", "web-2", tier="web")
+    below = f"{consul_root}/demo/web"
+    waiting = make_report("web-2", status=Status.WAITING, finished_at=None, waits_for=WaitsFor(("web-1",), 1, 1))
+    for key, document in (
+        ("desired", make_desired(7)), ("nodes/web-2", waiting), ("_slots/web-1", make_ticket(held_since="?")),
+    ):  # fmt: skip
+        acl_consul.put(f"kv/{below}/{key}", json.loads(document.to_json()))
+    rules = [f'key "{below}/desired"', f'key_prefix "{below}/nodes/"', f'key_prefix "{consul_root}/demo/_"']
+    rules += ['node_prefix ""', 'service_prefix ""']
+    token = acl_consul.create_token("\n".join(f'{rule} {{ policy = "read" }}' for rule in rules))
+    connect(monkeypatch, acl_consul.port, password=token, prefix=consul_root)
+    ended = airflow_chefconsul("explain", "demo", "web", "--lock", "locks/web", "-o", "json")
+    assert (ended.code, ended.err) == (3, "")
+    assert {each["node"]: each["standing"] for each in ended.json["nodes"]} == {
+        "web-1": "not_reported", "web-2": "waiting",
+    }  # fmt: skip
+    (lock,), (slots,) = ended.json["locks"], ended.json["slots"]
+    assert lock.startswith("lock locks/web: cannot be read: http://")
+    assert slots.startswith("who holds slots may not be read: http://")
+    assert all("/v1/kv/" in line and "403" in line for line in (lock, slots))
+    ended = airflow_chefconsul("slots", "demo", "web")
+    assert (ended.code, ended.out) == (1, "")
+    assert "/demo/web/_slots/: 403" in ended.err

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.report import Status, WaitsFor
 from tests.cli.conftest import read_desired
-from tests.support.factory import make_report, make_ticket
+from tests.support.airflow_home import connect
+from tests.support.factory import make_desired, make_report, make_ticket
 
 SLOTS = ("slots", "demo", "web")
 HELD = {"held_since": "2026-11-22T08:00:02Z", "ttl": 120}
@@ -111,3 +114,20 @@ def test_explain_says_who_holds_the_slot(airflow_chefconsul, desired, consul_kv,
     assert "behind web-1; 1 slot, 1 ahead of it" in ended.out
     assert airflow_chefconsul("explain", "demo", "web", *node, "-o", "json").json["slots"][0].startswith(held)
     assert "behind web-1" in airflow_chefconsul("status", "demo", "web").out
+
+
+def test_free_without_the_right_to_the_journal(airflow_chefconsul, acl_consul, consul_root, monkeypatch):
+    """Nothing is freed, and the error names the key."""
+    below = f"{consul_root}/demo/web"
+    for key, document in (("desired", make_desired()), ("_slots/web-1", make_ticket(**HELD))):
+        acl_consul.put(f"kv/{below}/{key}", json.loads(document.to_json()))
+    rules = [
+        f'key_prefix "{below}/" {{ policy = "write" }}',
+        f'key_prefix "{consul_root}/demo/_" {{ policy = "read" }}',
+    ]
+    rules += [f'{kind}_prefix "" {{ policy = "read" }}' for kind in ("node", "service")]
+    connect(monkeypatch, acl_consul.port, password=acl_consul.create_token("\n".join(rules)), prefix=consul_root)
+    ended = airflow_chefconsul(*SLOTS, "--free", "web-1")
+    assert (ended.code, ended.out) == (1, "")
+    assert f": Consul refuses the ACL token for {consul_root}/demo/_journal/" in ended.err
+    assert airflow_chefconsul(*SLOTS).out.splitlines()[1].strip().startswith("web-1 holds a slot for ")

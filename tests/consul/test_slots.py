@@ -256,6 +256,22 @@ async def test_freeing_is_told_with_what_it_does(view, consul_kv, monkeypatch):
     assert (told.by, told.reason, told.tiers) == (by, "its disk is gone", {})
 
 
+async def test_slot_that_its_node_gives_back_is_not_freed(view, consul_kv, monkeypatch):
+    """Between the look and the transaction: nothing was freed, and nothing is told."""
+    slot, get = await hold(view), view.client.get
+
+    async def get_before_it_is_given_back(key: str) -> Entry | None:
+        found = await get(key)
+        if nodes_with_tickets(consul_kv):
+            monkeypatch.undo()
+            await slot.give_back()
+        return found
+
+    monkeypatch.setattr(view.client, "get", get_before_it_is_given_back)
+    assert not await free(view, "demo", "web", "web-1", make_writer())
+    assert (nodes_with_tickets(consul_kv), await read_journal(view, "demo")) == ([], [])
+
+
 async def test_reboot_lasts_longer(view, consul_kv):
     """The ticket says so."""
     await (await hold(view)).keep_for_reboot()

@@ -177,6 +177,19 @@ async def test_freeze_is_seen_by_a_write_that_has_read_before_it(cluster, view, 
     assert '"state": "converged"' in consul_kv["demo/web/desired"]
 
 
+async def test_freeze_that_another_ends_first_is_not_ended_again(cluster, view, client):
+    """The journal tells of one end."""
+    await freeze(view, "demo", ["web"], frozen())
+    loop = asyncio.get_running_loop()
+
+    def unfreeze_now():
+        asyncio.run_coroutine_threadsafe(unfreeze(view, "demo", None, ADA), loop).result(30)
+
+    async with just_before_its_transaction(cluster, client, unfreeze_now) as late:
+        assert (await unfreeze(late, "demo", None, make_writer())).entries == {}
+    assert await acts(view) == ["frozen", "unfrozen"]
+
+
 async def test_malformed_freeze_stops_writes(view, consul_kv):
     """Nobody knows what it was to say; it is not replaced."""
     consul_kv["demo/_freeze"] = "{"
@@ -278,6 +291,16 @@ async def test_leases_are_told(view):
     assert broken.act == JournalAct.LEASE_BROKEN
     assert broken.reason.startswith("it was held by Dag operate, run manual__9 since")
     assert broken.reason.endswith("; burned")
+
+
+async def test_lease_that_was_released_is_not_broken(view, consul_kv):
+    """Its holder may write on, and nothing is told."""
+    consul_kv["demo/_lease"] = make_lease(holder=DagRun.of(ADA)).to_json()
+    found = await find_lease(view, "demo")
+    del consul_kv["demo/_lease"]
+    with pytest.raises(WriteRefused, match="was renewed, released or taken over in the meantime"):
+        await break_lease(view, "demo", found, make_writer(), reason="burned")
+    assert (list(consul_kv), await acts(view)) == ([], [])
 
 
 async def test_journal_is_bounded(view, consul_kv, monkeypatch):

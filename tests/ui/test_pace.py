@@ -42,15 +42,21 @@ def test_who_is_inside_and_who_holds_the_others_up():
         "web-3": make_ticket("web-3"),
     }
     assert pace_of(tickets=tickets) == {
-        "line": "2 at a time; in: web-1, web-2; 1 waits",
+        "lines": ["2 at a time; in: web-1, web-2; 1 waits"],
         "stuck": ["web-2 keeps a slot for 14 minutes: its run failed, so it is the first to run again"],
     }
 
 
-def test_the_pace_is_that_of_what_was_declared_last():
-    """With a canary out, of the canary."""
-    canary = make_canary(8, assignment=ONE)
-    assert pace_of(desired=make_desired(8, stable=TWO, canary=canary))["line"] == "1 at a time"
+def test_each_pace_beside_a_canary():
+    """With the tickets of its nodes; one who holds up the others of the stable assignment is named."""
+    tickets = {
+        "web-1": make_ticket("web-1", generation=8, **HELD),
+        "web-2": make_ticket("web-2", is_failed=True, **HELD),
+        "web-3": make_ticket("web-3"),
+    }
+    pace = pace_of(desired=make_desired(8, stable=TWO, canary=make_canary(8, assignment=ONE)), tickets=tickets)
+    assert pace["lines"] == ["stable: 2 at a time; in: web-2; 1 waits", "canary: 1 at a time; in: web-1"]
+    assert [line[:11] for line in pace["stuck"]] == ["web-2 keeps"]
 
 
 @pytest.mark.parametrize(

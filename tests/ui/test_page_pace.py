@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_chefconsul.consul.slots import free
 from airflow_provider_chefconsul.domain.write.pacing import parse_pacing
+from airflow_provider_chefconsul.domain.write.wave import Wave
 from tests.support.factory import make_writer
 from tests.ui.browser import Board
 
@@ -63,6 +64,29 @@ async def test_a_holder_that_does_not_converge_is_named(board: Board, members):
     entry = page.locator('#journal li[data-act="slot_freed"]')
     await entry.get_by_text("freed the slot of web-3 in web").wait_for()
     assert "its disk is gone" in await entry.inner_text()
+    assert board.errors == []
+
+
+async def test_beside_a_canary_each_part_of_the_tier_has_a_line(board: Board):
+    """With those of its own nodes that are inside; a canary without slots hides nothing."""
+    page, scene = board.page, board.scene
+    await scene.declare("web", "converged", release="2.5.0", pacing=TWO)
+    wave = Wave.parse(["web-1", "web-2", "web-3"])
+    await scene.declare("web", "converged", wave, release="2.6.0")
+    await scene.queue("web", "web-4", held_for=timedelta(minutes=14), is_failed=True)
+    await scene.queue("web", "web-5")
+    await board.open()
+    lines, stuck = page.locator(".pace p:not(.stuck)"), page.locator(".pace .stuck")
+    stable = "stable: 2 at a time, spread over 10 minutes; in: web-4; 1 waits"
+    await page.get_by_text(stable, exact=True).wait_for()
+    assert await lines.count() == 1
+    assert (await stuck.inner_text()).startswith("web-4 keeps a slot for 14 minutes: its run failed")
+    await scene.declare("web", "converged", wave, pacing=parse_pacing(1), release="2.6.0")
+    await scene.queue("web", "web-1", held_for=timedelta(seconds=4))
+    await scene.queue("web", "web-2", "web-3")
+    await page.get_by_text("canary: 1 at a time; in: web-1; 2 wait", exact=True).wait_for()
+    assert await lines.all_inner_texts() == [stable, "canary: 1 at a time; in: web-1; 2 wait"]
+    assert await stuck.count() == 1
     assert board.errors == []
 
 

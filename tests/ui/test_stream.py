@@ -71,13 +71,13 @@ async def test_tickets_are_followed(scene, hub, consul_connection):
     """The pace alone changes, and no cell, without a report."""
     await scene.declare("web", "converged", release="2.5.0", pacing=parse_pacing(1))
     async with BoardUser(hub, "web") as viewer:
-        assert (await viewer.until("tier"))["pace"] == {"line": "1 at a time", "stuck": []}
+        assert (await viewer.until("tier"))["pace"] == {"lines": ["1 at a time"], "stuck": []}
         await scene.queue("web", "web-1", held_for=timedelta())
         taken = await viewer.until("nodes")
         await scene.queue("web", "web-2")
         queued = await viewer.until("nodes")
-    assert (taken["pace"]["line"], taken["nodes"]) == ("1 at a time; in: web-1", [])
-    assert queued["pace"]["line"] == "1 at a time; in: web-1; 1 waits"
+    assert (taken["pace"]["lines"], taken["nodes"]) == (["1 at a time; in: web-1"], [])
+    assert queued["pace"]["lines"] == ["1 at a time; in: web-1; 1 waits"]
 
 
 async def test_the_board_rests_less_than_a_wait(monkeypatch, scene, hub, consul_connection):

@@ -28,10 +28,10 @@ from airflow_provider_chefconsul.domain.model.choregraphie_lock import Choregrap
 from airflow_provider_chefconsul.domain.model.early_failure import EarlyFailure
 from airflow_provider_chefconsul.domain.model.membership import Members
 from airflow_provider_chefconsul.domain.model.name import is_name, nearest
-from airflow_provider_chefconsul.domain.text import cut_lines
+from airflow_provider_chefconsul.domain.text import cut_lines, one_line
 from airflow_provider_chefconsul.domain.verdict.standing import Standing
 from airflow_provider_chefconsul.domain.verdict.tier_status import TierStatus, tier_status
-from airflow_provider_chefconsul.exceptions import NotDeclared
+from airflow_provider_chefconsul.exceptions import AccessDenied, MalformedDocument, NotDeclared
 
 if TYPE_CHECKING:
     from airflow_provider_chefconsul.consul.view import SharedView
@@ -107,17 +107,23 @@ def _waits(args: Namespace, status: TierStatus) -> bool:
 
 async def _explain_holders(view: SharedView, args: Namespace, members: Members, *, now: datetime) -> list[str]:
     """Who holds the slots that others wait for."""
-    held = [queued for queued in await read_queue(view, args.environment, args.tier) if queued.is_held]
+    try:
+        held = [queued for queued in await read_queue(view, args.environment, args.tier) if queued.is_held]
+    except AccessDenied as error:
+        return [one_line(f"who holds slots may not be read: {error}")]
     return [str(each) for each in explain_tickets(held, members, now=now)]
 
 
 async def _explain_lock(view: SharedView, key: str, status: TierStatus, members: Members, *, now: datetime) -> str:
     """Who holds a lock of choregraphie, and which of the nodes that are explained may wait for it."""
     key = key.lstrip("/")  # as choregraphie takes it
-    entry = await view.client.get(key)
-    if entry is None:
-        raise NotDeclared(f"Consul has no key {key}, so nobody has taken a lock there")
-    lock = ChoregraphieLock.from_json(key, entry.value)
+    try:
+        entry = await view.client.get(key)
+        if entry is None:
+            return one_line(f"lock {key}: nobody has taken it yet")
+        lock = ChoregraphieLock.from_json(key, entry.value)
+    except (AccessDenied, MalformedDocument) as error:  # what is said of the nodes holds without it
+        return one_line(f"lock {key}: cannot be read: {str(error).removeprefix(f'{key}: ')}")
     return explain_lock(lock, status.by_standing.get(Standing.RUNNING, ()), members, now=now)
 
 

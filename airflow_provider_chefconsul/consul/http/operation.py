@@ -35,9 +35,9 @@ class Operation:
         return cls("KV", {"Verb": "delete", "Key": key})
 
     @classmethod
-    def check_and_delete(cls, key: str, index: int) -> Operation:
-        """Delete a key if its ModifyIndex is still ``index``."""
-        return cls("KV", {"Verb": "delete-cas", "Key": key, "Index": index})
+    def check_and_delete(cls, key: str, index: int) -> tuple[Operation, Operation]:
+        """Delete a key if its ModifyIndex is still ``index``; fails without the key, where ``delete-cas`` succeeds."""
+        return cls.check_index(key, index), cls.delete(key)
 
     @classmethod
     def check_index(cls, key: str, index: int) -> Operation:

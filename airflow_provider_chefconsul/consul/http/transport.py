@@ -128,7 +128,7 @@ class HttpxTransport(base.HTTPClient):
         url = f"{self.base_uri}{path}"
         if response.status_code >= httpx.codes.BAD_REQUEST and response.status_code != httpx.codes.NOT_FOUND:
             text = response.content.decode(errors="replace")
-            raise (await self._find_datacenter(text)) or status_error(response.status_code, text, url)
+            raise (await self._find_datacenter(text)) or status_error(response.status_code, text, url, sent=data or "")
         body = response.content if raw else response.content.decode(errors="replace")
         try:
             answer = callback(base.Response(response.status_code, response.headers, body))

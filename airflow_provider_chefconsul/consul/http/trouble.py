@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 import httpx
 
+from airflow_provider_chefconsul.domain.text import list_some
 from airflow_provider_chefconsul.exceptions import (
     AccessDenied,
     ConsulError,
@@ -24,6 +25,7 @@ _NO_LEADER = ("No cluster leader", "No known Consul servers", "leadership lost",
 _LARGEST_BODY = 512 << 10  # bytes
 _LIMITS = "by default Consul accepts at most 512 KiB for a value or a transaction"
 _RESETS = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+_NAMED = 3  # keys
 _TOO_MANY = (
     "; if Consul is healthy, this address has too many connections to it: see limits.http_max_conns_per_client in its "
     "configuration (default 200)"
@@ -42,14 +44,18 @@ class QueryCut(ConsulUnavailable):
     """A proxy ended a blocking query before Consul was due to answer; not an outage."""
 
 
-def status_error(status: int, body: str, url: str) -> ConsulError:
-    """The error for an HTTP status that is not success; 404 is an answer, not an error."""
+def status_error(status: int, body: str, url: str, *, sent: str = "") -> ConsulError:
+    """The error for an HTTP status that is not success; 404 is an answer, not an error.
+
+    :param sent: the request's body; that of a transaction has the keys which its answer only counts.
+    """
     words = f"{url}: {status} {' '.join(body.split())[:500]}"
     match status:
         case 409 if "Permission denied" not in body:  # a transaction reports it as a conflict
             return TransactionConflict(words)
         case 401 | 403 | 409:
-            return AccessDenied(f"{words}: Consul refuses the ACL token for this; check the connection's password")
+            what = list_some(_denied_keys(body, sent), _NAMED) or "this"
+            return AccessDenied(f"{words}: Consul refuses the ACL token for {what}; check the connection's password")
         case 413:
             return RequestTooLarge(f"{words}: {_LIMITS}")
         case _ if "exceeds configured limit" in body:  # of an event; reported as a server error
@@ -62,6 +68,15 @@ def status_error(status: int, body: str, url: str) -> ConsulError:
             return ConsulUnavailable(words)
         case _:
             return RequestRejected(words)
+
+
+def _denied_keys(body: str, sent: str) -> list[str]:
+    """The keys of a transaction that the token may not write."""
+    try:
+        operations = json.loads(sent)
+        return [operations[error["OpIndex"]]["KV"]["Key"] for error in json.loads(body)["Errors"]]
+    except (ValueError, TypeError, LookupError, RecursionError):  # no transaction, or not only of keys
+        return []
 
 
 def unknown_datacenter(base_uri: str, datacenter: str, answer: bytes) -> RequestRejected | None:

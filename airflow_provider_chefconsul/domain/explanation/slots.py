@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from airflow_provider_chefconsul.domain.model.desired import DesiredState
 from airflow_provider_chefconsul.domain.model.membership import Member, Members
 from airflow_provider_chefconsul.domain.model.name import natural_order
 from airflow_provider_chefconsul.domain.model.pace import AssignmentPace
@@ -16,6 +17,7 @@ from airflow_provider_chefconsul.domain.slots import QueuedTicket, is_held
 from airflow_provider_chefconsul.domain.text import list_some, one_line
 
 _NAMED = 5  # nodes that hold slots
+_EXPLAINED = 4  # holders that do not converge
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,14 @@ class TicketExplanation:
 class PaceExplanation:
     """A tier's pace, in words.
 
-    :param line: how many nodes may converge at one time, who does, and how many wait: "2 at a time; in: web-1; 4 wait".
-    :param stuck: holders of slots that do not converge, so that a person may have to free them, in order.
+    :param lines: for each assignment that limits it, how many nodes may converge at one time, who does, and how many
+        wait: "2 at a time; in: web-1; 4 wait".
+    :param stuck: holders of slots that do not converge, so that a person may have to free them: the first few, and how
+        many more there are.
     """
 
-    line: str
-    stuck: tuple[TicketExplanation, ...] = ()
+    lines: tuple[str, ...]
+    stuck: tuple[str, ...] = ()
 
 
 def explain_tickets(queue: Iterable[QueuedTicket], members: Members, *, now: datetime) -> list[TicketExplanation]:
@@ -63,26 +67,44 @@ def explain_ticket(
 
 
 def explain_pace(
-    pace: AssignmentPace, tickets: Mapping[str, Ticket | Unreadable], members: Members, *, now: datetime
+    desired: DesiredState, tickets: Mapping[str, Ticket | Unreadable], members: Members, *, now: datetime
 ) -> PaceExplanation | None:
-    """Explain a pace and who is at it; None when it limits nothing.
+    """Explain how fast a tier may go and who is at it; None when nothing limits it.
+
+    While a canary is out, each of the two assignments has the tickets of its own nodes. A ticket that cannot be read or
+    is of neither may hold up the nodes of both, so it counts for each.
 
     :param tickets: by node.
     :param members: at least those that have tickets.
     """
+    slotted = {each.generation for each in desired.assignments if each.pace.max_parallel is not None}
+    ordered = {node: tickets[node] for node in sorted(tickets, key=natural_order)} if slotted else {}
+    kinds = ("",) if desired.canary is None else ("stable: ", "canary: ")
+    lines = []
+    for kind, assignment in zip(kinds, desired.assignments, strict=True):
+        others = slotted - {assignment.generation}
+        own = {
+            node: each
+            for node, each in ordered.items()
+            if isinstance(each, Unreadable) or each.generation not in others
+        }
+        if line := _describe_pace(assignment.pace, own):
+            lines.append(one_line(f"{kind}{line}"))
+    stuck = [node for node, each in ordered.items() if is_held(each) and _is_stuck(each, members.get(node))]
+    words = [str(explain_ticket(node, tickets[node], members.get(node), now=now)) for node in stuck[:_EXPLAINED]]
+    more = [f"… and {len(stuck) - _EXPLAINED} more such holders of slots"] if len(stuck) > _EXPLAINED else []
+    return PaceExplanation(tuple(lines), (*words, *more)) if lines else None
+
+
+def _describe_pace(pace: AssignmentPace, tickets: Mapping[str, Ticket | Unreadable]) -> str:
     limit = _describe_limit(pace)
     if pace.max_parallel is None:
-        return PaceExplanation(limit) if limit else None
-    held = sorted((node for node, ticket in tickets.items() if is_held(ticket)), key=natural_order)
+        return limit
+    held = [node for node, ticket in tickets.items() if is_held(ticket)]
     waiting = len(tickets) - len(held)
     inside = [f"in: {list_some(held, _NAMED)}"] if held else []
     behind = [f"{waiting} {'waits' if waiting == 1 else 'wait'}"] if waiting else []
-    stuck = [
-        explain_ticket(node, tickets[node], members.get(node), now=now)
-        for node in held
-        if _is_stuck(tickets[node], members.get(node))
-    ]
-    return PaceExplanation(one_line("; ".join([limit, *inside, *behind])), tuple(stuck))
+    return "; ".join([limit, *inside, *behind])
 
 
 def _describe_limit(pace: AssignmentPace) -> str:

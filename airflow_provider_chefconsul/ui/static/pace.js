@@ -4,5 +4,6 @@ import { element } from "./element.js";
 
 export function paceLines(pace) {
   if (!pace) return [];
-  return [element("p", {}, pace.line), ...pace.stuck.map((text) => element("p", { class: "stuck" }, text))];
+  const stuck = pace.stuck.map((text) => element("p", { class: "stuck" }, text));
+  return [...pace.lines.map((text) => element("p", {}, text)), ...stuck];
 }

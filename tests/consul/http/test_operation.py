@@ -14,7 +14,7 @@ from airflow_provider_chefconsul.consul.http.operation import Operation
         (Operation.set_key("a", b"\x00\xff"), {"KV": {"Verb": "set", "Key": "a", "Value": "AP8="}}),
         (Operation.check_and_set("a", "", 7), {"KV": {"Verb": "cas", "Key": "a", "Value": "", "Index": 7}}),
         (Operation.delete("a"), {"KV": {"Verb": "delete", "Key": "a"}}),
-        (Operation.check_and_delete("a", 7), {"KV": {"Verb": "delete-cas", "Key": "a", "Index": 7}}),
+        (Operation.check_index("a", 7), {"KV": {"Verb": "check-index", "Key": "a", "Index": 7}}),
         (Operation.check_absent("a"), {"KV": {"Verb": "check-not-exists", "Key": "a"}}),
         (Operation.read_tree("a/"), {"KV": {"Verb": "get-tree", "Key": "a/"}}),
         (

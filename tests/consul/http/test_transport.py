@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from datetime import timedelta
 from typing import Any
@@ -74,6 +75,24 @@ def test_error_of_a_status(status, body, kind):
     error = status_error(status, body, "http://127.0.0.1:8500/v1/kv/a")
     assert type(error) is kind
     assert str(error).startswith(f"http://127.0.0.1:8500/v1/kv/a: {status} {body}")
+
+
+@pytest.mark.parametrize(
+    ("denied", "sent", "words"),
+    [
+        ([1], [Operation.delete("a"), Operation.delete("b")], "token for b;"),
+        ([0, 1, 2, 3], [Operation.delete(key) for key in "abcd"], "token for a, b, c, … and 1 more;"),
+        ([0], [Operation.delete_node("web-1")], "token for this;"),
+        ([7], [Operation.delete("a")], "token for this;"),
+    ],
+    ids=["one", "many", "no key", "out of range"],
+)
+def test_denied_transaction_names_its_keys(denied, sent, words):
+    """Consul's answer only counts the operations; another's is no reason to fail."""
+    body = json.dumps({"Errors": [{"OpIndex": index, "What": "Permission denied"} for index in denied]})
+    document = json.dumps([operation.to_fields() for operation in sent])
+    assert words in str(status_error(409, body, "http://127.0.0.1:8500/v1/txn", sent=document))
+    assert "token for this;" in str(status_error(409, "Permission denied", "http://127.0.0.1:8500/v1/txn", sent="[]"))
 
 
 def test_long_answer_is_cut():

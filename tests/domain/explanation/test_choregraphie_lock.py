@@ -41,6 +41,19 @@ def explain(running=(), **fields):
         ),
         (["web-1"], {"holders": {"db-1": "lately"}}, "1 of 1 nodes, held by db-1; web-1 may wait for it"),
         (
+            ["web-1", "web-2", "web-3"],
+            {"concurrency": 2, "holders": {"web-2.example.com": SINCE, "WEB-3.example.com": SINCE}},
+            (
+                "2 of 2 nodes, held by web-2.example.com for 14 minutes, "
+                "WEB-3.example.com for 14 minutes (its agent is not alive); web-1 may wait for it"
+            ),
+        ),
+        (
+            ["web-1"],
+            {"holders": {"web-12.example.com": SINCE}},
+            "1 of 1 nodes, held by web-12.example.com for 14 minutes; web-1 may wait for it",
+        ),
+        (
             ["web-1"],
             {"holders": {"r1": {"web-2": SINCE, "web-3": SINCE}}},
             (

@@ -6,10 +6,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_chefconsul.domain.explanation.slots import PaceExplanation, explain_pace, explain_tickets
+from airflow_provider_chefconsul.domain.explanation import slots
+from airflow_provider_chefconsul.domain.explanation.slots import (
+    PaceExplanation,
+    explain_pace,
+    explain_ticket,
+    explain_tickets,
+)
 from airflow_provider_chefconsul.domain.model.pace import NO_LIMIT, AssignmentPace
 from airflow_provider_chefconsul.domain.slots import QueuedTicket
-from tests.support.factory import make_members, make_ticket, make_unreadable
+from tests.support.factory import make_assignment, make_canary, make_desired, make_members, make_ticket, make_unreadable
 
 NOW = datetime(2026, 11, 22, 8, 14, 2, tzinfo=UTC)
 HELD = {"held_since": "2026-11-22T08:00:02Z"}
@@ -42,14 +48,21 @@ def test_holders_come_first():
     assert [each.node for each in explain_tickets(queue, {}, now=NOW)] == ["web-3", "web-2", "web-1", "web-0"]
 
 
+def explain(pace, tickets, members=None, *, canary=None):
+    """A pace in words, of all nodes or beside a canary's."""
+    out = make_canary(assignment=make_assignment(8, pace=canary)) if canary is not None else None
+    desired = make_desired(8 if out else 7, stable=make_assignment(7, pace=pace), canary=out)
+    return explain_pace(desired, tickets, make_members(*tickets) if members is None else members, now=NOW)
+
+
 def inside(*nodes, **overrides):
     """Tickets of nodes that hold a slot."""
     return {node: make_ticket(node, **HELD | overrides) for node in nodes}
 
 
-def waiting(*nodes):
+def waiting(*nodes, **overrides):
     """Tickets of nodes that wait."""
-    return {node: make_ticket(node) for node in nodes}
+    return {node: make_ticket(node, **overrides) for node in nodes}
 
 
 @pytest.mark.parametrize(
@@ -70,9 +83,48 @@ def waiting(*nodes):
 )  # fmt: skip
 def test_pace_in_one_line(pace, tickets, line):
     """The limit, who is inside, and how many wait."""
-    explained = explain_pace(pace, tickets, make_members(*tickets), now=NOW)
+    explained = explain(pace, tickets)
     assert explained is not None
-    assert explained.line == line
+    assert explained.lines == (line,)
+
+
+FAILED = inside("web-2", is_failed=True)
+EACH = inside("web-1") | waiting("web-2") | inside("web-3", "web-4", generation=8) | waiting("web-5", generation=8)
+
+
+@pytest.mark.parametrize(
+    ("stable", "canary", "tickets", "lines"),
+    [
+        (AssignmentPace(1), NO_LIMIT, FAILED | waiting("web-3"), ["stable: 1 at a time; in: web-2; 1 waits"]),
+        (NO_LIMIT, AssignmentPace(1), inside("web-1", generation=8), ["canary: 1 at a time; in: web-1"]),
+        (AssignmentPace(1), AssignmentPace(2), EACH,
+         ["stable: 1 at a time; in: web-1; 1 waits", "canary: 2 at a time; in: web-3, web-4; 1 waits"]),
+        (AssignmentPace(1), AssignmentPace(spread_over=90), EACH,
+         ["stable: 1 at a time; in: web-1, web-3, web-4; 2 wait", "canary: spread over 90 seconds"]),
+        (AssignmentPace(1), AssignmentPace(2), {"web-1": make_unreadable()} | inside("web-2", generation=6),
+         ["stable: 1 at a time; in: web-1, web-2", "canary: 2 at a time; in: web-1, web-2"]),
+    ],
+    ids=["stable alone", "canary alone", "each its own", "those without slots", "unreadable, or of no assignment"],
+)  # fmt: skip
+def test_each_pace_beside_a_canary(stable, canary, tickets, lines):
+    """With the tickets of its nodes, and those that hold everybody up."""
+    explained = explain(stable, tickets, canary=canary)
+    assert explained is not None
+    assert list(explained.lines) == lines
+
+
+def test_a_few_holders_are_worded(monkeypatch):
+    """However many do not converge, each ticket once; the rest are counted."""
+    worded = []
+    monkeypatch.setattr(
+        slots, "explain_ticket", lambda *args, **now: worded.append(args) or explain_ticket(*args, **now)
+    )
+    failed = inside(*(f"web-{number}" for number in range(9)), generation=6, is_failed=True)
+    explained = explain(AssignmentPace(2), failed, canary=AssignmentPace(1))
+    assert explained is not None
+    assert [line[:5] for line in explained.stuck] == ["web-0", "web-1", "web-2", "web-3", "… and"]
+    assert explained.stuck[-1] == "… and 5 more such holders of slots"
+    assert len(worded) == 4
 
 
 @pytest.mark.parametrize(
@@ -90,12 +142,13 @@ def test_pace_in_one_line(pace, tickets, line):
 def test_holders_that_do_not_converge_are_named(tickets, stuck):
     """In the words of the tickets; live ones are not, nor those that wait."""
     members = make_members("web-1", "web-3", absent=["web-2"])
-    explained = explain_pace(AssignmentPace(2), tickets, members, now=NOW)
+    explained = explain(AssignmentPace(2), tickets, members)
     assert explained is not None
-    assert [str(each) for each in explained.stuck] == stuck
+    assert list(explained.stuck) == stuck
 
 
 def test_nothing_is_said_of_no_pace():
     """Whatever tickets are left."""
-    assert explain_pace(NO_LIMIT, inside("web-1"), {}, now=NOW) is None
-    assert explain_pace(AssignmentPace(1), {}, {}, now=NOW) == PaceExplanation("1 at a time")
+    assert explain(NO_LIMIT, inside("web-1")) is None
+    assert explain(NO_LIMIT, inside("web-1"), canary=NO_LIMIT) is None
+    assert explain(AssignmentPace(spread_over=60), FAILED) == PaceExplanation(("spread over 1 minute",))
