@@ -101,7 +101,7 @@ def test_nothing_is_taken(airflow_chefconsul, declare):
 
 @pytest.mark.parametrize("node", [[], ["web-2"]])
 def test_explain_says_who_holds_the_slot(airflow_chefconsul, desired, consul_kv, node):
-    """Only while a node that is explained waits."""
+    """Only while a node that is explained waits; and who is dead in the line, where it keeps its place."""
     held = "web-1 holds a slot for "
     assert held not in airflow_chefconsul("explain", "demo", "web", *node).out
     report = make_report(
@@ -114,6 +114,10 @@ def test_explain_says_who_holds_the_slot(airflow_chefconsul, desired, consul_kv,
     assert "behind web-1; 1 slot, 1 ahead of it" in ended.out
     assert airflow_chefconsul("explain", "demo", "web", *node, "-o", "json").json["slots"][0].startswith(held)
     assert "behind web-1" in airflow_chefconsul("status", "demo", "web").out
+    lines = airflow_chefconsul("explain", "demo", "web", *node, "-o", "json").json["slots"]
+    assert lines[-1].startswith("db-1 waits for a slot for ")
+    assert lines[-1].endswith("; it is no member")
+    assert not any(line.startswith("web-2 ") for line in lines)  # it waits as it should
 
 
 def test_free_without_the_right_to_the_journal(airflow_chefconsul, acl_consul, consul_root, monkeypatch):

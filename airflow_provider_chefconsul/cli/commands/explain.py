@@ -106,12 +106,14 @@ def _waits(args: Namespace, status: TierStatus) -> bool:
 
 
 async def _explain_holders(view: SharedView, args: Namespace, members: Members, *, now: datetime) -> list[str]:
-    """Who holds the slots that others wait for."""
+    """Who holds the slots that others wait for, and who is dead in the line, ahead of others."""
     try:
-        held = [queued for queued in await read_queue(view, args.environment, args.tier) if queued.is_held]
+        queue = await read_queue(view, args.environment, args.tier)
     except AccessDenied as error:
         return [one_line(f"who holds slots may not be read: {error}")]
-    return [str(each) for each in explain_tickets(held, members, now=now)]
+    alive = {node for node, member in members.items() if member.is_present}
+    kept = [queued for queued in queue if queued.is_held or queued.node not in alive]
+    return [str(each) for each in explain_tickets(kept, members, now=now)]
 
 
 async def _explain_lock(view: SharedView, key: str, status: TierStatus, members: Members, *, now: datetime) -> str:
