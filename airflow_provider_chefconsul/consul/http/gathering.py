@@ -1,9 +1,12 @@
-"""Running several requests at once, so that none outlives the failure of another."""
+"""Running several requests at once, so that none outlives the failure of another, and ending them."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 async def gather_all(*tasks: asyncio.Task[Any]) -> None:
@@ -17,3 +20,16 @@ async def gather_all(*tasks: asyncio.Task[Any]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def to_its_end(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await what closes connections to its end, also when cancelled meanwhile; then that is raised.
+
+    Cancelled in the middle, it would leave the rest of them open.
+    """
+    closing = asyncio.create_task(coroutine)
+    try:
+        return await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await asyncio.wait({closing})
+        raise

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
+from airflow_provider_chefconsul.consul.http.gathering import to_its_end
+
 T = TypeVar("T")
 
 
@@ -31,7 +33,7 @@ class InFlight(Generic[T]):
             if not waiting and not task.done():
                 self._forget(question, task)
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await to_its_end(asyncio.wait({task}))
 
     def _forget(self, question: Hashable, task: asyncio.Task[T]) -> None:
         if question in self._asked and self._asked[question][0] is task:

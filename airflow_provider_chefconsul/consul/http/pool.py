@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from airflow_provider_chefconsul.consul.http.blocking import SHORTEST_WAIT
+from airflow_provider_chefconsul.consul.http.gathering import to_its_end
 from airflow_provider_chefconsul.consul.http.in_flight import InFlight
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
@@ -89,7 +90,7 @@ class PoolUse:
         if self._is_open:
             self._is_open = False
             if not self._is_shared or _pools.release(self._key, self.pool):
-                await self.pool.close()
+                await to_its_end(self.pool.close())
 
 
 def _is_in_a_loop() -> bool:

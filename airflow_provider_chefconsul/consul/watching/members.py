@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from airflow_provider_chefconsul.consul.catalog import Health, Node, Nodes, strays_of
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.gathering import to_its_end
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.consul.watching.catalog_watch import CatalogWatch
@@ -124,7 +125,7 @@ async def subscribed_to_members(
         if selector in watch.selectors and not watch.selectors[selector].viewers:
             watch.forget(selector)
         if _catalogs.release(settings, watch):
-            await watch.end()
+            await to_its_end(watch.end())
 
 
 _catalogs: Shared[CatalogWatch] = Shared()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.gathering import to_its_end
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.http.sharing import Shared
 from airflow_provider_chefconsul.consul.keys import Keys
@@ -33,7 +34,7 @@ async def subscribed_to_tier(
             yield subscription
     finally:
         is_last = _views.release(settings, shared)
-        await (shared.end() if is_last else shared.leave(environment, tier))
+        await to_its_end(shared.end() if is_last else shared.leave(environment, tier))
 
 
 class ViewWatch:
