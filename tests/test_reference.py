@@ -41,7 +41,9 @@ ABORTED = Aborted("shop", "run", 3, WRITER, "why")
 ASSIGNMENT = make_assignment(3, id="id", pace=AssignmentPace(2, "meta:rack", 300))
 DESIRED = make_desired(3, canary=make_canary(), aborted=ABORTED)
 REPORT = make_failure(waits_for=WaitsFor(("web-1",), 2, 3), mended=Mended("2026-11-30", 1, 1))
-JOURNAL = JournalEntry("now", WRITER, JournalAct.DECLARED, {"web": ASSIGNMENT}, JournalWave("1", 1, 2), scope=("web",))
+JOURNAL = JournalEntry(
+    "now", WRITER, JournalAct.DECLARED, {"web": ASSIGNMENT}, JournalWave("1", 1, 2), scope=("web",), node="web-1"
+)
 LEASE = make_lease()
 FREEZE = Freeze({"web": FreezeEntry(WRITER, "now", None, "why")})
 

@@ -75,7 +75,7 @@ async def test_failures_stop_a_release_by_themselves(cluster, consul_root):
         await trial.until(lambda seen: sorted(seen.values()) == ["failed", "failed", "waiting", "waiting"])
         failed = [each.node for each in await read_queue(trial.view, ENVIRONMENT, "web") if _is_failed(each.ticket)]
         assert len(failed) == 2
-        assert await free(trial.view, ENVIRONMENT, "web", failed[0])
+        assert await free(trial.view, ENVIRONMENT, "web", failed[0], make_writer())
         await trial.until(lambda seen: sorted(seen.values()) == ["failed", "failed", "failed", "waiting"])
         good = await declare(trial, release="2", slots=2)
         assert isinstance(await trial.judge(good.generation), Converged)
