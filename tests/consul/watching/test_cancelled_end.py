@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from airflow_provider_chefconsul.consul.http.client import ConsulClient
+from airflow_provider_chefconsul.consul.http.pool import Pool
 from airflow_provider_chefconsul.consul.http.settings import ConsulSettings
 from airflow_provider_chefconsul.consul.view import SharedView
 from airflow_provider_chefconsul.domain.model.membership import ServiceMembers
 from tests.support.factory import make_desired
 
 
-def open_sockets() -> int:
-    """How many this process has."""
-    gc.collect()
-    found = 0
-    for path in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the directory's own, and those that others close meanwhile
-            found += str(path.readlink()).startswith("socket:")
-    return found
+@pytest.fixture
+def pools(monkeypatch) -> list[Pool]:
+    """The pools of connections that the test opens."""
+    opened: list[Pool] = []
+
+    class Noted(Pool):
+        def __init__(self, settings: ConsulSettings) -> None:
+            super().__init__(settings)
+            opened.append(self)
+
+    monkeypatch.setattr("airflow_provider_chefconsul.consul.http.pool.Pool", Noted)
+    return opened
+
+
+def are_closed(pools: list[Pool]) -> bool:
+    """Whether there were any, and nothing of them is left open."""
+    return bool(pools) and all(each.short.is_closed and each.blocking.is_closed for each in pools)
 
 
 @pytest.mark.parametrize("moment", range(1, 30))
-def test_cancelled_while_a_watch_ends(cluster, consul_root, consul_kv, moment):
+def test_cancelled_while_a_watch_ends(cluster, consul_root, consul_kv, pools, moment):
     """At each turn of the event loop from the beginning of its end."""
     consul_kv["demo/web/desired"] = make_desired(7).to_json()
-    before = open_sockets()
 
     async def watch_and_end():
         async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port, root=consul_root)) as client:
@@ -43,13 +49,12 @@ def test_cancelled_while_a_watch_ends(cluster, consul_root, consul_kv, moment):
             await asyncio.gather(ending, return_exceptions=True)
 
     asyncio.run(watch_and_end())
-    assert open_sockets() <= before
+    assert are_closed(pools)
 
 
 @pytest.mark.parametrize("moment", range(1, 12))
-def test_cancelled_while_a_client_is_closed(cluster, moment):
+def test_cancelled_while_a_client_is_closed(cluster, pools, moment):
     """Its idle connections are closed all the same."""
-    before = open_sockets()
 
     async def use_and_close():
         client = ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port))
@@ -61,4 +66,4 @@ def test_cancelled_while_a_client_is_closed(cluster, moment):
         await asyncio.gather(closing, return_exceptions=True)
 
     asyncio.run(use_and_close())
-    assert open_sockets() <= before
+    assert are_closed(pools)
