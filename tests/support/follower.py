@@ -45,6 +45,7 @@ def _follow(
 ) -> None:
     environment, tier = tier_path
     client = consul.Consul(host="127.0.0.1", port=port)
+    client.http.session.trust_env = False  # Airflow changes the environment meanwhile, in which it looks for proxies
     key = f"{root}/{environment}/{tier}/desired"
     index: Any = None
     done: dict[str, Any] = {}

@@ -6,6 +6,7 @@ module Shop
   # group, as a power cut would, kills it too.
   class Child
     GRACE = 5.0 # seconds to exit by itself
+    SHOWN = 2.0 # seconds until the kernel shows the command of a process that has begun, on however busy a machine
     PAUSE = 0.05
 
     def initialize(command, home:)
@@ -24,6 +25,7 @@ module Shop
       started = Process.spawn(*@command, chdir: @home, in: File::NULL, %i(out err) => [log, 'a'])
       Process.detach(started)
       File.write(pid_file, "#{started}\n")
+      wait(SHOWN) { running? }
     end
 
     def stop
@@ -31,14 +33,18 @@ module Shop
 
       stopped = pid
       Process.kill('TERM', stopped)
-      deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + GRACE
-      sleep(PAUSE) while running? && Process.clock_gettime(Process::CLOCK_MONOTONIC) < deadline
+      wait(GRACE) { !running? }
       Process.kill('KILL', stopped) if running?
     rescue Errno::ESRCH
       nil
     end
 
     private
+
+    def wait(seconds)
+      deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + seconds
+      sleep(PAUSE) until yield || Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
+    end
 
     def pid
       Integer(File.read(pid_file), exception: false)
