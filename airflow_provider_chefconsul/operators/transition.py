@@ -85,7 +85,7 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
-        self.policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
+        policy = ConvergencePolicy() if policy is None else check_policy("policy", policy)
         super().__init__(
             environment=environment,
             tier=tier,
@@ -102,7 +102,7 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
             on_frozen=on_frozen,
             wave=wave,
             window=window,
-            wait=self.policy,
+            wait=policy,
             members=members,
             force=force,
             consul_conn_id=consul_conn_id,
@@ -115,8 +115,17 @@ class TransitionOperator(TransitioningOperator, SetDesiredStateOperator):
         self.max_parallel = check_max_parallel(max_parallel)
         self.prefix_per_node = check_prefix_per_node(prefix_per_node)
 
+    @property
+    def policy(self) -> ConvergencePolicy:
+        """When the tiers count as converged: what the base class waits for."""
+        assert self.wait is not None  # it is always given
+        return self.wait
+
+    @policy.setter
+    def policy(self, policy: ConvergencePolicy) -> None:
+        self.wait = policy
+
     def execute(self, context: Context) -> dict[str, int]:
         """Declare, nudge and wait."""
         self.command = parse_command(self.command)
-        self.wait = self.policy  # which a test of the Dag may have changed meanwhile
         return super().execute(context)

@@ -13,7 +13,7 @@ _NAMED = 20  # nodes that one change names
 
 
 def changes_between(before: ShownTier | None, after: ShownTier, *, lists_all: bool = False) -> list[str]:
-    """The tier's headline, what keeps it frozen and who left it, if they have changed; and a line for each such node.
+    """The tier's headline, what keeps it frozen, who left its canary out, and each node's status, where they changed.
 
     :param before: None for the first look, which names only nodes that hold the tier up.
     :param lists_all: name every node, however many changed at once.

@@ -40,7 +40,7 @@ _STOPPED = {
 
 
 def find_attention(
-    status: TierStatus, rollout: Rollout | None, *, is_orphaned: bool = False, is_frozen: bool, now: datetime
+    status: TierStatus, rollout: Rollout | None, *, is_orphaned: bool, is_frozen: bool, now: datetime
 ) -> Attention | None:
     """Why a tier needs a person, the gravest first; None when it does not."""
     if not isinstance(status.desired, DesiredState) or not status.nodes:

@@ -81,5 +81,7 @@ def find_orphan(
 
 def _is_held(lease: Lease | Unreadable | None, ends: Mapping[DagRun, RunEnd]) -> bool:
     """Whether a Dag run holds the environment that has not ended, be it another Airflow's."""
-    end = ends.get(lease.holder) if isinstance(lease, Lease) else None
-    return isinstance(lease, Lease) and (end is None or end.fate is RunFate.GONE)
+    if not isinstance(lease, Lease):
+        return False
+    end = ends.get(lease.holder)
+    return end is None or end.fate is RunFate.GONE

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -33,6 +35,15 @@ def are_closed(pools: list[Pool]) -> bool:
     return bool(pools) and all(each.short.is_closed and each.blocking.is_closed for each in pools)
 
 
+async def cancel_at(moment: int, coroutine: Coroutine[Any, Any, None]) -> None:
+    """Cancel it after so many turns of the event loop, and let it end."""
+    ending = asyncio.create_task(coroutine)
+    for _ in range(moment):
+        await asyncio.sleep(0)
+    ending.cancel()
+    await asyncio.gather(ending, return_exceptions=True)
+
+
 @pytest.mark.parametrize("moment", range(1, 30))
 def test_cancelled_while_a_watch_ends(cluster, consul_root, consul_kv, pools, moment):
     """At each turn of the event loop from the beginning of its end."""
@@ -42,11 +53,7 @@ def test_cancelled_while_a_watch_ends(cluster, consul_root, consul_kv, pools, mo
         async with ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port, root=consul_root)) as client:
             watch = SharedView(client).watch("demo", "web", ServiceMembers("web"))
             await anext(watch)
-            ending = asyncio.create_task(watch.aclose())
-            for _ in range(moment):
-                await asyncio.sleep(0)
-            ending.cancel()
-            await asyncio.gather(ending, return_exceptions=True)
+            await cancel_at(moment, watch.aclose())
 
     asyncio.run(watch_and_end())
     assert are_closed(pools)
@@ -59,11 +66,7 @@ def test_cancelled_while_a_client_is_closed(cluster, pools, moment):
     async def use_and_close():
         client = ConsulClient(ConsulSettings("127.0.0.1", cluster.http_port))
         await asyncio.gather(*(client.get("any") for _ in range(4)))
-        closing = asyncio.create_task(client.close())
-        for _ in range(moment):
-            await asyncio.sleep(0)
-        closing.cancel()
-        await asyncio.gather(closing, return_exceptions=True)
+        await cancel_at(moment, client.close())
 
     asyncio.run(use_and_close())
     assert are_closed(pools)

@@ -61,7 +61,9 @@ def rollout(status):
 )
 def test_who_needs_a_person(snapshot, status, is_frozen, now, attention):
     """The gravest reason, or none."""
-    found = find_attention(tier_status(snapshot), status and rollout(status), is_frozen=is_frozen, now=now)
+    found = find_attention(
+        tier_status(snapshot), status and rollout(status), is_orphaned=False, is_frozen=is_frozen, now=now
+    )
     assert found == attention
 
 
