@@ -74,12 +74,14 @@ def test_free(airflow_chefconsul, desired, consul_kv):
             f"demo/web: freed the slot of {node}; if its run goes on, it finishes without one\n"
         )
         assert f"demo/web/_slots/{node}" not in consul_kv
-    assert [each["node"] for each in told(airflow_chefconsul)] == ["web-1", "web-4"]
+    ended = airflow_chefconsul(*SLOTS, "--free", "web-2")
+    assert ended.out.startswith("demo/web: took web-2 out of the line for slots; if it still waits, it queues again\n")
+    assert [each["node"] for each in told(airflow_chefconsul)] == ["web-1", "web-4", "web-2"]
     ended = airflow_chefconsul(*SLOTS, "--free", "web-1")
     assert ended.code == 3
     assert "demo/web: web-1 has no ticket for a slot; there are: " in ended.err
     assert airflow_chefconsul(*SLOTS, "--free", "web/1").code == 2
-    assert len(told(airflow_chefconsul)) == 2
+    assert len(told(airflow_chefconsul)) == 3
 
 
 def test_the_journal_says_who_freed_it_and_why(airflow_chefconsul, desired):

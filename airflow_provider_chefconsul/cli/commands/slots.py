@@ -39,7 +39,11 @@ async def slots_command(args: Namespace, output: Output) -> ExitCode:
             if not await free(view, args.environment, args.tier, args.free, by, reason=args.reason or ""):
                 there_are = name_some(queued.node for queued in queue)
                 raise NotDeclared(f"{tier_path}: {args.free} has no ticket for a slot; there are: {there_are}")
-            output.line(f"{tier_path}: freed the slot of {args.free}; if its run goes on, it finishes without one")
+            if any(queued.is_held for queued in queue if queued.node == args.free):
+                done = f"freed the slot of {args.free}; if its run goes on, it finishes without one"
+            else:
+                done = f"took {args.free} out of the line for slots; if it still waits, it queues again"
+            output.line(f"{tier_path}: {done}")
         desired = (await view.desired(args.environment, [args.tier]))[args.tier]
         queue = await read_queue(view, args.environment, args.tier)
         members = await read_members(view.client, selector)

@@ -190,13 +190,12 @@ def _leave(basis: Basis, current: DesiredState, generation: int, change: Change)
     if find_stale(current, change.sequence) or is_aborted:
         return Unchanged(generation)
     desired = _set_pace(current, generation, change.pacing.resolve(basis.members))
-    is_paced = desired != current
+    act = JournalAct.DECLARED if desired == current else JournalAct.PACED
     if change.sequence is not None and change.sequence != current.sequence:
         desired = replace(desired, sequence=change.sequence)
     if desired == current:
         return Unchanged(generation)
-    act = JournalAct.PACED if is_paced else JournalAct.DECLARED
-    return Write(desired, generation, is_new=False, assigns=False, act=act, is_paced=is_paced)
+    return Write(desired, generation, is_new=False, assigns=False, act=act)
 
 
 def _set_pace(desired: DesiredState, generation: int, pace: AssignmentPace) -> DesiredState:

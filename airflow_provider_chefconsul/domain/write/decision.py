@@ -55,7 +55,6 @@ class Write:
     :param is_new: whether this write makes that generation; widening, promoting or rolling back a canary does not.
     :param assigns: whether it may change a node's assignment; if not, it only records a later logical time or a pace.
     :param act: what the journal calls it.
-    :param is_paced: whether, of what is assigned already, it changes how fast nodes may take it up.
     """
 
     desired: DesiredState
@@ -63,7 +62,11 @@ class Write:
     is_new: bool = True
     assigns: bool = True
     act: JournalAct = JournalAct.DECLARED
-    is_paced: bool = False
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether, of what is assigned already, it only changes how fast nodes may take it up."""
+        return self.act is JournalAct.PACED
 
     @property
     def assignment(self) -> Assignment:
@@ -114,8 +117,8 @@ def describe_decision(decision: Write | Unchanged, *, done: str = "") -> str:
     match decision:
         case Unchanged(generation):
             return f"nothing to write, still generation {generation}"
-        case Write(generation=generation, assigns=False, is_paced=is_paced):
-            if is_paced:
+        case Write(generation=generation, assigns=False):
+            if decision.is_paced:
                 only = f"only its pace, {decision.assignment.pace}; generation {generation} stays"
             else:
                 only = f"only the later logical time; generation {generation} stays, and nodes do nothing"

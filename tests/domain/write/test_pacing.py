@@ -120,7 +120,6 @@ def test_same_content_at_another_pace(before, asked, after):
         is_new=False,
         assigns=False,
         act=JournalAct.PACED,
-        is_paced=True,
     )
     assert describe_decision(decision) == f"wrote only its pace, {after}; generation 7 stays"
 
